@@ -1,0 +1,16 @@
+"""Name -> labelled images in three disjoint splits: train, validation, test."""
+
+from distill.data.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
+from distill.data.dataset import DataError, Dataset, Split, Splits, floats
+from distill.data.image_folder import ImageFolder
+
+__all__ = ["DATASETS", "DataError", "Dataset", "Split", "Splits", "floats"]
+
+DATASETS = {
+    "digits": Digits,
+    "mnist": Mnist,
+    "fashion_mnist": FashionMnist,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "image_folder": ImageFolder,
+}

@@ -1,0 +1,168 @@
+"""Sets of small images that come in one file."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from typing import ClassVar
+
+import numpy as np
+
+from distill.data.dataset import DataError, Dataset, Split
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Digits(Dataset):
+    """Scikit-learn's handwritten digits: 1,797 real images, 8 x 8, 17 greys."""
+
+    image_shape = (8, 8, 1)
+    num_classes = 10
+    class_names = tuple("0123456789")
+
+    def _examples(self):
+        from sklearn import datasets
+
+        digits = datasets.load_digits()
+        images = (digits.images[..., None] / 16).astype(np.float32)
+        return Split(images, digits.target.astype(np.int64)), None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archive(Dataset):
+    """A set in one `.npz` file with `x_train`, `y_train`, `x_test`, `y_test`.
+
+    Attributes:
+        folder: Where the file lies. `None` looks in the folder that the
+            environment variable `DISTILL_DATA` names, then asks
+            `keras.datasets`, which downloads once.
+    """
+
+    name: ClassVar[str]
+    digest: ClassVar[str | None] = None  # SHA-256 of the download's arrays.
+
+    folder: str | None = None
+
+    def __post_init__(self):
+        """Refuses a folder without the file."""
+        super().__post_init__()
+        if self.folder is not None and not self._file(self.folder).is_file():
+            raise ValueError(
+                f"`folder` must hold {self.name}.npz. Received: {self.folder}"
+            )
+
+    def _file(self, folder):
+        return pathlib.Path(folder).expanduser() / f"{self.name}.npz"
+
+    def _examples(self):
+        folder = self.folder or os.environ.get("DISTILL_DATA")
+        if folder and self._file(folder).is_file():
+            arrays = _read_archive(self._file(folder))
+        else:
+            arrays = self._download()
+        splits = []
+        for part in ("train", "test"):
+            images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
+            images = images.reshape(len(images), *self.image_shape)
+            splits.append(Split(images, labels.reshape(-1).astype(np.int64)))
+        return tuple(splits)
+
+    def _download(self):
+        import keras
+
+        try:
+            pairs = getattr(keras.datasets, self.name).load_data()
+        except Exception as error:  # Keras lets through whatever the network raised.
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(
+                f"{self.name} is not on this machine and cannot be downloaded "
+                f"({reason}). Put {self.name}.npz (x_train, y_train, x_test, y_test) "
+                "into a folder and name it in DISTILL_DATA or `data.options.folder`"
+            ) from None
+        arrays = {
+            f"{axis}_{part}": array
+            for part, pair in zip(("train", "test"), pairs, strict=True)
+            for axis, array in zip("xy", pair, strict=True)
+        }
+        if self.digest is not None and _digest(arrays) != self.digest:
+            raise DataError(
+                f"The download of {self.name} is not the published set: its SHA-256 "
+                f"is {_digest(arrays)}, expected {self.digest}. Delete it and try again"
+            )
+        return arrays
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mnist(Archive):
+    """MNIST: handwritten digits, 60,000 and 10,000 images, 28 x 28."""
+
+    name = "mnist"
+    digest = "c868f4cc70f1ec2961bd3b26437ea3a5d0e93cba4d95b336c6d475dd9dabb021"
+    image_shape = (28, 28, 1)
+    num_classes = 10
+    class_names = tuple("0123456789")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FashionMnist(Archive):
+    """Fashion-MNIST: clothes, 60,000 and 10,000 images, 28 x 28."""
+
+    name = "fashion_mnist"
+    digest = "59c4ea05a36442d6513afff578fc9c4a49bab9b60a7432bf84452b97809256a8"
+    image_shape = (28, 28, 1)
+    num_classes = 10
+    class_names = (
+        "T-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cifar10(Archive):
+    """CIFAR-10: small photographs, 50,000 and 10,000 images, 32 x 32 x 3."""
+
+    name = "cifar10"  # Keras pins the hash of its download.
+    image_shape = (32, 32, 3)
+    num_classes = 10
+    class_names = tuple(
+        "airplane automobile bird cat deer dog frog horse ship truck".split()
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cifar100(Archive):
+    """CIFAR-100, fine labels: 50,000 and 10,000 images, 32 x 32 x 3."""
+
+    name = "cifar100"  # Keras pins the hash of its download.
+    image_shape = (32, 32, 3)
+    num_classes = 100
+    class_names = tuple(str(label) for label in range(100))
+
+
+def _read_archive(path):
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {
+                name: archive[name]
+                for name in ("x_train", "y_train", "x_test", "y_test")
+            }
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(
+            f"{path} must be an .npz file with x_train, y_train, x_test and y_test, "
+            f"without pickles: {error}"
+        ) from None
+
+
+def _digest(arrays):
+    """SHA-256 over the arrays' bytes, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        sha.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return sha.hexdigest()

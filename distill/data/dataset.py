@@ -1,0 +1,143 @@
+"""What a data set is: labelled images in three disjoint splits."""
+
+import dataclasses
+import hashlib
+from typing import ClassVar
+
+import numpy as np
+
+
+class DataError(ValueError):
+    """The data cannot be had or read; the message says how to mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Labelled images.
+
+    Attributes:
+        images: `(n, height, width, channels)`; uint8, or float32 in [0, 1].
+        labels: int64, `(n,)`, from 0.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def floats(self) -> np.ndarray:
+        """All images as float32 in [0, 1]."""
+        return floats(self.images)
+
+    def take(self, chosen: np.ndarray) -> "Split":
+        """The examples of these indices, in their order."""
+        return Split(self.images[chosen], self.labels[chosen])
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """Training, validation and test examples; no example is in two of them."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all pixels and labels, in order."""
+        sha = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            for array in (split.images, split.labels):
+                sha.update(np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
+
+
+def floats(images: np.ndarray) -> np.ndarray:
+    """Pixels as float32 in [0, 1]; uint8 is divided by 255."""
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    return images.astype(np.float32, copy=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """What all sets share. A set has `_examples`: training, and test if it has one.
+
+    Attributes:
+        train_examples: Keep this many training examples, drawn by class; the
+            validation split is carved from them. `None` keeps all.
+        validation_fraction: Share of the training examples that is set aside
+            for validation, drawn by class.
+        test_fraction: Share that becomes the test split, drawn by class, in a
+            set without one of its own; unused in others.
+        split_seed: Decides who goes where; apart from the run's seed, so that
+            runs of different seeds are measured on the same test split.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    image_shape: ClassVar[tuple[int, int, int]]
+    num_classes: ClassVar[int]
+    class_names: ClassVar[tuple[str, ...]]
+
+    train_examples: int | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
+    split_seed: int = 0
+
+    def __post_init__(self):
+        """Refuses splits that cannot be drawn."""
+        for name in ("validation_fraction", "test_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(
+                    f"`{name}` must be between 0 and 1. Received: {getattr(self, name)}"
+                )
+        least = 2 * self.num_classes
+        if self.train_examples is not None and self.train_examples < least:
+            raise ValueError(
+                f"`train_examples` must be at least {least}, two for each class. "
+                f"Received: {self.train_examples}"
+            )
+        if self.split_seed < 0:
+            raise ValueError(
+                f"`split_seed` must be at least 0. Received: {self.split_seed}"
+            )
+
+    def load(self) -> Splits:
+        """Reads the set and draws its splits.
+
+        Raises:
+            DataError: If the set is not there, or too small for its options.
+        """
+        train, test = self._examples()
+        if test is None:
+            train, test = self._draw(train, "test_fraction", self.test_fraction)
+        if self.train_examples is not None and self.train_examples != len(train.labels):
+            train, _ = self._draw(
+                train,
+                "train_examples",
+                len(train.labels) - self.train_examples,
+            )
+        train, validation = self._draw(
+            train, "validation_fraction", self.validation_fraction
+        )
+        return Splits(train, validation, test)
+
+    def _examples(self) -> tuple[Split, Split | None]:
+        raise NotImplementedError
+
+    def _draw(self, split, name, aside):
+        """Sets a share or a number aside, by class: `(kept, aside)`."""
+        from sklearn import model_selection
+
+        try:
+            kept, aside = model_selection.train_test_split(
+                np.arange(len(split.labels)),
+                test_size=aside,
+                random_state=self.split_seed,
+                stratify=split.labels,
+            )
+        except ValueError as error:
+            raise DataError(
+                f"`{name}` = {getattr(self, name)} cannot be drawn from "
+                f"{len(split.labels)} examples: {error}"
+            ) from None
+        return split.take(np.sort(kept)), split.take(np.sort(aside))

@@ -1,0 +1,1 @@
+"""Generators and discriminators. Imports Keras alone; knows no other package."""

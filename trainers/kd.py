@@ -1,0 +1,47 @@
+"""Knowledge distillation: imitate the teacher's softened classes."""
+
+import dataclasses
+from typing import ClassVar
+
+from trainers.supervised import Supervised
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KD(Supervised):
+    """Adds `kd_weight` times `losses.kd_loss` to the task's loss.
+
+    Attributes:
+        kd_weight: Multiplies the distillation loss; independent of the stage's
+            `task_weight`.
+        temperature: Divides both logits; positive, no unit.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+        section 2. https://arxiv.org/abs/1503.02531
+    """
+
+    needs_teacher: ClassVar[bool] = True
+
+    kd_weight: float = 0.9
+    temperature: float = 4.0
+
+    def __post_init__(self):
+        """Refuses weights and temperatures without a meaning."""
+        if self.kd_weight < 0:
+            raise ValueError(
+                f"`kd_weight` must be at least 0. Received: {self.kd_weight}"
+            )
+        if self.temperature <= 0:
+            raise ValueError(
+                f"`temperature` must be positive. Received: {self.temperature}"
+            )
+
+    def terms(self, trainer, taught, learned, training):
+        """One term, `kd_loss`."""
+        from trainers import losses
+
+        loss = losses.kd_loss(taught["logits"], learned["logits"], self.temperature)
+        return {"kd_loss": self.kd_weight * loss}

@@ -1,0 +1,110 @@
+"""The one `keras.Model` that trains: it owns the networks and asks the method."""
+
+import keras
+from keras import ops
+
+from trainers.supervised import Supervised
+
+
+class Trainer(keras.Model):
+    """Trains `student` with `method`, beside a frozen `teacher` if it needs one.
+
+    Minimises the compiled loss on the labels (scaled by `compile`'s
+    `loss_weights`), the student's regularisers, and the terms of the method.
+    Only `compute_loss` is overridden, so that Keras owns the loop on every
+    backend. The teacher answers in inference mode, on the very same batch.
+
+    Args:
+        student: A network under the contract of `students`. Use it afterwards.
+        method: An entry of `trainers.TRAINERS`.
+        teacher: A trained network with the same inputs. Frozen here.
+
+    Raises:
+        ValueError: If the method needs a teacher and there is none, or the two
+            networks do not fit the method.
+    """
+
+    def __init__(
+        self,
+        *,
+        student: keras.Model,
+        method: Supervised,
+        teacher: keras.Model | None = None,
+    ):
+        super().__init__()
+        thaw(student)
+        self.student = student
+        self.method = method
+        self.teacher = teacher if method.needs_teacher else None
+        names = ["task_loss", "regularization_loss"]
+        if method.needs_teacher:
+            if teacher is None:
+                raise ValueError(
+                    f"`{type(method).__name__}` learns from a teacher. Received: None"
+                )
+            teacher.trainable = False
+            method.prepare(teacher, student)
+            # Asked once on a blank image: a pair that does not fit fails here.
+            blank = ops.zeros((1, *student.input_shape[1:]))
+            names += method.terms(self, teacher(blank), student(blank), False)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def call(self, x, training=None):
+        """The student's outputs: a dict with `"logits"` and representations."""
+        return self.student(x, training=training)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss of one batch: task, regularisers and the method's terms."""
+        loss = super().compute_loss(x, y, y_pred["logits"], sample_weight, training)
+        penalty = sum(self.losses, start=ops.zeros(()))
+        self.trackers["task_loss"].update_state(loss - penalty)
+        self.trackers["regularization_loss"].update_state(penalty)
+        if self.teacher is None:
+            return loss
+        taught = self.teacher(x, training=False)
+        terms = self.method.terms(self, taught, y_pred, training)
+        for name, per_example in terms.items():
+            if sample_weight is not None:
+                per_example *= ops.cast(sample_weight, per_example.dtype)
+            term = ops.mean(per_example)
+            self.trackers[name].update_state(term)
+            loss += term
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """The compiled metrics, of the logits."""
+        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+
+def thaw(network: keras.Model) -> None:
+    """Makes every layer of a network trainable again, at every depth."""
+    # Not `True` alone: TensorFlow ignores an attribute set to the value that it
+    # has, and the layers below would stay frozen.
+    network.trainable = False
+    network.trainable = True
+
+
+def recalibrate(network: keras.Model, batches) -> None:
+    """Measures BatchNormalization's statistics anew; weights stay as they are.
+
+    Each moving mean and variance becomes the plain average over the batches,
+    whatever inputs had moved it before.
+
+    Args:
+        network: Any built model.
+        batches: Inputs, each shaped as the network's; at least one.
+    """
+    norms = [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
+    momenta = [layer.momentum for layer in norms]
+    for index, batch in enumerate(batches):
+        for layer in norms:
+            layer.momentum = index / (index + 1)
+        network(batch, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
