@@ -121,11 +121,14 @@ def fill(kind: type, node: yaml.Node | None, where: str = ""):
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
+        optional = types.NoneType in typing.get_args(arguments[0])
+        if optional and _is_null(node):
+            return None
         return _part(arguments[1], node, where)
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, node, where)
     if origin in (types.UnionType, typing.Union):
-        if isinstance(node, yaml.ScalarNode) and node.value in _NULL and not node.style:
+        if _is_null(node):
             return None
         return fill(arguments[0], node, where)
     if origin is tuple:
@@ -154,6 +157,10 @@ def error(node: yaml.Node | None, where: str, what: str) -> ConfigError:
     if not place.startswith("--set"):
         place = f"{place}:{mark.line + 1}"
     return ConfigError(": ".join(filter(None, [place, where, what])))
+
+
+def _is_null(node):
+    return isinstance(node, yaml.ScalarNode) and node.value in _NULL and not node.style
 
 
 def _dataclass(kind, node, where):

@@ -1,0 +1,303 @@
+"""What a run is: a tree of frozen dataclasses, read from YAML.
+
+Every option has one home, the dataclass that uses it: default, meaning, type
+and range. Nothing here imports Keras or TensorFlow, so a whole run is checked
+within a second.
+"""
+
+import dataclasses
+import difflib
+import pathlib
+import sysconfig
+import typing
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import yaml
+
+import students
+import trainers
+from distill import batches, data, yaml_reader
+from distill import finish as finishers  # `finish` is a field of a run.
+from distill.yaml_reader import ConfigError
+
+CONFIGS = (
+    pathlib.Path(__file__).resolve().parents[1] / "configs",
+    pathlib.Path(sysconfig.get_path("data")) / "share" / "distill" / "configs",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training with one trainer and one optimizer.
+
+    Attributes:
+        trainer: The method; see `trainers.TRAINERS`.
+        epochs: Times that every training example is seen.
+        learning_rate: Of the first step.
+        schedule: `constant`; `cosine`, down to zero at the last step; or
+            `step`, divided by 10 at each of `decay_epochs`.
+        decay_epochs: Where `step` divides; increasing.
+        optimizer: `sgd` (Nesterov) or `adam`.
+        momentum: Of SGD.
+        task_weight: Multiplies the loss on the true labels.
+    """
+
+    trainer: Annotated[trainers.Supervised, trainers.TRAINERS]
+    epochs: int
+    learning_rate: float = 0.1
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    decay_epochs: tuple[int, ...] = ()
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.9
+    task_weight: float = 1.0
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
+        _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
+        inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
+        _check(
+            rising and inside,
+            "decay_epochs",
+            f"increasing, between 0 and `epochs` = {self.epochs}",
+            list(self.decay_epochs),
+        )
+        _check(
+            bool(self.decay_epochs) == (self.schedule == "step"),
+            "decay_epochs",
+            "given with `schedule: step`, and only then",
+            list(self.decay_epochs),
+        )
+
+    @property
+    def name(self) -> str:
+        """The trainer's name in `trainers.TRAINERS`."""
+        return name_of(self.trainer)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """The network that is imitated: trained once and kept, or given as a file.
+
+    Attributes:
+        network: What to train; see `students.BUILDERS`.
+        stages: How it is trained.
+        file: A trained `.keras` model under the contract of `students`.
+    """
+
+    network: Annotated[students.Network | None, students.BUILDERS] = None
+    stages: tuple[Stage, ...] = ()
+    file: str | None = None
+
+    def __post_init__(self):
+        """Refuses anything but one of the two ways, whole."""
+        if self.file is None:
+            _check(self.network is not None, "network", "given, or else `file`", None)
+            _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+            return
+        _check(self.network is None, "network", "absent beside `file`", "a network")
+        _check(not self.stages, "stages", "absent beside `file`", "a list")
+        path = pathlib.Path(self.file).expanduser()
+        _check(path.suffix == ".keras", "file", "a .keras file", self.file)
+        _check(path.is_file(), "file", "a file that exists", self.file)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Control:
+    """The same student taught another way, to compare with.
+
+    Attributes:
+        name: Its name in the report, and of its file.
+        stages: How it is trained: as many epochs as the student in all.
+    """
+
+    name: str = "control"
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self):
+        """Refuses names that are taken or no file names."""
+        _check(
+            self.name.isidentifier() and self.name not in ("teacher", "student"),
+            "name",
+            "letters, digits and _, and neither teacher nor student",
+            self.name,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that decides the outcome of `python -m distill.train`.
+
+    Attributes:
+        data: See `distill.data.DATASETS`.
+        augmentation: Random changes to training images.
+        batch_size: Images in a step.
+        seed: Decides initial weights, order and augmentation.
+        teacher: Who is imitated.
+        student: What is trained and shipped; see `students.BUILDERS`.
+        stages: How the student is trained, in order.
+        controls: The same student taught otherwise.
+        finish: What is made of the trained student; see
+            `distill.finish.FINISHERS`.
+        max_accuracy_drop: A file whose test accuracy is more than this many
+            points (percent of the test split) below the student's has failed.
+    """
+
+    data: Annotated[data.Dataset, data.DATASETS]
+    augmentation: batches.Augmentation = batches.Augmentation()
+    batch_size: int = 128
+    seed: int = 0
+    teacher: Teacher
+    student: Annotated[students.Network, students.BUILDERS]
+    stages: tuple[Stage, ...]
+    controls: tuple[Control, ...] = ()
+    finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
+    max_accuracy_drop: float = 1.0
+
+    def __post_init__(self):
+        """Refuses parts that do not fit each other."""
+        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _check(self.seed >= 0, "seed", "at least 0", self.seed)
+        _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+        _check(
+            self.max_accuracy_drop >= 0,
+            "max_accuracy_drop",
+            "at least 0",
+            self.max_accuracy_drop,
+        )
+        for index, stage in enumerate(self.teacher.stages):
+            _check(
+                not stage.trainer.needs_teacher,
+                f"teacher.stages[{index}].trainer",
+                "one that needs no teacher, such as supervised",
+                stage.name,
+            )
+        self._check_controls()
+        self._check_shapes()
+        self._check_finish()
+
+    def _check_controls(self):
+        names = [control.name for control in self.controls]
+        _check(len(set(names)) == len(names), "controls", "of different names", names)
+        epochs = sum(stage.epochs for stage in self.stages)
+        for index, control in enumerate(self.controls):
+            spent = sum(stage.epochs for stage in control.stages)
+            _check(
+                spent == epochs,
+                f"controls[{index}].stages",
+                f"as many epochs as the student's stages, {epochs}: else the two "
+                "cannot be compared",
+                spent,
+            )
+
+    def _check_shapes(self):
+        if self.teacher.network is None:
+            return
+        teacher = self.teacher.network.shapes(self.data.image_shape)
+        student = self.student.shapes(self.data.image_shape)
+        for stages in (self.stages, *(control.stages for control in self.controls)):
+            for stage in stages:
+                try:
+                    stage.trainer.check_shapes(teacher, student)
+                except ValueError as mistake:
+                    raise ValueError(f"`student`: {mistake}") from None
+
+    def _check_finish(self):
+        names = [name_of(part) for part in self.finish]
+        _check(len(set(names)) == len(names), "finish", "of different names", names)
+        for index, part in enumerate(self.finish):
+            for needed in part.needs:
+                _check(
+                    needed in names[:index],
+                    f"finish[{index}]",
+                    f"after `{needed}`, from which `{names[index]}` starts",
+                    names,
+                )
+
+
+def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
+    """Reads a run. A bare file name is looked up among the shipped configs too.
+
+    Args:
+        path: For example `lit_resnet.yaml` or `path/to/mine.yaml`.
+        overrides: Assignments such as `stages.0.epochs=3`, applied in order,
+            those of a part's `name` first.
+
+    Returns:
+        The run, with every default filled in.
+
+    Raises:
+        ConfigError: One line: file, line, key, what was received and expected.
+    """
+    node = yaml_reader.read(find(path), lambda base, user: find(base, user.parent))
+    naming = [text for text in overrides if text.split("=")[0].endswith(".name")]
+    others = [text for text in overrides if text not in naming]
+    for text in [*naming, *others]:
+        node = yaml_reader.override(node, text)
+    return yaml_reader.fill(Run, node)
+
+
+def find(
+    path: str | pathlib.Path, beside: pathlib.Path = pathlib.Path()
+) -> pathlib.Path:
+    """The file that a config's name means.
+
+    Args:
+        path: A path, or the bare name of a shipped config.
+        beside: The folder that a relative path starts from.
+
+    Raises:
+        ConfigError: If there is no such file; lists the shipped ones.
+    """
+    for candidate in (beside / path, *(folder / path for folder in CONFIGS)):
+        if candidate.is_file():
+            return candidate
+    shipped = sorted({file.name for folder in CONFIGS for file in folder.glob("*.yaml")})
+    close = difflib.get_close_matches(str(path), shipped, n=1)
+    hint = f" Did you mean `{close[0]}`?" if close else ""
+    raise ConfigError(
+        f"{path}: no such file, nor a shipped config.{hint} "
+        f"Shipped: {', '.join(shipped)}"
+    )
+
+
+def plain(value: Any, kind: Any = Run) -> Any:
+    """A run, or any piece of one, as plain data with every default filled in."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return [plain(item, arguments[0]) for item in value]
+    if type(None) in arguments:
+        return plain(value, arguments[0])
+    if origin is Annotated:
+        name = name_of(value)
+        return {"name": name, "options": plain(value, type(value))}
+    if not dataclasses.is_dataclass(value):
+        return value
+    hints = typing.get_type_hints(type(value), include_extras=True)
+    return {
+        field.name: plain(getattr(value, field.name), hints[field.name])
+        for field in dataclasses.fields(value)
+    }
+
+
+def dump(run: Run) -> str:
+    """The run as YAML that `load` reads back to an equal run."""
+    return yaml.safe_dump(plain(run), sort_keys=False)
+
+
+def name_of(part: Any) -> str:
+    """The name of a part, as it stands in YAML."""
+    tables = (students.BUILDERS, trainers.TRAINERS, data.DATASETS, finishers.FINISHERS)
+    names = {kind: name for table in tables for name, kind in table.items()}
+    return names[type(part)]
+
+
+def _check(condition, name, rule, value):
+    if not condition:
+        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")

@@ -1,0 +1,96 @@
+"""Models -> TFLite files; float32 images in, float32 logits out, in every one."""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from absl.flags import argparse_flags
+
+from distill import cli, progress, run_folder
+from distill.config import ConfigError
+
+# What a user may ask of a trained model without further training.
+FORMATS = ("float32", "float16", "dynamic_int8")
+
+
+def to_tflite(model: Any, variant: str) -> bytes:
+    """Converts a model.
+
+    Args:
+        model: A built Keras 3 or tf_keras model of one image input, which
+            returns logits or a dict with `"logits"`.
+        variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
+            `int8`, `pruned`, `pruned_int8`.
+
+    Returns:
+        The file. Its input is `(1, height, width, channels)` and may be resized
+        to a batch.
+    """
+    import tensorflow as tf
+
+    def answer(images):
+        outputs = model(images, training=False)
+        return outputs["logits"] if isinstance(outputs, dict) else outputs
+
+    # The concrete function and not the Keras model: the batch is known, which
+    # leaves no shape arithmetic in the file, and no copy is written to disk.
+    shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="images")
+    function = tf.function(answer).get_concrete_function(shape)
+    holder = tf.Module()  # A Keras 3 model does not show TensorFlow its variables.
+    holder.kept = function.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    if variant == "pruned":
+        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    elif variant != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.export --model FILE.keras --out FOLDER`."""
+    flags = argparse_flags.ArgumentParser(
+        prog="python -m distill.export",
+        description="Exports a trained .keras model to TFLite files. Pruned and "
+        "integer files need training: see distill.train.",
+    )
+    flags.add_argument(
+        "--model", required=True, type=pathlib.Path, help="a .keras file"
+    )
+    flags.add_argument(
+        "--out", type=pathlib.Path, help="a folder; default: that of the model"
+    )
+    flags.add_argument(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=FORMATS,
+        help=f"default: {' '.join(FORMATS)}",
+    )
+    return cli.guarded(lambda: _command(flags.parse_args(argv)))
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    path = arguments.model
+    if path.suffix != ".keras" or not path.is_file():
+        raise ConfigError(f"--model: expected an existing .keras file. Received: {path}")
+    folder = arguments.out or path.parent
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # A damaged file raises whatever its reader does.
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"--model {path} cannot be loaded: {reason}") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    for variant in arguments.formats:
+        target = folder / f"{path.stem}.{variant}.tflite"
+        with progress.step(str(target), "conversion"):
+            run_folder.atomic_write(target, to_tflite(model, variant))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

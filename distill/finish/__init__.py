@@ -1,0 +1,61 @@
+"""What is made of a trained student: files that ship, each with a promise.
+
+TF-MOT lives in a process of its own, `python -m distill.finish`: importing it
+can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
+and imports neither.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from distill.finish.conversions import DynamicInt8, Float16, Float32
+from distill.finish.finisher import Finisher
+from distill.finish.prune import Pruned, PrunedInt8
+from distill.finish.quantize import Int8
+
+__all__ = ["FINISHERS", "FinishError", "Finisher", "run"]
+
+FINISHERS = {
+    "float32": Float32,
+    "float16": Float16,
+    "dynamic_int8": DynamicInt8,
+    "int8": Int8,
+    "pruned": Pruned,
+    "pruned_int8": PrunedInt8,
+}
+
+
+class FinishError(RuntimeError):
+    """The finishing process ended before its work was done."""
+
+
+def run(folder: pathlib.Path) -> None:
+    """Finishes the student of a run folder, in a process apart.
+
+    Reads `run.yaml`, `teacher.keras` and `student.keras`; writes the `.tflite`
+    files and `finish.json`. Files that are there already are kept.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        FinishError: If the process failed or was killed.
+    """
+    packages = str(pathlib.Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
+    chosen = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(
+        [sys.executable, "-m", "distill.finish", "--run", str(folder)],
+        env={**os.environ, **chosen, "PYTHONPATH": path},
+        check=False,
+    )
+    if done.returncode:
+        how = f"exit code {done.returncode}"
+        if done.returncode < 0:
+            how = f"killed by signal {-done.returncode}"
+        raise FinishError(
+            f"finishing {folder} stopped ({how}); what was finished is kept, and "
+            "the same command goes on from there"
+        )

@@ -1,0 +1,147 @@
+"""The work bench of the finishing process: student, teacher, data, one `fit`."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from distill import batches, config, export, progress, run_folder, seeds
+from distill.finish import twin
+from trainers import losses
+
+CHECKED_IMAGES = 256  # The twin must answer as the student on these.
+
+
+class Bench:
+    """What finishers work with. Nothing here is shared with another process.
+
+    Args:
+        run: The run.
+        folder: Holds `teacher.keras` and `student.keras`.
+
+    Raises:
+        twin.NoTwin: If the student has no equal twin in tf_keras.
+    """
+
+    def __init__(self, run: config.Run, folder: pathlib.Path):
+        self._run = run
+        self._folder = folder
+        self._splits = run.data.load()
+        self._student = keras.models.load_model(folder / "student.keras", compile=False)
+        teacher = keras.models.load_model(folder / "teacher.keras", compile=False)
+        self._answer = tf.function(lambda x: teacher(x, training=False)["logits"])
+        self._twin = twin.to_tf_keras(self._student)
+        images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
+        twin.check_equal(self._student, self._twin, images)
+        self.steps_per_epoch = self._batches("any").steps_per_epoch
+        self.examples_per_epoch = self.steps_per_epoch * run.batch_size
+
+    def twin(self) -> tf_keras.Model:
+        """A new tf_keras twin of the student: TF-MOT changes what it is given."""
+        copy = tf_keras.models.clone_model(self._twin)
+        copy.set_weights(self._twin.get_weights())
+        return copy
+
+    def keep(self, name: str, model: tf_keras.Model) -> None:
+        """Keeps a twin's weights for a later finisher, also of a later process."""
+        with run_folder.whole_file(self._kept(name)) as temporary:
+            np.savez(temporary, *model.get_weights())
+
+    def kept(self, name: str) -> tf_keras.Model:
+        """The twin with the weights that were kept under this name."""
+        model = self.twin()
+        with np.load(self._kept(name), allow_pickle=False) as arrays:
+            model.set_weights([arrays[key] for key in arrays.files])
+        return model
+
+    def export(self, variant: str) -> bytes:
+        """The student, without further training, as a `.tflite` file."""
+        return export.to_tflite(self._student, variant)
+
+    def convert(self, model: tf_keras.Model, variant: str) -> bytes:
+        """What TF-MOT made, as a `.tflite` file."""
+        return export.to_tflite(model, variant)
+
+    def fit(self, model: tf_keras.Model, part, callbacks=()) -> dict[str, list[float]]:
+        """Trains on the labels and the teacher's answers to the same pixels.
+
+        Args:
+            model: A twin, as TF-MOT wrapped it; images to logits.
+            part: The `TrainedFinisher` with the options.
+            callbacks: For tf_keras.
+
+        Returns:
+            Name of each term and metric, weighted, to one value an epoch.
+        """
+        name = config.name_of(part)
+        tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
+        terms = _terms(part)
+        model.compile(
+            optimizer=tf_keras.optimizers.SGD(
+                tf_keras.optimizers.schedules.CosineDecay(
+                    part.learning_rate, part.epochs * self.steps_per_epoch
+                ),
+                momentum=0.9,
+                nesterov=True,
+            ),
+            loss=lambda asked, made: sum(term(asked, made) for term in terms),
+            metrics=[*terms, accuracy],
+        )
+        history = model.fit(
+            self._stream(name),
+            steps_per_epoch=self.steps_per_epoch,
+            epochs=part.epochs,
+            validation_data=self._taught(
+                self._splits.validation.floats(), self._splits.validation.labels
+            ),
+            validation_batch_size=self._run.batch_size,
+            callbacks=list(callbacks),
+            verbose=progress.bar(),
+        ).history
+        return {key: [float(v) for v in values] for key, values in history.items()}
+
+    def _batches(self, name):
+        return batches.Batches(
+            self._splits.train,
+            batch_size=self._run.batch_size,
+            seed=seeds.seed_of(self._run.seed, "finish order", name),
+            augmentation=self._run.augmentation,
+        )
+
+    def _stream(self, name):
+        for images, labels in self._batches(name).stream():
+            yield self._taught(images, labels)
+
+    def _taught(self, images, labels):
+        """Images, and what is asked: label first, then the teacher's logits."""
+        taught = [
+            self._answer(images[start : start + CHECKED_IMAGES]).numpy()
+            for start in range(0, len(images), CHECKED_IMAGES)
+        ]
+        return images, np.column_stack([labels, np.concatenate(taught)])
+
+    def _kept(self, name):
+        return self._folder / "checkpoint" / f"finish.{name}.npz"
+
+
+def _terms(part):
+    """The two terms of the loss, each also shown as a metric by its name."""
+
+    def task_loss(asked, made):
+        return part.task_weight * tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.cast(asked[:, 0], tf.int32), made
+        )
+
+    def kd_loss(asked, made):
+        taught = asked[:, 1:]
+        return part.kd_weight * losses.kd_loss(taught, made, part.temperature)
+
+    return task_loss, kd_loss
+
+
+def accuracy(asked, made):
+    """Whether the largest logit is the label's; the metric bears this name."""
+    right = tf.equal(tf.argmax(made, -1), tf.cast(asked[:, 0], tf.int64))
+    return tf.cast(right, tf.float32)

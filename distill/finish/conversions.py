@@ -1,0 +1,44 @@
+"""Files that need no further training: the student's weights, stored narrower."""
+
+import dataclasses
+
+from distill.finish.finisher import Finisher
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Float32(Finisher):
+    """The student as it was trained."""
+
+    def make(self, bench):
+        """Converts the student."""
+        return bench.export("float32"), {}
+
+    def predicted_bytes(self, cost):
+        """Four bytes a weight."""
+        return 4 * (cost.kernels + cost.channels) + 350 * cost.layers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Float16(Finisher):
+    """Weights stored in half precision; computes in float32 on a CPU."""
+
+    def make(self, bench):
+        """Converts the student."""
+        return bench.export("float16"), {}
+
+    def predicted_bytes(self, cost):
+        """Two bytes a weight."""
+        return 2 * (cost.kernels + cost.channels) + 550 * cost.layers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DynamicInt8(Finisher):
+    """Weights stored in eight bits; activations are quantized as they come."""
+
+    def make(self, bench):
+        """Converts the student."""
+        return bench.export("dynamic_int8"), {}
+
+    def predicted_bytes(self, cost):
+        """One byte a weight, a scale a channel."""
+        return cost.kernels + 16 * cost.channels + 550 * cost.layers

@@ -1,0 +1,85 @@
+"""What all finishers share: a promise, and training on the teacher's answers."""
+
+import dataclasses
+import typing
+from typing import Any, ClassVar
+
+if typing.TYPE_CHECKING:
+    from distill import cost, measure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finisher:
+    """Makes one exported file of a trained student.
+
+    Attributes:
+        needs: Names of the finishers that must have run before.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def make(self, bench: Any) -> tuple[bytes, dict[str, list[float]]]:
+        """Makes the file.
+
+        Args:
+            bench: The `distill.finish.bench.Bench` with student and teacher.
+
+        Returns:
+            The `.tflite` file, and the training's metrics, one value an epoch.
+        """
+        raise NotImplementedError
+
+    def breaches(
+        self, facts: "measure.Facts", parts: "dict[str, Finisher]"
+    ) -> list[str]:
+        """How a file breaks its promise.
+
+        Args:
+            facts: What the file holds.
+            parts: Name to finisher, of the whole run.
+
+        Returns:
+            Each broken promise in words; empty if all are kept.
+        """
+        return []
+
+    def predicted_bytes(self, cost: "cost.Cost") -> int:
+        """About how many bytes the file of a network of this cost will have."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedFinisher(Finisher):
+    """A finisher that trains on the labels and the teacher's answers.
+
+    Attributes:
+        epochs: Times that every training example is seen.
+        learning_rate: Of the first step; falls to zero along a cosine.
+        task_weight: Multiplies the loss on the true labels.
+        kd_weight: Multiplies `trainers.losses.kd_loss`.
+        temperature: Divides both logits in it; positive, no unit.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 0.01
+    task_weight: float = 0.1
+    kd_weight: float = 0.9
+    temperature: float = 4.0
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        if self.epochs < 1:
+            raise ValueError(f"`epochs` must be at least 1. Received: {self.epochs}")
+        for name in ("learning_rate", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ValueError(
+                    f"`{name}` must be positive. Received: {getattr(self, name)}"
+                )
+        for name in ("task_weight", "kd_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be at least 0. Received: {getattr(self, name)}"
+                )

@@ -1,0 +1,103 @@
+"""Magnitude pruning: most weights become exactly zero, and stay so."""
+
+import dataclasses
+from typing import ClassVar
+
+from distill.finish import quantize
+from distill.finish.finisher import TrainedFinisher
+
+TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruned(TrainedFinisher):
+    """The smallest weights of every kernel set to zero, little by little.
+
+    The share of zeros rises from none along a cubic over the first part of the
+    training; the rest lets what is left recover. The file is encoded sparse.
+
+    Attributes:
+        sparsity: Share of zeros in every kernel at the end.
+        rise: Part of the training over which the share rises.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Zhu and Gupta, "To prune, or not to prune", 2017, section 3; as in TF-MOT.
+    """
+
+    sparsity: float = 0.8
+    rise: float = 0.6
+
+    def __post_init__(self):
+        """Refuses shares that are none."""
+        super().__post_init__()
+        if not 0 < self.sparsity < 1:
+            raise ValueError(
+                f"`sparsity` must be between 0 and 1. Received: {self.sparsity}"
+            )
+        if not 0 < self.rise <= 1:
+            raise ValueError(f"`rise` must be in (0, 1]. Received: {self.rise}")
+
+    def make(self, bench):
+        """Trains the student while it is pruned, and converts it."""
+        from tensorflow_model_optimization.sparsity import keras as sparsity
+
+        steps = self.epochs * bench.steps_per_epoch
+        every = max(1, int(steps * self.rise) // 50)
+        last = max(1, int(steps * self.rise) // every) * every
+        schedule = sparsity.PolynomialDecay(
+            0.0, self.sparsity, begin_step=0, end_step=last, frequency=every
+        )
+        model = sparsity.prune_low_magnitude(bench.twin(), schedule)
+        metrics = bench.fit(model, self, [sparsity.UpdatePruningStep()])
+        model = sparsity.strip_pruning(model)
+        bench.keep("pruned", model)
+        return bench.convert(model, "pruned"), metrics
+
+    def breaches(self, facts, parts):
+        """The zeros must have reached the file."""
+        return _zeros_lost(facts, self.sparsity)
+
+    def predicted_bytes(self, cost):
+        """A value and an index for each weight that is left."""
+        return round(5.5 * (1 - self.sparsity) * cost.kernels) + 550 * cost.layers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrunedInt8(TrainedFinisher):
+    """The pruned student, trained to bear eight bits with its zeros kept.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("pruned",)
+
+    def make(self, bench):
+        """Trains what `pruned` made with simulated quantization."""
+        from tensorflow_model_optimization import experimental
+        from tensorflow_model_optimization.quantization.keras import (
+            quantize_annotate_model,
+            quantize_apply,
+        )
+
+        model = quantize_apply(
+            quantize_annotate_model(bench.kept("pruned")),
+            experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
+        )
+        metrics = bench.fit(model, self)
+        return bench.convert(model, "pruned_int8"), metrics
+
+    def breaches(self, facts, parts):
+        """Integers alone, and the zeros of `pruned` kept."""
+        promised = parts["pruned"].sparsity
+        return [*quantize.float_ops(facts), *_zeros_lost(facts, promised)]
+
+    def predicted_bytes(self, cost):
+        """As `int8`: zeros are stored."""
+        return quantize.Int8.predicted_bytes(self, cost)
+
+
+def _zeros_lost(facts, promised):
+    if facts.sparsity >= promised - TOLERANCE:
+        return []
+    return [f"sparsity {facts.sparsity:.3f} of the file, promised {promised}"]

@@ -1,0 +1,38 @@
+"""Quantization-aware training: integers from the first op to the last."""
+
+import dataclasses
+
+from distill.finish.finisher import TrainedFinisher
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Int8(TrainedFinisher):
+    """Weights and activations in eight bits, trained to bear it.
+
+    Source:
+        Jacob et al., "Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference", CVPR 2018, section 3; as in TF-MOT.
+    """
+
+    def make(self, bench):
+        """Trains the student with simulated quantization, and converts it."""
+        from tensorflow_model_optimization.quantization.keras import quantize_model
+
+        model = quantize_model(bench.twin())
+        metrics = bench.fit(model, self)
+        return bench.convert(model, "int8"), metrics
+
+    def breaches(self, facts, parts):
+        """Every op must compute in integers."""
+        return float_ops(facts)
+
+    def predicted_bytes(self, cost):
+        """One byte a weight; scale, zero point and bias for each channel."""
+        return cost.kernels + 36 * cost.channels + 550 * cost.layers
+
+
+def float_ops(facts) -> list[str]:
+    """The breach of a file that must compute in integers alone."""
+    if not facts.float_ops:
+        return []
+    return [f"float ops left in an int8 file: {', '.join(facts.float_ops)}"]

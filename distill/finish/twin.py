@@ -1,0 +1,105 @@
+"""A Keras 3 model -> its tf_keras twin, for tools that never moved to Keras 3."""
+
+import inspect
+
+import keras
+import numpy as np
+import tf_keras
+
+
+class NoTwin(ValueError):
+    """A layer that tf_keras does not have, or a twin that answers otherwise."""
+
+
+def to_tf_keras(model: keras.Model, output: str = "logits") -> tf_keras.Model:
+    """Rebuilds a functional model layer by layer, weights copied.
+
+    Nested models are inlined; their layers take the model's name before their
+    own. Layers shared in `model` are shared in the twin.
+
+    Args:
+        model: A functional Keras 3 model with one input.
+        output: Which output the twin keeps, where `model` returns a dict.
+
+    Returns:
+        A functional tf_keras model of one output; regularizers, constraints
+        and initializers are left behind.
+
+    Raises:
+        NoTwin: If `model` is no functional model, or a layer has no twin.
+    """
+    if not hasattr(model, "_run_through_graph"):
+        raise NoTwin(f"`{model.name}` is not a functional model: only those have twins")
+    made: dict[int, tuple] = {}
+
+    def place(prefix):
+        def twin_of(layer):
+            if isinstance(layer, keras.Model):
+                inner = place(f"{prefix}{layer.name}_")
+                return lambda x, **_: layer._run_through_graph(x, operation_fn=inner)
+            if id(layer) not in made:
+                made[id(layer)] = (layer, _twin_layer(layer, prefix + layer.name))
+            return made[id(layer)][1]
+
+        return twin_of
+
+    inputs = tf_keras.Input(model.inputs[0].shape[1:], name=model.inputs[0].name)
+    outputs = model._run_through_graph(inputs, operation_fn=place(""))
+    if isinstance(outputs, dict):
+        outputs = outputs[output]
+    twin = tf_keras.Model(inputs, outputs, name=model.name)
+    for layer, copy in made.values():
+        if layer.weights:
+            copy.set_weights(layer.get_weights())
+    return twin
+
+
+def check_equal(
+    model: keras.Model,
+    twin: tf_keras.Model,
+    images: np.ndarray,
+    *,
+    output: str = "logits",
+    tolerance: float = 1e-5,
+) -> None:
+    """Makes sure that a twin answers as its model does.
+
+    Args:
+        model: The Keras 3 model.
+        twin: Its twin.
+        images: Real inputs, `(n, height, width, channels)`.
+        output: Which output the twin keeps, where `model` returns a dict.
+        tolerance: Largest difference allowed, in units of the output or, where
+            an output is larger than 1, relative to the largest.
+
+    Raises:
+        NoTwin: If they differ by more; says by how much.
+    """
+    wanted = model(images, training=False)
+    wanted = wanted[output] if isinstance(wanted, dict) else wanted
+    wanted = keras.ops.convert_to_numpy(wanted)
+    got = twin(images, training=False).numpy()
+    difference = float(np.abs(wanted - got).max())
+    if not difference <= tolerance * max(1.0, float(np.abs(wanted).max())):
+        raise NoTwin(
+            f"The tf_keras twin of `{model.name}` answers otherwise: largest "
+            f"difference {difference:.2g}, allowed {tolerance:.2g}"
+        )
+
+
+def _twin_layer(layer, name):
+    """The tf_keras layer of the same class and options."""
+    kind = getattr(tf_keras.layers, type(layer).__name__, None)
+    if kind is None or not type(layer).__module__.startswith("keras."):
+        raise NoTwin(
+            f"Layer `{name}` ({type(layer).__name__}) has no twin in tf_keras: "
+            "replace it by a standard layer"
+        )
+    known = set(inspect.signature(kind.__init__).parameters)
+    left_behind = ("initializer", "regularizer", "constraint", "dtype", "name")
+    options = {
+        key: value
+        for key, value in layer.get_config().items()
+        if key in known and not key.endswith(left_behind)
+    }
+    return kind(**options, name=name)

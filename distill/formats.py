@@ -1,0 +1,85 @@
+"""Numbers -> short text for people. What is no number is shown as a dash."""
+
+import math
+
+NOTHING = "\N{EN DASH}"
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A number of percent or points, without its unit."""
+    return _number(value, f".{digits}f")
+
+
+def kilobytes(size: int | None) -> str:
+    """Bytes in kB of 1000 bytes, without the unit."""
+    return _number(None if size is None else size / 1000, ",.1f")
+
+
+def file_size(size: int | None) -> str:
+    """Bytes with the unit that suits them, to three digits: `24.4 kB`."""
+    return _scaled(size, "B")
+
+
+def whole(value: int | None) -> str:
+    """A whole number, thousands apart."""
+    return _number(value, ",.0f")
+
+
+def short(value: float | None) -> str:
+    """A count to three digits: `1.23 M`."""
+    return _scaled(value, "")
+
+
+def plain(value: float | None) -> str:
+    """Three digits that count: `0.0123`, `1e-05`."""
+    return _number(value, ".3g")
+
+
+def milliseconds(latency: dict | None, key: str = "median") -> str:
+    """One of the numbers of `latency_ms`, without the unit."""
+    value = None if latency is None else latency[key]
+    digits = 3 if not value or value < 1 else 2 if value < 10 else 1
+    return _number(value, f",.{digits}f")
+
+
+def seconds(value: float) -> str:
+    """A duration in the units that suit it."""
+    if value < 59.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def ratio(reference: float | None, value: float | None, better: str, worse: str) -> str:
+    """How much less `value` is than `reference`: `14.2x smaller`.
+
+    Args:
+        reference: What is compared with.
+        value: What is described.
+        better: Said where `value` is the less.
+        worse: Said where it is more.
+
+    Returns:
+        Empty where there is nothing to compare.
+    """
+    if not reference or not value:
+        return ""
+    factor, word = max((reference / value, better), (value / reference, worse))
+    return f"{factor:.1f}\N{MULTIPLICATION SIGN} {word}"
+
+
+def _number(value, style):
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return format(value, style)
+
+
+def _scaled(value, unit):
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    power = min(4, int(math.log10(value) // 3)) if value >= 1000 else 0
+    scaled = value / 1000**power
+    # Not `1e+03` for what is rounded up to the next unit.
+    text = f"{scaled:.3g}" if scaled < 999.5 else f"{scaled:.0f}"
+    return f"{text} {('', 'k', 'M', 'G', 'T')[power]}{unit}".rstrip()

@@ -1,0 +1,42 @@
+"""Image arrays -> PNG files in memory, for people to look at."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def png(image: np.ndarray) -> bytes:
+    """One image as a PNG file.
+
+    Args:
+        image: float in [0, 1], `(height, width, channels)`, one channel (grey)
+            or three (red, green, blue). Values outside are clipped.
+    """
+    pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(
+        file, format="PNG", optimize=True
+    )
+    return file.getvalue()
+
+
+def sheet(images: np.ndarray, columns: int = 8, least: int = 64) -> np.ndarray:
+    """Images side by side in rows, with a black line between, as one image.
+
+    Args:
+        images: `(n, height, width, channels)`, at least one; the last row is
+            filled up with black.
+        columns: Images in a row.
+        least: Small images are enlarged by a whole factor, without blur, until
+            their shorter side has this many pixels.
+
+    Returns:
+        `(height, width, channels)` of the whole sheet.
+    """
+    factor = max(1, -(-least // min(images.shape[1:3])))
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    images = np.pad(images, ((0, -len(images) % columns), (0, 1), (0, 1), (0, 0)))
+    rows = images.reshape(-1, columns, *images.shape[1:])
+    count, _, height, width, channels = rows.shape
+    return rows.swapaxes(1, 2).reshape(count * height, columns * width, channels)

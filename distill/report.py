@@ -1,0 +1,213 @@
+"""The numbers of a run -> a table for the console, a page for the browser."""
+
+import base64
+import math
+import textwrap
+from collections.abc import Sequence
+
+import jinja2
+import numpy as np
+import tabulate
+import yaml
+
+from distill import charts, formats, pictures
+
+WIDTH = 100  # Columns of the console's table.
+PICTURES = 48  # Most wrong answers shown.
+HUES = 8  # Colours of lines in the style sheet.
+
+
+def smallest(models: Sequence[dict]) -> dict | None:
+    """The smallest exported student that broke no promise; `None` if there is none.
+
+    Of two files of one size, the more accurate.
+
+    Args:
+        models: As in `report.json`.
+    """
+    passing = [
+        model
+        for model in models
+        if model["name"].startswith("student.") and not model["failed"]
+    ]
+    return min(passing, key=lambda m: (m["bytes"], -m["accuracy"]), default=None)
+
+
+def table(report: dict) -> str:
+    """Every model in one line, within 100 columns; below, what the marks mean.
+
+    Args:
+        report: As in `report.json`. Sizes are shown in kB of 1000 bytes.
+    """
+    chosen = smallest(report["models"])
+    rows, notes = [], []
+    for model in report["models"]:
+        mark = "x" if model["failed"] else "*" if model is chosen else ""
+        rows.append([mark, model["name"], *_cells(model)])
+        notes += [f"x {model['name']} failed: {why}" for why in model["failed"]]
+    if chosen:
+        notes.insert(0, "* the smallest file that passes")
+    headers = "acc %,agree %,kB,gzip kB,params,MACs,zeros %,ms".split(",")
+    lines = tabulate.tabulate(
+        rows,
+        headers=["", "model", *headers],
+        colalign=["left", "left", *["right"] * len(headers)],
+        disable_numparse=True,
+        # A name that is longer goes on in the next line.
+        maxcolwidths=[None, 24, *[None] * len(headers)],
+    )
+    wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
+    return "\n".join([lines, *wrapped])
+
+
+def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str:
+    """The report as one page that needs nothing else: no file, script or network.
+
+    Args:
+        report: As in `report.json`.
+        wrong: What `smallest` gets wrong and the teacher right: image, float in
+            [0, 1], `(height, width, channels)`; true class; the file's answer;
+            the teacher's.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("distill"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = _points
+    models = report["models"]
+    by_name = {model["name"]: model for model in models}
+    chosen = smallest(models)
+    limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
+    return environment.get_template("report.html").render(
+        report=report,
+        chosen=chosen,
+        subject=chosen or by_name["student"],
+        teacher=by_name["teacher"],
+        student=by_name["student"],
+        baseline=by_name.get("teacher.float32", by_name["teacher"]),
+        fronts=[
+            charts.front(models, limit, *size) for size in ((960, 420), (340, 400))
+        ],
+        training=_training(report["stages"]),
+        classes=_classes(report, chosen),
+        pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
+        missed=len(wrong),
+        config=yaml.safe_dump(report["run"], sort_keys=False),
+        formats=formats,
+        hues=_hues(report["stages"]),
+    )
+
+
+def _cells(model):
+    return [
+        formats.percent(model["accuracy"]),
+        formats.percent(model["agreement_with_teacher"]),
+        formats.kilobytes(model["bytes"]),
+        formats.kilobytes(model["gzip_bytes"]),
+        formats.whole(model["parameters"]),
+        formats.short(model["macs"]),
+        formats.percent(100 * model["sparsity"], 1),
+        formats.milliseconds(model["latency_ms"]),
+    ]
+
+
+def _data_uri(image):
+    return "data:image/png;base64," + base64.b64encode(pictures.png(image)).decode()
+
+
+def _points(piece):
+    """The points of a line, for SVG's `points`."""
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in piece)
+
+
+def _training(records):
+    """For each model that was trained, in order, its stages and three charts.
+
+    The stages of one model follow each other on one axis of epochs, so that a
+    term which only one stage has ends with it. Validation is drawn for the loss
+    as a whole and the accuracy; TensorBoard has it for each term.
+    """
+    trained = {}
+    for record in records:
+        if record["epochs"]:
+            trained.setdefault(record["model"], []).append(record)
+    return [
+        {"model": name, "stages": stages, "charts": _charts(stages)}
+        for name, stages in trained.items()
+    ]
+
+
+def _charts(stages):
+    series = _joined(stages)
+    accuracies = {
+        name: [100 * value for value in values]
+        for name, values in series.items()
+        if name.endswith("accuracy")
+    }
+    losses = {
+        name: values
+        for name, values in series.items()
+        if name not in (*accuracies, "learning_rate", "examples_per_second")
+        and (name == "val_loss" or not name.startswith("val_"))
+    }
+    rates = {name: series[name] for name in ("learning_rate",) if name in series}
+    panels = [("Loss", losses), ("Accuracy, %", accuracies), ("Learning rate", rates)]
+    return [
+        {
+            "title": title,
+            "last": {name: _last(values) for name, values in shown.items()},
+            **charts.curves(shown, 360, 200, log=title == "Loss"),
+        }
+        for title, shown in panels
+        if shown
+    ]
+
+
+def _joined(stages):
+    """Name of each metric to its values over all stages; NaN where it is not."""
+    names = dict.fromkeys(name for stage in stages for name in stage["metrics"])
+    return {
+        name: [
+            value
+            for stage in stages
+            for value in stage["metrics"].get(name, [math.nan] * stage["epochs"])
+        ]
+        for name in names
+    }
+
+
+def _last(values):
+    """The last finite value, or NaN."""
+    return next((v for v in reversed(values) if math.isfinite(v)), math.nan)
+
+
+def _hues(records):
+    """Name of each metric to a colour; a metric and its `val_` share one."""
+    names = dict.fromkeys(
+        name.removeprefix("val_") for record in records for name in record["metrics"]
+    )
+    chief = [name for name in ("loss", "accuracy", "learning_rate") if name in names]
+    others = [name for name in names if name not in (*chief, "examples_per_second")]
+    hues = dict.fromkeys(chief, 0)
+    return hues | {name: 1 + i % (HUES - 1) for i, name in enumerate(others)}
+
+
+def _classes(report, chosen):
+    """Accuracy of each class for the models that matter: a table of dots."""
+    named = ("teacher", "student", *(c["name"] for c in report["run"]["controls"]))
+    models = [m for m in report["models"] if m["name"] in named or m is chosen]
+    rows = [
+        {"name": name, "values": values}
+        for name, *values in zip(
+            report["data"]["class_names"],
+            *(model["per_class_accuracy"] for model in models),
+            strict=True,
+        )
+    ]
+    seen = [v for row in rows for v in row["values"] if v is not None]
+    # The scale begins at the ten below the worst, to show differences.
+    low = 10 * math.floor(min([*seen, 90]) / 10)
+    return {"models": models, "rows": rows, "low": low}

@@ -1,0 +1,209 @@
+"""A finished run folder -> its report: every model measured on the test split."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from distill import config, cost, data, finish, measure, progress, report, run_folder
+
+BATCH = 256  # Images at once where only answers are wanted.
+
+
+def logits(model, split: data.Split) -> np.ndarray:
+    """Answers of a network in memory, or of a `.keras` or `.tflite` file.
+
+    Args:
+        model: A `keras.Model` under the contract of `students`, or a path.
+        split: The examples.
+
+    Returns:
+        float32, `(n, classes)`.
+    """
+    if isinstance(model, pathlib.Path) and model.suffix == ".tflite":
+        return measure.predict(model, split.floats())
+    import keras
+
+    if isinstance(model, pathlib.Path):
+        model = keras.models.load_model(model, compile=False)
+    # Without the representations, which need much more memory than the images.
+    answers = keras.Model(model.inputs, model.output["logits"])
+    return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
+
+
+def accuracy(answers: np.ndarray, split: data.Split) -> float:
+    """Percent of the examples whose largest logit is the label's."""
+    return 100 * float(np.mean(answers.argmax(-1) == split.labels))
+
+
+def model_record(
+    path: pathlib.Path, split: data.Split, taught: np.ndarray | None
+) -> tuple[dict, np.ndarray]:
+    """One entry of the report's `models`, measured on the file itself.
+
+    Args:
+        path: A `.keras` or `.tflite` file.
+        split: What it is measured on.
+        taught: The teacher's logits on `split`, if there is a teacher.
+
+    Returns:
+        The entry, and the file's own logits.
+    """
+    answers = logits(path, split)
+    right = answers.argmax(-1) == split.labels
+    record = {
+        "name": path.stem,
+        "file": path.name,
+        **_facts(path),
+        "test_examples": len(split.labels),
+        "accuracy": accuracy(answers, split),
+        "agreement_with_teacher": None,
+        "per_class_accuracy": [
+            100 * float(right[split.labels == label].mean())
+            if (split.labels == label).any()
+            else None
+            for label in range(answers.shape[-1])
+        ],
+        "latency_ms": None,
+        "failed": [],
+    }
+    if taught is not None:
+        agrees = answers.argmax(-1) == taught.argmax(-1)
+        record["agreement_with_teacher"] = 100 * float(agrees.mean())
+    if path.suffix == ".tflite":
+        record["latency_ms"] = measure.latency(path, split.floats()[:1])
+    return record, answers
+
+
+def gather(
+    run: config.Run, splits: data.Splits, folder: pathlib.Path, stages: list[dict]
+) -> dict:
+    """Measures every model of a run, and writes the report in all its forms.
+
+    Args:
+        run: The run.
+        splits: The data; only `test` is measured on.
+        folder: Holds the models; `report.json`, `report.html` and
+            `tensorboard/` are written there.
+        stages: The records of what was trained, in order.
+
+    Returns:
+        The report, as in `report.json`.
+    """
+    from distill import tensorboard
+
+    models, answers = [], {}
+    for path in _files(run, folder):
+        with progress.step(f"measure {path.name}", "answers, size, latency"):
+            record, answers[path.stem] = model_record(
+                path, splits.test, answers.get("teacher")
+            )
+        models.append(record)
+    _judge(run, folder, models)
+    result = {
+        "run": config.plain(run),
+        "versions": run_folder.versions(),
+        "machine": measure.machine(),
+        "data": {
+            "name": config.name_of(run.data),
+            "class_names": list(run.data.class_names),
+            "image_shape": list(run.data.image_shape),
+            **{
+                name: len(getattr(splits, name).labels)
+                for name in ("train", "validation", "test")
+            },
+            "fingerprint": splits.fingerprint(),
+        },
+        "models": models,
+        "stages": stages,
+        "warnings": warnings(run, models),
+        "failures": [
+            f"{model['name']}: {reason}" for model in models for reason in model["failed"]
+        ],
+    }
+    wrong = _wrong(report.smallest(models), answers, splits.test, run.data.class_names)
+    run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
+    run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+    tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
+    return result
+
+
+def _files(run, folder):
+    """Every model of a run, the teacher first."""
+    keras_files = ["teacher", "student", *(control.name for control in run.controls)]
+    exported = [f"student.{config.name_of(part)}" for part in run.finish]
+    if exported:
+        exported.insert(0, "teacher.float32")
+    return [
+        *(folder / f"{name}.keras" for name in keras_files),
+        *(folder / f"{name}.tflite" for name in exported),
+    ]
+
+
+def _facts(path):
+    """What a file holds, without running it."""
+    if path.suffix == ".tflite":
+        facts = measure.inspect(path)
+        names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
+        return {name: getattr(facts, name) for name in names}
+    import keras
+
+    network = keras.models.load_model(path, compile=False)
+    counted = cost.count(network)
+    return {
+        "parameters": counted.parameters,
+        "macs": counted.macs,
+        "sparsity": cost.sparsity(network),
+        "bytes": path.stat().st_size,
+        "gzip_bytes": measure.gzip_bytes(path),
+    }
+
+
+def _judge(run, folder, models):
+    """Writes into each exported student how it broke its promise."""
+    by_name = {model["name"]: model for model in models}
+    parts = {config.name_of(part): part for part in run.finish}
+    student = by_name["student"]["accuracy"]
+    for name, part in parts.items():
+        model = by_name[f"student.{name}"]
+        facts = measure.inspect(folder / model["file"])
+        model["failed"] += part.breaches(facts, parts)
+        drop = student - model["accuracy"]
+        if drop > run.max_accuracy_drop:
+            model["failed"].append(
+                f"accuracy {model['accuracy']:.2f} % is {drop:.2f} points below the "
+                f"student's, more than max_accuracy_drop = {run.max_accuracy_drop}"
+            )
+
+
+def warnings(run: config.Run, models: list[dict]) -> list[str]:
+    """What a reader of the numbers should know, one line each."""
+    by_name = {model["name"]: model["accuracy"] for model in models}
+    teacher, student = by_name["teacher"], by_name["student"]
+    lines = []
+    for control in run.controls:
+        reached = by_name[control.name]
+        if teacher < reached:
+            lines.append(
+                f"The teacher ({teacher:.2f} %) is worse than {control.name} "
+                f"({reached:.2f} %): train it longer, or take a larger one"
+            )
+        if student <= reached:
+            lines.append(
+                f"The student ({student:.2f} %) is no better than {control.name} "
+                f"({reached:.2f} %): here its teaching brought nothing"
+            )
+    return lines
+
+
+def _wrong(chosen, answers, split, class_names):
+    """Test images that the chosen file gets wrong and the teacher right."""
+    if chosen is None:
+        return []
+    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], "teacher"))
+    missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
+    images = split.take(missed).floats()
+    return [
+        (image, *(class_names[given[index]] for given in (split.labels, said, taught)))
+        for image, index in zip(images, missed, strict=True)
+    ]

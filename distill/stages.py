@@ -1,0 +1,132 @@
+"""Trains one network through its stages; a finished stage is never run again."""
+
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+
+import keras
+
+from distill import batches, config, data, progress, run_folder, seeds, tensorboard
+from trainers import trainer
+
+RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle.
+
+
+def train(
+    name: str,
+    stages: Sequence[config.Stage],
+    *,
+    run: config.Run,
+    splits: data.Splits,
+    folder: pathlib.Path,
+    teacher: keras.Model | None = None,
+) -> tuple[keras.Model, list[dict]]:
+    """Builds a network and trains it through its stages.
+
+    Each stage starts from its own seed and its own optimizer, so that a run
+    which goes on after a finished stage ends as an undisturbed one.
+
+    Args:
+        name: `teacher`, `student` or a control's name: of files and in the report.
+        stages: What to run, in order.
+        run: The rest of what decides the outcome.
+        splits: The data.
+        folder: `checkpoint/` and `tensorboard/` are made here.
+        teacher: Trained, for the methods that need one.
+
+    Returns:
+        The trained network, and one record a stage as in `report.json`.
+    """
+    kept = folder / "checkpoint"
+    kept.mkdir(parents=True, exist_ok=True)
+    network, records = None, []
+    for index, stage in enumerate(stages):
+        weights = kept / f"{name}.{index}.keras"
+        record = kept / f"{name}.{index}.json"
+        title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
+        if record.exists() and weights.exists():
+            progress.say(f"==> {title}: finished before, kept")
+            network = keras.models.load_model(weights, compile=False)
+            records.append(json.loads(record.read_text()))
+            continue
+        network = network or build(name, run)
+        with progress.step(title, f"{stage.epochs} epochs"):
+            records.append(
+                _fit(network, stage, index, name, run, splits, folder, teacher)
+            )
+        with run_folder.whole_file(weights) as temporary:
+            network.save(temporary)
+        run_folder.atomic_write(record, json.dumps(records[-1]))
+    return network, records
+
+
+def build(name: str, run: config.Run) -> keras.Model:
+    """A network as it is before training; all controls start as the student."""
+    part = run.teacher.network if name == "teacher" else run.student
+    role = "teacher" if name == "teacher" else "student"
+    keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
+    return part.build(run.data.image_shape, run.data.num_classes)
+
+
+def _fit(network, stage, index, name, run, splits, folder, teacher):
+    """One stage, from its seed to its record."""
+    keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
+    source = batches.Batches(
+        splits.train,
+        batch_size=run.batch_size,
+        seed=seeds.seed_of(run.seed, "order", index),
+        augmentation=run.augmentation,
+    )
+    model = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
+    model.compile(
+        optimizer=_optimizer(stage, source.steps_per_epoch),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss_weights=stage.task_weight,
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    start = time.monotonic()
+    history = model.fit(
+        source.stream(),
+        steps_per_epoch=source.steps_per_epoch,
+        epochs=stage.epochs,
+        shuffle=False,  # The order is ours already.
+        validation_data=(splits.validation.floats(), splits.validation.labels),
+        validation_batch_size=run.batch_size,
+        verbose=progress.bar(),
+        callbacks=tensorboard.callbacks(
+            folder / "tensorboard" / f"{name}.{index}.{stage.name}",
+            examples_per_epoch=source.steps_per_epoch * run.batch_size,
+        ),
+    ).history
+    if stage.trainer.recalibrates:
+        count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
+        trainer.recalibrate(network, (source.batch(step)[0] for step in range(count)))
+    trainer.thaw(network)
+    seconds = time.monotonic() - start
+    seen = stage.epochs * source.steps_per_epoch * run.batch_size
+    return {
+        "model": name,
+        "name": stage.name,
+        "epochs": stage.epochs,
+        "seconds": seconds,
+        "examples_per_second": seen / seconds,
+        "metrics": history,
+    }
+
+
+def _optimizer(stage, steps_per_epoch):
+    rate = stage.learning_rate
+    if stage.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate, stage.epochs * steps_per_epoch
+        )
+    elif stage.schedule == "step":
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [epoch * steps_per_epoch for epoch in stage.decay_epochs],
+            [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
+        )
+    if stage.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.SGD(rate, momentum=stage.momentum, nesterov=True)

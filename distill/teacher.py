@@ -1,0 +1,126 @@
+"""The teacher: given as a file, or trained once and kept for later runs."""
+
+import json
+import pathlib
+import shutil
+
+import keras
+
+import students
+import trainers
+from distill import batches, config, data, progress, run_folder, seeds, stages
+
+# Code that decides what a teacher becomes: packages whole, modules alone.
+_DECIDING = (students, trainers, batches, seeds, stages)
+
+
+def ready(
+    run: config.Run, splits: data.Splits, folder: pathlib.Path
+) -> tuple[keras.Model, list[dict]]:
+    """The trained teacher, also written to `teacher.keras` in the run's folder.
+
+    A teacher that is trained is kept beside the run, in
+    `teachers/<fingerprint>/`, where later runs of the same teacher find it.
+
+    Args:
+        run: The run.
+        splits: The data.
+        folder: The run's folder.
+
+    Returns:
+        The network, and one record for each of its stages, as in `report.json`.
+
+    Raises:
+        ConfigError: If a given file is no network that these data and stages
+            can use.
+        FolderBusy: If another process trains the same teacher.
+    """
+    path = folder / "teacher.keras"
+    if run.teacher.file is not None:
+        source = pathlib.Path(run.teacher.file).expanduser()
+        network, records = given(run), []
+        progress.say(f"==> teacher: given, {source}")
+    else:
+        kept = folder.resolve().parent / "teachers" / fingerprint(run, splits)
+        source = kept / "teacher.keras"
+        with run_folder.occupied(kept):
+            network, records = stages.train(
+                "teacher", run.teacher.stages, run=run, splits=splits, folder=kept
+            )
+            if not source.exists():
+                with run_folder.whole_file(source) as temporary:
+                    network.save(temporary)
+    with run_folder.whole_file(path) as temporary:
+        shutil.copyfile(source, temporary)
+    return network, records
+
+
+def fingerprint(run: config.Run, splits: data.Splits) -> str:
+    """Changes with everything that decides a trained teacher.
+
+    Its config, the pixels and labels, order and augmentation, the seed, the
+    code of builders and trainers, and the versions of Keras and its backend.
+    """
+    whole = config.plain(run)
+    decided = {
+        name: whole[name]
+        for name in ("teacher", "data", "augmentation", "batch_size", "seed")
+    }
+    versions = run_folder.versions()
+    packages = {name: versions.get(name) for name in ("keras", "tensorflow", "numpy")}
+    return run_folder.fingerprint(
+        json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
+        splits.fingerprint(),
+        *(file.read_text() for module in _DECIDING for file in _sources(module)),
+    )
+
+
+def given(run: config.Run) -> keras.Model:
+    """Loads `teacher.file`, and makes sure that this run can learn from it.
+
+    Raises:
+        ConfigError: Says what does not fit.
+    """
+    where = f"`teacher.file` = {run.teacher.file}"
+    try:
+        network = keras.models.load_model(
+            pathlib.Path(run.teacher.file).expanduser(), compile=False
+        )
+    except Exception as error:  # A damaged file raises whatever its reader does.
+        reason = str(error).strip().splitlines()[0]
+        raise config.ConfigError(f"{where} cannot be loaded: {reason}") from None
+    outputs = network.output
+    if not isinstance(outputs, dict) or "logits" not in outputs:
+        raise config.ConfigError(
+            f"{where} must return a dict with `logits`. Received: a model with "
+            f"outputs {sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
+        )
+    wanted = (run.data.image_shape, run.data.num_classes)
+    received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
+    if received != wanted:
+        raise config.ConfigError(
+            f"{where} must map images {wanted[0]} to {wanted[1]} classes. "
+            f"Received: {received[0]} to {received[1]}"
+        )
+    shapes = representations(network)
+    for stage in run.stages:
+        try:
+            stage.trainer.check_shapes(shapes, run.student.shapes(wanted[0]))
+        except ValueError as mistake:
+            raise config.ConfigError(f"{where}: {mistake}") from None
+    return network
+
+
+def representations(network: keras.Model) -> dict[str, tuple[int, ...]]:
+    """Name of each representation of a network, in order, to its shape."""
+    return {
+        name: tuple(tensor.shape[1:])
+        for name, tensor in network.output.items()
+        if name != "logits"
+    }
+
+
+def _sources(module):
+    """The Python files of a package, or the file of a module, in one order."""
+    file = pathlib.Path(module.__file__)
+    return sorted(file.parent.glob("*.py")) if file.stem == "__init__" else [file]

@@ -1,0 +1,180 @@
+"""A run -> event files that `tensorboard --logdir runs` shows.
+
+Written by TensorBoard's own record writer, not by `keras.callbacks.TensorBoard`:
+that one needs TensorFlow on every backend, and spreads a stage over two runs
+whose tags (`epoch_kd_loss`) are not the names that the metrics have elsewhere.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+import time
+import typing
+
+import keras
+import yaml
+from keras import ops
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.hparams import summary_v2 as hparams_summary
+from tensorboard.plugins.scalar import summary_v2 as scalar_summary
+from tensorboard.plugins.text import summary_v2 as text_summary
+from tensorboard.summary.writer import record_writer
+
+from distill import batches, data, pictures, seeds
+
+if typing.TYPE_CHECKING:
+    from distill import config
+
+SAMPLES = 40  # Images in a sheet of samples.
+
+
+def callbacks(
+    log_dir: pathlib.Path, examples_per_epoch: int
+) -> list[keras.callbacks.Callback]:
+    """What `fit` needs to write one stage, on any backend of Keras.
+
+    Each metric is a tag of its own name, at each epoch counted from 0. `logs`
+    (so `fit`'s history too) gets two more: `learning_rate`, as the optimizer
+    has it when the epoch ends, and `examples_per_second` of training alone,
+    without validation.
+
+    Args:
+        log_dir: A folder for this stage alone. Event files of an earlier
+            attempt at it are removed when training begins.
+        examples_per_epoch: Training examples seen in each epoch.
+    """
+    return [_Recorder(log_dir, examples_per_epoch)]
+
+
+def write_run(
+    log_dir: pathlib.Path, run: config.Run, report: dict, splits: data.Splits
+) -> None:
+    """Writes what belongs to the run as a whole.
+
+    That is: the config as text, samples of training images (as the first batch
+    of a first stage has them) and of test images, hyperparameters, and every
+    model's numbers, by which TensorBoard compares runs.
+
+    Args:
+        log_dir: A folder for this alone, beside those of the stages, whose curves
+            then stay out of the comparison of runs. What an earlier call
+            wrote there is replaced.
+        run: The run.
+        report: As in `report.json`.
+        splits: The run's data.
+    """
+    source = batches.Batches(
+        splits.train,
+        batch_size=run.batch_size,
+        seed=seeds.seed_of(run.seed, "order", 0),
+        augmentation=run.augmentation,
+    )
+    text = yaml.safe_dump(report["run"], sort_keys=False)
+    file = _EventFile(log_dir)
+    file.write(0, text_summary.text_pb("config", f"```yaml\n{text}```"))
+    file.write(0, _image("images/training", source.batch(0)[0][:SAMPLES]))
+    file.write(0, _image("images/test", splits.test.take(slice(SAMPLES)).floats()))
+    file.write(0, hparams_summary.hparams_pb(_flat(report["run"])))
+    for tag, value in _final(report["models"]).items():
+        file.write(0, scalar_summary.scalar_pb(tag, value))
+    file.close()
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Completes `logs`, then writes them."""
+
+    def __init__(self, log_dir, examples_per_epoch):
+        super().__init__()
+        self._log_dir = log_dir
+        self._examples = examples_per_epoch
+        self._file = None
+        self._start = self._trained = 0.0
+
+    def on_train_begin(self, logs=None):
+        self._file = _EventFile(self._log_dir)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start, self._trained = time.monotonic(), None
+
+    def on_test_begin(self, logs=None):
+        self._trained = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = (self._trained or time.monotonic()) - self._start
+        rate = ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        # In place: the callbacks after this one, History the last, see it too.
+        logs["learning_rate"] = float(rate)
+        logs["examples_per_second"] = self._examples / seconds
+        for name, value in logs.items():
+            self._file.write(epoch, scalar_summary.scalar_pb(name, value))
+        self._file.flush()
+
+    def on_train_end(self, logs=None):
+        self._file.close()
+
+
+class _EventFile:
+    """The only event file of a folder, open for writing."""
+
+    def __init__(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
+        now = time.time()
+        path = folder / f"events.out.tfevents.{now:010.0f}.{socket.gethostname()}"
+        self._records = record_writer.RecordWriter(path.open("wb"))
+        self._add(event_pb2.Event(wall_time=now, file_version="brain.Event:2"))
+
+    def write(self, step, summary):
+        self._add(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _add(self, event):
+        self._records.write(event.SerializeToString())
+
+    def flush(self):
+        self._records.flush()
+
+    def close(self):
+        self._records.close()
+
+
+def _image(tag, images):
+    """Images `(n, height, width, channels)` as the summary of one sheet."""
+    sheet = pictures.sheet(images)
+    height, width, channels = sheet.shape
+    image = summary_pb2.Summary.Image(
+        height=height,
+        width=width,
+        colorspace=channels,
+        encoded_image_string=pictures.png(sheet),
+    )
+    return summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=tag, image=image)])
+
+
+def _flat(value: typing.Any, key: str = "") -> dict[str, bool | int | float | str]:
+    """Plain data as `{"stages.0.trainer.kd_weight": 0.9}`; `None` is left out."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        pairs = [
+            # A part's options stand beside its name: one level that says nothing.
+            _flat(inner, key if name == "options" else f"{key}.{name}".lstrip("."))
+            for name, inner in value.items()
+        ]
+        return {name: inner for pair in pairs for name, inner in pair.items()}
+    if value is None:
+        return {}
+    return {key: value if isinstance(value, bool | int | float | str) else str(value)}
+
+
+def _final(models: list[dict]) -> dict[str, float]:
+    """Tag to value of every model's numbers on the test split."""
+    numbers = {}
+    for model in models:
+        name = model["name"]
+        numbers[f"test_accuracy/{name}"] = model["accuracy"]
+        numbers[f"kilobytes/{name}"] = model["bytes"] / 1000
+        if model["latency_ms"]:
+            numbers[f"latency_ms/{name}"] = model["latency_ms"]["median"]
+    return numbers

@@ -1,0 +1,84 @@
+"""The conductor: one config in, measured TFLite students out."""
+
+import argparse
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+from distill import cli, config, data, finish, progress, run_folder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.train --config FILE`. Returns the exit code."""
+    flags = cli.parser("train", "Trains teacher and student, finishes and measures.")
+    flags.add_argument(
+        "--out", type=pathlib.Path, help="folder of the run; default: runs/<config>"
+    )
+    return cli.guarded(lambda: _command(flags.parse_args(argv)))
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    run = config.load(arguments.config, cli.overrides(arguments))
+    folder = arguments.out or cli.default_folder(arguments)
+    result = train(run, folder)
+    from distill import report
+
+    print(report.table(result))
+    for line in result["warnings"]:
+        progress.say(f"warning: {line}")
+    for line in result["failures"]:
+        progress.say(f"failed: {line}")
+    progress.say(f"==> {folder / 'report.html'}")
+    return cli.EXIT_FAILED if result["failures"] else 0
+
+
+def train(run: config.Run, folder: pathlib.Path) -> dict:
+    """The run's steps in order; a step that is finished is not run again.
+
+    Args:
+        run: What to do.
+        folder: Made if need be; see `CONTRIBUTING.md` for what it holds.
+
+    Returns:
+        The report, as in `report.json`.
+
+    Raises:
+        ConfigError: If the folder holds another run, or the teacher's file
+            does not fit.
+        DataError: If the data cannot be had.
+        FolderBusy: If another process works there.
+        FinishError: If the finishing process died.
+    """
+    with progress.step("data", f"reading {config.name_of(run.data)}"):
+        splits = run.data.load()
+    with run_folder.occupied(folder):
+        run_folder.claim(folder, run)
+        progress.say(f"    run folder: {folder}")
+        return _steps(run, splits, folder)
+
+
+def _steps(run, splits, folder):
+    from distill import results, stages, teacher
+
+    network, records = teacher.ready(run, splits, folder)
+    accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
+    progress.say(f"    teacher: {accuracy:.2f} % of the test split")
+    learners = [("student", run.stages)]
+    learners += [(control.name, control.stages) for control in run.controls]
+    for name, steps in learners:
+        learned, more = stages.train(
+            name, steps, run=run, splits=splits, folder=folder, teacher=network
+        )
+        records += more
+        with run_folder.whole_file(folder / f"{name}.keras") as temporary:
+            learned.save(temporary)
+    if run.finish:
+        with progress.step("finish", "prune, quantize and export, in a process apart"):
+            finish.run(folder)
+        records += json.loads((folder / "finish.json").read_text())
+    return results.gather(run, splits, folder, records)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
