@@ -30,9 +30,7 @@ class Augmentation:
         count, height, width, _ = images.shape
         if self.flip:
             mirrored = rng.random(count) < 0.5
-            images = np.where(
-                mirrored[:, None, None, None], images[:, :, ::-1], images
-            )
+            images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
         if self.shift:
             margin = (self.shift, self.shift)
             padded = np.pad(images, ((0, 0), margin, margin, (0, 0)))

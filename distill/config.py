@@ -256,7 +256,9 @@ def find(
     for candidate in (beside / path, *(folder / path for folder in CONFIGS)):
         if candidate.is_file():
             return candidate
-    shipped = sorted({file.name for folder in CONFIGS for file in folder.glob("*.yaml")})
+    shipped = sorted(
+        {file.name for folder in CONFIGS for file in folder.glob("*.yaml")}
+    )
     close = difflib.get_close_matches(str(path), shipped, n=1)
     hint = f" Did you mean `{close[0]}`?" if close else ""
     raise ConfigError(

@@ -42,9 +42,7 @@ def sparsity(network) -> float:
     """Share of exact zeros among the entries of all kernels, in [0, 1]."""
     import keras
 
-    kernels = [
-        keras.ops.convert_to_numpy(layer.kernel) for layer in _layers(network)
-    ]
+    kernels = [keras.ops.convert_to_numpy(layer.kernel) for layer in _layers(network)]
     zeros = sum(np.count_nonzero(kernel == 0) for kernel in kernels)
     return float(zeros / sum(kernel.size for kernel in kernels))
 

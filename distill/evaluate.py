@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
     if path.suffix not in (".keras", ".tflite"):
-        raise ConfigError(f"--model: expected a .keras or .tflite file. Received: {path}")
+        raise ConfigError(
+            f"--model: expected a .keras or .tflite file. Received: {path}"
+        )
     if not path.is_file():
         raise ConfigError(f"--model: no such file: {path}")
     run = config.load(arguments.config, cli.overrides(arguments))
@@ -36,7 +38,9 @@ def _command(arguments: argparse.Namespace) -> int:
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
         try:
-            record, _ = results.model_record(path, getattr(splits, arguments.split), None)
+            record, _ = results.model_record(
+                path, getattr(splits, arguments.split), None
+            )
         except ValueError as mistake:
             raise ConfigError(f"--model {path}: {mistake}") from None
     print(_lines(record))

@@ -75,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
     if path.suffix != ".keras" or not path.is_file():
-        raise ConfigError(f"--model: expected an existing .keras file. Received: {path}")
+        raise ConfigError(
+            f"--model: expected an existing .keras file. Received: {path}"
+        )
     folder = arguments.out or path.parent
     import keras
 

@@ -21,7 +21,9 @@ _KERNEL, _BIAS = 1, 2
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
 _OPS = {
-    value: name for name, value in vars(schema.BuiltinOperator).items() if name[0] != "_"
+    value: name
+    for name, value in vars(schema.BuiltinOperator).items()
+    if name[0] != "_"
 }
 _TYPES = {
     schema.TensorType.FLOAT32: np.float32,

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from distill import config, cost, data, finish, measure, progress, report, run_folder
+from distill import config, cost, data, measure, progress, report, run_folder
 
 BATCH = 256  # Images at once where only answers are wanted.
 
@@ -93,11 +93,10 @@ def gather(
     from distill import tensorboard
 
     models, answers = [], {}
+    taught = logits(folder / "teacher.keras", splits.test)
     for path in _files(run, folder):
-        with progress.step(f"measure {path.name}", "answers, size, latency"):
-            record, answers[path.stem] = model_record(
-                path, splits.test, answers.get("teacher")
-            )
+        with progress.step(f"measure {path.name}", "accuracy, size, latency"):
+            record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
     _judge(run, folder, models)
     result = {
@@ -118,7 +117,9 @@ def gather(
         "stages": stages,
         "warnings": warnings(run, models),
         "failures": [
-            f"{model['name']}: {reason}" for model in models for reason in model["failed"]
+            f"{model['name']}: {reason}"
+            for model in models
+            for reason in model["failed"]
         ],
     }
     wrong = _wrong(report.smallest(models), answers, splits.test, run.data.class_names)

@@ -33,9 +33,7 @@ def atomic_write(path: pathlib.Path, content: bytes | str) -> None:
         content: Text is written as UTF-8.
     """
     with whole_file(path) as temporary:
-        temporary.write_bytes(
-            content.encode() if isinstance(content, str) else content
-        )
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager

@@ -50,13 +50,23 @@ def train(
             network = keras.models.load_model(weights, compile=False)
             records.append(json.loads(record.read_text()))
             continue
+        weights.unlink(missing_ok=True)  # Of a run killed before its record.
         network = network or build(name, run)
+        source = batches.Batches(
+            splits.train,
+            batch_size=run.batch_size,
+            seed=seeds.seed_of(run.seed, "order", index),
+            augmentation=run.augmentation,
+        )
+        log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
         with progress.step(title, f"{stage.epochs} epochs"):
-            records.append(
-                _fit(network, stage, index, name, run, splits, folder, teacher)
+            keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
+            learner = trainer.Trainer(
+                student=network, method=stage.trainer, teacher=teacher
             )
-        with run_folder.whole_file(weights) as temporary:
-            network.save(temporary)
+            made = _fit(learner, stage, source, splits.validation, log_dir)
+        records.append({"model": name, **made})
+        keep(network, weights)
         run_folder.atomic_write(record, json.dumps(records[-1]))
     return network, records
 
@@ -69,49 +79,47 @@ def build(name: str, run: config.Run) -> keras.Model:
     return part.build(run.data.image_shape, run.data.num_classes)
 
 
-def _fit(network, stage, index, name, run, splits, folder, teacher):
-    """One stage, from its seed to its record."""
-    keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
-    source = batches.Batches(
-        splits.train,
-        batch_size=run.batch_size,
-        seed=seeds.seed_of(run.seed, "order", index),
-        augmentation=run.augmentation,
-    )
-    model = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
-    model.compile(
+def keep(network: keras.Model, path: pathlib.Path) -> None:
+    """Writes a finished network; one that is there already is that very one."""
+    if not path.exists():
+        with run_folder.whole_file(path) as temporary:
+            network.save(temporary)
+
+
+def _fit(learner, stage, source, validation, log_dir):
+    """One stage, from its first step to its record."""
+    examples = source.steps_per_epoch * source.batch_size
+    learner.compile(
         optimizer=_optimizer(stage, source.steps_per_epoch),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         loss_weights=stage.task_weight,
         metrics=["accuracy"],
-        jit_compile=False,
+        # JAX without its compiler runs op by op; on a CPU, TensorFlow's own
+        # kernels are faster than those that XLA makes.
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
     start = time.monotonic()
-    history = model.fit(
+    history = learner.fit(
         source.stream(),
         steps_per_epoch=source.steps_per_epoch,
         epochs=stage.epochs,
         shuffle=False,  # The order is ours already.
-        validation_data=(splits.validation.floats(), splits.validation.labels),
-        validation_batch_size=run.batch_size,
+        validation_data=(validation.floats(), validation.labels),
+        validation_batch_size=source.batch_size,
         verbose=progress.bar(),
-        callbacks=tensorboard.callbacks(
-            folder / "tensorboard" / f"{name}.{index}.{stage.name}",
-            examples_per_epoch=source.steps_per_epoch * run.batch_size,
-        ),
+        callbacks=tensorboard.callbacks(log_dir, examples_per_epoch=examples),
     ).history
     if stage.trainer.recalibrates:
         count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
-        trainer.recalibrate(network, (source.batch(step)[0] for step in range(count)))
-    trainer.thaw(network)
+        images = (source.batch(step)[0] for step in range(count))
+        trainer.recalibrate(learner.student, images)
+    trainer.thaw(learner.student)
     seconds = time.monotonic() - start
-    seen = stage.epochs * source.steps_per_epoch * run.batch_size
     return {
-        "model": name,
         "name": stage.name,
         "epochs": stage.epochs,
         "seconds": seconds,
-        "examples_per_second": seen / seconds,
+        "examples_per_second": stage.epochs * examples / seconds,
         "metrics": history,
     }
 

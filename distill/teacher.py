@@ -47,9 +47,7 @@ def ready(
             network, records = stages.train(
                 "teacher", run.teacher.stages, run=run, splits=splits, folder=kept
             )
-            if not source.exists():
-                with run_folder.whole_file(source) as temporary:
-                    network.save(temporary)
+            stages.keep(network, source)
     with run_folder.whole_file(path) as temporary:
         shutil.copyfile(source, temporary)
     return network, records

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, finish, progress, run_folder
+from distill import cli, config, finish, progress, run_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,12 +70,13 @@ def _steps(run, splits, folder):
             name, steps, run=run, splits=splits, folder=folder, teacher=network
         )
         records += more
-        with run_folder.whole_file(folder / f"{name}.keras") as temporary:
-            learned.save(temporary)
+        stages.keep(learned, folder / f"{name}.keras")
     if run.finish:
-        with progress.step("finish", "prune, quantize and export, in a process apart"):
-            finish.run(folder)
-        records += json.loads((folder / "finish.json").read_text())
+        made = folder / "finish.json"
+        if not made.exists():
+            with progress.step("finish", "prune, quantize, export, in a process apart"):
+                finish.run(folder)
+        records += json.loads(made.read_text())
     return results.gather(run, splits, folder, records)
 
 

@@ -128,23 +128,11 @@ def fill(kind: type, node: yaml.Node | None, where: str = ""):
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, node, where)
     if origin in (types.UnionType, typing.Union):
-        if _is_null(node):
-            return None
-        return fill(arguments[0], node, where)
+        return None if _is_null(node) else fill(arguments[0], node, where)
     if origin is tuple:
-        if not isinstance(node, yaml.SequenceNode):
-            raise error(node, where, f"expected a list. Received: {_shown(node)}")
-        return tuple(
-            fill(arguments[0], item, f"{where}[{index}]")
-            for index, item in enumerate(node.value)
-        )
+        return _tuple(arguments[0], node, where)
     if origin is typing.Literal:
-        if not isinstance(node, yaml.ScalarNode) or node.value not in arguments:
-            raise error(
-                node, where, f"expected one of {_listed(arguments)}.{_hint(node, arguments)} "
-                f"Received: {_shown(node)}"
-            )
-        return node.value
+        return _choice(arguments, node, where)
     return _scalar_value(kind, node, where)
 
 
@@ -157,6 +145,25 @@ def error(node: yaml.Node | None, where: str, what: str) -> ConfigError:
     if not place.startswith("--set"):
         place = f"{place}:{mark.line + 1}"
     return ConfigError(": ".join(filter(None, [place, where, what])))
+
+
+def _tuple(kind, node, where):
+    if not isinstance(node, yaml.SequenceNode):
+        raise error(node, where, f"expected a list. Received: {_shown(node)}")
+    return tuple(
+        fill(kind, item, f"{where}[{index}]") for index, item in enumerate(node.value)
+    )
+
+
+def _choice(choices, node, where):
+    if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
+        raise error(
+            node,
+            where,
+            f"expected one of {_listed(choices)}.{_hint(node, choices)} "
+            f"Received: {_shown(node)}",
+        )
+    return node.value
 
 
 def _is_null(node):
@@ -192,7 +199,9 @@ def _part(table, node, where):
         if name not in ("name", "options"):
             hint = _hint(key, ["name", "options"])
             raise error(
-                key, where, f"unknown key `{name}`, expected `name` and `options`.{hint}"
+                key,
+                where,
+                f"unknown key `{name}`, expected `name` and `options`.{hint}",
             )
     if "name" not in pairs:
         raise error(node, where, f"missing key `name`: one of {_listed(table)}")
@@ -210,7 +219,12 @@ def _part(table, node, where):
 
 
 def _scalar_value(kind, node, where):
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+    }
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     text = node.value if isinstance(node, yaml.ScalarNode) else ""
     if kind is str and isinstance(node, yaml.ScalarNode):
@@ -221,9 +235,9 @@ def _scalar_value(kind, node, where):
         return _TRUTH[text.lower()]
     if kind is int and plain and _INTEGER.fullmatch(text):
         return int(text)
-    if kind is float and plain and _NUMBER.fullmatch(text):
-        if math.isfinite(float(text)):
-            return float(text)
+    number = kind is float and plain and _NUMBER.fullmatch(text)
+    if number and math.isfinite(float(text)):
+        return float(text)
     raise error(node, where, f"expected {names[kind]}. Received: {_shown(node)}")
 
 
@@ -259,7 +273,8 @@ def _compose(path):
             node = loader.get_single_node()
     except yaml.MarkedYAMLError as mistake:
         mark = mistake.problem_mark or mistake.context_mark
-        raise ConfigError(f"{path.name}:{mark.line + 1}: {mistake.problem}") from None
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{path.name}:{line}: {mistake.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as mistake:
         reason = str(mistake).splitlines()[0]
         raise ConfigError(f"{path.name}:1: not a YAML text: {reason}") from None
@@ -271,7 +286,7 @@ def _compose(path):
 
 
 def _scalar(text, origin):
-    mark = yaml.Mark(origin, 0, 0, 0, None, None)
+    mark = yaml.Mark(origin, 0, 0, 0, None, 0)
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, mark, mark)
 
 

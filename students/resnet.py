@@ -60,16 +60,14 @@ class ResNet:
             Name of each representation, in order, to `(height, width, channels)`.
         """
         height, width, _ = image_shape
-        shapes = {"stem": (height, width, self.width)}
+        shapes: dict[str, tuple[int, ...]] = {"stem": (height, width, self.width)}
         for index in range(3):
             if index:
                 height, width = (height + 1) // 2, (width + 1) // 2
             shapes[f"section{index + 1}"] = (height, width, self.width * 2**index)
         return shapes
 
-    def build(
-        self, image_shape: tuple[int, int, int], num_classes: int
-    ) -> keras.Model:
+    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
         """Builds the network.
 
         Args:

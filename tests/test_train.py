@@ -146,7 +146,9 @@ def test_another_seed_is_another_student(folder):
     other = folder.with_name("seed")
     given = f"--set=teacher={{file: {folder / 'teacher.keras'}}}"
     flags = ["--set=finish=[]", "--set=controls=[]", "--seed=1", f"--out={other}"]
-    teacher = [flag for flag in SHORT if "controls" not in flag and "finish" not in flag]
+    teacher = [
+        flag for flag in SHORT if "controls" not in flag and "finish" not in flag
+    ]
     teacher = [flag for flag in teacher if "teacher" not in flag]
     assert train.main([*teacher, given, *flags]) == 0
     assert weights(folder / "teacher.keras") == weights(other / "teacher.keras")

@@ -233,7 +233,9 @@ def terms(model, images, training):
 
 def test_kd_is_the_weighted_formula(make, batch):
     model = make("kd")
-    teacher, student = (logits(part, batch[0]) for part in (model.teacher, model.student))
+    teacher, student = (
+        logits(part, batch[0]) for part in (model.teacher, model.student)
+    )
     wanted = 0.7 * ops.convert_to_numpy(losses.kd_loss(teacher, student, 3.0))
     np.testing.assert_allclose(terms(model, batch[0], False)["kd_loss"], wanted, 1e-5)
 

@@ -131,8 +131,17 @@ class Cifar10(Archive):
     name = "cifar10"  # Keras pins the hash of its download.
     image_shape = (32, 32, 3)
     num_classes = 10
-    class_names = tuple(
-        "airplane automobile bird cat deer dog frog horse ship truck".split()
+    class_names = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
     )
 
 

@@ -67,8 +67,7 @@ class Pruned(TrainedFinisher):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunedInt8(TrainedFinisher):
-    """The pruned student, trained to bear eight bits with its zeros kept.
-    """
+    """The pruned student, trained to bear eight bits with its zeros kept."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
 

@@ -31,20 +31,8 @@ def to_tf_keras(model: keras.Model, output: str = "logits") -> tf_keras.Model:
     if not hasattr(model, "_run_through_graph"):
         raise NoTwin(f"`{model.name}` is not a functional model: only those have twins")
     made: dict[int, tuple] = {}
-
-    def place(prefix):
-        def twin_of(layer):
-            if isinstance(layer, keras.Model):
-                inner = place(f"{prefix}{layer.name}_")
-                return lambda x, **_: layer._run_through_graph(x, operation_fn=inner)
-            if id(layer) not in made:
-                made[id(layer)] = (layer, _twin_layer(layer, prefix + layer.name))
-            return made[id(layer)][1]
-
-        return twin_of
-
     inputs = tf_keras.Input(model.inputs[0].shape[1:], name=model.inputs[0].name)
-    outputs = model._run_through_graph(inputs, operation_fn=place(""))
+    outputs = model._run_through_graph(inputs, operation_fn=_placer("", made))
     if isinstance(outputs, dict):
         outputs = outputs[output]
     twin = tf_keras.Model(inputs, outputs, name=model.name)
@@ -85,6 +73,20 @@ def check_equal(
             f"The tf_keras twin of `{model.name}` answers otherwise: largest "
             f"difference {difference:.2g}, allowed {tolerance:.2g}"
         )
+
+
+def _placer(prefix, made):
+    """A function from a layer to its twin; remembers each in `made` by identity."""
+
+    def place(layer):
+        if isinstance(layer, keras.Model):
+            inside = _placer(f"{prefix}{layer.name}_", made)
+            return lambda x, **_: layer._run_through_graph(x, operation_fn=inside)
+        if id(layer) not in made:
+            made[id(layer)] = (layer, _twin_layer(layer, prefix + layer.name))
+        return made[id(layer)][1]
+
+    return place
 
 
 def _twin_layer(layer, name):

@@ -1,0 +1,45 @@
+"""`check` and `evaluate` tell what a user asks, without training."""
+
+import pytest
+
+from distill import check, evaluate
+from students import ResNet
+
+
+def test_check_prints_run_pairs_costs_and_sizes(capsys):
+    assert check.main(["--config=lit_resnet.yaml", "--set=batch_size=33"]) == 0
+    said = capsys.readouterr().out
+    assert "batch_size: 33" in said
+    assert "momentum: 0.9" in said  # A default, filled in.
+    pairs = [line.split("(") for line in said.splitlines() if line[:7] == "section"]
+    assert [line[1].strip() for line in pairs] == [line[2].strip() for line in pairs]
+    assert "273,754" in said  # Parameters of the teacher.
+    for name in ("float32", "pruned_int8"):
+        assert f"student.{name}.tflite" in said
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".tflite"])
+def test_evaluate_measures_a_file(suffix, tmp_path, capsys):
+    network = ResNet(depth=8, width=4).build((8, 8, 1), 10)
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".keras":
+        network.save(path)
+    else:
+        from distill import export
+
+        path.write_bytes(export.to_tflite(network, "float32"))
+    assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "899" in said
+    assert ("latency" in said) == (suffix == ".tflite")
+
+
+@pytest.mark.parametrize("name", ["none.keras", "mine.h5", "damaged.tflite"])
+def test_evaluate_refuses_what_is_no_model(name, tmp_path, capsys):
+    path = tmp_path / name
+    if name != "none.keras":
+        path.write_bytes(b"no model")
+    assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("error: ") == 1
+    assert str(path) in said
