@@ -108,10 +108,11 @@ def predict(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the file cannot be run on such images.
     """
-    answers = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        if not start or len(batch) != BATCH:
+    size = BATCH if _takes(path, (BATCH, *images.shape[1:])) else 1
+    answers, run = [], None
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        if run is None or len(batch) != size:
             run = _runner(path, batch.shape, os.cpu_count() or 1)
         answers.append(run(batch))
     return np.concatenate(answers)
@@ -172,15 +173,23 @@ def machine() -> str:
     return f"{processor}, {cores or os.cpu_count()} cores, {platform.system()}"
 
 
+def _takes(path, shape):
+    """Whether a file runs on such a batch; a reshape inside may bind it to one."""
+    try:
+        _runner(path, shape, 1)
+    except ValueError:
+        return False
+    return True
+
+
 def _runner(path, shape, threads):
     """A function from images of this shape to the file's answers."""
     try:
         model = interpreter.Interpreter(str(path), num_threads=threads)
         given, made = model.get_input_details()[0], model.get_output_details()[0]
-        if tuple(given["shape"][1:]) != tuple(shape[1:]):
-            raise ValueError(
-                f"expected images {tuple(given['shape'][1:])}. Received: {shape[1:]}"
-            )
+        wanted = tuple(int(size) for size in given["shape"][1:])
+        if wanted != tuple(shape[1:]):
+            raise ValueError(f"expected images {wanted}. Received: {shape[1:]}")
         model.resize_tensor_input(given["index"], shape)
         model.allocate_tensors()
     except (RuntimeError, ValueError) as error:

@@ -47,7 +47,7 @@ def table(report: dict) -> str:
         notes += [f"x {model['name']} failed: {why}" for why in model["failed"]]
     if chosen:
         notes.insert(0, "* the smallest file that passes")
-    headers = "acc %,agree %,kB,gzip kB,params,MACs,zeros %,ms".split(",")
+    headers = ["acc %", "agree %", "kB", "gzip kB", "params", "MACs", "zeros %", "ms"]
     lines = tabulate.tabulate(
         rows,
         headers=["", "model", *headers],

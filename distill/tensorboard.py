@@ -79,6 +79,19 @@ def write_run(
     for tag, value in _final(report["models"]).items():
         file.write(0, scalar_summary.scalar_pb(tag, value))
     file.close()
+    for record in report["stages"]:
+        # Trained with tf_keras, in a process without these callbacks.
+        if record["model"].startswith("student.") and record["metrics"]:
+            _write_curves(log_dir.parent / record["model"], record["metrics"])
+
+
+def _write_curves(log_dir, metrics):
+    """Writes a stage that is over: name of each metric to one value an epoch."""
+    file = _EventFile(log_dir)
+    for name, values in metrics.items():
+        for epoch, value in enumerate(values):
+            file.write(epoch, scalar_summary.scalar_pb(name, value))
+    file.close()
 
 
 class _Recorder(keras.callbacks.Callback):

@@ -1,9 +1,7 @@
 """Laws of the report: it says what was measured, and nothing gets out of it."""
 
-import copy
 import html as markup
 import html.parser
-import json
 import math
 import re
 
@@ -156,3 +154,135 @@ def make_wrong(count=7):
     """What `distill.results` says of the images that were missed."""
     images = np.random.default_rng(0).random((count, 8, 8, 1))
     return [(image, "3", "8", "3") for image in images]
+
+
+def page(report_, wrong=()):
+    return markup.unescape(report.html(report_, wrong))
+
+
+def test_every_model_is_in_the_table_and_on_the_page():
+    made = make()
+    table, text = report.table(made), page(made)
+    for each in made["models"]:
+        row = next(line for line in table.splitlines() if f" {each['name']} " in line)
+        assert f"{each['accuracy']:.2f}" in row
+        assert f"{each['bytes'] / 1000:,.1f}" in row
+        assert each["name"] in text
+    assert max(map(len, table.splitlines())) <= 100
+
+
+def test_what_failed_is_named_and_never_chosen():
+    made = make()
+    assert report.smallest(made["models"])["name"] == "student.dynamic_int8"
+    table = report.table(made)
+    failed = next(line for line in table.splitlines() if "student.pruned_int8" in line)
+    assert failed.startswith("x")
+    assert "is 3.23 points below the student's" in table
+    assert "is 3.23 points below the student's" in page(made)
+    for each in made["models"]:
+        each["failed"] = ["broken"]
+    assert report.smallest(made["models"]) is None
+    assert "smallest file that passes" not in report.table(made)
+
+
+def test_a_keras_file_or_a_teacher_is_never_the_one_that_ships():
+    models = [each for each in make()["models"] if "student." not in each["name"]]
+    assert report.smallest(models) is None
+
+
+def test_of_two_files_of_one_size_the_more_accurate_is_chosen():
+    pair = [model("student.a", 97.0, 5, 0.1), model("student.b", 98.0, 5, 0.1)]
+    assert report.smallest(pair)["name"] == "student.b"
+
+
+class Outside(html.parser.HTMLParser):
+    """Collects what a page would fetch or run."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("script", "link", "iframe", "object", "embed"):
+            self.found.append(tag)
+        for name, value in attrs:
+            fetched = name in ("src", "href", "srcset", "data") and value
+            if name.startswith("on") or (fetched and value[0] != "#"):
+                self.found += [] if (value or "").startswith("data:") else [name]
+
+
+def test_the_page_needs_nothing_from_outside_and_runs_nothing():
+    made = make()
+    made["data"]["class_names"][3] = "<script>alert(1)</script>"
+    made["run"]["data"]["name"] = made["data"]["name"] = "</style><img src=x onerror=y>"
+    wrong = [(image, "<b onclick=z>", *words) for image, _, *words in make_wrong()]
+    text = report.html(made, wrong)
+    outside = Outside()
+    outside.feed(text)
+    assert outside.found == []
+    assert not re.search(r"url\((?!['\"]?data:)|@import", text)
+
+
+def test_wrong_answers_are_shown_with_truth_and_answer():
+    text = page(
+        make(), [(np.zeros((8, 8, 1)), "true-class", "its-answer", "true-class")]
+    )
+    assert text.count("data:image/png;base64,") == 1
+    assert "true-class" in text
+    assert "its-answer" in text
+
+
+def test_dominated_files_are_those_beaten_in_size_and_accuracy():
+    rng = np.random.default_rng(0)
+    size, accuracy = rng.integers(1, 9, 30), rng.integers(1, 9, 30).astype(float)
+    wanted = [
+        any(
+            (a <= b and c >= d and (a < b or c > d))
+            for a, c in zip(size, accuracy, strict=True)
+        )
+        for b, d in zip(size, accuracy, strict=True)
+    ]
+    assert list(charts.dominated(size, accuracy)) == wanted
+
+
+def one_epoch(made):
+    made["stages"] = [stage("teacher", "supervised", 1), stage("student", "lit", 1)]
+
+
+def no_files(made):
+    made["models"] = made["models"][:3]
+
+
+def nothing_measured(made):
+    for each in made["models"]:
+        each.update(latency_ms=None, agreement_with_teacher=None)
+        each["per_class_accuracy"][0] = None
+
+
+def not_a_number(made):
+    made["stages"][0]["metrics"]["loss"][3] = math.nan
+    made["stages"][1]["metrics"]["val_loss"] = [math.nan] * 8
+
+
+def no_control(made):
+    made["models"] = [each for each in made["models"] if each["name"] != "control"]
+
+
+@pytest.mark.parametrize(
+    "change", [one_epoch, no_files, nothing_measured, not_a_number, no_control]
+)
+def test_a_run_that_is_unlike_others_has_its_report_too(change):
+    made = make()
+    change(made)
+    assert "nan" not in re.sub(r"<pre.*?</pre>", "", report.html(made, []), flags=re.S)
+    assert "teacher" in report.table(made)
+
+
+def test_a_hundred_classes_fit():
+    assert "digits" in page(make(classes=100))
+
+
+def test_numbers_are_written_for_people():
+    assert formats.percent(97.456) == "97.46"
+    assert formats.kilobytes(93_196) == "93.2"
+    assert formats.whole(273754) == "273,754"

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import zipfile
 from typing import ClassVar
 
 import numpy as np
@@ -157,12 +158,12 @@ class Cifar100(Archive):
 
 def _read_archive(path):
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {
                 name: archive[name]
                 for name in ("x_train", "y_train", "x_test", "y_test")
             }
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} must be an .npz file with x_train, y_train, x_test and y_test, "
             f"without pickles: {error}"

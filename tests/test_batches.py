@@ -1,0 +1,82 @@
+"""A batch is a pure function of (seed, step)."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from distill import batches, data
+
+RNG = np.random.default_rng(0)
+COUNT = 23
+SPLIT = data.Split(
+    RNG.integers(0, 256, (COUNT, 6, 5, 1), dtype=np.uint8), np.arange(COUNT)
+)
+
+
+def make(seed=0, size=4, **changes):
+    return batches.Batches(
+        SPLIT, batch_size=size, seed=seed, augmentation=batches.Augmentation(**changes)
+    )
+
+
+def test_a_batch_does_not_depend_on_what_came_before():
+    changes = {"shift": 2, "flip": True}
+    streamed = list(itertools.islice(make(**changes).stream(), 20))
+    for step in (19, 0, 7):
+        for a, b in zip(streamed[step], make(**changes).batch(step), strict=True):
+            np.testing.assert_array_equal(a, b)
+    resumed = next(make(**changes).stream(start=7))
+    np.testing.assert_array_equal(resumed[0], streamed[7][0])
+
+
+def test_every_example_comes_once_in_each_epoch_in_a_new_order():
+    seen = np.concatenate([make().batch(step)[1] for step in range(COUNT)])
+    epochs = seen[: 4 * COUNT].reshape(4, COUNT)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(COUNT))
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    other = np.concatenate([make(seed=1).batch(step)[1] for step in range(5)])
+    assert list(other) != list(seen[:20])
+
+
+def test_images_stay_with_their_labels_and_lie_between_0_and_1():
+    images, labels = make().batch(3)
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(images, SPLIT.images[labels] / 255, rtol=1e-6)
+
+
+def test_a_batch_may_be_larger_than_the_set():
+    images, labels = make(size=50).batch(1)
+    assert len(images) == len(labels) == 50
+    assert make(size=50).steps_per_epoch == 1
+
+
+def test_a_flip_mirrors_some_and_leaves_the_rest():
+    images, labels = make(size=COUNT, flip=True).batch(0)
+    plain = SPLIT.images[labels] / np.float32(255)
+    same = [np.array_equal(a, b) for a, b in zip(images, plain, strict=True)]
+    turned = [np.array_equal(a, b[:, ::-1]) for a, b in zip(images, plain, strict=True)]
+    assert all(a or b for a, b in zip(same, turned, strict=True))
+    assert 0 < sum(turned) < COUNT
+
+
+def test_a_shift_moves_each_image_whole_by_at_most_its_size():
+    images, labels = make(size=COUNT, shift=1).batch(0)
+    moves = set()
+    for image, label in zip(images, labels, strict=True):
+        padded = np.pad(SPLIT.images[label] / np.float32(255), ((1, 1), (1, 1), (0, 0)))
+        places = [
+            (top, left)
+            for top in range(3)
+            for left in range(3)
+            if np.array_equal(image, padded[top : top + 6, left : left + 5])
+        ]
+        assert len(places) == 1
+        moves.update(places)
+    assert len(moves) > 4
+
+
+def test_a_negative_shift_is_refused():
+    with pytest.raises(ValueError, match="`shift` must be at least 0"):
+        batches.Augmentation(shift=-1)

@@ -1,0 +1,122 @@
+"""BUILD and setup.cfg say what the code imports, no more and no less."""
+
+import ast
+import configparser
+import pathlib
+import re
+import sys
+
+import pytest
+
+import distill
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("distill", "gan", "students", "trainers")
+# Import name -> name of the distribution, where the two differ.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "absl": "absl-py",
+    "ai_edge_litert": "ai-edge-litert",
+    "sklearn": "scikit-learn",
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
+    "tf_keras": "tf-keras",
+    "yaml": "pyyaml",
+}
+# Needed by another package at run time, not imported here.
+BEHIND = {"setuptools"}
+
+
+def imported(package):
+    """What the code of a package imports, also inside functions."""
+    found = set()
+    for file in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module.split(".")[0])
+    found -= {package, *sys.stdlib_module_names}
+    return {
+        f":{name}" if name in PACKAGES else DISTRIBUTIONS.get(name, name)
+        for name in found
+    }
+
+
+def libraries():
+    """Name of each py_library in BUILD to its dependencies."""
+    found = {}
+    for node in ast.walk(ast.parse((ROOT / "BUILD").read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "py_library":
+            options = {keyword.arg: keyword.value for keyword in node.keywords}
+            found[options["name"].value] = {
+                dep.args[0].value if isinstance(dep, ast.Call) else dep.value
+                for dep in options["deps"].elts
+            }
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_target_depends_on_what_its_code_imports(package):
+    assert libraries()[package] == imported(package)
+
+
+def test_there_are_no_other_targets_and_packages():
+    assert set(libraries()) == set(PACKAGES)
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert folders == set(PACKAGES)
+
+
+def test_arrows_go_one_way():
+    below = {"students": set(), "gan": set(), "trainers": {":gan", ":students"}}
+    for package, allowed in below.items():
+        inside = {name for name in imported(package) if name[0] == ":"}
+        assert inside <= allowed
+        assert not imported(package) & {"tensorflow", "tf-keras"}
+
+
+def test_tf_keras_and_tfmot_are_imported_in_the_finishing_process_alone():
+    for file in (ROOT / "distill").rglob("*.py"):
+        heavy = re.search(r"import (tf_keras|tensorflow_model)", file.read_text())
+        assert not heavy or file.parent.name == "finish", file
+
+
+def settings():
+    parsed = configparser.ConfigParser()
+    parsed.read(ROOT / "setup.cfg")
+    return parsed
+
+
+def test_setup_cfg_requires_what_the_code_imports():
+    lines = settings()["options"]["install_requires"].split("\n")
+    required = {
+        re.split(r"[<>=]", line)[0] for line in lines if line and line[0] != "#"
+    }
+    wanted = set().union(*(imported(package) for package in PACKAGES))
+    wanted = {name for name in wanted if name[0] != ":"}
+    assert required == wanted | BEHIND
+
+
+def test_setup_cfg_ships_every_package_config_and_template():
+    options = settings()
+    packages = set(options["options"]["packages"].split())
+    found = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".")
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+    assert packages == found
+    shipped = set(options["options.data_files"]["share/distill/configs"].split())
+    assert shipped == {f"configs/{path.name}" for path in ROOT.glob("configs/*.yaml")}
+    assert options["options.package_data"]["distill"] == "templates/*"
+
+
+def test_the_version_is_one():
+    module = (ROOT / "MODULE.bazel").read_text()
+    assert f'version = "{distill.__version__}"' in module
+
+
+def test_every_test_file_is_a_target():
+    assert 'glob(["tests/test_*.py"])' in (ROOT / "BUILD").read_text()
+    assert {path.name for path in ROOT.glob("tests/*.py")} == {
+        path.name for path in ROOT.glob("tests/test_*.py")
+    }

@@ -1,0 +1,84 @@
+"""Commands answer fast and without TensorFlow; mistakes end in one line and a 2."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from distill import cli
+
+COMMANDS = ("train", "evaluate", "export", "check")
+# Runs a command, then says on stderr which heavy packages it imported.
+WATCHED = """
+import atexit, runpy, sys
+heavy = ("keras", "tensorflow", "tf_keras", "sklearn", "jax")
+atexit.register(lambda: print("HEAVY", [m for m in heavy if m in sys.modules],
+                              file=sys.stderr))
+module = sys.argv.pop(1)
+sys.argv[0] = module
+runpy.run_module(module, run_name="__main__")
+"""
+
+
+def run(folder, module, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, module, *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    *said, heavy = done.stderr.splitlines()
+    assert heavy == "HEAVY []"
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_no_tensorflow(command, tmp_path):
+    code, out, _ = run(tmp_path, f"distill.{command}", "--help")
+    assert code == 0
+    assert f"distill.{command}" in out
+    assert ("--config" in out) == (command != "export")
+
+
+@pytest.mark.parametrize("command", ["train", "check", "evaluate"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--config=none.yaml"],
+        ["--config=lit_resnet.yaml", "--set=batchsize=1"],
+        ["--config=lit_resnet.yaml", "--seed=-1"],
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(command, flags, tmp_path):
+    if command == "evaluate":
+        (tmp_path / "some.keras").write_text("")
+        flags = [*flags, "--model=some.keras"]
+    before = list(tmp_path.iterdir())
+    code, out, said = run(tmp_path, f"distill.{command}", *flags)
+    assert code == 2
+    assert out == ""
+    assert len(said) == 1
+    assert said[0].startswith("error: ")
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("flags", [[], ["--config"], ["--seed=x", "--config=a.yaml"]])
+def test_wrong_flags_end_in_a_2(flags, tmp_path):
+    assert run(tmp_path, "distill.train", *flags)[0] == 2
+
+
+def test_export_refuses_what_is_no_model(tmp_path):
+    code, _, said = run(tmp_path, "distill.export", "--model=none.keras")
+    assert code == 2
+    assert said[0].startswith("error: --model: expected an existing .keras file")
+
+
+def test_the_console_script_finds_the_commands(capsys):
+    assert cli.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+    assert cli.main(["dance"]) == 2
+    assert cli.main(["train", "--config=none.yaml"]) == 2

@@ -1,0 +1,192 @@
+"""A run is checked whole, and every mistake is one line that helps."""
+
+import copy
+import pathlib
+import random
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from distill import config
+from distill.config import ConfigError
+
+SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
+
+
+def mistake(path, *overrides):
+    """The one line that a config is refused with."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="mine.yaml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_config_loads_and_reads_back_equal(path, write):
+    run = config.load(path)
+    assert config.load(write(config.dump(run))) == run
+
+
+def test_a_bare_name_means_a_shipped_config():
+    assert config.load("lit_resnet.yaml") == config.load(SHIPPED / "lit_resnet.yaml")
+    assert "Did you mean `lit_resnet.yaml`?" in mistake("lit_resnets.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("batchsize=3", ["batchsize", "Did you mean `batch_size`?"]),
+        ("batch_size=many", ["batch_size", "a whole number", "many"]),
+        ("batch_size=1.5", ["a whole number", "1.5"]),
+        ("batch_size=true", ["a whole number", "true"]),
+        ("batch_size=0", ["`batch_size` must be at least 1", "Received: 0"]),
+        ("seed=-1", ["`seed`", "at least 0"]),
+        ("data.name=digit", ["unknown name `digit`", "Did you mean `digits`?"]),
+        ("student.name=resnext", ["Did you mean `resnet`?"]),
+        ("student.options.depht=8", ["depht", "Did you mean `depth`?"]),
+        ("student.options.depth=9", ["`depth` must be 6n + 2", "Received: 9"]),
+        ("student.options.width=32", ["student", "`stem`", "(8, 8, 16)", "(8, 8, 32)"]),
+        ("stages.0.trainer.options.temperature=0", ["`temperature` must be positive"]),
+        ("stages.0.trainer.name=lid", ["stages[0].trainer", "Did you mean `lit`?"]),
+        ("stages.0.schedule=cosin", ["stages[0].schedule", "Did you mean `cosine`?"]),
+        ("stages.0.epochs=1e1", ["stages[0].epochs", "a whole number"]),
+        ("stages.0.learning_rate=.inf", ["stages[0].learning_rate", "a number"]),
+        ("stages.9.epochs=1", ["index below 2", "9"]),
+        ("stages=[]", ["`stages`", "at least one"]),
+        ("stages.0.epochs=21", ["controls[0].stages", "41", "Received: 40"]),
+        ("teacher.file=none.keras", ["`network` must be absent"]),
+        ("teacher={file: none.keras}", ["a file that exists", "none.keras"]),
+        ("teacher.stages.0.trainer.name=kd", ["needs no teacher", "kd"]),
+        ("finish.5.name=int8", ["`finish` must be of different names"]),
+        ("finish=[{name: pruned_int8}]", ["after `pruned`"]),
+        ("finish.4.options.sparsity=1.0", ["`sparsity` must be between 0 and 1"]),
+        ("data.options.train_examples=5", ["`train_examples` must be at least 20"]),
+        ("augmentation.flip=1", ["true or false", "1"]),
+        ("nothing", ["expected a.b=c"]),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line_that_helps(override, words):
+    said = mistake("lit_resnet.yaml", override)
+    assert all(word in said for word in words)
+
+
+def test_a_mistake_on_the_command_line_names_itself():
+    said = mistake("lit_resnet.yaml", "batch_size=few")
+    assert said.startswith("--set batch_size=few: batch_size: ")
+
+
+def test_numbers_are_read_as_people_write_them(write):
+    text = (SHIPPED / "lit_resnet.yaml").read_text()
+    run = config.load(write(text.replace("learning_rate: 0.02", "learning_rate: 1e-3")))
+    assert run.stages[1].learning_rate == 1e-3
+    run = config.load(write(text), ["augmentation.flip=no"])
+    assert run.augmentation.flip is False
+
+
+def test_no_is_no_text(write):
+    said = mistake("lit_resnet.yaml", "controls.0.name=no")
+    assert "text (put it in quotes)" in said
+    run = config.load("lit_resnet.yaml", ["controls.0.name='no'"])
+    assert run.controls[0].name == "no"
+
+
+def test_a_mistake_names_file_and_line(write):
+    lines = (SHIPPED / "lit_resnet.yaml").read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("batch_size"))
+    lines[at] = "batch_size: few"
+    said = mistake(write("\n".join(lines)))
+    assert said.startswith(f"mine.yaml:{at + 1}: batch_size: ")
+
+
+def test_a_key_given_twice_is_refused(write):
+    text = (SHIPPED / "lit_resnet.yaml").read_text()
+    said = mistake(write(f"{text}\nbatch_size: 3\n"))
+    assert f"mine.yaml:{len(text.splitlines()) + 2}" in said
+    assert "`batch_size` is given twice" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a", "a: [1", "a: !!python/name:os.x 1", "\x00"]
+)
+def test_what_is_no_mapping_is_refused_with_a_line(text, write):
+    assert mistake(write(text)).startswith("mine.yaml:")
+
+
+def test_a_base_is_inherited_and_changed(write):
+    path = write(
+        "_base_: lit_resnet.yaml\nbatch_size: 7\ndata: {name: mnist}\n"
+        "augmentation: {flip: true}\n"
+    )
+    run, base = config.load(path), config.load("lit_resnet.yaml")
+    assert run.batch_size == 7
+    assert run.augmentation.flip
+    assert run.augmentation.shift == base.augmentation.shift
+    assert run.data.train_examples is None  # Another set starts from its defaults.
+    assert run.stages == base.stages
+    second = write("_base_: mine.yaml\nseed: 3\n", "second.yaml")
+    assert config.load(second).batch_size == 7
+
+
+def test_a_name_may_come_after_its_options_on_the_command_line():
+    options = ["data.options.train_examples=10000", "data.name=fashion_mnist"]
+    assert config.load("lit_resnet.yaml", options).data.train_examples == 10_000
+
+
+def test_a_spoiled_config_is_always_one_line_with_the_right_place(write):
+    """Two hundred random mistakes, each in one place of the shipped config."""
+    source = config.plain(config.load("lit_resnet.yaml"))
+    rng = random.Random(0)
+    for _ in range(200):
+        tree = copy.deepcopy(source)
+        keys, spoiled = spoil(tree, rng)
+        text = yaml.safe_dump(tree, sort_keys=False)
+        said = mistake(write(text))
+        line = next(i for i, row in enumerate(text.splitlines(), 1) if spoiled in row)
+        assert said.startswith(f"mine.yaml:{line}: "), (keys, said)
+
+
+def spoil(tree, rng):
+    """Misspells one key, or gives one value another type."""
+    while True:
+        node, keys = tree, []
+        while (
+            isinstance(node, dict | list) and node and (not keys or rng.random() < 0.8)
+        ):
+            parent = node
+            key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
+            keys.append(key)
+            node = node[key]
+        if isinstance(parent, list):
+            continue
+        if rng.random() < 0.5:
+            # In place, so that the line stays where it was.
+            items = [(k + "_zz" if k == key else k, v) for k, v in parent.items()]
+            parent.clear()
+            parent.update(items)
+            return keys, f"{key}_zz"
+        if node is not None and not isinstance(node, dict | list):
+            parent[key] = ["zz"] if isinstance(node, str) else "zz"
+            return keys, "zz"
+
+
+def test_loading_a_config_imports_no_tensorflow():
+    code = (
+        "import sys; from distill import config; config.load('lit_resnet.yaml')\n"
+        "print([m for m in ('keras', 'tensorflow', 'tf_keras', 'jax', 'sklearn')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

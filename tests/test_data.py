@@ -1,0 +1,170 @@
+"""Three disjoint splits, drawn by class, the same for everyone."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distill import data
+
+RNG = np.random.default_rng(0)
+
+
+def rows(split):
+    return [image.tobytes() for image in split.images]
+
+
+def archive(folder, name="mnist", train=120, test=20, shape=(28, 28)):
+    np.savez(
+        folder / f"{name}.npz",
+        x_train=RNG.integers(0, 256, (train, *shape), dtype=np.uint8),
+        y_train=np.arange(train, dtype=np.uint8) % 10,
+        x_test=RNG.integers(0, 256, (test, *shape), dtype=np.uint8),
+        y_test=np.arange(test, dtype=np.uint8) % 10,
+    )
+    return data.DATASETS[name]
+
+
+def test_splits_of_digits_are_disjoint_and_whole():
+    splits = data.DATASETS["digits"]().load()
+    parts = [splits.train, splits.validation, splits.test]
+    assert sum(len(part.labels) for part in parts) == 1797
+    together = [row for part in parts for row in rows(part)]
+    everything = rows(data.DATASETS["digits"]()._examples()[0])
+    assert sorted(together) == sorted(everything)
+    for part in parts:
+        images = part.floats()
+        assert images.dtype == np.float32
+        assert images.min() == 0
+        assert images.max() == 1
+
+
+def test_train_examples_are_drawn_by_class_and_seed():
+    make = data.DATASETS["digits"]
+    options = {"train_examples": 200, "validation_fraction": 0.25}
+    splits = make(**options).load()
+    assert len(splits.train.labels) == 150
+    assert len(splits.validation.labels) == 50
+    assert np.ptp(np.bincount(splits.train.labels)) <= 2
+    assert make(**options).load().fingerprint() == splits.fingerprint()
+    other = make(**options, split_seed=1).load()
+    assert other.fingerprint() != splits.fingerprint()
+
+
+def test_the_test_split_does_not_depend_on_how_much_is_trained_on():
+    make = data.DATASETS["digits"]
+    few, all_of_it = make(train_examples=100).load(), make().load()
+    assert rows(few.test) == rows(all_of_it.test)
+
+
+def test_a_test_split_of_its_own_is_kept_whole(tmp_path):
+    splits = archive(tmp_path)(folder=str(tmp_path)).load()
+    with np.load(tmp_path / "mnist.npz") as arrays:
+        assert rows(splits.test) == [image.tobytes() for image in arrays["x_test"]]
+    assert splits.test.images.shape == (20, 28, 28, 1)
+    assert len(splits.train.labels) + len(splits.validation.labels) == 120
+
+
+def test_the_environment_names_a_folder_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
+    assert len(archive(tmp_path)().load().test.labels) == 20
+
+
+def test_a_set_that_cannot_be_had_says_how_to_get_it(monkeypatch):
+    import keras
+
+    def no_network(**_):
+        raise OSError("no route to host\nmore")
+
+    monkeypatch.delenv("DISTILL_DATA", raising=False)
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
+    with pytest.raises(
+        data.DataError, match=r"no route to host.*DISTILL_DATA"
+    ) as caught:
+        data.DATASETS["cifar10"]().load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_download_that_is_not_the_published_set_is_refused(monkeypatch):
+    import keras
+
+    pair = np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)
+    monkeypatch.delenv("DISTILL_DATA", raising=False)
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: (pair, pair))
+    with pytest.raises(data.DataError, match="not the published set"):
+        data.DATASETS["mnist"]().load()
+
+
+def test_a_damaged_archive_is_one_line(tmp_path):
+    (tmp_path / "mnist.npz").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(data.DataError, match=r"mnist\.npz must be"):
+        data.DATASETS["mnist"](folder=str(tmp_path)).load()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"validation_fraction": 0.0},
+        {"test_fraction": 1.0},
+        {"train_examples": 19},
+        {"split_seed": -1},
+    ],
+)
+def test_splits_that_cannot_be_drawn_are_refused_by_name(options):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        data.DATASETS["digits"](**options)
+
+
+def pictures(root, count=6):
+    for label, name in enumerate(["cat", "dog"]):
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            image = np.full((4 + index, 5, 3), 100 * label + index, np.uint8)
+            Image.fromarray(image).save(root / name / f"{index}.png")
+
+
+def test_a_folder_of_images_by_class(tmp_path):
+    pictures(tmp_path)
+    made = data.DATASETS["image_folder"](path=str(tmp_path), size=(6, 7), channels=1)
+    made = dataclasses.replace(made, validation_fraction=0.3, test_fraction=0.2)
+    assert made.class_names == ("cat", "dog")
+    assert made.image_shape == (6, 7, 1)
+    splits = made.load()
+    parts = [splits.train, splits.validation, splits.test]
+    assert sum(len(part.labels) for part in parts) == 12
+    for part in parts:
+        bright = part.images.mean((1, 2, 3)) >= 100
+        np.testing.assert_array_equal(bright, part.labels == 1)
+
+
+def test_a_folder_with_train_and_test_keeps_its_test(tmp_path):
+    pictures(tmp_path / "train")
+    pictures(tmp_path / "test", count=3)
+    splits = data.DATASETS["image_folder"](
+        path=str(tmp_path), size=(4, 4), validation_fraction=0.3
+    )
+    splits = splits.load()
+    assert len(splits.test.labels) == 6
+
+
+def test_a_corrupt_image_is_named(tmp_path):
+    pictures(tmp_path)
+    (tmp_path / "dog" / "broken.png").write_bytes(b"no image")
+    made = data.DATASETS["image_folder"](path=str(tmp_path), size=(4, 4))
+    with pytest.raises(data.DataError, match=r"dog/broken\.png"):
+        made.load()
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])
+def test_the_real_set_has_the_published_digest(name, monkeypatch):
+    folder = os.environ.get("DISTILL_DATA", "")
+    if not os.path.isfile(os.path.join(folder, f"{name}.npz")):
+        pytest.skip(f"DISTILL_DATA names no folder with {name}.npz")
+    splits = data.DATASETS[name]().load()
+    assert len(splits.test.labels) == 10_000
+    from distill.data import archives
+
+    arrays = archives._read_archive(data.DATASETS[name]()._file(folder))
+    assert archives._digest(arrays) == data.DATASETS[name].digest

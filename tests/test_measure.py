@@ -1,0 +1,155 @@
+"""What is said of a file is what is in it."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from distill import cost, export, measure
+
+RNG = np.random.default_rng(0)
+SHAPE = (6, 6, 2)
+# conv 3x3x2x4 at 6x6, depthwise 3x3x4 at 3x3, dense 36x5.
+KERNELS = {"conv": 72, "depthwise": 36, "dense": 180}
+MACS = 72 * 36 + 36 * 9 + 180
+BIASES = 4 + 4 + 5
+
+
+def build():
+    keras.utils.set_random_seed(0)
+    images = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(images)
+    x = keras.layers.DepthwiseConv2D(3, 2, padding="same", activation="relu")(x)
+    x = keras.layers.Dense(5)(keras.layers.Flatten()(x))
+    network = keras.Model(images, {"logits": x})
+    for variable in network.variables:
+        values = RNG.uniform(0.1, 1, variable.shape)
+        if "kernel" in variable.path:
+            values.flat[: 3 * values.size // 4] = 0
+        variable.assign(values)
+    return network
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def files(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    for variant in ("float32", "float16", "dynamic_int8", "pruned"):
+        path = folder / f"{variant}.tflite"
+        path.write_bytes(export.to_tflite(network, variant))
+    (folder / "int8.tflite").write_bytes(quantized(network))
+    return folder
+
+
+def quantized(network):
+    """Full integers by calibration, without training."""
+    import tensorflow as tf
+
+    function = tf.function(lambda x: network(x)["logits"]).get_concrete_function(
+        tf.TensorSpec((1, *SHAPE), tf.float32)
+    )
+    holder = tf.Module()
+    holder.kept = function.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [RNG.uniform(size=(1, *SHAPE)).astype("float32")] for _ in range(8)
+    )
+    return converter.convert()
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "pruned", "int8"])
+def test_counts_are_those_made_by_hand(name, files):
+    facts = measure.inspect(files / f"{name}.tflite")
+    assert facts.parameters == sum(KERNELS.values()) + BIASES
+    assert facts.macs == MACS
+    assert facts.sparsity == pytest.approx(0.75, abs=0.01)
+    assert facts.bytes == (files / f"{name}.tflite").stat().st_size
+
+
+def test_zeros_are_counted_and_not_supposed(network, files, tmp_path):
+    dense = build()
+    for variable in dense.variables:
+        variable.assign(np.ones(variable.shape))
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(export.to_tflite(dense, "float32"))
+    assert measure.inspect(path).sparsity == 0
+
+
+def test_integers_alone_are_told_from_floats(files):
+    assert measure.inspect(files / "int8.tflite").float_ops == ()
+    floats = measure.inspect(files / "float32.tflite").float_ops
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"} <= set(floats)
+
+
+def test_answers_of_the_whole_set_are_those_of_each_image(network, files):
+    images = RNG.uniform(size=(measure.BATCH + 3, *SHAPE)).astype("float32")
+    wanted = keras.ops.convert_to_numpy(network(images)["logits"])
+    for name in ("float32", "pruned"):
+        got = measure.predict(files / f"{name}.tflite", images)
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    alone = measure.predict(files / "int8.tflite", images[:1])
+    together = measure.predict(files / "int8.tflite", images)
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+
+
+def test_latency_is_measured_as_asked(files):
+    image = np.zeros((1, *SHAPE), "float32")
+    taken = measure.latency(files / "float32.tflite", image, runs=30, warmup=2)
+    assert 0 < taken["median"] <= taken["p90"]
+    assert taken["runs"] == 30
+    assert taken["threads"] == 1
+    assert taken["machine"] == measure.machine() != ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", b"\x1c\0\0\0TFL3" + b"\xff" * 64]
+)
+def test_a_file_that_is_none_is_refused_in_one_line(content, tmp_path):
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(content)
+    for ask in (measure.inspect, lambda p: measure.predict(p, np.zeros((1, *SHAPE)))):
+        with pytest.raises(ValueError, match=r"bad\.tflite") as caught:
+            ask(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_images_of_another_shape_are_refused(files):
+    with pytest.raises(ValueError, match=r"expected images \(6, 6, 2\)"):
+        measure.predict(files / "float32.tflite", np.zeros((1, 5, 6, 2), "float32"))
+
+
+def test_a_network_costs_what_its_file_costs(network, files):
+    counted = cost.count(network)
+    assert counted.macs == MACS
+    assert counted.kernels == sum(KERNELS.values())
+    assert counted.channels == BIASES
+    assert counted.layers == 3
+    assert cost.sparsity(network) == pytest.approx(0.75, abs=0.01)
+
+
+def test_every_exported_file_takes_and_gives_floats(files):
+    from ai_edge_litert import interpreter
+
+    for path in sorted(pathlib.Path(files).glob("*.tflite")):
+        model = interpreter.Interpreter(str(path))
+        given, made = model.get_input_details()[0], model.get_output_details()[0]
+        assert given["dtype"] == made["dtype"] == np.float32
+        assert tuple(given["shape"]) == (1, *SHAPE)
+        assert tuple(made["shape"]) == (1, 5)
+
+
+def test_the_export_command_writes_what_is_asked(network, tmp_path, capsys):
+    network.save(tmp_path / "mine.keras")
+    flags = [f"--model={tmp_path / 'mine.keras'}", "--formats", "float32", "float16"]
+    assert export.main(flags) == 0
+    made = {path.name for path in tmp_path.glob("*.tflite")}
+    assert made == {"mine.float32.tflite", "mine.float16.tflite"}
+    (tmp_path / "bad.keras").write_bytes(b"no model")
+    assert export.main([f"--model={tmp_path / 'bad.keras'}"]) == 2
+    assert "cannot be loaded" in capsys.readouterr().err

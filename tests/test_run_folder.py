@@ -1,0 +1,71 @@
+"""Files are whole or absent; a folder has one run and one process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from distill import config, run_folder
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "model.keras"
+    run_folder.atomic_write(path, "old")
+
+    def fail():
+        with run_folder.whole_file(path) as temporary:
+            assert temporary.suffix == ".keras"
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    run_folder.atomic_write(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_second_process_is_kept_out_and_a_dead_one_forgotten(tmp_path):
+    code = (
+        "from distill import run_folder; import pathlib, sys\n"
+        "with run_folder.occupied(pathlib.Path(sys.argv[1])):\n"
+        "    print('in', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert other.stdout.readline() == b"in\n"
+        with (
+            pytest.raises(run_folder.FolderBusy, match="in use"),
+            run_folder.occupied(tmp_path),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with run_folder.occupied(tmp_path):
+        pass
+
+
+def test_a_folder_belongs_to_one_config(tmp_path):
+    run = config.load("lit_resnet.yaml")
+    run_folder.claim(tmp_path, run)
+    run_folder.claim(tmp_path, run)
+    changed = ["batch_size=7", "stages.0.trainer.options.temperature=2.0"]
+    other = config.load("lit_resnet.yaml", changed)
+    with pytest.raises(config.ConfigError) as caught:
+        run_folder.claim(tmp_path, other)
+    said = str(caught.value)
+    assert "batch_size: 64 -> 7" in said
+    assert "stages[0].trainer.options.temperature: 4.0 -> 2.0" in said
+    assert said.count("->") == 2
+    assert config.load(tmp_path / "run.yaml") == run
+
+
+def test_fingerprints_keep_their_pieces_apart():
+    assert run_folder.fingerprint("ab", "c") != run_folder.fingerprint("a", "bc")
+    assert run_folder.fingerprint("ab", "c") == run_folder.fingerprint("ab", "c")
