@@ -17,9 +17,9 @@ import yaml
 
 import students
 import trainers
-from distill import batches, data, yaml_reader
+from distill import batches, data, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
-from distill.yaml_reader import ConfigError
+from distill.yaml_tree import ConfigError
 
 CONFIGS = (
     pathlib.Path(__file__).resolve().parents[1] / "configs",
@@ -233,12 +233,15 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
     Raises:
         ConfigError: One line: file, line, key, what was received and expected.
     """
-    node = yaml_reader.read(find(path), lambda base, user: find(base, user.parent))
     naming = [text for text in overrides if text.split("=")[0].endswith(".name")]
     others = [text for text in overrides if text not in naming]
-    for text in [*naming, *others]:
-        node = yaml_reader.override(node, text)
-    return yaml_reader.fill(Run, node)
+    try:
+        node = yaml_tree.read(find(path), lambda base, user: find(base, user.parent))
+        for text in [*naming, *others]:
+            node = yaml_tree.override(node, text)
+        return schema.fill(Run, node)
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply to be a config") from None
 
 
 def find(

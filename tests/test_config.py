@@ -123,6 +123,20 @@ def test_what_is_no_mapping_is_refused_with_a_line(text, write):
     assert mistake(write(text)).startswith("mine.yaml:")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("_base_: mine.yaml", "mine.yaml:1: _base_: mine.yaml is based on itself"),
+        ("_base_: [1]", "mine.yaml:1: _base_: expected a file. Received: a list"),
+        ("_base_: lit_resnet.yaml\nseed: 1\nseed: 2", "mine.yaml:3: `seed` is given"),
+        ("_base_: lit_resnet.yaml\n? [1]\n: 2", "mine.yaml:2: unknown key `a list`"),
+        ("a: " + "[" * 5000, "mine.yaml: nested too deeply to be a config"),
+    ],
+)
+def test_a_hostile_shape_is_one_line(text, said, write):
+    assert said in mistake(write(text))
+
+
 def test_a_base_is_inherited_and_changed(write):
     path = write(
         "_base_: lit_resnet.yaml\nbatch_size: 7\ndata: {name: mnist}\n"

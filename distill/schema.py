@@ -1,0 +1,157 @@
+"""Nodes of a config -> frozen dataclasses.
+
+The wanted type decides how a scalar is read: `1e-3` is a number where a number
+is wanted, `no` is never silently false where text is wanted.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+import types
+import typing
+
+import yaml
+
+from distill.yaml_tree import error, follow, marks, pairs, shown
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_TRUTH = {"true": True, "yes": True, "on": True}
+_TRUTH |= {"false": False, "no": False, "off": False}
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BLAMED = re.compile(r"`([\w.\[\]]+)`")
+
+
+def fill(kind: type, node: yaml.Node | None, where: str = ""):
+    """Turns a node into `kind`, or says exactly what is wrong.
+
+    Args:
+        kind: A frozen dataclass, a tuple, a union with None, a Literal, a
+            scalar type, or `Annotated[..., table]` for a part: a mapping of
+            `name` and `options`, looked up in the table of dataclasses.
+        node: The node.
+        where: The path of the node in the file, such as `stages[0].trainer`.
+
+    Raises:
+        ConfigError: With place, key, what was received and expected.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        optional = types.NoneType in typing.get_args(arguments[0])
+        if optional and _is_null(node):
+            return None
+        return _part(arguments[1], node, where)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind, node, where)
+    if origin in (types.UnionType, typing.Union):
+        return None if _is_null(node) else fill(arguments[0], node, where)
+    if origin is tuple:
+        return _tuple(arguments[0], node, where)
+    if origin is typing.Literal:
+        return _choice(arguments, node, where)
+    return _scalar_value(kind, node, where)
+
+
+def _dataclass(kind, node, where):
+    given = pairs(node, where)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name, (key, _) in given.items():
+        if name not in fields:
+            raise error(key, where, f"unknown key `{name}`.{_hint(key, fields)}")
+    values = {
+        name: fill(hints[name], value, f"{where}.{name}".lstrip("."))
+        for name, (_, value) in given.items()
+    }
+    for name, field in fields.items():
+        required = field.default is field.default_factory is dataclasses.MISSING
+        if name not in values and required:
+            raise error(node, where, f"missing key `{name}`")
+    try:
+        return kind(**values)
+    except ValueError as mistake:
+        blamed = _BLAMED.match(str(mistake))
+        at = follow(node, blamed[1]) if blamed else node
+        raise error(at, where, str(mistake)) from None
+
+
+def _part(table, node, where):
+    given = pairs(node, where)
+    for name, (key, _) in given.items():
+        if name not in ("name", "options"):
+            hint = _hint(key, ["name", "options"])
+            raise error(
+                key,
+                where,
+                f"unknown key `{name}`, expected `name` and `options`.{hint}",
+            )
+    if "name" not in given:
+        raise error(node, where, f"missing key `name`: one of {_listed(table)}")
+    name = given["name"][1]
+    if not isinstance(name, yaml.ScalarNode) or name.value not in table:
+        raise error(
+            name,
+            f"{where}.name",
+            f"unknown name `{shown(name)}`.{_hint(name, table)} "
+            f"Expected one of: {_listed(table)}",
+        )
+    empty = yaml.MappingNode("tag:yaml.org,2002:map", [], *marks(node))
+    options = given.get("options", (None, empty))[1]
+    return _dataclass(table[name.value], options, f"{where}.options")
+
+
+def _tuple(kind, node, where):
+    if not isinstance(node, yaml.SequenceNode):
+        raise error(node, where, f"expected a list. Received: {shown(node)}")
+    return tuple(
+        fill(kind, item, f"{where}[{index}]") for index, item in enumerate(node.value)
+    )
+
+
+def _choice(choices, node, where):
+    if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
+        raise error(
+            node,
+            where,
+            f"expected one of {_listed(choices)}.{_hint(node, choices)} "
+            f"Received: {shown(node)}",
+        )
+    return node.value
+
+
+def _scalar_value(kind, node, where):
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+    }
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    text = node.value if isinstance(node, yaml.ScalarNode) else ""
+    if kind is str and isinstance(node, yaml.ScalarNode):
+        if not plain or node.tag == "tag:yaml.org,2002:str":
+            return text
+        names[str] = "text (put it in quotes)"
+    if kind is bool and plain and text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    if kind is int and plain and _INTEGER.fullmatch(text):
+        return int(text)
+    number = kind is float and plain and _NUMBER.fullmatch(text)
+    if number and math.isfinite(float(text)):
+        return float(text)
+    raise error(node, where, f"expected {names[kind]}. Received: {shown(node)}")
+
+
+def _is_null(node):
+    return isinstance(node, yaml.ScalarNode) and node.value in _NULL and not node.style
+
+
+def _hint(node, known):
+    text = node.value if isinstance(node, yaml.ScalarNode) else ""
+    close = difflib.get_close_matches(text, list(known), n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
+
+def _listed(names):
+    return ", ".join(sorted(map(str, names)))
