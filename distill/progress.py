@@ -13,7 +13,7 @@ _LOGGER = logging.getLogger("distill")
 
 def start() -> None:
     """Sends our lines to the user, and keeps back TensorFlow's own chatter."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     absl_logging.use_absl_handler()
     absl_logging.get_absl_handler().setFormatter(None)
     absl_logging.set_stderrthreshold(absl_logging.INFO)
