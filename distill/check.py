@@ -9,7 +9,7 @@ from distill import cli, config
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.check --config FILE`."""
     flags = cli.parser("check", "Shows what a config means, without training.")
-    return cli.guarded(lambda: _command(flags.parse_args(argv)))
+    return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,6 @@
 """What all commands share: flags, one-line errors, exit codes.
 
-Exit codes: 0 all well; 1 a file broke its promise, or a step died; 2 bad input;
-7 the run folder is in use; 130 interrupted.
+The exit codes and what to do about each: `docs/exit_codes.md`.
 """
 
 import argparse
@@ -12,12 +11,32 @@ from collections.abc import Callable, Sequence
 
 from absl.flags import argparse_flags
 
-from distill import config, data, finish, progress, run_folder
+from distill import (
+    checkpoint,
+    config,
+    data,
+    finish,
+    progress,
+    resume,
+    run_folder,
+    signals,
+)
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_WRITE = 4
+EXIT_DIVERGED = 6
 EXIT_BUSY = 7
-EXIT_INTERRUPTED = 130
+
+_CODES: dict[type[BaseException], int] = {
+    config.ConfigError: EXIT_BAD_INPUT,
+    data.DataError: EXIT_BAD_INPUT,
+    checkpoint.CheckpointError: EXIT_BAD_INPUT,
+    run_folder.WriteError: EXIT_WRITE,
+    run_folder.FolderBusy: EXIT_BUSY,
+    resume.Diverged: EXIT_DIVERGED,
+    finish.FinishError: EXIT_FAILED,
+}
 
 
 def parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -56,22 +75,47 @@ def default_folder(arguments: argparse.Namespace) -> pathlib.Path:
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 
-def guarded(main: Callable[[], int]) -> int:
-    """Runs a command; an expected mistake becomes one line and an exit code."""
+def guarded(
+    command: Callable[[argparse.Namespace], int],
+    flags: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+) -> int:
+    """Parses flags and runs a command; a mistake becomes one line and an exit code.
+
+    Args:
+        command: Gets the parsed flags, returns the exit code.
+        flags: Of the command; gets `--debug`.
+        argv: What to parse; None means the command line.
+    """
+    flags.add_argument(
+        "--debug", action="store_true", help="show where an error came from"
+    )
+    arguments = flags.parse_args(argv)
     progress.start()
+    signals.install()
     try:
-        return main()
-    except (config.ConfigError, data.DataError) as mistake:
-        return _fail(mistake, EXIT_BAD_INPUT)
-    except run_folder.FolderBusy as mistake:
-        return _fail(mistake, EXIT_BUSY)
-    except finish.FinishError as mistake:
-        return _fail(mistake, EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _fail(
-            "interrupted; the same command goes on after the last finished stage",
-            EXIT_INTERRUPTED,
+        return command(arguments)
+    except signals.Stopped as stop:
+        again = "the same command goes on from the step that was saved last"
+        return _fail(f"{stop}; {again}", stop.code)
+    except Exception as mistake:
+        if arguments.debug:
+            raise
+        for kind, code in _CODES.items():
+            if isinstance(mistake, kind):
+                return _fail(mistake, code)
+        return _fail(_explained(mistake), EXIT_FAILED)
+
+
+def _explained(mistake):
+    """One line for what nobody expected."""
+    kind = type(mistake).__name__
+    if isinstance(mistake, MemoryError) or kind == "ResourceExhaustedError":
+        return (
+            "out of memory: lower `batch_size`, or take smaller networks or fewer "
+            f"`train_examples`. What was saved stays ({kind})"
         )
+    return f"{kind}: {mistake} (a bug in distill; --debug shows where)"
 
 
 def _fail(mistake, code):

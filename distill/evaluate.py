@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="test",
         help="what it is measured on; default: test",
     )
-    return cli.guarded(lambda: _command(flags.parse_args(argv)))
+    return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=FORMATS,
         help=f"default: {' '.join(FORMATS)}",
     )
-    return cli.guarded(lambda: _command(flags.parse_args(argv)))
+    return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
+import json
 import os
 import pathlib
 import tempfile
@@ -21,8 +22,15 @@ PACKAGES = (
 )
 
 
+_TEMPORARY = ".unfinished-"
+
+
 class FolderBusy(RuntimeError):
     """Another process works in the folder."""
+
+
+class WriteError(RuntimeError):
+    """The disk refuses a file."""
 
 
 def atomic_write(path: pathlib.Path, content: bytes | str) -> None:
@@ -41,20 +49,39 @@ def whole_file(path: pathlib.Path):
     """Gives a temporary path in the same folder; at the end it becomes `path`.
 
     The temporary name keeps the suffix, by which Keras tells formats apart.
+
+    Raises:
+        WriteError: If the disk refuses; what stood at `path` stays.
     """
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = pathlib.Path(name)
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(
+            prefix=_TEMPORARY, suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        temporary = pathlib.Path(name)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        _sync(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(
+            f"cannot write {path}: {reason}. Make room, then give the same command: "
+            "it goes on from what was saved last"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -65,9 +92,16 @@ def occupied(folder: pathlib.Path):
 
     Raises:
         FolderBusy: If another process holds it.
+        WriteError: If it cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise WriteError(
+            f"cannot write into {folder}: {error.strerror}. Name another with --out"
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -75,7 +109,15 @@ def occupied(folder: pathlib.Path):
                 f"{folder} is in use by another process: wait for it, or name "
                 "another folder with --out"
             ) from None
+        for place in (folder, checkpoints(folder)):
+            for left in place.glob(f"{_TEMPORARY}*"):  # By a process that was killed.
+                left.unlink()
         yield
+
+
+def checkpoints(folder: pathlib.Path) -> pathlib.Path:
+    """Where a run's finished stages and last moments are."""
+    return folder / "checkpoint"
 
 
 def claim(folder: pathlib.Path, run: config.Run) -> None:
@@ -96,6 +138,30 @@ def claim(folder: pathlib.Path, run: config.Run) -> None:
         return
     lines = [f"# {name} {version}" for name, version in versions().items()]
     atomic_write(path, "\n".join([*lines, config.dump(run)]))
+
+
+def stay_with(folder: pathlib.Path, ground: dict[str, str]) -> None:
+    """Notes what a run's numbers stand on, or makes sure that it is still the same.
+
+    Args:
+        folder: The run's folder.
+        ground: Name to value: versions, backend, the data's fingerprint.
+
+    Raises:
+        ConfigError: Names every difference: half a run on other ground would
+            be neither run.
+    """
+    path = checkpoints(folder) / "ground.json"
+    if path.exists():
+        changes = _differences(json.loads(path.read_text()), ground)
+        if changes:
+            raise config.ConfigError(
+                f"{folder} was begun on other ground ({'; '.join(changes)}): go back "
+                "to it, or name another folder with --out"
+            )
+        return
+    path.parent.mkdir(exist_ok=True)
+    atomic_write(path, json.dumps(ground, indent=1))
 
 
 def versions() -> dict[str, str]:

@@ -2,12 +2,22 @@
 
 import json
 import pathlib
-import time
 from collections.abc import Sequence
 
 import keras
 
-from distill import batches, config, data, progress, run_folder, seeds, tensorboard
+from distill import (
+    batches,
+    checkpoint,
+    config,
+    data,
+    progress,
+    resume,
+    run_folder,
+    seeds,
+    signals,
+    tensorboard,
+)
 from trainers import trainer
 
 RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle.
@@ -24,8 +34,9 @@ def train(
 ) -> tuple[keras.Model, list[dict]]:
     """Builds a network and trains it through its stages.
 
-    Each stage starts from its own seed and its own optimizer, so that a run
-    which goes on after a finished stage ends as an undisturbed one.
+    Each stage starts from its own seed and its own optimizer, and goes on from
+    its last committed moment, so that a run which was killed at any step ends as
+    an undisturbed one, bit for bit.
 
     Args:
         name: `teacher`, `student` or a control's name: of files and in the report.
@@ -38,7 +49,7 @@ def train(
     Returns:
         The trained network, and one record a stage as in `report.json`.
     """
-    kept = folder / "checkpoint"
+    kept = run_folder.checkpoints(folder)
     kept.mkdir(parents=True, exist_ok=True)
     network, records = None, []
     for index, stage in enumerate(stages):
@@ -59,15 +70,17 @@ def train(
             augmentation=run.augmentation,
         )
         log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
-        with progress.step(title, f"{stage.epochs} epochs"):
+        store = checkpoint.Store(kept, f"{name}.{index}")
+        with progress.step(title, f"{stage.epochs} epochs"), signals.deferred():
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
             learner = trainer.Trainer(
                 student=network, method=stage.trainer, teacher=teacher
             )
-            made = _fit(learner, stage, source, splits.validation, log_dir)
-        records.append({"model": name, **made})
-        keep(network, weights)
-        run_folder.atomic_write(record, json.dumps(records[-1]))
+            made = _fit(learner, stage, source, splits.validation, log_dir, store)
+            records.append({"model": name, **made})
+            keep(network, weights)
+            run_folder.atomic_write(record, json.dumps(records[-1]))
+            store.clear()
     return network, records
 
 
@@ -86,9 +99,8 @@ def keep(network: keras.Model, path: pathlib.Path) -> None:
             network.save(temporary)
 
 
-def _fit(learner, stage, source, validation, log_dir):
+def _fit(learner, stage, source, validation, log_dir, store):
     """One stage, from its first step to its record."""
-    examples = source.steps_per_epoch * source.batch_size
     learner.compile(
         optimizer=_optimizer(stage, source.steps_per_epoch),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -98,28 +110,30 @@ def _fit(learner, stage, source, validation, log_dir):
         # kernels are faster than those that XLA makes.
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    start = time.monotonic()
-    history = learner.fit(
-        source.stream(),
-        steps_per_epoch=source.steps_per_epoch,
+    history, seconds = resume.fit(
+        learner,
+        source,
+        callback=keras.callbacks.Callback,
         epochs=stage.epochs,
+        store=store,
+        variables=lambda: learner.moving_variables,
+        callbacks=lambda past: tensorboard.callbacks(log_dir, source.batch_size, past),
         shuffle=False,  # The order is ours already.
         validation_data=(validation.floats(), validation.labels),
         validation_batch_size=source.batch_size,
         verbose=progress.bar(),
-        callbacks=tensorboard.callbacks(log_dir, examples_per_epoch=examples),
-    ).history
+    )
     if stage.trainer.recalibrates:
         count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
         images = (source.batch(step)[0] for step in range(count))
         trainer.recalibrate(learner.student, images)
     trainer.thaw(learner.student)
-    seconds = time.monotonic() - start
+    examples = stage.epochs * source.steps_per_epoch * source.batch_size
     return {
         "name": stage.name,
         "epochs": stage.epochs,
         "seconds": seconds,
-        "examples_per_second": stage.epochs * examples / seconds,
+        "examples_per_second": examples / seconds,
         "metrics": history,
     }
 
@@ -136,5 +150,7 @@ def _optimizer(stage, steps_per_epoch):
             [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
         )
     if stage.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.SGD(rate, momentum=stage.momentum, nesterov=True)
+        return keras.optimizers.Adam(rate, name="optimizer")
+    return keras.optimizers.SGD(
+        rate, momentum=stage.momentum, nesterov=True, name="optimizer"
+    )

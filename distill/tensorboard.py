@@ -10,6 +10,7 @@ from __future__ import annotations
 import pathlib
 import socket
 import time
+import types
 import typing
 
 import keras
@@ -30,7 +31,9 @@ SAMPLES = 40  # Images in a sheet of samples.
 
 
 def callbacks(
-    log_dir: pathlib.Path, examples_per_epoch: int
+    log_dir: pathlib.Path,
+    batch_size: int,
+    past: typing.Mapping[str, typing.Sequence[float]] = types.MappingProxyType({}),
 ) -> list[keras.callbacks.Callback]:
     """What `fit` needs to write one stage, on any backend of Keras.
 
@@ -41,10 +44,12 @@ def callbacks(
 
     Args:
         log_dir: A folder for this stage alone. Event files of an earlier
-            attempt at it are removed when training begins.
-        examples_per_epoch: Training examples seen in each epoch.
+            attempt at it are replaced when training begins.
+        batch_size: Training examples seen in each step.
+        past: Name of each metric to its values of the epochs before, where
+            training goes on after them.
     """
-    return [_Recorder(log_dir, examples_per_epoch)]
+    return [_Recorder(log_dir, batch_size, past)]
 
 
 def write_run(
@@ -82,33 +87,39 @@ def write_run(
     for record in report["stages"]:
         # Trained with tf_keras, in a process without these callbacks.
         if record["model"].startswith("student.") and record["metrics"]:
-            _write_curves(log_dir.parent / record["model"], record["metrics"])
+            _curves(log_dir.parent / record["model"], record["metrics"]).close()
 
 
-def _write_curves(log_dir, metrics):
-    """Writes a stage that is over: name of each metric to one value an epoch."""
+def _curves(log_dir, metrics):
+    """A new event file with a curve for each metric, one value an epoch."""
     file = _EventFile(log_dir)
     for name, values in metrics.items():
         for epoch, value in enumerate(values):
             file.write(epoch, scalar_summary.scalar_pb(name, value))
-    file.close()
+    return file
 
 
 class _Recorder(keras.callbacks.Callback):
     """Completes `logs`, then writes them."""
 
-    def __init__(self, log_dir, examples_per_epoch):
+    def __init__(self, log_dir, batch_size, past):
         super().__init__()
         self._log_dir = log_dir
-        self._examples = examples_per_epoch
+        self._batch_size = batch_size
+        self._past = past
         self._file = None
+        self._steps = 0
         self._start = self._trained = 0.0
 
     def on_train_begin(self, logs=None):
-        self._file = _EventFile(self._log_dir)
+        self._file = _curves(self._log_dir, self._past)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start, self._trained = time.monotonic(), None
+        self._steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps += 1
 
     def on_test_begin(self, logs=None):
         self._trained = time.monotonic()
@@ -118,7 +129,7 @@ class _Recorder(keras.callbacks.Callback):
         rate = ops.convert_to_numpy(self.model.optimizer.learning_rate)
         # In place: the callbacks after this one, History the last, see it too.
         logs["learning_rate"] = float(rate)
-        logs["examples_per_second"] = self._examples / seconds
+        logs["examples_per_second"] = self._steps * self._batch_size / seconds
         for name, value in logs.items():
             self._file.write(epoch, scalar_summary.scalar_pb(name, value))
         self._file.flush()

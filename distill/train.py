@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder of the run; default: runs/<config>"
     )
-    return cli.guarded(lambda: _command(flags.parse_args(argv)))
+    return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -45,21 +45,26 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
     Raises:
         ConfigError: If the folder holds another run, or the teacher's file
             does not fit.
+        CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
         FinishError: If the finishing process died.
     """
-    with progress.step("data", f"reading {config.name_of(run.data)}"):
-        splits = run.data.load()
     with run_folder.occupied(folder):
         run_folder.claim(folder, run)
         progress.say(f"    run folder: {folder}")
+        with progress.step("data", f"reading {config.name_of(run.data)}"):
+            splits = run.data.load()
         return _steps(run, splits, folder)
 
 
 def _steps(run, splits, folder):
+    import keras
+
     from distill import results, stages, teacher
 
+    ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
+    run_folder.stay_with(folder, {**ground, **run_folder.versions()})
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")

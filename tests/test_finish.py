@@ -67,12 +67,23 @@ def test_predicted_sizes_order_as_the_files_do():
         assert size[name] == pytest.approx(wanted, rel=0.1), name
 
 
-def test_a_dying_process_is_one_line(tmp_path):
+def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
     run_folder.claim(tmp_path, config.load("lit_resnet.yaml"))
-    (tmp_path / "student.keras").write_bytes(b"no model")
-    with pytest.raises(finish.FinishError, match="exit code 1") as caught:
+    with pytest.raises(SystemExit) as caught:
         finish.run(tmp_path)
-    assert "\n" not in str(caught.value)
+    assert caught.value.code == 1
+    errors = [line for line in capfd.readouterr().err.splitlines() if "error: " in line]
+    assert len(errors) == 1
+    assert "Traceback" not in errors[0]
+
+
+def test_a_killed_process_is_one_line(tmp_path, monkeypatch):
+    dying = tmp_path / "python"
+    dying.write_text("#!/bin/sh\nkill -9 $$\n")
+    dying.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    with pytest.raises(finish.FinishError, match="killed by signal 9"):
+        finish.run(tmp_path)
 
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.

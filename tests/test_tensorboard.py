@@ -48,7 +48,7 @@ def fitted(tmp_path_factory):
         epochs=2,
         verbose=0,
         validation_data=(images, labels),
-        callbacks=tensorboard.callbacks(folder, examples_per_epoch=6),
+        callbacks=tensorboard.callbacks(folder, batch_size=3),
     ).history
     return read(folder), history
 

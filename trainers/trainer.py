@@ -49,6 +49,13 @@ class Trainer(keras.Model):
             names += method.terms(self, teacher(blank), student(blank), False)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """All that training may change: everything but the teacher's variables."""
+        still = self.teacher.variables if self.teacher is not None else []
+        known = {id(variable) for variable in still}
+        return [variable for variable in self.variables if id(variable) not in known]
+
     def call(self, x, training=None):
         """The student's outputs: a dict with `"logits"` and representations."""
         return self.student(x, training=training)

@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 
+from distill import signals
 from distill.finish.conversions import DynamicInt8, Float16, Float32
 from distill.finish.finisher import Finisher
 from distill.finish.prune import Pruned, PrunedInt8
@@ -27,6 +28,9 @@ FINISHERS = {
 }
 
 
+EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
+
+
 class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
 
@@ -41,20 +45,29 @@ def run(folder: pathlib.Path) -> None:
         folder: The run's folder.
 
     Raises:
-        FinishError: If the process failed or was killed.
+        FinishError: If the process was killed, or failed without a word.
+        Stopped: If a signal came; the process has saved its work.
+        SystemExit: With the exit code of a process that has said what failed.
     """
     packages = str(pathlib.Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     chosen = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run(
+    child = subprocess.Popen(
         [sys.executable, "-m", "distill.finish", "--run", str(folder)],
         env={**os.environ, **chosen, "PYTHONPATH": path},
-        check=False,
+        stdin=subprocess.PIPE,  # Its end tells the child that this process is gone.
+        start_new_session=True,  # Ctrl-C comes here alone, and is handed on once.
     )
-    if done.returncode:
-        how = f"exit code {done.returncode}"
-        if done.returncode < 0:
-            how = f"killed by signal {-done.returncode}"
+    try:
+        with signals.deferred(forward=child.send_signal):
+            code = child.wait()
+    finally:
+        child.kill()
+        child.communicate()
+    if code in EXPLAINED:
+        raise SystemExit(code)
+    if code:
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         raise FinishError(
             f"finishing {folder} stopped ({how}); what was finished is kept, and "
             "the same command goes on from there"

@@ -1,12 +1,14 @@
 """The finishing process: the only place with tf_keras and TF-MOT."""
 
 import json
+import os
 import pathlib
-import time
+import sys
+import threading
 
 from absl.flags import argparse_flags
 
-from distill import cli, config, finish, progress, run_folder
+from distill import cli, config, finish, progress, run_folder, signals
 
 
 def main(argv=None) -> int:
@@ -16,11 +18,12 @@ def main(argv=None) -> int:
         description="Finishes the student of a run folder; started by distill.train.",
     )
     flags.add_argument("--run", required=True, type=pathlib.Path)
-    arguments = flags.parse_args(argv)
-    return cli.guarded(lambda: _finish(arguments.run))
+    return cli.guarded(_finish, flags, argv)
 
 
-def _finish(folder):
+def _finish(arguments):
+    folder = arguments.run
+    _end_with_parent()
     run = config.load(folder / "run.yaml")
     import keras
 
@@ -41,29 +44,41 @@ def _finish(folder):
     return 0
 
 
+def _end_with_parent():
+    """Lets no process train on in a folder that its parent no longer guards."""
+
+    def watch():
+        os.read(sys.stdin.fileno(), 1)  # Until the parent, at the other end, is gone.
+        os._exit(cli.EXIT_FAILED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _one(part, work, folder):
     """Makes one file, or keeps the one that is there; returns its record."""
     name = config.name_of(part)
     path = folder / f"student.{name}.tflite"
-    record = folder / "checkpoint" / f"finish.{name}.json"
+    record = run_folder.checkpoints(folder) / f"finish.{name}.json"
     if path.exists() and record.exists():
         progress.say(f"==> {path.name}: finished before, kept")
         return json.loads(record.read_text())
     epochs = getattr(part, "epochs", 0)
-    start = time.monotonic()
-    with progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"):
-        content, metrics = part.make(work)
-    seconds = time.monotonic() - start
-    run_folder.atomic_write(path, content)
-    made = {
-        "model": f"student.{name}",
-        "name": name,
-        "epochs": epochs,
-        "seconds": seconds,
-        "examples_per_second": epochs * work.examples_per_epoch / seconds,
-        "metrics": metrics,
-    }
-    run_folder.atomic_write(record, json.dumps(made))
+    with (
+        progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"),
+        signals.deferred(),
+    ):
+        run_folder.atomic_write(path, part.make(work))
+        metrics, seconds = work.trained.get(name, ({}, 0.0))
+        made = {
+            "model": f"student.{name}",
+            "name": name,
+            "epochs": epochs,
+            "seconds": seconds,
+            "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
+            "metrics": metrics,
+        }
+        run_folder.atomic_write(record, json.dumps(made))
+        work.store(name).clear()
     return made
 
 

@@ -7,7 +7,16 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import batches, config, export, progress, run_folder, seeds
+from distill import (
+    batches,
+    checkpoint,
+    config,
+    export,
+    progress,
+    resume,
+    run_folder,
+    seeds,
+)
 from distill.finish import twin
 from trainers import losses
 
@@ -20,6 +29,10 @@ class Bench:
     Args:
         run: The run.
         folder: Holds `teacher.keras` and `student.keras`.
+
+    Attributes:
+        trained: Name of each finisher that has trained to its history (each
+            term, weighted, and metric to one value an epoch) and seconds.
 
     Raises:
         twin.NoTwin: If the student has no equal twin in tf_keras.
@@ -35,11 +48,15 @@ class Bench:
         self._twin = twin.to_tf_keras(self._student)
         images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
         twin.check_equal(self._student, self._twin, images)
+        self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
 
     def twin(self) -> tf_keras.Model:
         """A new tf_keras twin of the student: TF-MOT changes what it is given."""
+        # Names that TF-MOT makes up reach the file: let them start anew, so that
+        # a file does not tell which others its process made.
+        tf_keras.backend.reset_uids()
         copy = tf_keras.models.clone_model(self._twin)
         copy.set_weights(self._twin.get_weights())
         return copy
@@ -64,16 +81,19 @@ class Bench:
         """What TF-MOT made, as a `.tflite` file."""
         return export.to_tflite(model, variant)
 
-    def fit(self, model: tf_keras.Model, part, callbacks=()) -> dict[str, list[float]]:
+    def store(self, name: str) -> checkpoint.Store:
+        """Where the training of one finisher is committed."""
+        return checkpoint.Store(run_folder.checkpoints(self._folder), f"finish.{name}")
+
+    def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
         """Trains on the labels and the teacher's answers to the same pixels.
+
+        What it showed goes into `trained`.
 
         Args:
             model: A twin, as TF-MOT wrapped it; images to logits.
             part: The `TrainedFinisher` with the options.
             callbacks: For tf_keras.
-
-        Returns:
-            Name of each term and metric, weighted, to one value an epoch.
         """
         name = config.name_of(part)
         tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
@@ -89,18 +109,20 @@ class Bench:
             loss=lambda asked, made: sum(term(asked, made) for term in terms),
             metrics=[*terms, accuracy],
         )
-        history = model.fit(
-            self._stream(name),
-            steps_per_epoch=self.steps_per_epoch,
+        self.trained[name] = resume.fit(
+            model,
+            resume.Source(self.steps_per_epoch, lambda step: self._stream(name, step)),
+            callback=tf_keras.callbacks.Callback,
             epochs=part.epochs,
+            store=self.store(name),
+            variables=lambda: model.variables,
+            callbacks=lambda past: list(callbacks),
             validation_data=self._taught(
                 self._splits.validation.floats(), self._splits.validation.labels
             ),
             validation_batch_size=self._run.batch_size,
-            callbacks=list(callbacks),
             verbose=progress.bar(),
-        ).history
-        return {key: [float(v) for v in values] for key, values in history.items()}
+        )
 
     def _batches(self, name):
         return batches.Batches(
@@ -110,8 +132,8 @@ class Bench:
             augmentation=self._run.augmentation,
         )
 
-    def _stream(self, name):
-        for images, labels in self._batches(name).stream():
+    def _stream(self, name, step):
+        for images, labels in self._batches(name).stream(step):
             yield self._taught(images, labels)
 
     def _taught(self, images, labels):
@@ -123,7 +145,7 @@ class Bench:
         return images, np.column_stack([labels, np.concatenate(taught)])
 
     def _kept(self, name):
-        return self._folder / "checkpoint" / f"finish.{name}.npz"
+        return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"
 
 
 def _terms(part):

@@ -11,7 +11,7 @@ class Float32(Finisher):
 
     def make(self, bench):
         """Converts the student."""
-        return bench.export("float32"), {}
+        return bench.export("float32")
 
     def predicted_bytes(self, cost):
         """Four bytes a weight."""
@@ -24,7 +24,7 @@ class Float16(Finisher):
 
     def make(self, bench):
         """Converts the student."""
-        return bench.export("float16"), {}
+        return bench.export("float16")
 
     def predicted_bytes(self, cost):
         """Two bytes a weight."""
@@ -37,7 +37,7 @@ class DynamicInt8(Finisher):
 
     def make(self, bench):
         """Converts the student."""
-        return bench.export("dynamic_int8"), {}
+        return bench.export("dynamic_int8")
 
     def predicted_bytes(self, cost):
         """One byte a weight, a scale a channel."""

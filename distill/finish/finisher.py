@@ -18,14 +18,14 @@ class Finisher:
 
     needs: ClassVar[tuple[str, ...]] = ()
 
-    def make(self, bench: Any) -> tuple[bytes, dict[str, list[float]]]:
+    def make(self, bench: Any) -> bytes:
         """Makes the file.
 
         Args:
             bench: The `distill.finish.bench.Bench` with student and teacher.
 
         Returns:
-            The `.tflite` file, and the training's metrics, one value an epoch.
+            The `.tflite` file.
         """
         raise NotImplementedError
 

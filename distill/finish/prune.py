@@ -51,10 +51,10 @@ class Pruned(TrainedFinisher):
             0.0, self.sparsity, begin_step=0, end_step=last, frequency=every
         )
         model = sparsity.prune_low_magnitude(bench.twin(), schedule)
-        metrics = bench.fit(model, self, [sparsity.UpdatePruningStep()])
+        bench.fit(model, self, [sparsity.UpdatePruningStep()])
         model = sparsity.strip_pruning(model)
         bench.keep("pruned", model)
-        return bench.convert(model, "pruned"), metrics
+        return bench.convert(model, "pruned")
 
     def breaches(self, facts, parts):
         """The zeros must have reached the file."""
@@ -83,8 +83,8 @@ class PrunedInt8(TrainedFinisher):
             quantize_annotate_model(bench.kept("pruned")),
             experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
         )
-        metrics = bench.fit(model, self)
-        return bench.convert(model, "pruned_int8"), metrics
+        bench.fit(model, self)
+        return bench.convert(model, "pruned_int8")
 
     def breaches(self, facts, parts):
         """Integers alone, and the zeros of `pruned` kept."""

@@ -1,0 +1,214 @@
+"""`fit` that may be killed at any step and goes on bit for bit.
+
+Keras' `BackupAndRestore` goes on from the start of an epoch, without random
+state, other callbacks' state and the place in the data. Here a stage is fitted
+in legs: each starts from a committed moment, makes the rest of an epoch or all
+that is left, and commits as it goes.
+"""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from distill import batches, checkpoint, signals
+
+SECONDS = 30.0  # Between two commits, unless a commit is slow.
+SHARE = 0.01  # Of the time, at most, goes into commits.
+
+
+class Diverged(ArithmeticError):
+    """A loss or a weight is no finite number any more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Batches that may be read from any step on; `batches.Batches` is one too.
+
+    Attributes:
+        steps_per_epoch: Steps in each epoch.
+        stream: Gives the batches from a step on, without end. Batch number n
+            must not depend on what was read before it.
+    """
+
+    steps_per_epoch: int
+    stream: Callable[[int], Iterator]
+
+
+def fit(
+    model: Any,
+    source: Source | batches.Batches,
+    *,
+    callback: type,
+    epochs: int,
+    store: checkpoint.Store,
+    variables: Callable[[], Sequence],
+    callbacks: Callable[[dict], list] = lambda history: [],
+    **options: Any,
+) -> tuple[dict[str, list[float]], float]:
+    """Fits a model from its last committed moment, or from the start.
+
+    Args:
+        model: Compiled; of Keras 3 or of tf_keras.
+        source: Of the batches.
+        callback: The `Callback` class of the model's Keras.
+        epochs: All that there are.
+        store: Where moments are committed. Left as it is at the end: `clear` it
+            when what was trained is kept.
+        variables: Gives all that training moves, beside the optimizer's and the
+            metrics' own.
+        callbacks: Makes the callbacks of a leg, from the history before it.
+        **options: For `fit`.
+
+    Returns:
+        Name of each logged number to one value an epoch, and the seconds that
+        training took, over all legs.
+
+    Raises:
+        CheckpointError: If the last moment does not fit the model.
+        Diverged: If a logged number or a variable is not finite.
+        Stopped: If a signal came; the step is made and committed.
+    """
+
+    def state():
+        return _state(model, variables())
+
+    steps = source.steps_per_epoch
+    total = steps * epochs
+    saver = type("Saver", (_Saver, callback), {})(store, state, steps, total)
+    # Metrics and optimizer have no variables before they are built, and other
+    # names where `fit` builds them.
+    model.test_on_batch(*next(source.stream(0)))
+    if not getattr(model.optimizer, "built", False):
+        model.optimizer.build(model.trainable_variables)
+    moment = store.newest()
+    while saver.step < total:
+        if moment is not None:
+            saver.go_on(moment)
+        epoch, done = divmod(saver.step, steps)
+        saver.leg_is_one_epoch = done > 0
+        model.fit(
+            source.stream(saver.step),
+            steps_per_epoch=steps - done,
+            initial_epoch=epoch,
+            epochs=epochs,
+            callbacks=[*callbacks(saver.history), saver],
+            **options,
+        )
+        # Also after a leg of this process: `fit` ends by putting the optimizer's
+        # average into the weights, if it keeps one.
+        moment = store.newest()
+    return saver.history, saver.seconds
+
+
+def interval() -> float:
+    """Seconds between two commits; `DISTILL_CHECKPOINT_SECONDS` changes it.
+
+    Raises:
+        CheckpointError: If the variable holds no number of seconds.
+    """
+    text = os.environ.get("DISTILL_CHECKPOINT_SECONDS", str(SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise checkpoint.CheckpointError(
+            f"DISTILL_CHECKPOINT_SECONDS must be seconds, 0 for every step. "
+            f"Received: {text!r}"
+        )
+    return seconds
+
+
+def _state(model, variables):
+    """Every variable that training moves, each once."""
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    found = [*variables, *model.optimizer.variables, *metrics]
+    return list({id(variable): variable for variable in found}.values())
+
+
+class _Saver:
+    """Counts, checks and commits: the last callback, of either Keras."""
+
+    def __init__(self, store, state, steps_per_epoch, total):
+        super().__init__()
+        self.step = 0
+        self.history: dict[str, list[float]] = {}
+        self.leg_is_one_epoch = False
+        self._store = store
+        self._state = state
+        self._steps_per_epoch = steps_per_epoch
+        self._total = total
+        self._restored = None
+        self._seconds_before = 0.0
+        self._start = self._saved = time.monotonic()
+        self._interval = interval()
+        self._cost = 0.0
+
+    @property
+    def seconds(self):
+        """Spent in training, also before this process."""
+        return self._seconds_before + time.monotonic() - self._start
+
+    def go_on(self, moment):
+        """Starts from a committed moment."""
+        checkpoint.restore(moment, self._state())
+        self.step = moment.step
+        if self.step % self._steps_per_epoch:
+            self._restored = moment
+        past = moment.notes["history"]
+        self.history = {name: list(values) for name, values in past.items()}
+        self._seconds_before = moment.notes["seconds"]
+        self._start = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._restored is not None:
+            # Again: `fit` has set the metrics back, and the epoch is not over.
+            checkpoint.restore(self._restored, self._state())
+            self._restored = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        for name, value in logs.items():
+            _check_finite(f"`{name}`", value, self.step)
+        # The end of an epoch is committed when its validation is over.
+        if self.step % self._steps_per_epoch and self._is_due():
+            self._commit()
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        if self.step == self._total:
+            return
+        if self.leg_is_one_epoch or self._is_due():
+            self._commit()
+        self.model.stop_training = self.leg_is_one_epoch
+
+    def _is_due(self):
+        wait = max(self._interval, self._cost / SHARE) if self._interval else 0
+        return signals.pending() or time.monotonic() - self._saved >= wait
+
+    def _commit(self):
+        start = time.monotonic()
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        variables = self._state()
+        arrays = {}
+        for name, variable in zip(checkpoint.names(variables), variables, strict=True):
+            arrays[name] = variable.numpy()
+            _check_finite(f"a weight of `{name}`", arrays[name].sum(), self.step)
+        notes = {"history": self.history, "seconds": self.seconds}
+        self._store.save(checkpoint.Moment(self.step, arrays, notes))
+        self._saved = time.monotonic()
+        self._cost = self._saved - start
+        signals.raise_if_pending()
+
+
+def _check_finite(what, value, step):
+    if not math.isfinite(value):
+        raise Diverged(
+            f"{what} is {float(value)} at step {step}: lower `learning_rate`, or the "
+            "weight of that term. What was saved before stays"
+        )

@@ -1,0 +1,135 @@
+"""SIGKILL at any step of any stage, then the same command: not one bit differs.
+
+Three kills here; `DISTILL_KILLS=20 pytest tests/test_kill.py` makes 20 in each stage.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+
+KILLS = int(os.environ.get("DISTILL_KILLS", "0"))
+EPOCHS = 3 + KILLS  # Of four steps each: a kill comes one to three steps later.
+SMALL = [
+    "data.options.train_examples=100",
+    "batch_size=20",
+    "student.options.width=4",
+    "teacher.network.options={depth: 8, width: 4}",
+    f"teacher.stages.0.epochs={EPOCHS}",
+    f"stages.0.epochs={EPOCHS}",
+    f"stages.1.epochs={EPOCHS}",
+    "controls=[]",
+    f"finish=[{{name: int8, options: {{epochs: {EPOCHS}}}}}, "
+    f"{{name: pruned, options: {{epochs: {EPOCHS}}}}}, "
+    f"{{name: pruned_int8, options: {{epochs: {EPOCHS}}}}}]",
+    "max_accuracy_drop=100",
+]
+STAGES = [
+    "teacher.0",
+    "student.0",
+    "student.1",
+    "finish.int8",
+    "finish.pruned",
+    "finish.pruned_int8",
+]
+
+
+def start(folder, stdout=subprocess.DEVNULL):
+    command = [sys.executable, "-m", "distill.train", "--config", "lit_resnet.yaml"]
+    for assignment in SMALL:
+        command += ["--set", assignment]
+    return subprocess.Popen(
+        [*command, "--out", str(folder / "run")],
+        env={**os.environ, "DISTILL_CHECKPOINT_SECONDS": "0"},
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(folder):
+    process = start(folder, subprocess.PIPE)
+    said = process.communicate()[0]
+    assert process.returncode == 0, said[-3000:]
+
+
+def digests(folder):
+    """File to SHA-256 of what it holds; archives without their dates."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                content = archive.read("model.weights.h5")
+        elif path.suffix == ".tflite":
+            content = path.read_bytes()
+        elif path.name == "report.json":
+            report = json.loads(path.read_text())
+            for stage in report["stages"]:
+                stage["metrics"].pop("examples_per_second", None)
+            content = json.dumps([stage["metrics"] for stage in report["stages"]])
+            content = content.encode()
+        else:
+            continue
+        name = str(path.relative_to(folder))
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(folder)
+    found = digests(folder)
+    assert len(found) > 8
+    return found
+
+
+def kill_in(stage, folder, rng):
+    """Starts the run, and kills it somewhere in a stage; says whether it could."""
+    process = start(folder)
+    # Teachers are kept beside the runs, under their fingerprints.
+    pattern = f"**/checkpoint/{stage}.step*.ckpt"
+    wanted = newest(folder, pattern) + rng.randint(1, 3)
+    while process.poll() is None:
+        if newest(folder, pattern) >= wanted:
+            time.sleep(rng.uniform(0, 0.02))
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.001)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def newest(folder, pattern):
+    """The last committed step of a stage."""
+    steps = [int(path.name[-17:-5]) for path in folder.glob(pattern)]
+    return max(steps, default=0)
+
+
+def test_three_kills_and_not_one_bit_differs(undisturbed, tmp_path):
+    rng = random.Random(0)
+    for stage in ("student.0", "student.1", "finish.pruned"):
+        assert kill_in(stage, tmp_path, rng), stage
+    finish(tmp_path)
+    assert digests(tmp_path) == undisturbed
+    left = [p for p in pathlib.Path(tmp_path).rglob("*") if p.name[:4] == ".unf"]
+    assert not left
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.mark.skipif(not KILLS, reason="long: DISTILL_KILLS=20 makes 20 in each stage")
+@pytest.mark.parametrize("stage", STAGES)
+def test_kills_in_every_stage(stage, undisturbed, tmp_path):
+    rng = random.Random(stage)
+    for number in range(KILLS):
+        assert kill_in(stage, tmp_path, rng), number
+    finish(tmp_path)
+    assert digests(tmp_path) == undisturbed
