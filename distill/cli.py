@@ -16,6 +16,7 @@ from distill import (
     config,
     data,
     finish,
+    loader,
     progress,
     resume,
     run_folder,
@@ -24,6 +25,7 @@ from distill import (
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_UNTRUSTED = 3
 EXIT_WRITE = 4
 EXIT_DIVERGED = 6
 EXIT_BUSY = 7
@@ -32,6 +34,7 @@ _CODES: dict[type[BaseException], int] = {
     config.ConfigError: EXIT_BAD_INPUT,
     data.DataError: EXIT_BAD_INPUT,
     checkpoint.CheckpointError: EXIT_BAD_INPUT,
+    loader.Untrusted: EXIT_UNTRUSTED,
     run_folder.WriteError: EXIT_WRITE,
     run_folder.FolderBusy: EXIT_BUSY,
     resume.Diverged: EXIT_DIVERGED,

@@ -8,6 +8,7 @@ within a second.
 import dataclasses
 import difflib
 import pathlib
+import re
 import sysconfig
 import typing
 from collections.abc import Sequence
@@ -87,23 +88,27 @@ class Teacher:
         network: What to train; see `students.BUILDERS`.
         stages: How it is trained.
         file: A trained `.keras` model under the contract of `students`.
+        sha256: What the bytes of `file` must hash to; pins it.
     """
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
+    sha256: str | None = None
 
     def __post_init__(self):
         """Refuses anything but one of the two ways, whole."""
         if self.file is None:
             _check(self.network is not None, "network", "given, or else `file`", None)
             _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+            _check(self.sha256 is None, "sha256", "absent without `file`", self.sha256)
             return
         _check(self.network is None, "network", "absent beside `file`", "a network")
         _check(not self.stages, "stages", "absent beside `file`", "a list")
         path = pathlib.Path(self.file).expanduser()
-        _check(path.suffix == ".keras", "file", "a .keras file", self.file)
-        _check(path.is_file(), "file", "a file that exists", self.file)
+        _check(path.exists(), "file", "a file that exists", self.file)
+        digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
+        _check(digits, "sha256", "64 hexadecimal digits", self.sha256)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

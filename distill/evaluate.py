@@ -2,14 +2,20 @@
 
 import argparse
 import pathlib
+import sys
 from collections.abc import Sequence
 
-from distill import cli, config, progress
+from distill import cli, config, loader, progress
 from distill.config import ConfigError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m distill.evaluate --model FILE --config FILE`."""
+def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
+    """`python -m distill.evaluate --model FILE --config FILE`.
+
+    Args:
+        argv: None means the command line.
+        limited: Whether this is the process with limits, for foreign files.
+    """
     flags = cli.parser("evaluate", "Measures a .keras or .tflite file.")
     flags.add_argument(
         "--model", required=True, type=pathlib.Path, help="a .keras or .tflite file"
@@ -20,26 +26,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="test",
         help="what it is measured on; default: test",
     )
-    return cli.guarded(_command, flags, argv)
+
+    def command(arguments):
+        # Whatever a `.tflite` file does to the code that runs it stays in there.
+        if arguments.model.suffix == ".tflite" and not limited:
+            return loader.apart(arguments.model, ["evaluate", *argv])
+        return _command(arguments)
+
+    argv = sys.argv[1:] if argv is None else argv
+    return cli.guarded(command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
-    if path.suffix not in (".keras", ".tflite"):
-        raise ConfigError(
-            f"--model: expected a .keras or .tflite file. Received: {path}"
-        )
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
+    loader.check_kind(path, ".keras", ".tflite")
     run = config.load(arguments.config, cli.overrides(arguments))
     with progress.step("data", f"reading {config.name_of(run.data)}"):
         splits = run.data.load()
     from distill import results
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
+        network = loader.foreign(path) if path.suffix == ".keras" else None
         try:
             record, _ = results.model_record(
-                path, getattr(splits, arguments.split), None
+                path, getattr(splits, arguments.split), None, network
             )
         except ValueError as mistake:
             raise ConfigError(f"--model {path}: {mistake}") from None
@@ -64,8 +76,12 @@ def _lines(record):
         ("latency, ms: 90th percentile", latency["p90"]),
         ("machine", latency["machine"]),
     ]
-    known = [row for row in rows if row[1] is not None]
-    return tabulate.tabulate(known, tablefmt="plain", floatfmt=".4g")
+    known = [
+        (name, f"{value:.4g}" if isinstance(value, float) else str(value))
+        for name, value in rows
+        if value is not None
+    ]
+    return tabulate.tabulate(known, tablefmt="plain", disable_numparse=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 from absl.flags import argparse_flags
 
-from distill import cli, progress, run_folder
+from distill import cli, loader, progress, run_folder
 from distill.config import ConfigError
 
 # What a user may ask of a trained model without further training.
@@ -74,18 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
-    if path.suffix != ".keras" or not path.is_file():
-        raise ConfigError(
-            f"--model: expected an existing .keras file. Received: {path}"
-        )
+    if not path.exists():
+        raise ConfigError(f"--model: no such file: {path}")
     folder = arguments.out or path.parent
-    import keras
-
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # A damaged file raises whatever its reader does.
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"--model {path} cannot be loaded: {reason}") from None
+    model = loader.foreign(path)
     folder.mkdir(parents=True, exist_ok=True)
     for variant in arguments.formats:
         target = folder / f"{path.stem}.{variant}.tflite"

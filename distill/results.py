@@ -5,27 +5,25 @@ import pathlib
 
 import numpy as np
 
-from distill import config, cost, data, measure, progress, report, run_folder
+from distill import config, cost, data, loader, measure, progress, report, run_folder
 
 BATCH = 256  # Images at once where only answers are wanted.
 
 
 def logits(model, split: data.Split) -> np.ndarray:
-    """Answers of a network in memory, or of a `.keras` or `.tflite` file.
+    """Answers of a network in memory, or of a `.tflite` file.
 
     Args:
-        model: A `keras.Model` under the contract of `students`, or a path.
+        model: A `keras.Model` under the contract of `students`, or a `.tflite` file.
         split: The examples.
 
     Returns:
         float32, `(n, classes)`.
     """
-    if isinstance(model, pathlib.Path) and model.suffix == ".tflite":
+    if isinstance(model, pathlib.Path):
         return measure.predict(model, split.floats())
     import keras
 
-    if isinstance(model, pathlib.Path):
-        model = keras.models.load_model(model, compile=False)
     # Without the representations, which need much more memory than the images.
     answers = keras.Model(model.inputs, model.output["logits"])
     return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
@@ -37,7 +35,7 @@ def accuracy(answers: np.ndarray, split: data.Split) -> float:
 
 
 def model_record(
-    path: pathlib.Path, split: data.Split, taught: np.ndarray | None
+    path: pathlib.Path, split: data.Split, taught: np.ndarray | None, network=None
 ) -> tuple[dict, np.ndarray]:
     """One entry of the report's `models`, measured on the file itself.
 
@@ -45,16 +43,21 @@ def model_record(
         path: A `.keras` or `.tflite` file.
         split: What it is measured on.
         taught: The teacher's logits on `split`, if there is a teacher.
+        network: What the `.keras` file holds, where it is open already: a
+            foreign one is opened by `loader.foreign` alone.
 
     Returns:
         The entry, and the file's own logits.
     """
-    answers = logits(path, split)
+    if path.suffix == ".keras" and network is None:
+        network = loader.own(path)
+    answers = logits(path if network is None else network, split)
     right = answers.argmax(-1) == split.labels
     record = {
         "name": path.stem,
         "file": path.name,
-        **_facts(path),
+        "sha256": loader.file_hash(path),
+        **_facts(path, network),
         "test_examples": len(split.labels),
         "accuracy": accuracy(answers, split),
         "agreement_with_teacher": None,
@@ -93,7 +96,7 @@ def gather(
     from distill import tensorboard
 
     models, answers = [], {}
-    taught = logits(folder / "teacher.keras", splits.test)
+    taught = logits(loader.own(folder / "teacher.keras"), splits.test)
     for path in _files(run, folder):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
             record, answers[path.stem] = model_record(path, splits.test, taught)
@@ -141,15 +144,12 @@ def _files(run, folder):
     ]
 
 
-def _facts(path):
+def _facts(path, network):
     """What a file holds, without running it."""
-    if path.suffix == ".tflite":
+    if network is None:
         facts = measure.inspect(path)
         names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
         return {name: getattr(facts, name) for name in names}
-    import keras
-
-    network = keras.models.load_model(path, compile=False)
     counted = cost.count(network)
     return {
         "parameters": counted.parameters,

@@ -11,6 +11,7 @@ from distill import (
     checkpoint,
     config,
     data,
+    loader,
     progress,
     resume,
     run_folder,
@@ -58,7 +59,7 @@ def train(
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
         if record.exists() and weights.exists():
             progress.say(f"==> {title}: finished before, kept")
-            network = keras.models.load_model(weights, compile=False)
+            network = loader.own(weights)
             records.append(json.loads(record.read_text()))
             continue
         weights.unlink(missing_ok=True)  # Of a run killed before its record.

@@ -8,7 +8,7 @@ import keras
 
 import students
 import trainers
-from distill import batches, config, data, progress, run_folder, seeds, stages
+from distill import batches, config, data, loader, progress, run_folder, seeds, stages
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
 _DECIDING = (students, trainers, batches, seeds, stages)
@@ -37,17 +37,17 @@ def ready(
     """
     path = folder / "teacher.keras"
     if run.teacher.file is not None:
-        source = pathlib.Path(run.teacher.file).expanduser()
-        network, records = given(run), []
-        progress.say(f"==> teacher: given, {source}")
-    else:
-        kept = folder.resolve().parent / "teachers" / fingerprint(run, splits)
-        source = kept / "teacher.keras"
-        with run_folder.occupied(kept):
-            network, records = stages.train(
-                "teacher", run.teacher.stages, run=run, splits=splits, folder=kept
-            )
-            stages.keep(network, source)
+        progress.say(f"==> teacher: given, {run.teacher.file}")
+        network = given(run)
+        stages.keep(network, path)
+        return network, []
+    kept = folder.resolve().parent / "teachers" / fingerprint(run, splits)
+    source = kept / "teacher.keras"
+    with run_folder.occupied(kept):
+        network, records = stages.train(
+            "teacher", run.teacher.stages, run=run, splits=splits, folder=kept
+        )
+        stages.keep(network, source)
     with run_folder.whole_file(path) as temporary:
         shutil.copyfile(source, temporary)
     return network, records
@@ -78,15 +78,11 @@ def given(run: config.Run) -> keras.Model:
 
     Raises:
         ConfigError: Says what does not fit.
+        Untrusted: If something speaks against opening it.
     """
     where = f"`teacher.file` = {run.teacher.file}"
-    try:
-        network = keras.models.load_model(
-            pathlib.Path(run.teacher.file).expanduser(), compile=False
-        )
-    except Exception as error:  # A damaged file raises whatever its reader does.
-        reason = str(error).strip().splitlines()[0]
-        raise config.ConfigError(f"{where} cannot be loaded: {reason}") from None
+    path = pathlib.Path(run.teacher.file).expanduser()
+    network = loader.foreign(path, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise config.ConfigError(

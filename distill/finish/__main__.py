@@ -8,7 +8,7 @@ import threading
 
 from absl.flags import argparse_flags
 
-from distill import cli, config, finish, progress, run_folder, signals
+from distill import cli, config, finish, loader, progress, run_folder, signals
 
 
 def main(argv=None) -> int:
@@ -25,8 +25,6 @@ def _finish(arguments):
     folder = arguments.run
     _end_with_parent()
     run = config.load(folder / "run.yaml")
-    import keras
-
     from distill import export
     from distill.finish import bench, twin
 
@@ -37,7 +35,7 @@ def _finish(arguments):
     progress.say("    the student's tf_keras twin answers as the student")
     teacher = folder / "teacher.float32.tflite"
     if not teacher.exists():
-        network = keras.models.load_model(folder / "teacher.keras", compile=False)
+        network = loader.own(folder / "teacher.keras")
         run_folder.atomic_write(teacher, export.to_tflite(network, "float32"))
     records = [_one(part, work, folder) for part in run.finish]
     run_folder.atomic_write(folder / "finish.json", json.dumps(records))

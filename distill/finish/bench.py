@@ -2,7 +2,6 @@
 
 import pathlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -12,6 +11,7 @@ from distill import (
     checkpoint,
     config,
     export,
+    loader,
     progress,
     resume,
     run_folder,
@@ -42,8 +42,8 @@ class Bench:
         self._run = run
         self._folder = folder
         self._splits = run.data.load()
-        self._student = keras.models.load_model(folder / "student.keras", compile=False)
-        teacher = keras.models.load_model(folder / "teacher.keras", compile=False)
+        self._student = loader.own(folder / "student.keras")
+        teacher = loader.own(folder / "teacher.keras")
         self._answer = tf.function(lambda x: teacher(x, training=False)["logits"])
         self._twin = twin.to_tf_keras(self._student)
         images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
