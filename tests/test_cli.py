@@ -73,7 +73,7 @@ def test_wrong_flags_end_in_a_2(flags, tmp_path):
 def test_export_refuses_what_is_no_model(tmp_path):
     code, _, said = run(tmp_path, "distill.export", "--model=none.keras")
     assert code == 2
-    assert said[0].startswith("error: --model: expected an existing .keras file")
+    assert said[0].startswith("error: --model: no such file: none.keras")
 
 
 def test_the_console_script_finds_the_commands(capsys):

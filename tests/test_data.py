@@ -149,12 +149,46 @@ def test_a_folder_with_train_and_test_keeps_its_test(tmp_path):
     assert len(splits.test.labels) == 6
 
 
-def test_a_corrupt_image_is_named(tmp_path):
+BROKEN = {
+    "text": b"no image",
+    "empty": b"",
+    "cut": None,
+    "gif": b"GIF89a" + bytes(60),
+}
+
+
+def broken(folder, kind):
+    content = BROKEN[kind]
+    if content is None:
+        content = (folder / "5.png").read_bytes()[:45]
+    (folder / f"{kind}.png").write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_corrupt_image_is_named(kind, tmp_path):
     pictures(tmp_path)
-    (tmp_path / "dog" / "broken.png").write_bytes(b"no image")
+    broken(tmp_path / "dog", kind)
     made = data.DATASETS["image_folder"](path=str(tmp_path), size=(4, 4))
-    with pytest.raises(data.DataError, match=r"dog/broken\.png"):
+    with pytest.raises(data.DataError, match=rf"dog/{kind}\.png"):
         made.load()
+
+
+def test_corrupt_images_are_left_out_only_when_asked_and_counted(tmp_path, monkeypatch):
+    pictures(tmp_path, count=20)
+    for kind in BROKEN:
+        broken(tmp_path / "dog", kind)
+    said = []
+    monkeypatch.setattr("distill.progress.say", said.append)
+    made = data.DATASETS["image_folder"](
+        path=str(tmp_path), size=(4, 4), max_bad_images=4
+    )
+    splits = made.load()
+    parts = (splits.train, splits.validation, splits.test)
+    assert sum(len(part.labels) for part in parts) == 40
+    assert [line for line in said if "left out 4 images" in line]
+    assert sum("left out: Cannot read" in line for line in said) == 4
+    with pytest.raises(data.DataError, match="max_bad_images"):
+        dataclasses.replace(made, max_bad_images=3).load()
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])

@@ -5,9 +5,11 @@ import pathlib
 
 import numpy as np
 
+from distill import progress
 from distill.data.dataset import DataError, Dataset, Split
 
 IMAGE_FILES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Whatever a file is called.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,11 +23,14 @@ class ImageFolder(Dataset):
         path: The folder.
         size: `(height, width)` that images are resized to.
         channels: 1 (grey) or 3 (colour).
+        max_bad_images: Images that cannot be read and may be left out; each is
+            named. One more ends the run.
     """
 
     path: str
     size: tuple[int, ...] = (32, 32)
     channels: int = 3
+    max_bad_images: int = 0
 
     def __post_init__(self):
         """Refuses a folder without classes."""
@@ -41,6 +46,10 @@ class ImageFolder(Dataset):
             )
         if self.channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3. Received: {self.channels}")
+        if self.max_bad_images < 0:
+            raise ValueError(
+                f"`max_bad_images` must be at least 0. Received: {self.max_bad_images}"
+            )
 
     @property
     def image_shape(self):
@@ -62,36 +71,47 @@ class ImageFolder(Dataset):
         return root / part if set(_folders(root)) == {"train", "test"} else root
 
     def _examples(self):
-        train = self._read(self._part("train"))
-        if self._part("train") == self._part("test"):
-            return train, None
-        return train, self._read(self._part("test"))
+        bad: list[DataError] = []
+        train = self._read(self._part("train"), bad)
+        test = None
+        if self._part("train") != self._part("test"):
+            test = self._read(self._part("test"), bad)
+        if bad:
+            progress.say(f"    left out {len(bad)} images that cannot be read")
+        return train, test
 
-    def _read(self, root):
-        files, labels = [], []
+    def _read(self, root, bad):
+        images, labels = [], []
         for label, name in enumerate(self.class_names):
-            found = [
-                file
-                for file in sorted((root / name).glob("*"))
-                if file.suffix.lower() in IMAGE_FILES
-            ]
-            files += found
-            labels += [label] * len(found)
-        if not files:
+            for file in sorted((root / name).glob("*")):
+                if file.suffix.lower() not in IMAGE_FILES:
+                    continue
+                try:
+                    images.append(self._pixels(file))
+                except DataError as mistake:
+                    bad.append(mistake)
+                    if len(bad) > self.max_bad_images:
+                        raise
+                    progress.say(f"    left out: {mistake}")
+                else:
+                    labels.append(label)
+        if not images:
             raise DataError(f"No image in the class folders of {root}")
-        images = np.stack([self._pixels(file) for file in files])
-        return Split(images, np.array(labels, np.int64))
+        return Split(np.stack(images), np.array(labels, np.int64))
 
     def _pixels(self, file):
         from PIL import Image
 
         try:
-            with Image.open(file) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 image = image.convert("L" if self.channels == 1 else "RGB")
                 image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
                 return np.asarray(image).reshape(self.image_shape)
         except Exception as error:  # A damaged file raises whatever its format does.
-            raise DataError(f"Cannot read the image {file}: {error}") from None
+            raise DataError(
+                f"Cannot read the image {file}: {error}. Mend or remove it, or raise "
+                "`max_bad_images`"
+            ) from None
 
 
 def _folders(root):

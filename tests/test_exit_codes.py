@@ -1,0 +1,142 @@
+"""Each way a run can end badly: its exit code, one line, nothing lost."""
+
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from distill import cli, finish, loader, resume, run_folder, signals
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = [
+    "data.options.train_examples=100",
+    "batch_size=20",
+    "student.options.width=2",
+    "teacher.network.options={depth: 8, width: 2}",
+    "controls=[]",
+    "finish=[]",
+]
+
+
+def train(folder, *assignments, **options):
+    command = [sys.executable, "-m", "distill.train", "--config", "lit_resnet.yaml"]
+    for assignment in [*TINY, *assignments]:
+        command += ["--set", assignment]
+    return subprocess.Popen(
+        [*command, "--out", str(folder / "run")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def ended(process, code, timeout=200):
+    """The one line of a run that ends with a code."""
+    _, errors = process.communicate(timeout=timeout)
+    assert process.returncode == code, errors[-2000:]
+    assert "Traceback" not in errors
+    (line,) = [text for text in errors.splitlines() if text.startswith("error: ")]
+    return line
+
+
+def wait_for(process, pattern, folder):
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_a_loss_that_explodes_is_6_and_named(tmp_path):
+    process = train(tmp_path, "teacher.stages.0.learning_rate=1e30")
+    line = ended(process, 6)
+    assert "loss` is " in line
+    assert "at step" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_a_second_process_is_kept_out(number, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
+    process = train(tmp_path, "teacher.stages.0.epochs=100000")
+    wait_for(process, "teachers/*/checkpoint/*.ckpt", tmp_path)
+    if number == signal.SIGTERM:
+        start = time.monotonic()
+        second = train(tmp_path, "teacher.stages.0.epochs=100000")
+        assert "in use" in ended(second, 7)
+        assert time.monotonic() - start < 5
+    before = max(path.name for path in tmp_path.glob("teachers/*/checkpoint/*.ckpt"))
+    process.send_signal(number)
+    line = ended(process, 128 + number)
+    assert "goes on" in line
+    after = max(path.name for path in tmp_path.glob("teachers/*/checkpoint/*.ckpt"))
+    assert after >= before
+
+
+def test_a_disk_that_is_full_is_4_and_leaves_no_half_file(tmp_path):
+    def small_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    process = train(tmp_path, "teacher.stages.0.epochs=1", preexec_fn=small_files)
+    assert "cannot write" in ended(process, 4)
+    assert not list(tmp_path.rglob("*.keras"))
+    assert not list(tmp_path.rglob(".unfinished-*"))
+
+
+def caught(mistake, capsys, debug=False):
+    """What `guarded` makes of an exception."""
+    import argparse
+
+    def command(arguments):
+        raise mistake
+
+    old = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        code = cli.guarded(
+            command, argparse.ArgumentParser(), ["--debug"] if debug else []
+        )
+    finally:
+        signal.signal(signal.SIGINT, old[0])
+        signal.signal(signal.SIGTERM, old[1])
+    (line,) = capsys.readouterr().err.splitlines()
+    return code, line
+
+
+@pytest.mark.parametrize(
+    ("mistake", "code"),
+    [
+        (loader.Untrusted("x"), 3),
+        (run_folder.WriteError("x"), 4),
+        (resume.Diverged("x"), 6),
+        (run_folder.FolderBusy("x"), 7),
+        (finish.FinishError("x"), 1),
+        (signals.Stopped(signal.SIGINT), 130),
+        (signals.Stopped(signal.SIGTERM), 143),
+        (MemoryError("3 GB"), 1),
+        (ZeroDivisionError("two\nlines"), 1),
+    ],
+)
+def test_whatever_is_raised_is_one_line(mistake, code, capsys):
+    got, line = caught(mistake, capsys)
+    assert got == code
+    assert line.startswith("error: ")
+    assert ("batch_size" in line) == isinstance(mistake, MemoryError)
+    assert ("--debug" in line) == isinstance(mistake, ZeroDivisionError)
+
+
+def test_debug_shows_where_it_came_from(capsys):
+    with pytest.raises(ZeroDivisionError):
+        caught(ZeroDivisionError(), capsys, debug=True)
+
+
+def test_the_page_lists_every_code():
+    page = (ROOT / "docs" / "exit_codes.md").read_text()
+    codes = [value for name, value in vars(cli).items() if name.startswith("EXIT_")]
+    for code in [0, *codes]:
+        assert f"\n| {code} |" in page
+    assert "130, 143" in page
