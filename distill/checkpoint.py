@@ -125,7 +125,7 @@ def restore(moment: Moment, variables) -> None:
             "folder with --out"
         )
     for name, variable in zip(wanted, variables, strict=True):
-        variable.assign(moment.arrays[name])
+        variable.assign(moment.arrays[name].copy())  # Torch would train in it.
 
 
 def _type(variable):

@@ -53,8 +53,8 @@ def _command(arguments: argparse.Namespace) -> int:
             record, _ = results.model_record(
                 path, getattr(splits, arguments.split), None, network
             )
-        except ValueError as mistake:
-            raise ConfigError(f"--model {path}: {mistake}") from None
+        except Exception as mistake:  # A damaged file raises whatever its reader does.
+            raise ConfigError(f"--model {path}: cannot be run: {mistake}") from None
     print(_lines(record))
     return 0
 

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from distill import batches, checkpoint, signals
 
 SECONDS = 30.0  # Between two commits, unless a commit is slow.
@@ -197,7 +199,7 @@ class _Saver:
         variables = self._state()
         arrays = {}
         for name, variable in zip(checkpoint.names(variables), variables, strict=True):
-            arrays[name] = variable.numpy()
+            arrays[name] = np.array(variable.numpy())  # Torch gives a view.
             _check_finite(f"a weight of `{name}`", arrays[name].sum(), self.step)
         notes = {"history": self.history, "seconds": self.seconds}
         self._store.save(checkpoint.Moment(self.step, arrays, notes))

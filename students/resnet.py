@@ -104,7 +104,9 @@ def _section(shape, channels, blocks, stride, decay, name):
 
     inputs = x = keras.Input(shape, name="given")
     for index in range(blocks):
-        block = f"block{index + 1}_"
+        # With the section in it: on PyTorch, Keras forgets to clear the gradients of
+        # a variable whose path another one has.
+        block = f"{name}_block{index + 1}_"
         y = _conv_bn(x, channels, stride, decay, name=f"{block}1_")
         y = keras.layers.ReLU(name=f"{block}1_relu")(y)
         y = _conv_bn(y, channels, 1, decay, name=f"{block}2_")

@@ -1,4 +1,4 @@
-"""The trainers run unchanged on Keras' other backends."""
+"""The trainers run unchanged, and resume, on Keras' other backends."""
 
 import importlib.util
 import os
@@ -8,18 +8,27 @@ import sys
 
 import pytest
 
-LAWS = pathlib.Path(__file__).with_name("test_trainers.py")
+HERE = pathlib.Path(__file__).parent
 
 
+@pytest.mark.parametrize("file", ["test_trainers.py", "test_resume.py"])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_laws_hold_on_another_backend(backend):
+def test_the_laws_hold_on_another_backend(backend, file):
     """The backend is chosen when Keras is imported, so by a process of its own."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed: pip install -e '.[{backend}]'")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(LAWS)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(HERE / file),
+        ],
         env={**os.environ, "KERAS_BACKEND": backend},
-        cwd=LAWS.parents[1],
+        cwd=HERE.parent,
         capture_output=True,
         text=True,
     )

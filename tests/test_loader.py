@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 
+import students
 from distill import cli, loader, sandbox
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -312,6 +313,89 @@ def test_a_process_that_dies_is_one_line(sound, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(dying))
     with pytest.raises(loader.Untrusted, match="killed by signal 11"):
         loader.foreign(sound)
+
+
+@pytest.fixture(scope="module")
+def tflite(tmp_path_factory):
+    from distill import export
+
+    keras.utils.set_random_seed(0)
+    network = students.ResNet(depth=8, width=2).build((8, 8, 1), 10)
+    path = tmp_path_factory.mktemp("exported") / "student.tflite"
+    path.write_bytes(export.to_tflite(network, "dynamic_int8"))
+    return path
+
+
+MUTANTS = """
+import pathlib, random, sys
+import numpy as np
+from distill import measure, sandbox
+sandbox.limit()
+source, path = pathlib.Path(sys.argv[1]).read_bytes(), pathlib.Path(sys.argv[2])
+images = np.zeros((2, 8, 8, 1), "float32")
+for index in range(int(sys.argv[3]), 1000):
+    rng = random.Random(index)
+    mutant = bytearray(source)
+    for _ in range(rng.choice([1, 1, 4, 50])):
+        mutant[rng.randrange(len(mutant))] = rng.randrange(256)
+    path.write_bytes(mutant)
+    print(index, flush=True)
+    try:
+        measure.inspect(path)
+        measure.predict(path, images)
+    except Exception as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+def test_1000_mutated_tflite_files_hurt_no_parent(tflite, tmp_path):
+    """The C code may die of one; a new process then takes the next."""
+    first, deaths, words = 0, 0, 0
+    while first < 1000:
+        done = subprocess.run(
+            [sys.executable, "-c", MUTANTS, tflite, tmp_path / "m.tflite", str(first)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        said = done.stdout.split()
+        words += sum(not word.isdigit() for word in said)
+        assert done.returncode <= 0, done.stderr[-500:]
+        first = 1 + max(int(word) for word in said if word.isdigit())
+        deaths += done.returncode < 0
+    assert words > 100
+    assert deaths < 20
+
+
+def evaluated(path, capfd):
+    from distill import evaluate
+
+    flags = ["--model", str(path), "--config", "lit_resnet.yaml"]
+    code = evaluate.main(flags)
+    said = [line for line in capfd.readouterr().err.splitlines() if "error:" in line]
+    return code, said
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 100, None])
+def test_a_damaged_tflite_file_is_one_line(content, tflite, tmp_path, capfd):
+    path = tmp_path / "student.tflite"
+    path.write_bytes(tflite.read_bytes()[:900] if content is None else content)
+    code, said = evaluated(path, capfd)
+    assert code == 2
+    (line,) = said
+    assert str(path) in line
+
+
+def test_a_tflite_file_that_kills_its_process_is_3(
+    tflite, tmp_path, capfd, monkeypatch
+):
+    dying = tmp_path / "python"
+    dying.write_text("#!/bin/sh\nkill -6 $$\n")
+    dying.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    code, said = evaluated(tflite, capfd)
+    assert code == 3
+    assert "signal 6" in said[0]
 
 
 def test_the_exit_code_of_the_untrusted_is_3():

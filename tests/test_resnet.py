@@ -54,3 +54,9 @@ def test_depth_counts_convolutions_and_the_head_without_shortcuts(depth):
 def test_what_cannot_be_built_is_refused(options, said):
     with pytest.raises(ValueError, match=said):
         students.ResNet(**options)
+
+
+def test_no_two_variables_share_a_path():
+    network = students.ResNet(depth=20, width=2).build((8, 8, 1), 3)
+    paths = [variable.path for variable in network.variables]
+    assert len(set(paths)) == len(paths)

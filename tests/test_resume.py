@@ -13,6 +13,9 @@ from distill import checkpoint, resume, signals
 from trainers import trainer
 
 STEPS, EPOCHS, BATCH = 5, 4, 4
+# On PyTorch, Keras' dropout draws from PyTorch's own state, which no variable holds.
+DRAWS = keras.backend.backend() != "torch"
+PIECES = ["moving_mean", "momentum", "iteration", "kernel"]
 
 
 class Source:
@@ -58,7 +61,9 @@ def network():
     inputs = keras.Input((4, 4, 1))
     x = keras.layers.Conv2D(3, 3, name="conv", kernel_regularizer="l2")(inputs)
     x = keras.layers.BatchNormalization(name="norm")(x)
-    x = keras.layers.Dropout(0.3, name="drop")(keras.layers.ReLU(name="relu")(x))
+    x = keras.layers.ReLU(name="relu")(x)
+    if DRAWS:
+        x = keras.layers.Dropout(0.3, name="drop")(x)
     x = keras.layers.Dense(3, name="head")(keras.layers.Flatten(name="flat")(x))
     return keras.Model(inputs, {"logits": x})
 
@@ -150,9 +155,7 @@ def test_from_every_step_the_end_is_the_same(undisturbed):
         assert run(learner, Only(moment)) == (end, history), moment.step
 
 
-@pytest.mark.parametrize(
-    "missing", ["seed_generator", "moving_mean", "momentum", "iteration", "kernel"]
-)
+@pytest.mark.parametrize("missing", PIECES + ["seed_generator"] * DRAWS)
 def test_whatever_is_left_out_is_missed(missing, a_moment):
     moment, end = a_moment
     arrays = {

@@ -64,7 +64,8 @@ def make():
 
 
 def values(model):
-    return [ops.convert_to_numpy(variable) for variable in model.variables]
+    # A copy: torch gives a view of the memory that it trains in.
+    return [np.array(ops.convert_to_numpy(v)) for v in model.variables]
 
 
 def same(before, after):

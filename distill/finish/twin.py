@@ -83,7 +83,8 @@ def _placer(prefix, made):
             inside = _placer(f"{prefix}{layer.name}_", made)
             return lambda x, **_: layer._run_through_graph(x, operation_fn=inside)
         if id(layer) not in made:
-            made[id(layer)] = (layer, _twin_layer(layer, prefix + layer.name))
+            name = layer.name.removeprefix(prefix)
+            made[id(layer)] = (layer, _twin_layer(layer, prefix + name))
         return made[id(layer)][1]
 
     return place
