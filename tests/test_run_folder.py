@@ -69,3 +69,31 @@ def test_a_folder_belongs_to_one_config(tmp_path):
 def test_fingerprints_keep_their_pieces_apart():
     assert run_folder.fingerprint("ab", "c") != run_folder.fingerprint("a", "bc")
     assert run_folder.fingerprint("ab", "c") == run_folder.fingerprint("ab", "c")
+
+
+def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
+    ground = {"data": "3f", "keras": "3.15.1"}
+    run_folder.stay_with(tmp_path, ground)
+    run_folder.stay_with(tmp_path, ground)
+    with pytest.raises(config.ConfigError, match="keras: 3.15.1 -> 3.16.0") as caught:
+        run_folder.stay_with(tmp_path, {**ground, "keras": "3.16.0"})
+    assert "--out" in str(caught.value)
+    with pytest.raises(config.ConfigError, match="teacher file: None -> 9a"):
+        run_folder.stay_with(tmp_path, {**ground, "teacher file": "9a"})
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(run_folder.WriteError, match="--out"),
+        run_folder.occupied(tmp_path / "file" / "run"),
+    ):
+        pass
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    left = run_folder.checkpoints(tmp_path) / ".unfinished-x.ckpt"
+    left.parent.mkdir()
+    left.write_text("half")
+    with run_folder.occupied(tmp_path):
+        assert not left.exists()
