@@ -19,7 +19,7 @@ def test_check_prints_run_pairs_costs_and_sizes(capsys):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".tflite"])
-def test_evaluate_measures_a_file(suffix, tmp_path, capsys):
+def test_evaluate_measures_a_file(suffix, tmp_path, capfd):
     network = ResNet(depth=8, width=4).build((8, 8, 1), 10)
     path = tmp_path / f"mine{suffix}"
     if suffix == ".keras":
@@ -29,17 +29,20 @@ def test_evaluate_measures_a_file(suffix, tmp_path, capsys):
 
         path.write_bytes(export.to_tflite(network, "float32"))
     assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 0
-    said = capsys.readouterr().out
+    said = capfd.readouterr().out
     assert "899" in said
     assert ("latency" in said) == (suffix == ".tflite")
 
 
-@pytest.mark.parametrize("name", ["none.keras", "mine.h5", "damaged.tflite"])
-def test_evaluate_refuses_what_is_no_model(name, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("none.keras", 2), ("mine.h5", 3), ("mine.keras", 3), ("damaged.tflite", 2)],
+)
+def test_evaluate_refuses_what_is_no_model(name, code, tmp_path, capfd):
     path = tmp_path / name
     if name != "none.keras":
         path.write_bytes(b"no model")
-    assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 2
-    said = capsys.readouterr().err
+    assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == code
+    said = capfd.readouterr().err
     assert said.count("error: ") == 1
     assert str(path) in said

@@ -151,5 +151,5 @@ def test_the_export_command_writes_what_is_asked(network, tmp_path, capsys):
     made = {path.name for path in tmp_path.glob("*.tflite")}
     assert made == {"mine.float32.tflite", "mine.float16.tflite"}
     (tmp_path / "bad.keras").write_bytes(b"no model")
-    assert export.main([f"--model={tmp_path / 'bad.keras'}"]) == 2
-    assert "cannot be loaded" in capsys.readouterr().err
+    assert export.main([f"--model={tmp_path / 'bad.keras'}"]) == 3
+    assert "no whole .keras" in capsys.readouterr().err

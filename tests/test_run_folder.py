@@ -75,7 +75,9 @@ def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
     ground = {"data": "3f", "keras": "3.15.1"}
     run_folder.stay_with(tmp_path, ground)
     run_folder.stay_with(tmp_path, ground)
-    with pytest.raises(config.ConfigError, match="keras: 3.15.1 -> 3.16.0") as caught:
+    with pytest.raises(
+        config.ConfigError, match=r"keras: 3\.15\.1 -> 3\.16\.0"
+    ) as caught:
         run_folder.stay_with(tmp_path, {**ground, "keras": "3.16.0"})
     assert "--out" in str(caught.value)
     with pytest.raises(config.ConfigError, match="teacher file: None -> 9a"):
