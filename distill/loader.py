@@ -61,7 +61,7 @@ def own(path: pathlib.Path):
     """Opens a `.keras` file that this run has written."""
     import keras
 
-    return keras.models.load_model(path, compile=False)
+    return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
 def foreign(path: pathlib.Path, sha256: str | None = None):

@@ -95,10 +95,10 @@ def open_keras(given: pathlib.Path, made: pathlib.Path) -> None:
             raise
         except Exception as error:  # h5py raises whatever its C library does.
             raise Refused(f"its weights cannot be read: {error}") from None
-    import keras
+    from distill import loader
 
     try:
-        model = keras.models.load_model(given, compile=False, safe_mode=True)
+        model = loader.own(given)
     except Exception as error:  # A damaged file raises whatever its reader does.
         raise Refused(f"Keras cannot open it: {error}") from None
     model.save(made)
