@@ -16,10 +16,10 @@ from distill import (
     config,
     data,
     finish,
-    loader,
     progress,
     resume,
     run_folder,
+    scan,
     signals,
 )
 
@@ -34,7 +34,7 @@ _CODES: dict[type[BaseException], int] = {
     config.ConfigError: EXIT_BAD_INPUT,
     data.DataError: EXIT_BAD_INPUT,
     checkpoint.CheckpointError: EXIT_BAD_INPUT,
-    loader.Untrusted: EXIT_UNTRUSTED,
+    scan.Untrusted: EXIT_UNTRUSTED,
     run_folder.WriteError: EXIT_WRITE,
     run_folder.FolderBusy: EXIT_BUSY,
     resume.Diverged: EXIT_DIVERGED,

@@ -5,7 +5,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from distill import cli, config, loader, progress
+from distill import cli, config, loader, progress, scan
 from distill.config import ConfigError
 
 
@@ -41,7 +41,7 @@ def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
-    loader.check_kind(path, ".keras", ".tflite")
+    scan.check_kind(path, ".keras", ".tflite")
     run = config.load(arguments.config, cli.overrides(arguments))
     with progress.step("data", f"reading {config.name_of(run.data)}"):
         splits = run.data.load()

@@ -5,7 +5,17 @@ import pathlib
 
 import numpy as np
 
-from distill import config, cost, data, loader, measure, progress, report, run_folder
+from distill import (
+    config,
+    cost,
+    data,
+    loader,
+    measure,
+    progress,
+    report,
+    run_folder,
+    scan,
+)
 
 BATCH = 256  # Images at once where only answers are wanted.
 
@@ -56,7 +66,7 @@ def model_record(
     record = {
         "name": path.stem,
         "file": path.name,
-        "sha256": loader.file_hash(path),
+        "sha256": scan.file_hash(path),
         **_facts(path, network),
         "test_examples": len(split.labels),
         "accuracy": accuracy(answers, split),

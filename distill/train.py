@@ -5,7 +5,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, finish, loader, progress, run_folder
+from distill import cli, config, finish, progress, run_folder, scan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,8 +66,8 @@ def _steps(run, splits, folder):
     ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
     if run.teacher.file is not None:
         path = pathlib.Path(run.teacher.file).expanduser()
-        loader.scan(path, run.teacher.sha256)
-        ground["teacher file"] = loader.file_hash(path)
+        scan.members(path, run.teacher.sha256)
+        ground["teacher file"] = scan.file_hash(path)
     run_folder.stay_with(folder, {**ground, **run_folder.versions()})
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)

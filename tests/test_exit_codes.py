@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from distill import cli, finish, loader, resume, run_folder, signals
+from distill import cli, finish, resume, run_folder, scan, signals
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = [
@@ -110,7 +110,7 @@ def caught(mistake, capsys, debug=False):
 @pytest.mark.parametrize(
     ("mistake", "code"),
     [
-        (loader.Untrusted("x"), 3),
+        (scan.Untrusted("x"), 3),
         (run_folder.WriteError("x"), 4),
         (resume.Diverged("x"), 6),
         (run_folder.FolderBusy("x"), 7),

@@ -77,11 +77,8 @@ def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
     assert "Traceback" not in errors[0]
 
 
-def test_a_killed_process_is_one_line(tmp_path, monkeypatch):
-    dying = tmp_path / "python"
-    dying.write_text("#!/bin/sh\nkill -9 $$\n")
-    dying.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(dying))
+def test_a_killed_process_is_one_line(tmp_path, dying_python):
+    dying_python(9)
     with pytest.raises(finish.FinishError, match="killed by signal 9"):
         finish.run(tmp_path)
 

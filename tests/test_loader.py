@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import students
-from distill import cli, loader, sandbox
+from distill import cli, loader, sandbox, scan
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -241,7 +241,7 @@ def test_what_is_no_archive_is_refused(
 
 
 def test_a_sound_one_is_opened_without_its_losses(sound):
-    model = loader.foreign(sound, loader.file_hash(sound))
+    model = loader.foreign(sound, scan.file_hash(sound))
     x = np.ones((1, 3), "float32")
     wanted = keras.models.load_model(sound, compile=False)(x)
     np.testing.assert_array_equal(model(x), wanted)
@@ -249,15 +249,15 @@ def test_a_sound_one_is_opened_without_its_losses(sound):
 
 
 def test_1000_changes_to_a_pinned_file_are_noticed(sound, tmp_path):
-    whole, pinned = sound.read_bytes(), loader.file_hash(sound)
+    whole, pinned = sound.read_bytes(), scan.file_hash(sound)
     path = tmp_path / "teacher.keras"
     rng = random.Random(0)
     for _ in range(1000):
         at = rng.randrange(len(whole))
         changed = whole[at] ^ rng.randrange(1, 256)
         path.write_bytes(whole[:at] + bytes([changed]) + whole[at + 1 :])
-        with pytest.raises(loader.Untrusted, match="SHA-256"):
-            loader.scan(path, pinned)
+        with pytest.raises(scan.Untrusted, match="SHA-256"):
+            scan.members(path, pinned)
 
 
 def test_1000_mutants_never_hurt_the_scan(sound, tmp_path):
@@ -271,8 +271,8 @@ def test_1000_mutants_never_hurt_the_scan(sound, tmp_path):
             mutant[rng.randrange(len(mutant))] = rng.randrange(256)
         path.write_bytes(mutant)
         try:
-            members = loader.scan(path)
-        except loader.Untrusted as mistake:
+            members = scan.members(path)
+        except scan.Untrusted as mistake:
             assert "\n" not in str(mistake).strip()
             continue
         passed += 1
@@ -306,12 +306,9 @@ def test_mutated_weights_end_in_words_or_in_a_model(sound, tmp_path):
     assert done.returncode <= 0 or done.returncode == sandbox.REFUSED
 
 
-def test_a_process_that_dies_is_one_line(sound, monkeypatch, tmp_path):
-    dying = tmp_path / "python"
-    dying.write_text("#!/bin/sh\nkill -11 $$\n")
-    dying.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(dying))
-    with pytest.raises(loader.Untrusted, match="killed by signal 11"):
+def test_a_process_that_dies_is_one_line(sound, dying_python):
+    dying_python(11)
+    with pytest.raises(scan.Untrusted, match="killed by signal 11"):
         loader.foreign(sound)
 
 
@@ -386,13 +383,8 @@ def test_a_damaged_tflite_file_is_one_line(content, tflite, tmp_path, capfd):
     assert str(path) in line
 
 
-def test_a_tflite_file_that_kills_its_process_is_3(
-    tflite, tmp_path, capfd, monkeypatch
-):
-    dying = tmp_path / "python"
-    dying.write_text("#!/bin/sh\nkill -6 $$\n")
-    dying.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(dying))
+def test_a_tflite_file_that_kills_its_process_is_3(tflite, capfd, dying_python):
+    dying_python(6)
     code, said = evaluated(tflite, capfd)
     assert code == 3
     assert "signal 6" in said[0]

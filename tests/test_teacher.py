@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import students
-from distill import config, data, loader, results, stages, teacher
+from distill import config, data, results, scan, stages, teacher
 
 SMALL = [
     "teacher.network.options.depth=8",
@@ -113,7 +113,7 @@ def test_a_file_that_does_not_fit_is_refused(options, said, tmp_path):
 def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     (tmp_path / "mine.keras").write_bytes(b"no model")
     run = load(f"teacher={{file: {tmp_path / 'mine.keras'}}}")
-    with pytest.raises(loader.Untrusted, match=r"no whole \.keras") as caught:
+    with pytest.raises(scan.Untrusted, match=r"no whole \.keras") as caught:
         teacher.given(run)
     assert "\n" not in str(caught.value)
 

@@ -1,0 +1,168 @@
+"""Searches a foreign model file without any reader of its own.
+
+Members, sizes, hash, and an allow-list of layers: what is refused here never
+reaches Keras. Formats that are code are refused by name.
+"""
+
+import hashlib
+import json
+import pathlib
+import re
+import zipfile
+
+_MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+_LARGEST = 4 << 30  # Bytes that a foreign file may declare.
+_LARGEST_CONFIG = 64 << 20
+_CODE = (
+    "It may run code when it is opened: open it where you trust it and write "
+    "`keras.models.load_model(...).save('model.keras')`"
+)
+
+# Layers that compute and nothing else: none runs code from the file, opens a
+# path or makes another file.
+_LAYERS = frozenset(
+    """Activation ActivityRegularization Add AlphaDropout Attention Average
+    AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
+    Bidirectional CategoryEncoding CenterCrop Concatenate Conv1D Conv1DTranspose
+    Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping1D Cropping2D Cropping3D
+    Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU EinsumDense Embedding
+    Flatten GELU GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D
+    GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D
+    GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention
+    Identity InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking
+    MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention
+    Multiply Normalization PReLU Permute RMSNormalization RNN ReLU RepeatVector
+    Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN
+    SimpleRNNCell Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D
+    Subtract TimeDistributed UnitNormalization UpSampling1D UpSampling2D
+    UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D""".split()  # noqa: SIM905
+)
+_MODELS = ("Functional", "Sequential")
+_PLAIN = ("keras.initializers", "keras.regularizers", "keras.constraints")
+_FORMS = ("__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__")
+_CLASS = re.compile(r"[A-Z]\w*")
+
+
+class Untrusted(RuntimeError):
+    """A foreign file that is not opened."""
+
+
+def members(path: pathlib.Path, sha256: str | None = None) -> dict[str, bytes]:
+    """Searches a foreign `.keras` file, without opening it as a model.
+
+    Args:
+        path: The file.
+        sha256: What its bytes must hash to, if that is known.
+
+    Returns:
+        Name of each member to its content; what only training needs is left out.
+
+    Raises:
+        Untrusted: Says what was found, and the way out.
+    """
+    check_kind(path, ".keras")
+    check_hash(path, sha256)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = _members(path, archive)
+    except Untrusted:
+        raise
+    except Exception as error:  # A damaged archive raises whatever it likes.
+        raise Untrusted(f"{path} is no whole .keras file: {error}") from None
+    try:
+        config = json.loads(found["config.json"])
+        config = {key: config[key] for key in config if key != "compile_config"}
+        _check_config(path, config)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Untrusted(f"{path}: its config.json cannot be read: {error}") from None
+    found["config.json"] = json.dumps(config).encode()
+    return found
+
+
+def check_kind(path: pathlib.Path, *suffixes: str) -> None:
+    """Refuses a file that is not of one of the formats that are no code.
+
+    Raises:
+        Untrusted: Names the way out.
+    """
+    if path.is_dir():
+        raise Untrusted(f"{path} is a folder, perhaps a SavedModel. {_CODE}")
+    if path.suffix not in suffixes:
+        raise Untrusted(f"{path} is not a {' or '.join(suffixes)} file. {_CODE}")
+
+
+def check_hash(path: pathlib.Path, sha256: str | None) -> None:
+    """Refuses a file whose bytes are not those that were pinned.
+
+    Raises:
+        Untrusted: Says both hashes.
+    """
+    if sha256 is not None and file_hash(path) != sha256.lower():
+        raise Untrusted(
+            f"{path} has SHA-256 {file_hash(path)}, expected {sha256}: it is another "
+            "file, or it was changed"
+        )
+
+
+def file_hash(path: pathlib.Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _members(path, archive):
+    """The members of a `.keras` file, all three and no other, whole."""
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    if sorted(names) != sorted(_MEMBERS):
+        odd = sorted(set(names) ^ set(_MEMBERS)) or names
+        raise Untrusted(f"{path}: unexpected or missing members: {odd[:5]}")
+    size = path.stat().st_size
+    for info in infos:
+        most = _LARGEST_CONFIG if info.filename.endswith(".json") else _LARGEST
+        if info.file_size > min(most, 1000 * size):
+            raise Untrusted(
+                f"{path}: {info.filename} claims {info.file_size:,} bytes, the file "
+                f"has {size:,}"
+            )
+    return {name: archive.read(name) for name in _MEMBERS}
+
+
+def _check_config(path, node, depth=0):
+    """Every class must be a known one, every name a plain one."""
+    if isinstance(node, list):
+        for item in node:
+            _check_config(path, item, depth + 1)
+        return
+    if not isinstance(node, dict):
+        return
+    if "class_name" in node:
+        _check_class(path, node)
+    elif depth == 0:
+        raise Untrusted(f"{path}: its config.json describes no model")
+    name = node.get("name")
+    if isinstance(name, str) and (".." in name or "\\" in name or name[:1] == "/"):
+        raise Untrusted(f"{path}: a layer is named {name!r}, like a path")
+    for value in node.values():
+        _check_config(path, value, depth + 1)
+
+
+def _check_class(path, node):
+    module, name = node.get("module"), node.get("class_name")
+    registered = node.get("registered_name")
+    known = (
+        (module == "keras.layers" and name in _LAYERS)
+        or (module in _PLAIN and isinstance(name, str) and _CLASS.fullmatch(name))
+        or (module == "keras" and name in ("DTypePolicy", *_MODELS))
+        or (
+            module in ("keras.src.models.functional", "keras.src.models.sequential")
+            and name in _MODELS
+        )
+        or (module is None and name in _FORMS)
+    )
+    if not known or registered not in (None, name):
+        raise Untrusted(
+            f"{path} uses {module}.{name} ({registered or 'not registered'}), which "
+            "is none of the built-in layers that only compute: rebuild the model "
+            "without it"
+        )
