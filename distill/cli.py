@@ -115,8 +115,8 @@ def _explained(mistake):
     kind = type(mistake).__name__
     if isinstance(mistake, MemoryError) or kind == "ResourceExhaustedError":
         return (
-            "out of memory: lower `batch_size`, or take smaller networks or fewer "
-            f"`train_examples`. What was saved stays ({kind})"
+            f"out of memory: {mistake}. Lower `batch_size`, or take smaller networks; "
+            "what was saved stays"
         )
     return f"{kind}: {mistake} (a bug in distill; --debug shows where)"
 

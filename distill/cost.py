@@ -17,6 +17,7 @@ class Cost:
         channels: Outputs of those layers: biases, once BatchNormalization is
             folded into the kernels.
         layers: Number of those layers.
+        activations: Numbers that those layers put out, for one image.
     """
 
     parameters: int
@@ -24,6 +25,7 @@ class Cost:
     kernels: int
     channels: int
     layers: int
+    activations: int
 
 
 def count(network) -> Cost:
@@ -35,6 +37,7 @@ def count(network) -> Cost:
         kernels=sum(math.prod(layer.kernel.shape) for layer in layers),
         channels=sum(layer.output.shape[-1] for layer in layers),
         layers=len(layers),
+        activations=sum(math.prod(layer.output.shape[1:]) for layer in layers),
     )
 
 

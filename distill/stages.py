@@ -12,6 +12,7 @@ from distill import (
     config,
     data,
     loader,
+    memory,
     progress,
     resume,
     run_folder,
@@ -64,6 +65,7 @@ def train(
             continue
         weights.unlink(missing_ok=True)  # Of a run killed before its record.
         network = network or build(name, run)
+        memory.check(network, run.batch_size)
         source = batches.Batches(
             splits.train,
             batch_size=run.batch_size,

@@ -1,0 +1,60 @@
+"""Whether a training step can fit into memory at all, before it is tried.
+
+On a CPU, running out of memory raises nothing: the system kills the process.
+"""
+
+import math
+import os
+import pathlib
+import resource
+
+FLOAT_BYTES = 4
+
+
+def check(network, batch_size: int) -> None:
+    """Refuses a batch that cannot fit.
+
+    Counts what a backward pass must hold at the very least: what every kernel
+    of the trained network puts out. A step needs a few times as much.
+
+    Args:
+        network: A built functional `keras.Model` that will be trained.
+        batch_size: Images in a step.
+
+    Raises:
+        MemoryError: Says how much is needed, how much there is, and the largest
+            batch for which there is hope.
+    """
+    from distill import cost
+
+    if _is_accelerated():
+        return  # That memory is not counted here, and its end is an error.
+    image = FLOAT_BYTES * cost.count(network).activations
+    there = available()
+    if image * batch_size > there:
+        raise MemoryError(
+            f"a step of {batch_size} images needs more than "
+            f"{image * batch_size / 1e9:.1f} GB, there are {there / 1e9:.1f} GB; "
+            f"{int(there // image)} images might just fit"
+        )
+
+
+def _is_accelerated():
+    """Whether training may run elsewhere; on PyTorch, Keras cannot list devices."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        return True
+    return not keras.distribution.list_devices()[0].startswith("cpu")
+
+
+def available() -> float:
+    """Bytes that this process may still take, as far as the system says."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = math.inf if most == resource.RLIM_INFINITY else most
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("MemAvailable:")]
+        return min(limit, 1024 * int(line.split()[1]))
+    except (OSError, ValueError):  # Not Linux: what is built in.
+        return min(limit, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -1,0 +1,20 @@
+"""A step that cannot fit is refused before it is tried."""
+
+import pytest
+
+from distill import memory
+from students import ResNet
+
+
+def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_may(monkeypatch):
+    network = ResNet(depth=8, width=4).build((8, 8, 1), 10)
+    # Stem; per section two convolutions, and a shortcut where it widens; head.
+    numbers = 64 * 4 * 3 + 16 * 8 * 3 + 4 * 16 * 3 + 10
+    monkeypatch.setattr(memory, "available", lambda: 4.0 * numbers * 100)
+    memory.check(network, 100)
+    with pytest.raises(MemoryError, match="100 images might"):
+        memory.check(network, 101)
+
+
+def test_what_is_available_is_some_of_what_is_built_in():
+    assert 1e6 < memory.available() < 1e15
