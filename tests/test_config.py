@@ -3,6 +3,7 @@
 import copy
 import pathlib
 import random
+import re
 import subprocess
 import sys
 
@@ -192,6 +193,72 @@ def spoil(tree, rng):
         if node is not None and not isinstance(node, dict | list):
             parent[key] = ["zz"] if isinstance(node, str) else "zz"
             return keys, "zz"
+
+
+def misspelt(word, rng):
+    """One letter lost, doubled, changed, or two swapped."""
+    at = rng.randrange(len(word) - 1)
+    return rng.choice(
+        [
+            word[:at] + word[at + 1 :],
+            word[: at + 1] + word[at:],
+            word[:at] + ("z" if word[at] != "z" else "q") + word[at + 1 :],
+            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+        ]
+    )
+
+
+def test_a_misspelt_key_is_suggested_right(write):
+    """Two hundred typos of one letter, in any key of the shipped config."""
+    lines = config.dump(config.load("lit_resnet.yaml")).splitlines()
+    keyed = [i for i, line in enumerate(lines) if re.match(r"[ -]*\w{3,}:", line)]
+    rng = random.Random(1)
+    right = 0
+    for _ in range(200):
+        at = rng.choice(keyed)
+        key = re.match(r"[ -]*(\w+):", lines[at])[1]
+        typo = misspelt(key, rng)
+        if typo == key:
+            typo = f"{key}s"
+        spoiled = [*lines]
+        spoiled[at] = lines[at].replace(key, typo, 1)
+        said = mistake(write("\n".join(spoiled)))
+        assert said.startswith(f"mine.yaml:{at + 1}: "), said
+        right += f"Did you mean `{key}`?" in said
+    assert right >= 190, right
+
+
+@pytest.mark.parametrize(
+    "spoil_line",
+    [
+        lambda line: line + "\n" + line,  # Twice.
+        lambda line: "\t" + line,
+        lambda line: line + ": x",
+        lambda line: line + " [",
+        lambda line: "'" + line,
+        lambda line: line.replace(":", "", 1),
+    ],
+    ids=["twice", "tab", "colon", "bracket", "quote", "no colon"],
+)
+def test_a_spoiled_line_is_refused_at_a_line(spoil_line, write):
+    lines = config.dump(config.load("lit_resnet.yaml")).splitlines()
+    for at in range(len(lines)):
+        spoiled = "\n".join([*lines[:at], spoil_line(lines[at]), *lines[at + 1 :]])
+        try:
+            config.load(write(spoiled))
+        except ConfigError as caught:
+            said = str(caught)
+            assert re.match(r"mine\.yaml:\d+: ", said), said
+            assert "\n" not in said
+        else:
+            kept = yaml.safe_load(spoiled)  # It means the same to everybody.
+            assert kept == yaml.safe_load("\n".join(lines))
+
+
+def test_what_is_no_utf8_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"data: \xff\xfe")
+    assert mistake(path).startswith("mine.yaml:1: not a YAML text")
 
 
 def test_loading_a_config_imports_no_tensorflow():
