@@ -174,6 +174,13 @@ class Run:
             "at least 0",
             self.max_accuracy_drop,
         )
+        size = min(self.data.image_shape[:2])
+        _check(
+            self.augmentation.shift < size,
+            "augmentation.shift",
+            f"less than the images' {size} pixels",
+            self.augmentation.shift,
+        )
         for index, stage in enumerate(self.teacher.stages):
             _check(
                 not stage.trainer.needs_teacher,
