@@ -66,6 +66,24 @@ def test_every_number_of_a_stage_is_there_by_its_name(fitted):
     assert min(history["examples_per_second"]) > 0
 
 
+def test_a_stage_that_goes_on_has_its_whole_curve_once(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    x, past = np.zeros((4, 2), "float32"), {"loss": [9.0, 8.0]}
+    for _ in range(2):  # The second time, it was killed after the first.
+        model.fit(
+            x,
+            np.ones((4, 1)),
+            initial_epoch=2,
+            epochs=4,
+            verbose=0,
+            callbacks=tensorboard.callbacks(tmp_path, batch_size=4, past=past),
+        )
+    events = read(tmp_path)
+    assert series(events, "loss")[:2] == [9.0, 8.0]
+    assert [event.step for event in events.Tensors("loss")] == [0, 1, 2, 3]
+
+
 def test_a_run_has_config_images_and_hyperparameters(tmp_path):
     run = config.load("lit_resnet.yaml")
     model = {"name": "student.int8", "accuracy": 97.5, "bytes": 9000}
