@@ -72,11 +72,12 @@ def apart(path: pathlib.Path, arguments: list[str]) -> int:
 
 
 def _in_sandbox(path, arguments, **options):
+    # `-P`: not from the working folder, which may be the foreign file's own.
     packages = str(pathlib.Path(__file__).resolve().parents[1])
     search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "distill.sandbox", *arguments],
+            [sys.executable, "-P", "-m", "distill.sandbox", *arguments],
             env={**os.environ, "PYTHONPATH": search},
             timeout=_SECONDS,
             check=False,

@@ -183,6 +183,7 @@ class _Saver:
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         if self.step == self._total:
+            self._arrays()  # What the last step made is kept by the caller.
             return
         if self.leg_is_one_epoch or self._is_due():
             self._commit()
@@ -192,8 +193,8 @@ class _Saver:
         wait = max(self._interval, self._cost / SHARE) if self._interval else 0
         return signals.pending() or time.monotonic() - self._saved >= wait
 
-    def _commit(self):
-        start = time.monotonic()
+    def _arrays(self):
+        """Name to value of all state, every one finite."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         variables = self._state()
@@ -201,6 +202,11 @@ class _Saver:
         for name, variable in zip(checkpoint.names(variables), variables, strict=True):
             arrays[name] = np.array(variable.numpy())  # Torch gives a view.
             _check_finite(f"a weight of `{name}`", arrays[name].sum(), self.step)
+        return arrays
+
+    def _commit(self):
+        start = time.monotonic()
+        arrays = self._arrays()
         notes = {"history": self.history, "seconds": self.seconds}
         self._store.save(checkpoint.Moment(self.step, arrays, notes))
         self._saved = time.monotonic()

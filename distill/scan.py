@@ -119,13 +119,25 @@ def _members(path, archive):
         raise Untrusted(f"{path}: unexpected or missing members: {odd[:5]}")
     size = path.stat().st_size
     for info in infos:
+        # Others unpack without a bound on what comes out at once.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Untrusted(f"{path}: {info.filename} is packed in an unusual way")
         most = _LARGEST_CONFIG if info.filename.endswith(".json") else _LARGEST
         if info.file_size > min(most, 1000 * size):
             raise Untrusted(
                 f"{path}: {info.filename} claims {info.file_size:,} bytes, the file "
                 f"has {size:,}"
             )
-    return {name: archive.read(name) for name in _MEMBERS}
+    return {info.filename: _content(path, archive, info) for info in infos}
+
+
+def _content(path, archive, info):
+    """A member, unpacked no further than the size it claims."""
+    with archive.open(info) as member:
+        content = member.read(info.file_size)
+        if len(content) != info.file_size or member.read(1):
+            raise Untrusted(f"{path}: {info.filename} has not the size it claims")
+    return content
 
 
 def _check_config(path, node, depth=0):

@@ -240,6 +240,23 @@ def test_what_is_no_archive_is_refused(
     refused(path, marker, capfd, monkeypatch)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_without_a_bound_are_refused(packing, tmp_path):
+    path = tmp_path / "teacher.keras"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.writestr(name, bytes(1000))
+    with pytest.raises(scan.Untrusted, match="unusual way"):
+        scan.members(path)
+
+
+def test_nothing_is_imported_from_the_working_folder(sound, tmp_path, monkeypatch):
+    (tmp_path / "h5py.py").write_text("open('MARK', 'w')")
+    monkeypatch.chdir(tmp_path)
+    loader.foreign(sound)
+    assert not (tmp_path / "MARK").exists()
+
+
 def test_a_sound_one_is_opened_without_its_losses(sound):
     model = loader.foreign(sound, scan.file_hash(sound))
     x = np.ones((1, 3), "float32")

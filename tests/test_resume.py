@@ -216,6 +216,14 @@ def test_weights_that_are_no_numbers_are_not_committed(tmp_path):
     assert not store.files()
 
 
+def test_weights_of_the_last_step_are_no_exception(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "1000")
+    learner = make()
+    learner.student.get_layer("norm").moving_mean.assign([np.nan, 0.0, 0.0])
+    with pytest.raises(resume.Diverged, match="moving_mean"):
+        run(learner, Everything(tmp_path, "student.0"))
+
+
 def test_a_signal_ends_the_step_and_loses_nothing(tmp_path, monkeypatch, a_moment):
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "1000")
     _, end = a_moment

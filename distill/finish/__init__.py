@@ -53,7 +53,7 @@ def run(folder: pathlib.Path) -> None:
     path = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     chosen = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     child = subprocess.Popen(
-        [sys.executable, "-m", "distill.finish", "--run", str(folder)],
+        [sys.executable, "-P", "-m", "distill.finish", "--run", str(folder)],
         env={**os.environ, **chosen, "PYTHONPATH": path},
         stdin=subprocess.PIPE,  # Its end tells the child that this process is gone.
         start_new_session=True,  # Ctrl-C comes here alone, and is handed on once.
