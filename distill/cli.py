@@ -4,6 +4,7 @@ The exit codes and what to do about each: `docs/exit_codes.md`.
 """
 
 import argparse
+import errno
 import os
 import pathlib
 import sys
@@ -40,6 +41,8 @@ _CODES: dict[type[BaseException], int] = {
     resume.Diverged: EXIT_DIVERGED,
     finish.FinishError: EXIT_FAILED,
 }
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
 def parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -104,6 +107,8 @@ def guarded(
     except Exception as mistake:
         if arguments.debug:
             raise
+        if isinstance(mistake, OSError) and mistake.errno in _DISK:
+            return _fail(f"cannot write: {mistake}. Make room first", EXIT_WRITE)
         for kind, code in _CODES.items():
             if isinstance(mistake, kind):
                 return _fail(mistake, code)

@@ -1,5 +1,6 @@
 """Each way a run can end badly: its exit code, one line, nothing lost."""
 
+import errno
 import os
 import pathlib
 import resource
@@ -117,6 +118,7 @@ def caught(mistake, capsys, debug=False):
         (finish.FinishError("x"), 1),
         (signals.Stopped(signal.SIGINT), 130),
         (signals.Stopped(signal.SIGTERM), 143),
+        (OSError(errno.ENOSPC, "no space"), 4),
         (MemoryError("3 GB"), 1),
         (ZeroDivisionError("two\nlines"), 1),
     ],
