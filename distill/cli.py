@@ -102,6 +102,8 @@ def guarded(
     try:
         return command(arguments)
     except signals.Stopped as stop:
+        if finish.IN_CHILD in os.environ:
+            return stop.code  # The process that handed the signal on says the line.
         again = "the same command goes on from the step that was saved last"
         return _fail(f"{stop}; {again}", stop.code)
     except Exception as mistake:

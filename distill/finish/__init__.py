@@ -28,6 +28,7 @@ FINISHERS = {
 }
 
 
+IN_CHILD = "DISTILL_IN_CHILD"  # Set for the finishing process.
 EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
 
 
@@ -51,7 +52,7 @@ def run(folder: pathlib.Path) -> None:
     """
     packages = str(pathlib.Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
-    chosen = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
+    chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "distill.finish", "--run", str(folder)],
         env={**os.environ, **chosen, "PYTHONPATH": path},
