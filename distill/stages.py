@@ -105,7 +105,7 @@ def keep(network: keras.Model, path: pathlib.Path) -> None:
 def _fit(learner, stage, source, validation, log_dir, store):
     """One stage, from its first step to its record."""
     learner.compile(
-        optimizer=_optimizer(stage, source.steps_per_epoch),
+        optimizer=learner.sides(_optimizer(stage, source.steps_per_epoch)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         loss_weights=stage.task_weight,
         metrics=["accuracy"],

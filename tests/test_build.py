@@ -22,6 +22,8 @@ DISTRIBUTIONS = {
     "tf_keras": "tf-keras",
     "yaml": "pyyaml",
 }
+# Of Keras' backends, who runs on one has it; the one place that knows them apart.
+ANY_BACKEND = {"gan/gradients.py": {"tensorflow", "jax", "torch"}}
 # Needed by another package at run time, not imported here.
 BEHIND = {"setuptools"}
 
@@ -30,11 +32,13 @@ def imported(package):
     """What the code of a package imports, also inside functions."""
     found = set()
     for file in (ROOT / package).rglob("*.py"):
+        here = set()
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                here |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                found.add(node.module.split(".")[0])
+                here.add(node.module.split(".")[0])
+        found |= here - ANY_BACKEND.get(str(file.relative_to(ROOT)), set())
     found -= {package, *sys.stdlib_module_names}
     return {
         f":{name}" if name in PACKAGES else DISTRIBUTIONS.get(name, name)

@@ -10,6 +10,7 @@ from keras import ops
 import students
 import trainers
 from trainers import losses, trainer
+from trainers.supervised import Step
 
 SHAPE, CLASSES = (8, 8, 1), 3
 METHODS = {
@@ -19,6 +20,7 @@ METHODS = {
 }
 TAUGHT = [name for name, method in METHODS.items() if method.needs_teacher]
 RNG = np.random.default_rng(0)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def test_every_method_obeys_these_laws():
@@ -39,7 +41,7 @@ def network(depth, seed, **options):
 def batch():
     return (
         RNG.uniform(size=(6, *SHAPE)).astype("float32"),
-        np.array([0, 1, 2, 0, 1, 2]),
+        LABELS,
     )
 
 
@@ -52,7 +54,7 @@ def make():
             teacher=teacher or network(14, 0),
         )
         made.compile(
-            optimizer=keras.optimizers.SGD(0.05),
+            optimizer=made.sides(keras.optimizers.SGD(0.05)),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             loss_weights=task_weight,
             metrics=["accuracy"],
@@ -226,9 +228,15 @@ def test_a_perfect_copy_has_nothing_to_learn(name, make, batch):
 
 def terms(model, images, training):
     """The method's terms, as NumPy."""
-    taught = model.teacher(images, training=False)
-    learned = model.student(images, training=training)
-    answers = model.method.terms(model, taught, learned, training)
+    images = ops.convert_to_tensor(images)
+    step = Step(
+        images,
+        ops.convert_to_tensor(LABELS[: len(images)]),
+        model.teacher(images, training=False),
+        model.student(images, training=training),
+        training,
+    )
+    answers = model.method.terms(model, step)
     return {name: ops.convert_to_numpy(value) for name, value in answers.items()}
 
 

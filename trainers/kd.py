@@ -39,9 +39,10 @@ class KD(Supervised):
                 f"`temperature` must be positive. Received: {self.temperature}"
             )
 
-    def terms(self, trainer, taught, learned, training):
+    def terms(self, trainer, step):
         """One term, `kd_loss`."""
         from trainers import losses
 
-        loss = losses.kd_loss(taught["logits"], learned["logits"], self.temperature)
+        pair = step.taught["logits"], step.learned["logits"]
+        loss = losses.kd_loss(*pair, self.temperature)
         return {"kd_loss": self.kd_weight * loss}

@@ -63,25 +63,38 @@ class LIT(KD):
                 _copy(teacher, layer)
                 layer.trainable = False
 
-    def terms(self, trainer, taught, learned, training):
+    def terms(self, trainer, step):
         """`kd_loss`, and one term for each section."""
-        from trainers import losses
+        return {
+            **super().terms(trainer, step),
+            **self.section_terms(step, self.made(trainer, step)),
+        }
 
-        terms = super().terms(trainer, taught, learned, training)
+    def made(self, trainer, step) -> dict:
+        """Name of each section to what the student's makes of the teacher's input."""
         names = section_names(trainer.student)
+        made = {}
         for given, wanted in zip(["stem", *names], names, strict=False):
             section = trainer.student.get_layer(wanted)
             # Stateless: the updates of BatchNormalization's statistics by this
             # pass are thrown away.
-            made, _ = section.stateless_call(
+            made[wanted], _ = section.stateless_call(
                 [variable.value for variable in section.trainable_variables],
                 [variable.value for variable in section.non_trainable_variables],
-                taught[given],
-                training=training,
+                step.taught[given],
+                training=step.training,
             )
-            loss = losses.representation_loss(taught[wanted], made)
-            terms[f"{wanted}_loss"] = self.section_weight * loss
-        return terms
+        return made
+
+    def section_terms(self, step, made) -> dict:
+        """The loss of each section, by what it `made`."""
+        from trainers import losses
+
+        return {
+            f"{name}_loss": self.section_weight
+            * losses.representation_loss(step.taught[name], output)
+            for name, output in made.items()
+        }
 
 
 def section_names(network) -> list[str]:

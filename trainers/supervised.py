@@ -1,7 +1,27 @@
 """Learning from labels alone: how a teacher, or a control, is trained."""
 
 import dataclasses
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+
+class Step(NamedTuple):
+    """What one training step shows a method.
+
+    Attributes:
+        images: The batch, `(batch, ...)`.
+        labels: Its classes, `(batch,)`.
+        taught: The teacher's outputs, a dict with `"logits"` and its
+            representations, in inference mode.
+        learned: The student's outputs, likewise.
+        training: Whether the student is in training mode.
+    """
+
+    images: Any
+    labels: Any
+    taught: Mapping[str, Any]
+    learned: Mapping[str, Any]
+    training: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,20 +55,45 @@ class Supervised:
     def prepare(self, teacher: Any, student: Any) -> None:
         """Called once before a stage trains, with both built `keras.Model`s."""
 
-    def terms(
-        self, trainer: Any, taught: Any, learned: Any, training: bool
-    ) -> dict[str, Any]:
+    def companions(self, teacher: Any, student: Any) -> dict[str, Any]:
+        """Networks that are trained beside the student and never ship.
+
+        Args:
+            teacher: The built teacher.
+            student: The built student.
+
+        Returns:
+            Name to `keras.Model`, such as `discriminator` or a projector. The
+            trainer holds them as `trainer.companions`.
+        """
+        return {}
+
+    def optimizers(self) -> dict[str, Any]:
+        """Name of each companion that does not share the student's to its own.
+
+        Returns:
+            Name to `keras.optimizers.Optimizer`, made anew at each call.
+        """
+        return {}
+
+    def terms(self, trainer: Any, step: Step) -> dict[str, Any]:
         """What is learned from the teacher.
 
         Args:
-            trainer: The `Trainer` that asks; it holds `teacher` and `student`.
-            taught: The teacher's outputs, a dict with `"logits"` and its
-                representations, in inference mode.
-            learned: The student's outputs, likewise.
-            training: Whether the student is in training mode.
+            trainer: The `Trainer` that asks; it holds `teacher`, `student` and
+                `companions`, and shows what it is told by `track`.
+            step: The batch, and what both networks say to it.
 
         Returns:
             Name of each term to one number per example, shape `(batch,)`,
             already weighted: the distillation loss is their sum.
         """
         return {}
+
+    def alarm(self, history: Mapping[str, Sequence[float]]) -> str | None:
+        """What has gone wrong, in words for the user, or None.
+
+        Args:
+            history: Name of each logged number to one value an epoch, so far.
+        """
+        return None

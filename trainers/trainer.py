@@ -3,14 +3,16 @@
 import keras
 from keras import ops
 
-from trainers.supervised import Supervised
+from trainers.optimizer import Sides
+from trainers.supervised import Step, Supervised
 
 
 class Trainer(keras.Model):
     """Trains `student` with `method`, beside a frozen `teacher` if it needs one.
 
     Minimises the compiled loss on the labels (scaled by `compile`'s
-    `loss_weights`), the student's regularisers, and the terms of the method.
+    `loss_weights`), the student's regularisers, and the terms of the method,
+    which may train companions beside the student: see `sides`.
     Only `compute_loss` is overridden, so that Keras owns the loop on every
     backend. The teacher answers in inference mode, on the very same batch.
 
@@ -36,7 +38,10 @@ class Trainer(keras.Model):
         self.student = student
         self.method = method
         self.teacher = teacher if method.needs_teacher else None
-        names = ["task_loss", "regularization_loss"]
+        self.companions = {}
+        self.trackers = {}
+        for name in ("task_loss", "regularization_loss"):
+            self.track(name, 0.0)
         if method.needs_teacher:
             if teacher is None:
                 raise ValueError(
@@ -44,10 +49,43 @@ class Trainer(keras.Model):
                 )
             teacher.trainable = False
             method.prepare(teacher, student)
+            self.companions = method.companions(teacher, student)
+            self.draws = keras.random.SeedGenerator()
             # Asked once on a blank image: a pair that does not fit fails here.
             blank = ops.zeros((1, *student.input_shape[1:]))
-            names += method.terms(self, teacher(blank), student(blank), False)
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+            step = Step(
+                blank, ops.zeros((1,), "int32"), teacher(blank), student(blank), False
+            )
+            for name, per_example in method.terms(self, step).items():
+                self.track(name, per_example)
+        for tracker in self.trackers.values():
+            tracker.reset_state()
+
+    def track(self, name: str, values) -> None:
+        """Shows the mean of some numbers, over an epoch, as a metric.
+
+        Args:
+            name: Of the metric. New names are made at construction alone, when
+                the method is asked for its terms the first time.
+            values: Of any shape.
+        """
+        if name not in self.trackers:
+            self.trackers[name] = keras.metrics.Mean(name=name)
+        self.trackers[name].update_state(values)
+
+    def sides(
+        self, optimizer: keras.optimizers.Optimizer
+    ) -> keras.optimizers.Optimizer:
+        """What to compile with: the student's optimizer, and those of the companions.
+
+        Args:
+            optimizer: The student's.
+        """
+        others = self.method.optimizers()
+        if not others:
+            return optimizer
+        owned = {name: self.companions[name].trainable_variables for name in others}
+        return Sides(optimizer, others, owned)
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
@@ -66,17 +104,17 @@ class Trainer(keras.Model):
         """The loss of one batch: task, regularisers and the method's terms."""
         loss = super().compute_loss(x, y, y_pred["logits"], sample_weight, training)
         penalty = sum(self.losses, start=ops.zeros(()))
-        self.trackers["task_loss"].update_state(loss - penalty)
-        self.trackers["regularization_loss"].update_state(penalty)
+        self.track("task_loss", loss - penalty)
+        self.track("regularization_loss", penalty)
         if self.teacher is None:
             return loss
         taught = self.teacher(x, training=False)
-        terms = self.method.terms(self, taught, y_pred, training)
-        for name, per_example in terms.items():
+        step = Step(x, y, taught, y_pred, training)
+        for name, per_example in self.method.terms(self, step).items():
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, per_example.dtype)
             term = ops.mean(per_example)
-            self.trackers[name].update_state(term)
+            self.track(name, term)
             loss += term
         return loss
 

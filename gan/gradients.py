@@ -1,0 +1,73 @@
+"""Gradients with respect to inputs, which `keras.ops` lacks: a branch a backend."""
+
+import keras
+from keras import ops
+
+
+def with_gradient(function, inputs):
+    """Values of a function, and the gradient of their sum with respect to its input.
+
+    The gradient may itself be differentiated: a penalty on it trains the
+    variables inside the function.
+
+    Args:
+        function: From a tensor `(batch, ...)` to `(batch,)`, one example's number
+            not depending on another's; or from a list of tensors.
+        inputs: The tensor, or the list.
+
+    Returns:
+        Values, shape `(batch,)`, and gradients shaped as `inputs`.
+    """
+    return _BACKENDS[keras.backend.backend()](function, inputs)
+
+
+def squared_norm(gradients):
+    """Squared length of each example's gradient.
+
+    Args:
+        gradients: A tensor `(batch, ...)`, or a list of them, then taken together.
+
+    Returns:
+        Shape `(batch,)`.
+    """
+    if not isinstance(gradients, list | tuple):
+        gradients = [gradients]
+    return sum(
+        ops.sum(ops.square(ops.reshape(part, (ops.shape(part)[0], -1))), axis=-1)
+        for part in gradients
+    )
+
+
+def _tensorflow(function, inputs):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        values = function(inputs)
+    return values, tape.gradient(values, inputs)
+
+
+def _jax(function, inputs):
+    import jax
+
+    def total(inputs):
+        values = function(inputs)
+        return values.sum(), values
+
+    (_, values), gradients = jax.value_and_grad(total, has_aux=True)(inputs)
+    return values, gradients
+
+
+def _torch(function, inputs):
+    import torch
+
+    with torch.enable_grad():
+        flat = inputs if isinstance(inputs, list | tuple) else [inputs]
+        # Not a leaf, so that the way back to whoever made it stays open.
+        flat = [part if part.requires_grad else part.requires_grad_() for part in flat]
+        values = function(inputs)
+        gradients = torch.autograd.grad(values.sum(), flat, create_graph=True)
+    return values, list(gradients) if isinstance(inputs, list | tuple) else gradients[0]
+
+
+_BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
