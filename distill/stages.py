@@ -122,7 +122,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
         variables=lambda: learner.moving_variables,
         callbacks=lambda past: [
             *tensorboard.callbacks(log_dir, source.batch_size, past),
-            _Watch(stage.trainer, past),
+            Watch(stage.trainer, past),
         ],
         shuffle=False,  # The order is ours already.
         validation_data=(validation.floats(), validation.labels),
@@ -145,8 +145,13 @@ def _fit(learner, stage, source, validation, log_dir, store):
     }
 
 
-class _Watch(keras.callbacks.Callback):
-    """Says at once what the method finds wrong, and ends the run if it must."""
+class Watch(keras.callbacks.Callback):
+    """Says at once what a method finds wrong, and ends the run if it must.
+
+    Args:
+        method: An entry of `trainers.TRAINERS`.
+        past: Name of each metric to its values of the epochs before.
+    """
 
     def __init__(self, method, past):
         super().__init__()
@@ -154,6 +159,11 @@ class _Watch(keras.callbacks.Callback):
         self._history = {name: list(values) for name, values in past.items()}
 
     def on_epoch_end(self, epoch, logs=None):
+        """Asks the method.
+
+        Raises:
+            Diverged: If it finds something wrong, and must end the run then.
+        """
         before = _first_alarm(self._method, self._history)
         for name, value in logs.items():
             self._history.setdefault(name, []).append(float(value))
