@@ -6,10 +6,15 @@ channels last, to a dict with `"logits"` and, in order, its representations
 model of that name, so that it can be called on any tensor of its input's shape.
 """
 
+from students.lenet import LeNet
+from students.network import Network
+from students.nin import NIN
 from students.resnet import ResNet
 
-Network = ResNet  # The union of all entries, for annotations.
+__all__ = ["BUILDERS", "NIN", "LeNet", "Network", "ResNet"]
 
 BUILDERS = {
+    "lenet": LeNet,
+    "nin": NIN,
     "resnet": ResNet,
 }

@@ -1,0 +1,70 @@
+"""LeNet: five layers, the smallest convolutional network that is still one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from students import layers
+from students.network import Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LeNet(Network):
+    """Two convolutions, each halving the image, and three dense layers.
+
+    With rectifiers, maximum pooling and zero-padded convolutions, so that
+    images of 8 x 8 to 64 x 64 pixels pass. No BatchNormalization.
+
+    Attributes:
+        width_multiplier: Multiplies the 6 and 16 channels and the 120 and 84
+            hidden units.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        LeCun et al., "Gradient-Based Learning Applied to Document Recognition",
+        1998, section II.B.
+    """
+
+    width_multiplier: float = 1.0
+
+    def __post_init__(self):
+        """Refuses what cannot be built."""
+        super().__post_init__()
+        self._check("width_multiplier", self.width_multiplier > 0, "positive")
+
+    def _plan(self):
+        return [(self._widened(channels), 2) for channels in (6, 16)]
+
+    def _widened(self, units):
+        return max(1, round(units * self.width_multiplier))
+
+    def _stem(self, x, channels, stride):
+        return self._block(x, channels, stride, "stem_")
+
+    def _section(self, x, channels, stride, name):
+        return self._block(x, channels, stride, f"{name}_")
+
+    def _block(self, x, channels, stride, name):
+        import keras
+
+        x = layers.conv(x, channels, 5, 1, self.weight_decay, name=name)
+        x = keras.layers.ReLU(name=f"{name}relu")(x)
+        pool = keras.layers.MaxPooling2D(2, stride, "same", name=f"{name}pool")
+        return pool(x)
+
+    def _head(self, x, num_classes):
+        import keras
+
+        x = keras.layers.Flatten(name="flatten")(x)
+        for index, units in enumerate((120, 84), start=1):
+            x = layers.dense(
+                x,
+                self._widened(units),
+                self.weight_decay,
+                name=f"dense{index}",
+                initializer="he_normal",
+            )
+            x = keras.layers.ReLU(name=f"dense{index}_relu")(x)
+        return layers.dense(x, num_classes, self.weight_decay, name="head")
