@@ -10,18 +10,32 @@ Source:
 
 
 def conv(x, channels, kernel_size, stride, decay, *, name, **options):
-    """Convolution; its output is the input's size over the stride, rounded up."""
+    """Convolution with zeros around its input and no bias, unless `options` differ."""
     import keras
 
     return keras.layers.Conv2D(
         channels,
         kernel_size,
         stride,
-        padding="same",
         kernel_initializer="he_normal",
         kernel_regularizer=keras.regularizers.L2(decay),
         name=f"{name}conv",
-        **options,
+        **{"padding": "same", "use_bias": False, **options},
+    )(x)
+
+
+def depthwise(x, kernel_size, stride, decay, *, name):
+    """Convolution of each channel alone, without bias."""
+    import keras
+
+    return keras.layers.DepthwiseConv2D(
+        kernel_size,
+        stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        depthwise_regularizer=keras.regularizers.L2(decay),
+        name=f"{name}conv",
     )(x)
 
 
@@ -33,9 +47,25 @@ def norm(x, *, name):
 
 
 def conv_bn(x, channels, kernel_size, stride, decay, *, name, **options):
-    """Convolution without bias, then BatchNormalization."""
+    """Convolution, then BatchNormalization."""
     kernel = channels, kernel_size, stride, decay
-    return norm(conv(x, *kernel, name=name, use_bias=False, **options), name=name)
+    return norm(conv(x, *kernel, name=name, **options), name=name)
+
+
+def conv_bn_relu(x, channels, kernel_size, stride, decay, *, name, **options):
+    """Convolution, BatchNormalization, rectifier."""
+    import keras
+
+    kernel = channels, kernel_size, stride, decay
+    x = conv_bn(x, *kernel, name=name, **options)
+    return keras.layers.ReLU(name=f"{name}relu")(x)
+
+
+def norm_relu(x, *, name):
+    """BatchNormalization, then a rectifier: what comes before the convolution."""
+    import keras
+
+    return keras.layers.ReLU(name=f"{name}relu")(norm(x, name=name))
 
 
 def dense(x, units, decay, *, name, initializer="glorot_uniform"):

@@ -40,31 +40,31 @@ class LeNet(Network):
     def _widened(self, units):
         return max(1, round(units * self.width_multiplier))
 
-    def _stem(self, x, channels, stride):
-        return self._block(x, channels, stride, "stem_")
+    def _stem(self, x):
+        return self._block(x, 0, "stem_")
 
-    def _section(self, x, channels, stride, name):
-        return self._block(x, channels, stride, f"{name}_")
+    def _section(self, x, index, name):
+        return self._block(x, index, f"{name}_")
 
-    def _block(self, x, channels, stride, name):
+    def _block(self, x, index, name):
         import keras
 
-        x = layers.conv(x, channels, 5, 1, self.weight_decay, name=name)
+        channels, stride = self._plan()[index]
+        x = layers.conv(x, channels, 5, 1, self.weight_decay, name=name, use_bias=True)
         x = keras.layers.ReLU(name=f"{name}relu")(x)
-        pool = keras.layers.MaxPooling2D(2, stride, "same", name=f"{name}pool")
-        return pool(x)
+        return keras.layers.MaxPooling2D(2, stride, "same", name=f"{name}pool")(x)
 
     def _head(self, x, num_classes):
         import keras
 
-        x = keras.layers.Flatten(name="flatten")(x)
-        for index, units in enumerate((120, 84), start=1):
-            x = layers.dense(
-                x,
-                self._widened(units),
-                self.weight_decay,
-                name=f"dense{index}",
-                initializer="he_normal",
-            )
-            x = keras.layers.ReLU(name=f"dense{index}_relu")(x)
-        return layers.dense(x, num_classes, self.weight_decay, name="head")
+        # The first dense layer as a convolution of the whole map, as in the paper: a
+        # file with it takes batches of any size, one that flattens takes its own.
+        units, more = map(self._widened, (120, 84))
+        kernel = units, x.shape[1:3], 1, self.weight_decay
+        x = layers.conv(x, *kernel, name="dense1_", padding="valid", use_bias=True)
+        x = keras.layers.ReLU(name="dense1_relu")(x)
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        decay = self.weight_decay
+        x = layers.dense(x, more, decay, name="dense2", initializer="he_normal")
+        x = keras.layers.ReLU(name="dense2_relu")(x)
+        return layers.dense(x, num_classes, decay, name="head")

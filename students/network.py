@@ -42,9 +42,9 @@ class Network:
         """
         height, width, _ = image_shape
         shapes: dict[str, tuple[int, ...]] = {}
-        for name, (channels, stride) in self._named_plan().items():
+        for index, (channels, stride) in enumerate(self._plan()):
             height, width = -(-height // stride), -(-width // stride)  # Rounded up.
-            shapes[name] = (height, width, channels)
+            shapes[f"section{index}" if index else "stem"] = (height, width, channels)
         return shapes
 
     def build(self, image_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
@@ -62,14 +62,12 @@ class Network:
         import keras
 
         images = x = keras.Input(image_shape, name="images")
-        outputs = {}
-        for name, (channels, stride) in self._named_plan().items():
-            if name == "stem":
-                x = self._stem(x, channels, stride)
-            else:
-                given = keras.Input(x.shape[1:], name="given")
-                made = self._section(given, channels, stride, name)
-                x = keras.Model(given, made, name=name)(x)
+        x = self._stem(x)
+        outputs = {"stem": x}
+        for index in range(1, len(self._plan())):
+            name = f"section{index}"
+            given = keras.Input(x.shape[1:], name="given")
+            x = keras.Model(given, self._section(given, index, name), name=name)(x)
             outputs[name] = x
         outputs["logits"] = self._head(x, num_classes)
         return keras.Model(images, outputs, name=type(self).__name__.lower())
@@ -78,15 +76,11 @@ class Network:
         """Channels and stride of the stem and of each section."""
         raise NotImplementedError
 
-    def _named_plan(self):
-        names = ["stem", *(f"section{index}" for index in range(1, len(self._plan())))]
-        return dict(zip(names, self._plan(), strict=True))
-
-    def _stem(self, x, channels, stride):
+    def _stem(self, x):
         """From images to the first representation."""
         raise NotImplementedError
 
-    def _section(self, x, channels, stride, name):
+    def _section(self, x, index, name):
         """From one representation to the next; names of layers start with `name`."""
         raise NotImplementedError
 

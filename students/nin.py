@@ -49,19 +49,19 @@ class NIN(Network):
     def _widened(self, channels):
         return max(1, round(channels * self.width_multiplier))
 
-    def _stem(self, x, channels, stride):
+    def _stem(self, x):
         import keras
 
         x = self._convs(x, [(192, 5), (160, 1), (96, 1)], "stem_")
-        return keras.layers.MaxPooling2D(3, stride, "same", name="stem_pool")(x)
+        return keras.layers.MaxPooling2D(3, 2, "same", name="stem_pool")(x)
 
-    def _section(self, x, channels, stride, name):
+    def _section(self, x, index, name):
         import keras
 
-        if name == "section2":
+        if index == 2:
             return self._convs(x, [(192, 3), (192, 1)], f"{name}_")
         x = self._convs(x, [(192, 5), (192, 1), (192, 1)], f"{name}_")
-        return keras.layers.AveragePooling2D(3, stride, "same", name=f"{name}_pool")(x)
+        return keras.layers.AveragePooling2D(3, 2, "same", name=f"{name}_pool")(x)
 
     def _convs(self, x, sizes, prefix):
         import keras
@@ -69,7 +69,9 @@ class NIN(Network):
         for index, (channels, kernel_size) in enumerate(sizes, start=1):
             name = f"{prefix}{index}_"
             kernel = self._widened(channels), kernel_size, 1, self.weight_decay
-            convolution = layers.conv_bn if self.batch_norm else layers.conv
-            x = convolution(x, *kernel, name=name)
-            x = keras.layers.ReLU(name=f"{name}relu")(x)
+            if self.batch_norm:
+                x = layers.conv_bn_relu(x, *kernel, name=name)
+            else:
+                x = layers.conv(x, *kernel, name=name, use_bias=True)
+                x = keras.layers.ReLU(name=f"{name}relu")(x)
         return x

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Literal
 
-from students import layers
+from students import layers, residual
 from students.network import Network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResNet(Network):
-    """A post-activation ResNet of three sections that shows its representations.
+    """A ResNet of three sections that shows its representations.
 
     A teacher is a deeper student: two ResNets of one `width` have
     representations of equal shape at every depth.
@@ -18,18 +20,26 @@ class ResNet(Network):
     Attributes:
         depth: Number of weight layers, `6n + 2`, such as 8, 20, 56 or 110.
         width: Channels of the first section; doubled at each later one.
+        shortcut: Where a section widens: `projection`, a 1 x 1 convolution
+            (option B); or `zero_pad`, the identity with channels of zeros
+            (option A).
+        activation_order: `post`, where norm and rectifier follow a convolution;
+            or `pre`, where they come before it and shortcuts stay clean.
 
     Raises:
         ValueError: If an option is out of its range.
 
     Source:
         He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
-        section 4.2, with the projection shortcut (option B) where a section
-        widens. https://arxiv.org/abs/1512.03385
+        section 4.2. https://arxiv.org/abs/1512.03385; for `pre`, "Identity
+        Mappings in Deep Residual Networks", ECCV 2016.
+        https://arxiv.org/abs/1603.05027
     """
 
     depth: int
     width: int = 16
+    shortcut: Literal["projection", "zero_pad"] = "projection"
+    activation_order: Literal["post", "pre"] = "post"
 
     def __post_init__(self):
         """Refuses what cannot be built."""
@@ -40,26 +50,22 @@ class ResNet(Network):
     def _plan(self):
         return [(self.width, 1), *((self.width * 2**i, 1 + (i > 0)) for i in range(3))]
 
-    def _stem(self, x, channels, stride):
-        import keras
+    def _stem(self, x):
+        post = self.activation_order == "post"
+        stem = layers.conv_bn_relu if post else layers.conv
+        return stem(x, self.width, 3, 1, self.weight_decay, name="stem_")
 
-        x = layers.conv_bn(x, channels, 3, stride, self.weight_decay, name="stem_")
-        return keras.layers.ReLU(name="stem")(x)
+    def _section(self, x, index, name):
+        post = self.activation_order == "post"
+        block = residual.post_activation if post else residual.pre_activation
+        block = functools.partial(
+            block, decay=self.weight_decay, shortcut=self.shortcut
+        )
+        return residual.section(
+            block, x, (self.depth - 2) // 6, self._plan()[index], name
+        )
 
-    def _section(self, x, channels, stride, name):
-        import keras
-
-        decay = self.weight_decay
-        for index in range((self.depth - 2) // 6):
-            block = f"{name}_block{index + 1}_"
-            y = layers.conv_bn(x, channels, 3, stride, decay, name=f"{block}1_")
-            y = keras.layers.ReLU(name=f"{block}1_relu")(y)
-            y = layers.conv_bn(y, channels, 3, 1, decay, name=f"{block}2_")
-            if x.shape[-1] != channels or stride > 1:
-                x = layers.conv_bn(
-                    x, channels, 1, stride, decay, name=f"{block}shortcut_"
-                )
-            x = keras.layers.Add(name=f"{block}add")([x, y])
-            x = keras.layers.ReLU(name=f"{block}relu")(x)
-            stride = 1
-        return x
+    def _head(self, x, num_classes):
+        if self.activation_order == "pre":
+            x = layers.norm_relu(x, name="head_")
+        return super()._head(x, num_classes)

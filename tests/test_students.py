@@ -13,6 +13,14 @@ NETWORKS = {
     "nin": students.NIN(width_multiplier=0.05),
     "nin_plain": students.NIN(width_multiplier=0.05, batch_norm=False),
     "resnet": students.ResNet(depth=14, width=4),
+    "resnet_zero_pad": students.ResNet(depth=8, width=3, shortcut="zero_pad"),
+    "resnet_pre": students.ResNet(depth=14, width=4, activation_order="pre"),
+    "resnet_pre_zero_pad": students.ResNet(
+        depth=8, width=3, shortcut="zero_pad", activation_order="pre"
+    ),
+    "resnext": students.ResNeXt(depth=20, width=2, cardinality=2, bottleneck_width=2),
+    "wide_resnet": students.WideResNet(depth=10),
+    "mobilenet": students.MobileNet(width_multiplier=0.25),
 }
 SHAPE, CLASSES = (9, 8, 3), 5
 
