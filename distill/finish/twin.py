@@ -1,5 +1,6 @@
 """A Keras 3 model -> its tf_keras twin, for tools that never moved to Keras 3."""
 
+import functools
 import inspect
 
 import keras
@@ -75,6 +76,48 @@ def check_equal(
         )
 
 
+def fold_norms(model: tf_keras.Model) -> tf_keras.Model:
+    """Makes each norm that no convolution goes before a depthwise convolution.
+
+    TF-MOT quantizes BatchNormalization behind a convolution alone, whose kernel
+    takes it in; a pre-activation network has it behind a sum. Scale and offset
+    of what is folded may train on, its statistics stay as they are.
+
+    Args:
+        model: A functional tf_keras model without nested ones.
+
+    Returns:
+        A model that answers as `model` does in inference mode; `model` itself
+        if there is nothing to fold.
+    """
+    alone = {layer.name for layer in model.layers if _is_norm_alone(layer)}
+    if not alone:
+        return model
+
+    def clone(layer):
+        if layer.name in alone:
+            return tf_keras.layers.DepthwiseConv2D(1, name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    copy = tf_keras.models.clone_model(model, clone_function=clone)
+    for layer in model.layers:
+        weights = layer.get_weights()
+        if layer.name in alone:
+            gamma, beta, mean, variance = weights
+            scale = gamma / np.sqrt(variance + layer.epsilon)
+            weights = [scale[None, None, :, None], beta - mean * scale]
+        copy.get_layer(layer.name).set_weights(weights)
+    return copy
+
+
+def _is_norm_alone(layer):
+    """Whether no convolution, of which it is the one user, goes before a norm."""
+    if not isinstance(layer, tf_keras.layers.BatchNormalization):
+        return False
+    before = layer.inbound_nodes[0].inbound_layers
+    return not hasattr(before, "kernel") or len(before.outbound_nodes) > 1
+
+
 def _placer(prefix, made):
     """A function from a layer to its twin; remembers each in `made` by identity."""
 
@@ -85,9 +128,15 @@ def _placer(prefix, made):
         if id(layer) not in made:
             name = layer.name.removeprefix(prefix)
             made[id(layer)] = (layer, _twin_layer(layer, prefix + name))
-        return made[id(layer)][1]
+        return functools.partial(_call, made[id(layer)][1])
 
     return place
+
+
+def _call(layer, *inputs, **options):
+    """Without options that are None: another layer in its place may not know them."""
+    given = {key: value for key, value in options.items() if value is not None}
+    return layer(*inputs, **given)
 
 
 def _twin_layer(layer, name):
