@@ -111,11 +111,13 @@ def fold_norms(model: tf_keras.Model) -> tf_keras.Model:
 
 
 def _is_norm_alone(layer):
-    """Whether no convolution, of which it is the one user, goes before a norm."""
+    """Whether no kernel, of which it is the one user, goes before a norm."""
     if not isinstance(layer, tf_keras.layers.BatchNormalization):
         return False
+    layers = tf_keras.layers
     before = layer.inbound_nodes[0].inbound_layers
-    return not hasattr(before, "kernel") or len(before.outbound_nodes) > 1
+    kernel = isinstance(before, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense)
+    return not kernel or len(before.outbound_nodes) > 1
 
 
 def _placer(prefix, made):
