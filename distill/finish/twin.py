@@ -76,50 +76,6 @@ def check_equal(
         )
 
 
-def fold_norms(model: tf_keras.Model) -> tf_keras.Model:
-    """Makes each norm that no convolution goes before a depthwise convolution.
-
-    TF-MOT quantizes BatchNormalization behind a convolution alone, whose kernel
-    takes it in; a pre-activation network has it behind a sum. Scale and offset
-    of what is folded may train on, its statistics stay as they are.
-
-    Args:
-        model: A functional tf_keras model without nested ones.
-
-    Returns:
-        A model that answers as `model` does in inference mode; `model` itself
-        if there is nothing to fold.
-    """
-    alone = {layer.name for layer in model.layers if _is_norm_alone(layer)}
-    if not alone:
-        return model
-
-    def clone(layer):
-        if layer.name in alone:
-            return tf_keras.layers.DepthwiseConv2D(1, name=layer.name)
-        return type(layer).from_config(layer.get_config())
-
-    copy = tf_keras.models.clone_model(model, clone_function=clone)
-    for layer in model.layers:
-        weights = layer.get_weights()
-        if layer.name in alone:
-            gamma, beta, mean, variance = weights
-            scale = gamma / np.sqrt(variance + layer.epsilon)
-            weights = [scale[None, None, :, None], beta - mean * scale]
-        copy.get_layer(layer.name).set_weights(weights)
-    return copy
-
-
-def _is_norm_alone(layer):
-    """Whether no kernel, of which it is the one user, goes before a norm."""
-    if not isinstance(layer, tf_keras.layers.BatchNormalization):
-        return False
-    layers = tf_keras.layers
-    before = layer.inbound_nodes[0].inbound_layers
-    kernel = isinstance(before, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense)
-    return not kernel or len(before.outbound_nodes) > 1
-
-
 def _placer(prefix, made):
     """A function from a layer to its twin; remembers each in `made` by identity."""
 
