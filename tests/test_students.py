@@ -185,6 +185,7 @@ def test_groups_of_a_resnext_do_not_see_each_other(network):
     [
         (1.0, [32, 16, 24, 32, 64, 96, 160, 320]),
         (0.35, [16, 8, 8, 16, 24, 32, 56, 112]),
+        (0.8, [24, 16, 24, 24, 48, 80, 128, 256]),
     ],
 )
 def test_mobilenet_has_the_channels_of_the_paper(multiplier, channels):
