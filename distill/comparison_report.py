@@ -67,7 +67,9 @@ def interval(difference: dict) -> str:
 
 def verdict(difference: dict) -> str:
     """Whether the interval leaves zero out."""
-    return {None: formats.NOTHING, True: "clear", False: "inside"}[difference["clear"]]
+    return {None: formats.NOTHING, True: "clear", False: "inside"}[
+        difference["clear_of_zero"]
+    ]
 
 
 def note(comparison: dict) -> str:

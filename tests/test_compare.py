@@ -252,7 +252,7 @@ def test_a_shared_teacher_is_listed_once(compared):
 
 
 def test_table_and_page_say_it_all(compared, tmp_path, capsys):
-    _, _, made = compared(fake=Fake(failed=[(1, "student.int8")]))
+    _, _, made = compared(fake=Fake(failed=[(1, "student.int8")]), seeds=5)
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 100
     page = html.unescape((tmp_path / "out" / "compare.html").read_text())
@@ -270,6 +270,10 @@ def test_table_and_page_say_it_all(compared, tmp_path, capsys):
     for run in made["runs"]:
         assert f'href="{run["config"]}%2Cseed%3D{run["seed"]}/report.html"' in page
     assert "seed 1: too bad" in page
+    clear = sum(each["clear_of_zero"] for each in made["differences"])
+    assert 0 < clear < len(made["differences"])
+    assert page.count('<g class="h1">') == said.count(" clear\n") == clear
+    assert f"{clear} of 4 differences are clear of zero" in page
     assert page.count("<svg") == 2 + len(made["differences"])
     assert not re.search(
         r"<script|<link|<iframe|https?:|src=|url\(", page.split("<pre")[0]

@@ -17,7 +17,7 @@ def test_the_difference_is_that_of_students_example():
     # As in R: t.test(extra ~ group, data = sleep, paired = TRUE).
     assert found["low"] == pytest.approx(0.7001142, abs=1e-6)
     assert found["high"] == pytest.approx(2.4598858, abs=1e-6)
-    assert found["clear"] is True
+    assert found["clear_of_zero"] is True
     assert found["n"] == 10
 
 
@@ -43,7 +43,7 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
 def test_pairing_takes_out_what_both_share():
     shared = np.array([-20.0, 0.0, 20.0])
     found = intervals.paired_difference(shared + np.array([1.0, 1.1, 0.9]), shared)
-    assert found["clear"] is True
+    assert found["clear_of_zero"] is True
     assert found["sd"] == pytest.approx(0.1)
 
 
@@ -52,13 +52,15 @@ def test_pairing_takes_out_what_both_share():
     [([1, 1.1], True), ([-1, -1.1], True), ([1, -0.5], False), ([0, 0], False)],
 )
 def test_clear_means_that_zero_is_outside(values, clear):
-    assert intervals.paired_difference(values, [0, 0])["clear"] is clear
+    assert intervals.paired_difference(values, [0, 0])["clear_of_zero"] is clear
 
 
 def test_one_seed_has_neither_spread_nor_interval():
     found = intervals.paired_difference([3.0], [1.0])
     assert found["mean"] == 2.0
-    assert found["sd"] is found["low"] is found["high"] is found["clear"] is None
+    assert (
+        found["sd"] is found["low"] is found["high"] is found["clear_of_zero"] is None
+    )
 
 
 def test_unequal_numbers_of_seeds_are_no_pairs():
