@@ -1,6 +1,7 @@
 """Laws that hold for every method in `trainers.TRAINERS`."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -27,14 +28,25 @@ def test_every_method_obeys_these_laws():
     assert set(METHODS) == set(trainers.TRAINERS)
 
 
-def network(depth, seed, **options):
+@functools.cache
+def built(depth, seed, width, weight_decay):
+    """A network of known weights: building costs more than most tests do."""
     keras.utils.set_random_seed(seed)
-    built = students.ResNet(depth=depth, width=4, **options).build(SHAPE, CLASSES)
+    options = students.ResNet(depth=depth, width=width, weight_decay=weight_decay)
+    made = options.build(SHAPE, CLASSES)
     rng = np.random.default_rng(seed)
-    for variable in built.weights:  # No statistic or offset stays at a telling 0 or 1.
+    for variable in made.weights:  # No statistic or offset stays at a telling 0 or 1.
         noise = rng.uniform(-0.2, 0.2, variable.shape)
         variable.assign(ops.convert_to_numpy(variable) + noise)
-    return built
+    return made, made.get_weights()
+
+
+def network(depth, seed, width=4, weight_decay=5e-5):
+    """The network of that depth and seed, as new: one object, whoever asks."""
+    made, weights = built(depth, seed, width, weight_decay)
+    made.set_weights(weights)
+    trainer.thaw(made)
+    return made
 
 
 @pytest.fixture
@@ -47,7 +59,7 @@ def batch():
 
 @pytest.fixture
 def make():
-    def make(name, task_weight=1.0, teacher=None, student=None, **changes):
+    def make(name, task_weight=1.0, teacher=None, student=None, eager=True, **changes):
         made = trainer.Trainer(
             student=student or network(8, 1, weight_decay=1e-3),
             method=dataclasses.replace(METHODS[name], **changes),
@@ -59,6 +71,7 @@ def make():
             loss_weights=task_weight,
             metrics=["accuracy"],
             jit_compile=False,
+            run_eagerly=eager,
         )
         return made
 
@@ -80,7 +93,7 @@ def logits(model, images, training=False):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
-    model = make(name, teacher=(teacher := network(14, 0)))
+    model = make(name, teacher=(teacher := network(14, 0)), eager=False)
     before = values(teacher), values(model.student)
     model.fit(*batch, verbose=0)
     assert same(before[0], values(teacher))
@@ -146,7 +159,7 @@ def test_weight_zero_teaches_nothing(name, make, batch):
 
 
 @pytest.mark.parametrize("name", TAUGHT)
-def test_the_teacher_answers_in_inference_mode(name, make, batch):
+def test_the_teacher_answers_in_inference_mode(name, make, batch, monkeypatch):
     """Its terms must not depend on who else is in the batch."""
     model = make(name)
     whole = terms(model, batch[0], training=False)
@@ -155,8 +168,12 @@ def test_the_teacher_answers_in_inference_mode(name, make, batch):
         np.testing.assert_allclose(whole[key][:3], half[key], rtol=1e-3, atol=1e-6)
     calls = []
     answer = model.teacher.call
-    model.teacher.call = lambda *args, training=None, **kwargs: (
-        calls.append(training) or answer(*args, training=training, **kwargs)
+    monkeypatch.setattr(
+        model.teacher,
+        "call",
+        lambda *args, training=None, **kwargs: (
+            calls.append(training) or answer(*args, training=training, **kwargs)
+        ),
     )
     model.compute_loss(
         *map(ops.convert_to_tensor, batch), model.student(batch[0], training=True)
@@ -165,16 +182,19 @@ def test_the_teacher_answers_in_inference_mode(name, make, batch):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_one_forward_pass_each_and_nothing_twice(name, make, batch):
+def test_one_forward_pass_each_and_nothing_twice(name, make, batch, monkeypatch):
     model, calls = make(name), []
     for role in ("teacher", "student"):
         if getattr(model, role) is None:
             continue
         answer = getattr(model, role).call
-        getattr(model, role).call = lambda *args, answer=answer, role=role, **kwargs: (
-            calls.append(role) or answer(*args, **kwargs)
+        monkeypatch.setattr(
+            getattr(model, role),
+            "call",
+            lambda *args, answer=answer, role=role, **kwargs: (
+                calls.append(role) or answer(*args, **kwargs)
+            ),
         )
-    model.run_eagerly = True
     model.train_on_batch(*batch)  # Builds: may pass through more than once.
     calls.clear()
     model.train_on_batch(*batch)
@@ -310,7 +330,7 @@ def test_stage_two_moves_everything(make, batch):
 def test_the_teachers_representations_leave_the_statistics_alone(make, batch):
     """One step of LIT moves BatchNorm as one step of the student alone does."""
     teacher = network(14, 0)
-    pair = [network(8, 1), network(8, 1)]
+    pair = [network(8, 1), network(8, 2)]
     pair[1].set_weights(pair[0].get_weights())
     model = make("lit", teacher=teacher, student=pair[0])
     METHODS["lit"].prepare(teacher, pair[1])
