@@ -18,7 +18,15 @@ METHODS = {
     "supervised": trainers.Supervised(),
     "kd": trainers.KD(kd_weight=0.7, temperature=3.0),
     "lit": trainers.LIT(kd_weight=0.3, temperature=3.0, section_weight=0.5),
+    "fitnet": trainers.FitNet(hint_weight=0.5),
+    "attention_transfer": trainers.AttentionTransfer(attention_weight=0.5),
+    "similarity_preserving": trainers.SimilarityPreserving(similarity_weight=5.0),
+    "relational": trainers.Relational(distance_weight=2.0, angle_weight=3.0),
+    "dkd": trainers.DKD(target_weight=0.6, non_target_weight=0.7),
+    "dist": trainers.DIST(inter_class_weight=0.3, intra_class_weight=0.4),
+    "crd": trainers.CRD(contrast_temperature=0.5, embedding_size=5),
 }
+NARROWER = {"fitnet": 2}  # Width of the student, for its regressors to be there.
 TAUGHT = [name for name, method in METHODS.items() if method.needs_teacher]
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -61,7 +69,7 @@ def batch():
 def make():
     def make(name, task_weight=1.0, teacher=None, student=None, eager=True, **changes):
         made = trainer.Trainer(
-            student=student or network(8, 1, weight_decay=1e-3),
+            student=student or network(8, 1, NARROWER.get(name, 4), 1e-3),
             method=dataclasses.replace(METHODS[name], **changes),
             teacher=teacher or network(14, 0),
         )
@@ -98,6 +106,22 @@ def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
     model.fit(*batch, verbose=0)
     assert same(before[0], values(teacher))
     assert not same(before[1], values(model.student))
+
+
+@pytest.mark.parametrize("name", ["fitnet", "crd"])
+def test_companions_learn_beside_the_student_and_are_no_part_of_it(name, make, batch):
+    student = network(8, 1, NARROWER.get(name, 4))
+    variables = [variable.path for variable in student.variables]
+    model = make(name, student=student)
+    moving = {id(variable) for variable in model.moving_variables}
+    before = {key: values(part) for key, part in model.companions.items()}
+    model.fit(*batch, verbose=0)
+    assert before
+    for key, part in model.companions.items():
+        assert {id(variable) for variable in part.variables} <= moving
+        for was, now in zip(before[key], values(part), strict=True):
+            assert not np.array_equal(was, now), key
+    assert [variable.path for variable in student.variables] == variables
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -147,7 +171,10 @@ def test_weight_zero_teaches_nothing(name, make, batch):
     idle = make(name, **weights)
     student = idle.student
     before = values(student)
+    companions = [values(part) for part in idle.companions.values()]
     idle.fit(*batch, verbose=0)
+    for was, part in zip(companions, idle.companions.values(), strict=True):
+        assert same(was, values(part))
     taught = values(student)
     for variable, value in zip(student.variables, before, strict=True):
         variable.assign(value)
@@ -160,12 +187,12 @@ def test_weight_zero_teaches_nothing(name, make, batch):
 
 @pytest.mark.parametrize("name", TAUGHT)
 def test_the_teacher_answers_in_inference_mode(name, make, batch, monkeypatch):
-    """Its terms must not depend on who else is in the batch."""
+    """What it answers must not depend on who else is in the batch."""
     model = make(name)
     whole = terms(model, batch[0], training=False)
     half = terms(model, batch[0][:3], training=False)
-    for key in whole:
-        np.testing.assert_allclose(whole[key][:3], half[key], rtol=1e-3, atol=1e-6)
+    alike = all(np.allclose(whole[k][:3], half[k], 1e-3, 1e-6) for k in whole)
+    assert alike is not METHODS[name].relates_examples
     calls = []
     answer = model.teacher.call
     monkeypatch.setattr(
@@ -203,6 +230,31 @@ def test_one_forward_pass_each_and_nothing_twice(name, make, batch, monkeypatch)
     )
 
 
+@pytest.mark.parametrize("name", TAUGHT)
+def test_each_example_has_its_own_number(name, make, batch):
+    """Also where it is a row of what relates them: the order does not matter."""
+    model, order = make(name), np.array([3, 5, 0, 1, 4, 2])
+    whole = terms(model, batch[0], training=False)
+    other = terms(model, batch[0][order], training=False, labels=LABELS[order])
+    for key, value in whole.items():
+        assert value.shape == (6,)
+        np.testing.assert_allclose(other[key], value[order], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_nothing_is_learned_wrong_where_there_is_no_direction(name, make, batch):
+    """One example; the same one twice; a student whose every activation is zero."""
+    images, labels = batch
+    model = make(name)
+    for rows in ([0], [0, 0]):
+        model.train_on_batch(images[rows], labels[rows])
+        assert all(np.isfinite(value).all() for value in values(model))
+    for variable in model.student.trainable_variables:
+        variable.assign(ops.zeros_like(variable))
+    model.train_on_batch(images, labels)
+    assert all(np.isfinite(value).all() for value in values(model))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_sample_weights_choose_who_counts(name, make, batch):
     images, labels = batch
@@ -212,6 +264,9 @@ def test_sample_weights_choose_who_counts(name, make, batch):
         images, labels, sample_weight=only, verbose=0, return_dict=True
     )
     alone = model.evaluate(images[2:3], labels[2:3], verbose=0, return_dict=True)
+    if METHODS[name].relates_examples:  # To all of the batch, whatever they weigh.
+        whole = terms(model, images, training=False)
+        alone |= {key: value[2] for key, value in whole.items()}
     for key, value in alone.items():
         if key.endswith("_loss") and key != "regularization_loss":
             # A mean over all six: 2 / 6 of the one that counts.
@@ -221,6 +276,11 @@ def test_sample_weights_choose_who_counts(name, make, batch):
 @pytest.mark.parametrize("name", TAUGHT)
 def test_the_loss_is_a_mean_over_examples(name, make, batch):
     model = make(name)
+    if METHODS[name].relates_examples:  # Two of each have other relations.
+        logs = model.evaluate(*batch, verbose=0, return_dict=True)
+        for key, value in terms(model, batch[0], training=False).items():
+            assert logs[key] == pytest.approx(value.mean(), rel=1e-4)
+        return
     once = model.evaluate(*batch, verbose=0, return_dict=True)
     twice = model.evaluate(
         *(np.concatenate([part, part]) for part in batch),
@@ -242,16 +302,16 @@ def test_a_perfect_copy_has_nothing_to_learn(name, make, batch):
     teacher, copy = network(14, 0), network(14, 1)
     copy.set_weights(teacher.get_weights())
     learned = terms(make(name, teacher=teacher, student=copy), batch[0], False)
-    for key, value in learned.items():
-        np.testing.assert_allclose(value, 0, atol=1e-6, err_msg=key)
+    nothing = all(np.allclose(value, 0, atol=1e-6) for value in learned.values())
+    assert nothing is not METHODS[name].teaches_copies, learned
 
 
-def terms(model, images, training):
+def terms(model, images, training, labels=LABELS):
     """The method's terms, as NumPy."""
     images = ops.convert_to_tensor(images)
     step = Step(
         images,
-        ops.convert_to_tensor(LABELS[: len(images)]),
+        ops.convert_to_tensor(labels[: len(images)]),
         model.teacher(images, training=False),
         model.student(images, training=training),
         training,
@@ -358,6 +418,12 @@ def test_lit_names_representations_of_other_shapes(name):
         (trainers.LIT, {"kd_weight": -0.1}),
         (trainers.LIT, {"temperature": -1.0}),
         (trainers.LIT, {"section_weight": -0.1}),
+        (trainers.FitNet, {"hint_weight": -0.1}),
+        (trainers.FitNet, {"representations": ("stem", "stem")}),
+        (trainers.DKD, {"non_target_weight": -0.1}),
+        (trainers.DIST, {"temperature": 0.0}),
+        (trainers.CRD, {"contrast_temperature": 0.0}),
+        (trainers.CRD, {"embedding_size": 0}),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(method, options):

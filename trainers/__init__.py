@@ -6,12 +6,26 @@ in `trainers.trainer.Trainer`, which owns the networks and asks the method for
 its terms.
 """
 
+from trainers.attention_transfer import AttentionTransfer
+from trainers.crd import CRD
+from trainers.dist import DIST
+from trainers.dkd import DKD
+from trainers.fitnet import FitNet
 from trainers.kd import KD
 from trainers.lit import LIT
+from trainers.relational import Relational
+from trainers.similarity_preserving import SimilarityPreserving
 from trainers.supervised import Supervised
 
 TRAINERS = {
     "supervised": Supervised,
     "kd": KD,
     "lit": LIT,
+    "fitnet": FitNet,
+    "attention_transfer": AttentionTransfer,
+    "similarity_preserving": SimilarityPreserving,
+    "relational": Relational,
+    "dkd": DKD,
+    "dist": DIST,
+    "crd": CRD,
 }

@@ -2,6 +2,9 @@
 
 from keras import ops
 
+EPSILON = 1e-12  # Vectors whose squared length is not above this have no direction.
+FAR = 1e4  # Below every logit: no class there in float32, and half precision has it.
+
 
 def kd_loss(teacher_logits, student_logits, temperature: float):
     """Divergence of the student's softened classes from the teacher's.
@@ -59,3 +62,115 @@ def representation_loss(teacher_features, student_features):
         )
     error = ops.square(teacher_features - student_features)
     return ops.mean(ops.reshape(error, (ops.shape(error)[0], -1)), axis=-1)
+
+
+def attention_loss(teacher_features, student_features):
+    """Squared distance between two normalised maps of where activations are large.
+
+    A map is the sum over channels of squared activations, divided by its length.
+
+    Args:
+        teacher_features: Shape `(batch, ..., channels)`.
+        student_features: The same, with any number of channels.
+
+    Returns:
+        Shape `(batch,)`, in [0, 2], no unit.
+
+    Source:
+        Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017,
+        equation 2 with p = 2, squared as in the authors' code, whose mean over
+        positions is a sum here: a weight then serves all image sizes.
+        https://arxiv.org/abs/1612.03928
+    """
+
+    def attention(features):
+        energy = ops.sum(ops.square(features), axis=-1)
+        return unit(ops.reshape(energy, (ops.shape(energy)[0], -1)))
+
+    difference = attention(teacher_features) - attention(student_features)
+    return ops.sum(ops.square(difference), axis=-1)
+
+
+def target_class_loss(teacher_logits, student_logits, labels, temperature: float):
+    """Divergence in how likely the true class is, against all others together.
+
+    Args:
+        teacher_logits: Shape `(batch, classes)`, before any softmax.
+        student_logits: Shape `(batch, classes)`, before any softmax.
+        labels: Shape `(batch,)`, the true classes.
+        temperature: Divides both logits; positive, no unit.
+
+    Returns:
+        Shape `(batch,)`, in nats, at least 0; times `temperature ** 2`.
+
+    Source:
+        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022, section 3.1,
+        TCKD. https://arxiv.org/abs/2203.08679
+    """
+
+    def log_probabilities(logits):
+        logits = logits / temperature
+        true = ops.sum(logits * _one_hot(labels, logits), axis=-1)
+        rest = ops.logsumexp(_without(labels, logits), axis=-1)
+        return ops.log_softmax(ops.stack([true, rest], axis=-1))
+
+    log_p, log_q = log_probabilities(teacher_logits), log_probabilities(student_logits)
+    return ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1) * temperature**2
+
+
+def non_target_class_loss(teacher_logits, student_logits, labels, temperature: float):
+    """Divergence among the classes that are not the true one.
+
+    Args:
+        teacher_logits: Shape `(batch, classes)`, before any softmax.
+        student_logits: Shape `(batch, classes)`, before any softmax.
+        labels: Shape `(batch,)`, the true classes.
+        temperature: Divides both logits; positive, no unit.
+
+    Returns:
+        Shape `(batch,)`, in nats, at least 0; times `temperature ** 2`.
+
+    Source:
+        See `target_class_loss`; NCKD.
+    """
+    # The temperature first: what is put in for the true class stays far below.
+    pair = (teacher_logits / temperature, student_logits / temperature)
+    return kd_loss(*(_without(labels, logits) for logits in pair), 1.0) * temperature**2
+
+
+def standardized(logits):
+    """Logits with mean 0 and standard deviation 1 over classes; all 0 if equal.
+
+    Args:
+        logits: Shape `(batch, classes)`.
+
+    Source:
+        Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024,
+        section 3. https://arxiv.org/abs/2403.01427
+    """
+    return unit(centered(logits)) * logits.shape[-1] ** 0.5
+
+
+def centered(x, axis: int = -1):
+    """A tensor less its mean along an axis."""
+    return x - ops.mean(x, axis=axis, keepdims=True)
+
+
+def unit(x, axis: int = -1):
+    """Vectors divided by their length; one without a direction becomes zeros.
+
+    Unlike a small number in the denominator, that keeps the gradient at a zero
+    vector finite, and small: it is zero.
+    """
+    squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    has = squared > EPSILON
+    return ops.where(has, x * ops.rsqrt(ops.where(has, squared, 1.0)), 0.0)
+
+
+def _one_hot(labels, logits):
+    return ops.one_hot(ops.cast(labels, "int32"), logits.shape[-1], dtype=logits.dtype)
+
+
+def _without(labels, logits):
+    """Logits of which the true class is none."""
+    return ops.where(_one_hot(labels, logits) > 0, -FAR, logits)

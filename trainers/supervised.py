@@ -32,10 +32,32 @@ class Supervised:
         needs_teacher: Whether the method asks a teacher.
         recalibrates: Whether BatchNorm statistics are measured anew at the end
             of the stage.
+        relates_examples: Whether an example's terms depend on the others of its
+            batch, in training mode or not. Sample weights then choose whose terms
+            count, not who is compared with.
+        teaches_copies: Whether terms stay above 0 for a perfect copy of the
+            teacher.
+
+    Raises:
+        ValueError: If an option named `..._weight` is negative, or one named
+            `...temperature` is not positive.
     """
 
     needs_teacher: ClassVar[bool] = False
     recalibrates: ClassVar[bool] = False
+    relates_examples: ClassVar[bool] = False
+    teaches_copies: ClassVar[bool] = False
+
+    def __post_init__(self):
+        """Refuses weights and temperatures without a meaning."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_weight") and value < 0:
+                raise ValueError(
+                    f"`{field.name}` must be at least 0. Received: {value}"
+                )
+            if field.name.endswith("temperature") and value <= 0:
+                raise ValueError(f"`{field.name}` must be positive. Received: {value}")
 
     def check_shapes(
         self,

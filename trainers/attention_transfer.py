@@ -1,0 +1,37 @@
+"""Attention transfer: the student looks where the teacher looks."""
+
+import dataclasses
+from typing import ClassVar
+
+from trainers.representations import FromRepresentations
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionTransfer(FromRepresentations):
+    """Adds `losses.attention_loss` of each representation that is compared.
+
+    Attributes:
+        attention_weight: Multiplies the loss of each representation. The authors'
+            `beta` of 1000 is `500 / positions` here: 0.5 at 32x32, 8 at 8x8.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017,
+        section 3.1. https://arxiv.org/abs/1612.03928
+    """
+
+    compares_positions: ClassVar[bool] = True
+
+    attention_weight: float = 2.0
+
+    def terms(self, trainer, step):
+        """`kd_loss`, and one term for each representation."""
+        from trainers import losses
+
+        terms = super().terms(trainer, step)
+        for name, pair in self.pairs(step).items():
+            loss = losses.attention_loss(*pair)
+            terms[f"{name}_attention_loss"] = self.attention_weight * loss
+        return terms
