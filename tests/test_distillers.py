@@ -238,29 +238,32 @@ def test_standardised_kd_is_the_papers():
 @pytest.mark.parametrize(
     "loss",
     [
-        losses.attention_loss,
-        relations.similarity_loss,
-        lambda t, s: relations.distance_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s: relations.angle_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s: relations.inter_class_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s: relations.intra_class_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s: losses.kd_loss(
+        lambda t, s, _: losses.attention_loss(t, s),
+        lambda t, s, _: relations.similarity_loss(t, s),
+        lambda t, s, _: relations.distance_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: relations.angle_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: relations.inter_class_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: relations.intra_class_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: losses.kd_loss(
             losses.standardized(t[:, 0, 0]), losses.standardized(s[:, 0, 0]), 4.0
         ),
-        lambda t, s: relations.contrastive_loss(
-            losses.unit(s[:, 0, 0]), losses.unit(t[:, 0, 0]), LABELS, 0.1
+        lambda t, s, labels: relations.contrastive_loss(
+            losses.unit(s[:, 0, 0]), losses.unit(t[:, 0, 0]), labels, 0.1
         ),
     ],
     ids=["attention", "similarity", "distance", "angle", "inter", "intra", "kd", "crd"],
 )
 def test_gradients_at_vectors_of_zeros_are_finite_and_small(loss):
-    """All of them zero, and one of them among others that are not."""
-    taught = TAUGHT["section1"]
+    """All of them zero, one of them among others that are not, and one alone."""
     some = np.array(LEARNED["section1"])
     some[0] = 0
-    for features in (np.zeros_like(taught), some):
-        given = ops.convert_to_tensor(features)
-        value, gradient = gradients.with_gradient(lambda x: loss(taught, x), given)
+    for features in (np.zeros_like(some), some, some[:1], some[1:2]):
+        taught = TAUGHT["section1"][: len(features)]
+        labels = LABELS[: len(features)]
+        value, gradient = gradients.with_gradient(
+            lambda x, taught=taught, labels=labels: loss(taught, x, labels),
+            ops.convert_to_tensor(features),
+        )
         assert np.isfinite(ops.convert_to_numpy(value)).all()
         assert np.abs(ops.convert_to_numpy(gradient)).max() < 1e3
 
