@@ -26,12 +26,9 @@ class AttentionTransfer(FromRepresentations):
 
     attention_weight: float = 2.0
 
-    def terms(self, trainer, step):
-        """`kd_loss`, and one term for each representation."""
+    def compare(self, name, trainer, step):
+        """One term, `attention_loss`."""
         from trainers import losses
 
-        terms = super().terms(trainer, step)
-        for name, pair in self.pairs(step).items():
-            loss = losses.attention_loss(*pair)
-            terms[f"{name}_attention_loss"] = self.attention_weight * loss
-        return terms
+        loss = losses.attention_loss(step.taught[name], step.learned[name])
+        return {"attention_loss": self.attention_weight * loss}

@@ -3,8 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers import representations
-from trainers.representations import FromRepresentations
+from trainers.representations import FromRepresentations, linear, pooled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,27 +52,18 @@ class CRD(FromRepresentations):
             for name in self.chosen(student.output):
                 label = f"{name}_{side}_head"
                 size = network.output[name].shape[-1]
-                made[label] = representations.linear(
-                    label, (size,), self.embedding_size
-                )
+                made[label] = linear(label, (size,), self.embedding_size)
         return made
 
-    def terms(self, trainer, step):
-        """`kd_loss`, and one term for each representation."""
+    def compare(self, name, trainer, step):
+        """One term, `contrastive_loss`."""
         from trainers import losses, relations
 
-        terms = super().terms(trainer, step)
-        for name, pair in self.pairs(step).items():
-            taught, learned = (
-                losses.unit(
-                    trainer.companions[f"{name}_{side}_head"](
-                        representations.pooled(features)
-                    )
-                )
-                for side, features in zip(("teacher", "student"), pair, strict=True)
-            )
-            rest = step.labels, self.contrast_temperature
-            loss = relations.contrastive_loss(learned, taught, *rest)
-            loss += relations.contrastive_loss(taught, learned, *rest)
-            terms[f"{name}_contrastive_loss"] = self.contrastive_weight * loss
-        return terms
+        taught, learned = (
+            losses.unit(trainer.companions[f"{name}_{side}_head"](pooled(said[name])))
+            for side, said in (("teacher", step.taught), ("student", step.learned))
+        )
+        rest = step.labels, self.contrast_temperature
+        loss = relations.contrastive_loss(learned, taught, *rest)
+        loss += relations.contrastive_loss(taught, learned, *rest)
+        return {"contrastive_loss": self.contrastive_weight * loss}

@@ -15,9 +15,9 @@ class DKD(Supervised):
     epochs; here a stage before, with `kd` or smaller weights, does that.
 
     Attributes:
-        target_weight: Multiplies `losses.target_class_loss`.
-        non_target_weight: Multiplies `losses.non_target_class_loss`; in the source
-            from 0.5 to 8, more for surer teachers.
+        target_weight: Multiplies the first of `losses.decoupled_losses`.
+        non_target_weight: Multiplies the second; in the source from 0.5 to 8, more
+            for surer teachers.
         temperature: Divides both logits; positive, no unit.
 
     Raises:
@@ -38,14 +38,8 @@ class DKD(Supervised):
         """Two terms, `target_loss` and `non_target_loss`."""
         from trainers import losses
 
-        given = (
-            step.taught["logits"],
-            step.learned["logits"],
-            step.labels,
-            self.temperature,
-        )
-        target = losses.target_class_loss(*given)
-        others = losses.non_target_class_loss(*given)
+        pair = step.taught["logits"], step.learned["logits"]
+        target, others = losses.decoupled_losses(*pair, step.labels, self.temperature)
         return {
             "target_loss": self.target_weight * target,
             "non_target_loss": self.non_target_weight * others,

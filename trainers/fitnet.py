@@ -3,8 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers import representations
-from trainers.representations import FromRepresentations
+from trainers.representations import FromRepresentations, linear
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,17 +39,15 @@ class FitNet(FromRepresentations):
             channels = teacher.output[name].shape[-1]
             if shape[-1] != channels:
                 label = f"{name}_regressor"
-                made[label] = representations.linear(label, shape, channels)
+                made[label] = linear(label, shape, channels)
         return made
 
-    def terms(self, trainer, step):
-        """`kd_loss`, and one term for each representation."""
+    def compare(self, name, trainer, step):
+        """One term, `hint_loss`."""
         from trainers import losses
 
-        terms = super().terms(trainer, step)
-        for name, (taught, learned) in self.pairs(step).items():
-            regressor = trainer.companions.get(f"{name}_regressor")
-            made = regressor(learned) if regressor is not None else learned
-            loss = losses.representation_loss(taught, made)
-            terms[f"{name}_hint_loss"] = self.hint_weight * loss
-        return terms
+        regressor = trainer.companions.get(f"{name}_regressor")
+        learned = step.learned[name]
+        made = learned if regressor is None else regressor(learned)
+        loss = losses.representation_loss(step.taught[name], made)
+        return {"hint_loss": self.hint_weight * loss}

@@ -91,8 +91,11 @@ def attention_loss(teacher_features, student_features):
     return ops.sum(ops.square(difference), axis=-1)
 
 
-def target_class_loss(teacher_logits, student_logits, labels, temperature: float):
-    """Divergence in how likely the true class is, against all others together.
+def decoupled_losses(teacher_logits, student_logits, labels, temperature: float):
+    """The two parts of `kd_loss`: the true class against all others, and the others.
+
+    `kd_loss` is the first part, plus the second times the probability, softened,
+    that the teacher leaves to the others.
 
     Args:
         teacher_logits: Shape `(batch, classes)`, before any softmax.
@@ -101,41 +104,22 @@ def target_class_loss(teacher_logits, student_logits, labels, temperature: float
         temperature: Divides both logits; positive, no unit.
 
     Returns:
-        Shape `(batch,)`, in nats, at least 0; times `temperature ** 2`.
+        Two of shape `(batch,)`, in nats, at least 0; times `temperature ** 2`.
 
     Source:
-        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022, section 3.1,
-        TCKD. https://arxiv.org/abs/2203.08679
+        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022, section 3.1:
+        TCKD and NCKD. https://arxiv.org/abs/2203.08679
     """
-
-    def log_probabilities(logits):
+    true, others = [], []
+    for logits in (teacher_logits, student_logits):
         logits = logits / temperature
-        true = ops.sum(logits * _one_hot(labels, logits), axis=-1)
-        rest = ops.logsumexp(_without(labels, logits), axis=-1)
-        return ops.log_softmax(ops.stack([true, rest], axis=-1))
-
-    log_p, log_q = log_probabilities(teacher_logits), log_probabilities(student_logits)
-    return ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1) * temperature**2
-
-
-def non_target_class_loss(teacher_logits, student_logits, labels, temperature: float):
-    """Divergence among the classes that are not the true one.
-
-    Args:
-        teacher_logits: Shape `(batch, classes)`, before any softmax.
-        student_logits: Shape `(batch, classes)`, before any softmax.
-        labels: Shape `(batch,)`, the true classes.
-        temperature: Divides both logits; positive, no unit.
-
-    Returns:
-        Shape `(batch,)`, in nats, at least 0; times `temperature ** 2`.
-
-    Source:
-        See `target_class_loss`; NCKD.
-    """
-    # The temperature first: what is put in for the true class stays far below.
-    pair = (teacher_logits / temperature, student_logits / temperature)
-    return kd_loss(*(_without(labels, logits) for logits in pair), 1.0) * temperature**2
+        own = ops.one_hot(ops.cast(labels, "int32"), logits.shape[-1]) > 0
+        rest = ops.where(own, -FAR, logits)
+        alone = ops.sum(ops.where(own, logits, 0.0), axis=-1)
+        true.append(ops.stack([alone, ops.logsumexp(rest, axis=-1)], axis=-1))
+        others.append(rest)
+    scale = temperature**2
+    return kd_loss(*true, 1.0) * scale, kd_loss(*others, 1.0) * scale
 
 
 def standardized(logits):
@@ -165,12 +149,3 @@ def unit(x, axis: int = -1):
     squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
     has = squared > EPSILON
     return ops.where(has, x * ops.rsqrt(ops.where(has, squared, 1.0)), 0.0)
-
-
-def _one_hot(labels, logits):
-    return ops.one_hot(ops.cast(labels, "int32"), logits.shape[-1], dtype=logits.dtype)
-
-
-def _without(labels, logits):
-    """Logits of which the true class is none."""
-    return ops.where(_one_hot(labels, logits) > 0, -FAR, logits)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.representations import FromRepresentations
+from trainers.representations import FromRepresentations, pooled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,18 +31,12 @@ class Relational(FromRepresentations):
     distance_weight: float = 25.0
     angle_weight: float = 50.0
 
-    def terms(self, trainer, step):
-        """`kd_loss`, and two terms for each representation."""
+    def compare(self, name, trainer, step):
+        """Two terms, `distance_loss` and `angle_loss`."""
         from trainers import relations
-        from trainers.representations import pooled
 
-        terms = super().terms(trainer, step)
-        for name, (taught, learned) in self.pairs(step).items():
-            pair = pooled(taught), pooled(learned)
-            terms[f"{name}_distance_loss"] = (
-                self.distance_weight * relations.distance_loss(*pair)
-            )
-            terms[f"{name}_angle_loss"] = self.angle_weight * relations.angle_loss(
-                *pair
-            )
-        return terms
+        pair = pooled(step.taught[name]), pooled(step.learned[name])
+        return {
+            "distance_loss": self.distance_weight * relations.distance_loss(*pair),
+            "angle_loss": self.angle_weight * relations.angle_loss(*pair),
+        }

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from trainers.kd import KD
+from trainers.supervised import Step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,12 +63,23 @@ class FromRepresentations(KD):
         sections = section_names(names)
         return sections[-1:] if self.compares_the_last else sections
 
-    def pairs(self, step) -> dict[str, tuple[Any, Any]]:
-        """Name of each representation to the teacher's and the student's."""
-        return {
-            name: (step.taught[name], step.learned[name])
-            for name in self.chosen(step.learned)
-        }
+    def terms(self, trainer, step):
+        """`kd_loss`, and what `compare` says of each representation."""
+        terms = super().terms(trainer, step)
+        for name in self.chosen(step.learned):
+            found = self.compare(name, trainer, step)
+            terms |= {f"{name}_{key}": value for key, value in found.items()}
+        return terms
+
+    def compare(self, name: str, trainer: Any, step: Step) -> dict[str, Any]:
+        """The terms of one representation, as `terms` returns them.
+
+        Args:
+            name: Of the representation, in `step.taught` and `step.learned`.
+            trainer: As in `terms`.
+            step: As in `terms`.
+        """
+        raise NotImplementedError
 
 
 def section_names(names: Iterable[str]) -> list[str]:

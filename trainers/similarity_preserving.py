@@ -28,12 +28,9 @@ class SimilarityPreserving(FromRepresentations):
 
     similarity_weight: float = 3000.0
 
-    def terms(self, trainer, step):
-        """`kd_loss`, and one term for each representation."""
+    def compare(self, name, trainer, step):
+        """One term, `similarity_loss`."""
         from trainers import relations
 
-        terms = super().terms(trainer, step)
-        for name, pair in self.pairs(step).items():
-            loss = relations.similarity_loss(*pair)
-            terms[f"{name}_similarity_loss"] = self.similarity_weight * loss
-        return terms
+        loss = relations.similarity_loss(step.taught[name], step.learned[name])
+        return {"similarity_loss": self.similarity_weight * loss}
