@@ -69,6 +69,10 @@ def test_a_bare_name_means_a_shipped_config():
         ("teacher.file=none.keras", ["`network` must be absent"]),
         ("teacher={file: none.keras}", ["a file that exists", "none.keras"]),
         ("teacher.stages.0.trainer.name=kd", ["needs no teacher", "kd"]),
+        (
+            "stages.1.trainer={name: fitnet, options: {representations: [section4]}}",
+            ["FitNet", "`representations`", "section3. Received: section4"],
+        ),
         ("finish.5.name=int8", ["`finish` must be of different names"]),
         ("finish=[{name: pruned_int8}]", ["after `pruned`"]),
         ("finish.4.options.sparsity=1.0", ["`sparsity` must be between 0 and 1"]),

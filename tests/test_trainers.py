@@ -1,6 +1,7 @@
 """Laws that hold for every method in `trainers.TRAINERS`."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -34,8 +35,15 @@ METHODS = {
         loss="hinge",
         discriminator=Discriminator(units=(8,)),
     ),
+    "fitnet": trainers.FitNet(hint_weight=0.5),
+    "attention_transfer": trainers.AttentionTransfer(attention_weight=0.5),
+    "similarity_preserving": trainers.SimilarityPreserving(similarity_weight=5.0),
+    "relational": trainers.Relational(distance_weight=2.0, angle_weight=3.0),
+    "dkd": trainers.DKD(target_weight=0.6, non_target_weight=0.7),
+    "dist": trainers.DIST(inter_class_weight=0.3, intra_class_weight=0.4),
+    "crd": trainers.CRD(contrast_temperature=0.5, embedding_size=5),
 }
-GAMES = ["adversarial", "lit_adversarial"]  # A tie is worth something there.
+NARROWER = {"fitnet": 2}  # Width of the student, for its regressors to be there.
 TAUGHT = [name for name, method in METHODS.items() if method.needs_teacher]
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -45,14 +53,27 @@ def test_every_method_obeys_these_laws():
     assert set(METHODS) == set(trainers.TRAINERS)
 
 
-def network(depth, seed, **options):
+@functools.cache
+def built(depth, seed, width, weight_decay, policy):
+    """A network of known weights: building costs more than most tests do."""
     keras.utils.set_random_seed(seed)
-    built = students.ResNet(depth=depth, width=4, **options).build(SHAPE, CLASSES)
+    options = students.ResNet(depth=depth, width=width, weight_decay=weight_decay)
+    keras.mixed_precision.set_global_policy(policy)
+    made = options.build(SHAPE, CLASSES)
+    keras.mixed_precision.set_global_policy("float32")
     rng = np.random.default_rng(seed)
-    for variable in built.weights:  # No statistic or offset stays at a telling 0 or 1.
+    for variable in made.weights:  # No statistic or offset stays at a telling 0 or 1.
         noise = rng.uniform(-0.2, 0.2, variable.shape)
         variable.assign(ops.convert_to_numpy(variable) + noise)
-    return built
+    return made, made.get_weights()
+
+
+def network(depth, seed, width=4, weight_decay=5e-5, policy="float32"):
+    """The network of that depth and seed, as new: one object, whoever asks."""
+    made, weights = built(depth, seed, width, weight_decay, policy)
+    made.set_weights(weights)
+    trainer.thaw(made)
+    return made
 
 
 @pytest.fixture
@@ -65,9 +86,9 @@ def batch():
 
 @pytest.fixture
 def make():
-    def make(name, task_weight=1.0, teacher=None, student=None, **changes):
+    def make(name, task_weight=1.0, teacher=None, student=None, eager=True, **changes):
         made = trainer.Trainer(
-            student=student or network(8, 1, weight_decay=1e-3),
+            student=student or network(8, 1, NARROWER.get(name, 4), 1e-3),
             method=dataclasses.replace(METHODS[name], **changes),
             teacher=teacher or network(14, 0),
         )
@@ -77,6 +98,7 @@ def make():
             loss_weights=task_weight,
             metrics=["accuracy"],
             jit_compile=False,
+            run_eagerly=eager,
         )
         return made
 
@@ -98,11 +120,27 @@ def logits(model, images, training=False):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
-    model = make(name, teacher=(teacher := network(14, 0)))
+    model = make(name, teacher=(teacher := network(14, 0)), eager=False)
     before = values(teacher), values(model.student)
     model.fit(*batch, verbose=0)
     assert same(before[0], values(teacher))
     assert not same(before[1], values(model.student))
+
+
+@pytest.mark.parametrize("name", ["fitnet", "crd"])
+def test_companions_learn_beside_the_student_and_are_no_part_of_it(name, make, batch):
+    student = network(8, 1, NARROWER.get(name, 4))
+    variables = [variable.path for variable in student.variables]
+    model = make(name, student=student)
+    moving = {id(variable) for variable in model.moving_variables}
+    before = {key: values(part) for key, part in model.companions.items()}
+    model.fit(*batch, verbose=0)
+    assert before
+    for key, part in model.companions.items():
+        assert {id(variable) for variable in part.variables} <= moving
+        for was, now in zip(before[key], values(part), strict=True):
+            assert not np.array_equal(was, now), key
+    assert [variable.path for variable in student.variables] == variables
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -152,7 +190,11 @@ def test_weight_zero_teaches_nothing(name, make, batch):
     idle = make(name, **weights)
     student = idle.student
     before = values(student)
+    companions = [values(part) for part in idle.companions.values()]
     idle.fit(*batch, verbose=0)
+    rivals = METHODS[name].optimizers(idle.companions)  # They play on by themselves.
+    for was, (key, part) in zip(companions, idle.companions.items(), strict=True):
+        assert same(was, values(part)) is (key not in rivals)
     taught = values(student)
     for variable, value in zip(student.variables, before, strict=True):
         variable.assign(value)
@@ -164,17 +206,21 @@ def test_weight_zero_teaches_nothing(name, make, batch):
 
 
 @pytest.mark.parametrize("name", TAUGHT)
-def test_the_teacher_answers_in_inference_mode(name, make, batch):
-    """Its terms must not depend on who else is in the batch."""
+def test_the_teacher_answers_in_inference_mode(name, make, batch, monkeypatch):
+    """What it answers must not depend on who else is in the batch."""
     model = make(name)
     whole = terms(model, batch[0], training=False)
     half = terms(model, batch[0][:3], training=False)
-    for key in whole:
-        np.testing.assert_allclose(whole[key][:3], half[key], rtol=1e-3, atol=1e-6)
+    alike = all(np.allclose(whole[k][:3], half[k], 1e-3, 1e-6) for k in whole)
+    assert alike is not METHODS[name].relates_examples
     calls = []
     answer = model.teacher.call
-    model.teacher.call = lambda *args, training=None, **kwargs: (
-        calls.append(training) or answer(*args, training=training, **kwargs)
+    monkeypatch.setattr(
+        model.teacher,
+        "call",
+        lambda *args, training=None, **kwargs: (
+            calls.append(training) or answer(*args, training=training, **kwargs)
+        ),
     )
     model.compute_loss(
         *map(ops.convert_to_tensor, batch), model.student(batch[0], training=True)
@@ -183,22 +229,51 @@ def test_the_teacher_answers_in_inference_mode(name, make, batch):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_one_forward_pass_each_and_nothing_twice(name, make, batch):
+def test_one_forward_pass_each_and_nothing_twice(name, make, batch, monkeypatch):
     model, calls = make(name), []
     for role in ("teacher", "student"):
         if getattr(model, role) is None:
             continue
         answer = getattr(model, role).call
-        getattr(model, role).call = lambda *args, answer=answer, role=role, **kwargs: (
-            calls.append(role) or answer(*args, **kwargs)
+        monkeypatch.setattr(
+            getattr(model, role),
+            "call",
+            lambda *args, answer=answer, role=role, **kwargs: (
+                calls.append(role) or answer(*args, **kwargs)
+            ),
         )
-    model.run_eagerly = True
     model.train_on_batch(*batch)  # Builds: may pass through more than once.
     calls.clear()
     model.train_on_batch(*batch)
     assert sorted(calls) == sorted(
         ["student", *(["teacher"] if name in TAUGHT else [])]
     )
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_each_example_has_its_own_number(name, make, batch):
+    """Also where it is a row of what relates them: the order does not matter."""
+    model, order = make(name), np.array([3, 5, 0, 1, 4, 2])
+    whole = terms(model, batch[0], training=False)
+    other = terms(model, batch[0][order], training=False, labels=LABELS[order])
+    for key, value in whole.items():
+        assert value.shape == (6,)
+        np.testing.assert_allclose(other[key], value[order], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_nothing_is_learned_wrong_where_there_is_no_direction(name, make, batch):
+    """One example; the same one again and again; a student that is zero all over."""
+    images, labels = batch
+    model = make(name)
+    alone = terms(model, images[:1], training=False)
+    assert all(np.isfinite(value).all() for value in alone.values())
+    model.train_on_batch(images[[0] * 6], labels[[0] * 6])
+    assert all(np.isfinite(value).all() for value in values(model))
+    for variable in model.student.trainable_variables:
+        variable.assign(np.zeros(variable.shape))
+    model.train_on_batch(images, labels)
+    assert all(np.isfinite(value).all() for value in values(model))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -210,6 +285,9 @@ def test_sample_weights_choose_who_counts(name, make, batch):
         images, labels, sample_weight=only, verbose=0, return_dict=True
     )
     alone = model.evaluate(images[2:3], labels[2:3], verbose=0, return_dict=True)
+    if METHODS[name].relates_examples:  # To all of the batch, whatever they weigh.
+        whole = terms(model, images, training=False)
+        alone |= {key: value[2] for key, value in whole.items()}
     for key, value in alone.items():
         if key.endswith("_loss") and key != "regularization_loss":
             # A mean over all six: 2 / 6 of the one that counts.
@@ -219,6 +297,11 @@ def test_sample_weights_choose_who_counts(name, make, batch):
 @pytest.mark.parametrize("name", TAUGHT)
 def test_the_loss_is_a_mean_over_examples(name, make, batch):
     model = make(name)
+    if METHODS[name].relates_examples:  # Two of each have other relations.
+        logs = model.evaluate(*batch, verbose=0, return_dict=True)
+        for key, value in terms(model, batch[0], training=False).items():
+            assert logs[key] == pytest.approx(value.mean(), rel=1e-4)
+        return
     once = model.evaluate(*batch, verbose=0, return_dict=True)
     twice = model.evaluate(
         *(np.concatenate([part, part]) for part in batch),
@@ -235,21 +318,21 @@ def test_a_method_refuses_to_teach_without_a_teacher(name):
         trainer.Trainer(student=network(8, 1), method=METHODS[name])
 
 
-@pytest.mark.parametrize("name", [name for name in TAUGHT if name not in GAMES])
+@pytest.mark.parametrize("name", TAUGHT)
 def test_a_perfect_copy_has_nothing_to_learn(name, make, batch):
     teacher, copy = network(14, 0), network(14, 1)
     copy.set_weights(teacher.get_weights())
     learned = terms(make(name, teacher=teacher, student=copy), batch[0], False)
-    for key, value in learned.items():
-        np.testing.assert_allclose(value, 0, atol=1e-6, err_msg=key)
+    nothing = all(np.allclose(value, 0, atol=1e-6) for value in learned.values())
+    assert nothing is not METHODS[name].teaches_copies, learned
 
 
-def terms(model, images, training):
+def terms(model, images, training, labels=LABELS):
     """The method's terms, as NumPy."""
     images = ops.convert_to_tensor(images)
     step = Step(
         images,
-        ops.convert_to_tensor(LABELS[: len(images)]),
+        ops.convert_to_tensor(labels[: len(images)]),
         model.teacher(images, training=False),
         model.student(images, training=training),
         training,
@@ -328,7 +411,7 @@ def test_stage_two_moves_everything(make, batch):
 def test_the_teachers_representations_leave_the_statistics_alone(make, batch):
     """One step of LIT moves BatchNorm as one step of the student alone does."""
     teacher = network(14, 0)
-    pair = [network(8, 1), network(8, 1)]
+    pair = [network(8, 1), network(8, 2)]
     pair[1].set_weights(pair[0].get_weights())
     model = make("lit", teacher=teacher, student=pair[0])
     METHODS["lit"].prepare(teacher, pair[1])
@@ -356,6 +439,12 @@ def test_lit_names_representations_of_other_shapes(name):
         (trainers.LIT, {"kd_weight": -0.1}),
         (trainers.LIT, {"temperature": -1.0}),
         (trainers.LIT, {"section_weight": -0.1}),
+        (trainers.FitNet, {"hint_weight": -0.1}),
+        (trainers.FitNet, {"representations": ("stem", "stem")}),
+        (trainers.DKD, {"non_target_weight": -0.1}),
+        (trainers.DIST, {"temperature": 0.0}),
+        (trainers.CRD, {"contrast_temperature": 0.0}),
+        (trainers.CRD, {"embedding_size": 0}),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(method, options):
@@ -389,12 +478,17 @@ def softmax(x):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_half_precision_computes_and_keeps_whole_weights(name, make, batch):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    half = functools.partial(network, policy="mixed_bfloat16")
+    student = half(8, 1, NARROWER.get(name, 4))
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")  # For companions.
     try:
-        model = make(name, teacher=network(14, 0), student=network(8, 1))
-        assert model.student(batch[0])["section1"].dtype == "bfloat16"
+        model = make(name, teacher=half(14, 0), student=student)
         logs = model.train_on_batch(*batch, return_dict=True)
     finally:
         keras.mixed_precision.set_global_policy("float32")
+    outputs = student(batch[0])
+    assert {keras.backend.standardize_dtype(x.dtype) for x in outputs.values()} == {
+        "bfloat16"
+    }
     assert np.isfinite(list(logs.values())).all()
-    assert {variable.dtype for variable in model.student.variables} == {"float32"}
+    assert {variable.dtype for variable in student.variables} == {"float32"}

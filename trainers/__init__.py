@@ -7,9 +7,16 @@ its terms.
 """
 
 from trainers.adversarial import Adversarial
+from trainers.attention_transfer import AttentionTransfer
+from trainers.crd import CRD
+from trainers.dist import DIST
+from trainers.dkd import DKD
+from trainers.fitnet import FitNet
 from trainers.kd import KD
 from trainers.lit import LIT
 from trainers.lit_adversarial import LITAdversarial
+from trainers.relational import Relational
+from trainers.similarity_preserving import SimilarityPreserving
 from trainers.supervised import Supervised
 
 TRAINERS = {
@@ -18,4 +25,11 @@ TRAINERS = {
     "lit": LIT,
     "adversarial": Adversarial,
     "lit_adversarial": LITAdversarial,
+    "fitnet": FitNet,
+    "attention_transfer": AttentionTransfer,
+    "similarity_preserving": SimilarityPreserving,
+    "relational": Relational,
+    "dkd": DKD,
+    "dist": DIST,
+    "crd": CRD,
 }

@@ -58,6 +58,8 @@ class Adversarial(KD):
         2016, section 4.2.
     """
 
+    teaches_copies: ClassVar[bool] = True  # A tie costs both sides something.
+
     adversarial_weight: float = 0.1
     sees: tuple[str, ...] = ("logits",)
     condition: Literal["none", "label", "input"] = "none"
@@ -75,18 +77,10 @@ class Adversarial(KD):
     noise_rate: float = 0.5
     stop_on_collapse: bool = False
 
-    _AT_LEAST_ZERO: ClassVar = (
-        "adversarial_weight",
-        "gradient_penalty",
-        "r1",
-        "mismatch_weight",
-        "noise_weight",
-    )
-
     def __post_init__(self):
         """Refuses weights without a meaning."""
         super().__post_init__()
-        for name in self._AT_LEAST_ZERO:
+        for name in ("gradient_penalty", "r1"):
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         for name in ("label_smoothing", "noise_rate"):
             value = getattr(self, name)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from trainers.kd import KD
+from trainers.representations import section_names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,14 +33,6 @@ class LIT(KD):
 
     section_weight: float = 1.0
 
-    def __post_init__(self):
-        """Refuses weights without a meaning."""
-        super().__post_init__()
-        if self.section_weight < 0:
-            raise ValueError(
-                f"`section_weight` must be at least 0. Received: {self.section_weight}"
-            )
-
     def check_shapes(self, teacher, student):
         """Each representation must have a counterpart of the same shape."""
         if list(teacher) != list(student):
@@ -57,7 +50,7 @@ class LIT(KD):
 
     def prepare(self, teacher, student):
         """Copies and freezes everything that is not a section."""
-        sections = section_names(student)
+        sections = section_names(student.output)
         for layer in student.layers:
             if layer.name not in sections:
                 _copy(teacher, layer)
@@ -99,15 +92,9 @@ class LIT(KD):
         }
 
 
-def section_names(network) -> list[str]:
-    """Names of the sections of a network under the contract, in order."""
-    names = [name for name in network.output if name.startswith("section")]
-    return sorted(names, key=lambda name: int(name.removeprefix("section")))
-
-
 def section_pairs(network) -> list[tuple[str, str]]:
     """Of each section, in order: the representation it is given, and its own name."""
-    names = section_names(network)
+    names = section_names(network.output)
     return list(zip(["stem", *names], names, strict=False))
 
 

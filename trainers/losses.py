@@ -2,6 +2,9 @@
 
 from keras import ops
 
+EPSILON = 1e-12  # Vectors whose squared length is not above this have no direction.
+FAR = 1e4  # Below every logit: no class there in float32, and half precision has it.
+
 
 def kd_loss(teacher_logits, student_logits, temperature: float):
     """Divergence of the student's softened classes from the teacher's.
@@ -59,3 +62,90 @@ def representation_loss(teacher_features, student_features):
         )
     error = ops.square(teacher_features - student_features)
     return ops.mean(ops.reshape(error, (ops.shape(error)[0], -1)), axis=-1)
+
+
+def attention_loss(teacher_features, student_features):
+    """Squared distance between two normalised maps of where activations are large.
+
+    A map is the sum over channels of squared activations, divided by its length.
+
+    Args:
+        teacher_features: Shape `(batch, ..., channels)`.
+        student_features: The same, with any number of channels.
+
+    Returns:
+        Shape `(batch,)`, in [0, 2], no unit.
+
+    Source:
+        Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017,
+        equation 2 with p = 2, squared as in the authors' code, whose mean over
+        positions is a sum here: a weight then serves all image sizes.
+        https://arxiv.org/abs/1612.03928
+    """
+
+    def attention(features):
+        energy = ops.sum(ops.square(features), axis=-1)
+        return unit(ops.reshape(energy, (ops.shape(energy)[0], -1)))
+
+    difference = attention(teacher_features) - attention(student_features)
+    return ops.sum(ops.square(difference), axis=-1)
+
+
+def decoupled_losses(teacher_logits, student_logits, labels, temperature: float):
+    """The two parts of `kd_loss`: the true class against all others, and the others.
+
+    `kd_loss` is the first part, plus the second times the probability, softened,
+    that the teacher leaves to the others.
+
+    Args:
+        teacher_logits: Shape `(batch, classes)`, before any softmax.
+        student_logits: Shape `(batch, classes)`, before any softmax.
+        labels: Shape `(batch,)`, the true classes.
+        temperature: Divides both logits; positive, no unit.
+
+    Returns:
+        Two of shape `(batch,)`, in nats, at least 0; times `temperature ** 2`.
+
+    Source:
+        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022, section 3.1:
+        TCKD and NCKD. https://arxiv.org/abs/2203.08679
+    """
+    true, others = [], []
+    for logits in (teacher_logits, student_logits):
+        logits = logits / temperature
+        own = ops.one_hot(ops.cast(labels, "int32"), logits.shape[-1]) > 0
+        rest = ops.where(own, -FAR, logits)
+        alone = ops.sum(ops.where(own, logits, 0.0), axis=-1)
+        true.append(ops.stack([alone, ops.logsumexp(rest, axis=-1)], axis=-1))
+        others.append(rest)
+    scale = temperature**2
+    return kd_loss(*true, 1.0) * scale, kd_loss(*others, 1.0) * scale
+
+
+def standardized(logits):
+    """Logits with mean 0 and standard deviation 1 over classes; all 0 if equal.
+
+    Args:
+        logits: Shape `(batch, classes)`.
+
+    Source:
+        Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024,
+        section 3. https://arxiv.org/abs/2403.01427
+    """
+    return unit(centered(logits)) * logits.shape[-1] ** 0.5
+
+
+def centered(x, axis: int = -1):
+    """A tensor less its mean along an axis."""
+    return x - ops.mean(x, axis=axis, keepdims=True)
+
+
+def unit(x, axis: int = -1):
+    """Vectors divided by their length; one without a direction becomes zeros.
+
+    Unlike a small number in the denominator, that keeps the gradient at a zero
+    vector finite, and small: it is zero.
+    """
+    squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    has = squared > EPSILON
+    return ops.where(has, x * ops.rsqrt(ops.where(has, squared, 1.0)), 0.0)

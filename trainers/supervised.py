@@ -33,11 +33,33 @@ class Supervised:
         recalibrates: Whether BatchNorm statistics are measured anew at the end
             of the stage.
         stop_on_collapse: Whether an `alarm` ends the run instead of warning.
+        relates_examples: Whether an example's terms depend on the others of its
+            batch, in training mode or not. Sample weights then choose whose terms
+            count, not who is compared with.
+        teaches_copies: Whether terms stay above 0 for a perfect copy of the
+            teacher.
+
+    Raises:
+        ValueError: If an option named `..._weight` is negative, or one named
+            `...temperature` is not positive.
     """
 
     stop_on_collapse: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
     recalibrates: ClassVar[bool] = False
+    relates_examples: ClassVar[bool] = False
+    teaches_copies: ClassVar[bool] = False
+
+    def __post_init__(self):
+        """Refuses weights and temperatures without a meaning."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_weight") and value < 0:
+                raise ValueError(
+                    f"`{field.name}` must be at least 0. Received: {value}"
+                )
+            if field.name.endswith("temperature") and value <= 0:
+                raise ValueError(f"`{field.name}` must be positive. Received: {value}")
 
     @property
     def steps_per_update(self) -> int:

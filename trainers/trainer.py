@@ -112,9 +112,9 @@ class Trainer(keras.Model):
             return loss
         taught = _whole(self.teacher(x, training=False))
         step = Step(x, y, taught, _whole(y_pred), training)
-        for name, per_example in self.method.terms(self, step).items():
+        for name, per_example in _whole(self.method.terms(self, step)).items():
             if sample_weight is not None:
-                per_example *= ops.cast(sample_weight, per_example.dtype)
+                per_example *= ops.cast(sample_weight, "float32")
             term = ops.mean(per_example)
             self.track(name, term)
             loss += term

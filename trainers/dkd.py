@@ -1,0 +1,46 @@
+"""Decoupled distillation: the true class and all others, weighed apart."""
+
+import dataclasses
+from typing import ClassVar
+
+from trainers.supervised import Supervised
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DKD(Supervised):
+    """Divides the loss of `kd` into the true class's part and the others'.
+
+    In `kd` the others' part is multiplied by what the teacher leaves them: little,
+    where the teacher is sure. The source lets both weights rise over its first
+    epochs; here a stage before, with `kd` or smaller weights, does that.
+
+    Attributes:
+        target_weight: Multiplies the first of `losses.decoupled_losses`.
+        non_target_weight: Multiplies the second; in the source from 0.5 to 8, more
+            for surer teachers.
+        temperature: Divides both logits; positive, no unit.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022, section 3.
+        https://arxiv.org/abs/2203.08679
+    """
+
+    needs_teacher: ClassVar[bool] = True
+
+    target_weight: float = 1.0
+    non_target_weight: float = 2.0
+    temperature: float = 4.0
+
+    def terms(self, trainer, step):
+        """Two terms, `target_loss` and `non_target_loss`."""
+        from trainers import losses
+
+        pair = step.taught["logits"], step.learned["logits"]
+        target, others = losses.decoupled_losses(*pair, step.labels, self.temperature)
+        return {
+            "target_loss": self.target_weight * target,
+            "non_target_loss": self.non_target_weight * others,
+        }

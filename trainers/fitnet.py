@@ -1,0 +1,53 @@
+"""FitNet: the student's representations are regressed onto the teacher's."""
+
+import dataclasses
+from typing import ClassVar
+
+from trainers.representations import FromRepresentations, linear
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitNet(FromRepresentations):
+    """Hints: each representation that is compared must become the teacher's.
+
+    Where the numbers of channels differ, a 1x1 convolution of the student's
+    representation, trained beside it, is compared. The source compares one
+    representation in the middle, in a stage of its own before `kd`: that is
+    `representations` of one name, `kd_weight` 0 and `task_weight` 0. Here the hints
+    may also act together, and beside the other losses.
+
+    Attributes:
+        hint_weight: Multiplies the mean squared error of each representation.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, section 2.2.
+        https://arxiv.org/abs/1412.6550
+    """
+
+    compares_positions: ClassVar[bool] = True
+
+    hint_weight: float = 1.0
+
+    def companions(self, teacher, student):
+        """A regressor where the teacher has more channels, or fewer."""
+        made = {}
+        for name in self.chosen(student.output):
+            shape = student.output[name].shape[1:]
+            channels = teacher.output[name].shape[-1]
+            if shape[-1] != channels:
+                label = f"{name}_regressor"
+                made[label] = linear(label, shape, channels)
+        return made
+
+    def compare(self, name, trainer, step):
+        """One term, `hint_loss`."""
+        from trainers import losses
+
+        regressor = trainer.companions.get(f"{name}_regressor")
+        learned = step.learned[name]
+        made = learned if regressor is None else regressor(learned)
+        loss = losses.representation_loss(step.taught[name], made)
+        return {"hint_loss": self.hint_weight * loss}

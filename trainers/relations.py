@@ -1,0 +1,164 @@
+"""Losses of how the examples of a batch relate: teacher first, one row an example.
+
+Each is a mean over a matrix, or a cube, that relates the examples to each other; an
+example's number is the mean of its row, so that the mean over the batch is the
+whole.
+"""
+
+from keras import ops
+
+from trainers.losses import EPSILON, centered, unit
+
+
+def similarity_loss(teacher_features, student_features):
+    """Mean squared difference of two matrices of similarity, rows of length 1.
+
+    Args:
+        teacher_features: Shape `(batch, ...)`.
+        student_features: Shape `(batch, ...)`; of any size.
+
+    Returns:
+        Shape `(batch,)`, no unit: row i has what example i is similar to.
+
+    Source:
+        Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019,
+        equations 1 to 4. https://arxiv.org/abs/1907.09682
+    """
+
+    def similarity(features):
+        rows = ops.reshape(features, (ops.shape(features)[0], -1))
+        return unit(ops.matmul(rows, ops.transpose(rows)))
+
+    difference = similarity(teacher_features) - similarity(student_features)
+    return ops.mean(ops.square(difference), axis=-1)
+
+
+def distance_loss(teacher_embeddings, student_embeddings):
+    """Huber loss between two matrices of distance, each divided by its mean.
+
+    Args:
+        teacher_embeddings: Shape `(batch, size)`.
+        student_embeddings: Shape `(batch, size)`; of any size.
+
+    Returns:
+        Shape `(batch,)`, no unit: row i has the distances from example i.
+
+    Source:
+        Park et al., "Relational Knowledge Distillation", CVPR 2019, section 3.2.1;
+        a mean where the paper has a sum, as in the authors' code.
+        https://arxiv.org/abs/1904.05068
+    """
+
+    def distances(embeddings):
+        squared = ops.sum(ops.square(_differences(embeddings)), axis=-1)
+        apart = squared > EPSILON
+        lengths = ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)
+        count = ops.cast(ops.shape(lengths)[0], lengths.dtype)
+        mean = ops.sum(lengths) / ops.maximum(count * (count - 1), 1.0)
+        return lengths / ops.where(mean > 0, mean, 1.0)
+
+    error = _huber(distances(teacher_embeddings), distances(student_embeddings))
+    return ops.mean(error, axis=-1)
+
+
+def angle_loss(teacher_embeddings, student_embeddings):
+    """Huber loss between two cubes: the cosines of the angles of all triangles.
+
+    Args:
+        teacher_embeddings: Shape `(batch, size)`.
+        student_embeddings: Shape `(batch, size)`; of any size.
+
+    Returns:
+        Shape `(batch,)`, no unit: row i has the angles at example i.
+
+    Source:
+        Park et al., "Relational Knowledge Distillation", CVPR 2019, section 3.2.2;
+        a mean where the paper has a sum, as in the authors' code.
+        https://arxiv.org/abs/1904.05068
+    """
+
+    def cosines(embeddings):
+        directions = unit(_differences(embeddings))
+        return ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))
+
+    error = _huber(cosines(teacher_embeddings), cosines(student_embeddings))
+    return ops.mean(error, axis=(1, 2))
+
+
+def inter_class_loss(teacher_probabilities, student_probabilities):
+    """1 - Pearson's correlation over the classes of each example.
+
+    Args:
+        teacher_probabilities: Shape `(batch, classes)`.
+        student_probabilities: Shape `(batch, classes)`.
+
+    Returns:
+        Shape `(batch,)`, in [0, 2]. What does not vary counts as a zero vector: 0
+        beside another, 1/2 beside anything else.
+
+    Source:
+        Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS
+        2022, section 3. https://arxiv.org/abs/2205.10536
+    """
+    difference = _standing_out(teacher_probabilities, student_probabilities, axis=1)
+    return ops.sum(ops.square(difference), axis=1) / 2
+
+
+def intra_class_loss(teacher_probabilities, student_probabilities):
+    """1 - Pearson's correlation over the examples of each class.
+
+    Args:
+        teacher_probabilities: Shape `(batch, classes)`.
+        student_probabilities: Shape `(batch, classes)`.
+
+    Returns:
+        Shape `(batch,)`: each example's share, times the size of the batch, of the
+        mean over classes. See `inter_class_loss`.
+
+    Source:
+        See `inter_class_loss`.
+    """
+    difference = _standing_out(teacher_probabilities, student_probabilities, axis=0)
+    count = ops.cast(ops.shape(difference)[0], difference.dtype)
+    return ops.mean(ops.square(difference), axis=1) * count / 2
+
+
+def contrastive_loss(embeddings, others, labels, temperature: float):
+    """How hard each example's own counterpart is to tell from other classes'.
+
+    Args:
+        embeddings: Shape `(batch, size)`, of length 1.
+        others: The counterparts; the same.
+        labels: Shape `(batch,)`. Counterparts of an example's own class are no
+            negatives: they are left out.
+        temperature: Divides the cosines; positive, no unit.
+
+    Returns:
+        Shape `(batch,)`, in nats, at least 0; 0 where no other class is in the batch.
+
+    Source:
+        Oord et al., "Representation Learning with Contrastive Predictive Coding",
+        2018, equation 4 (InfoNCE). https://arxiv.org/abs/1807.03748
+    """
+    cosines = ops.matmul(embeddings, ops.transpose(others)) / temperature
+    count = ops.shape(cosines)[0]
+    own = ops.eye(count, dtype="bool")
+    negative = ops.expand_dims(labels, 0) != ops.expand_dims(labels, 1)
+    shown = ops.where(ops.logical_or(own, negative), cosines, -float("inf"))
+    return ops.logsumexp(shown, axis=-1) - ops.diagonal(cosines)
+
+
+def _standing_out(teacher, student, axis):
+    """Difference of two standardised tensors; half its square is 1 - Pearson's."""
+    teacher, student = (unit(centered(x, axis), axis) for x in (teacher, student))
+    return teacher - student
+
+
+def _differences(embeddings):
+    """From each example to each: shape `(batch, batch, size)`."""
+    return ops.expand_dims(embeddings, 0) - ops.expand_dims(embeddings, 1)
+
+
+def _huber(teacher, student):
+    error = ops.abs(teacher - student)
+    return ops.where(error < 1, ops.square(error) / 2, error - 0.5)

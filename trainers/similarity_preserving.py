@@ -1,0 +1,36 @@
+"""Similarity preserving: what the teacher finds alike, the student does too."""
+
+import dataclasses
+from typing import ClassVar
+
+from trainers.representations import FromRepresentations
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimilarityPreserving(FromRepresentations):
+    """Adds `relations.similarity_loss` of each representation that is compared.
+
+    Representations may be of any size and width. The loss shrinks as the batch
+    grows: rows of length 1 have smaller entries.
+
+    Attributes:
+        similarity_weight: Multiplies the loss of each representation.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019,
+        section 3. https://arxiv.org/abs/1907.09682
+    """
+
+    relates_examples: ClassVar[bool] = True
+
+    similarity_weight: float = 3000.0
+
+    def compare(self, name, trainer, step):
+        """One term, `similarity_loss`."""
+        from trainers import relations
+
+        loss = relations.similarity_loss(step.taught[name], step.learned[name])
+        return {"similarity_loss": self.similarity_weight * loss}
