@@ -5,9 +5,10 @@ from keras import ops
 
 from trainers.optimizer import Sides
 from trainers.supervised import Step, Supervised
+from trainers.tracking import Tracked
 
 
-class Trainer(keras.Model):
+class Trainer(Tracked):
     """Trains `student` with `method`, beside a frozen `teacher` if it needs one.
 
     Minimises the compiled loss on the labels (scaled by `compile`'s
@@ -15,6 +16,9 @@ class Trainer(keras.Model):
     which may train companions beside the student: see `sides`.
     Only `compute_loss` is overridden, so that Keras owns the loop on every
     backend. The teacher answers in inference mode, on the very same batch.
+
+    A negative label means that an example has none: it counts neither in the loss
+    on the labels nor in weighted metrics, and a method is told the teacher's class.
 
     Args:
         student: A network under the contract of `students`. Use it afterwards.
@@ -39,7 +43,6 @@ class Trainer(keras.Model):
         self.method = method
         self.teacher = teacher if method.needs_teacher else None
         self.companions = {}
-        self.trackers = {}
         for name in ("task_loss", "regularization_loss"):
             self.track(name, 0.0)
         if method.needs_teacher:
@@ -60,18 +63,6 @@ class Trainer(keras.Model):
                 self.track(name, per_example)
         for tracker in self.trackers.values():
             tracker.reset_state()
-
-    def track(self, name: str, values) -> None:
-        """Shows the mean of some numbers, over an epoch, as a metric.
-
-        Args:
-            name: Of the metric. New names are made at construction alone, when
-                the method is asked for its terms the first time.
-            values: Of any shape.
-        """
-        if name not in self.trackers:
-            self.trackers[name] = keras.metrics.Mean(name=name)
-        self.trackers[name].update_state(values)
 
     def sides(
         self, optimizer: keras.optimizers.Optimizer
@@ -104,13 +95,18 @@ class Trainer(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The loss of one batch: task, regularisers and the method's terms."""
-        loss = super().compute_loss(x, y, y_pred["logits"], sample_weight, training)
+        taught = None
+        task_weight = sample_weight
+        if self.teacher is not None:
+            taught = _whole(self.teacher(x, training=False))
+            task_weight = _labelled(y, sample_weight)
+            y = ops.where(y < 0, ops.argmax(taught["logits"], axis=-1), y)
+        loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
         penalty = sum(self.losses, start=ops.zeros(()))
         self.track("task_loss", loss - penalty)
         self.track("regularization_loss", penalty)
-        if self.teacher is None:
+        if taught is None:
             return loss
-        taught = _whole(self.teacher(x, training=False))
         step = Step(x, y, taught, _whole(y_pred), training)
         for name, per_example in _whole(self.method.terms(self, step)).items():
             if sample_weight is not None:
@@ -122,7 +118,15 @@ class Trainer(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The compiled metrics, of the logits."""
+        if self.teacher is not None:
+            sample_weight = _labelled(y, sample_weight)
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+
+def _labelled(labels, sample_weight):
+    """Weights of examples in what needs a true label: 0 where it is negative."""
+    known = ops.cast(labels >= 0, "float32")
+    return known if sample_weight is None else known * sample_weight
 
 
 def _whole(outputs):
