@@ -69,19 +69,12 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
             [0, 1], `(height, width, channels)`; true class; the file's answer;
             the teacher's.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("distill"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["points"] = _points
     models = report["models"]
     by_name = {model["name"]: model for model in models}
     chosen = smallest(models)
     limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
-    return environment.get_template("report.html").render(
+    return page(
+        "report.html",
         report=report,
         chosen=chosen,
         subject=chosen or by_name["student"],
@@ -96,9 +89,29 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
-        formats=formats,
         hues=_hues(report["stages"]),
     )
+
+
+def page(template: str, **values) -> str:
+    """A template of `distill/templates/` filled in; it has `formats` besides.
+
+    Args:
+        template: Its file's name.
+        values: By the names that it uses.
+
+    Returns:
+        HTML; text among the values is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("distill"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = _points
+    return environment.get_template(template).render(formats=formats, **values)
 
 
 def _cells(model):

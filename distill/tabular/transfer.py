@@ -1,0 +1,116 @@
+"""Transfer sets: the rows that a student learns from."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from distill import config
+from distill.tabular.learners import at_least_one
+from distill.tabular.tables import Rows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """The training rows themselves, under the teacher's answers.
+
+    Attributes:
+        taught: Whether the teacher says the targets; else the labels are.
+        pooled: Whether the training rows are added to those made of them.
+    """
+
+    taught: ClassVar[bool] = True
+    pooled: ClassVar[bool] = False
+
+    def rows(self, train: Rows, seed: int) -> np.ndarray:
+        """Makes the rows.
+
+        Args:
+            train: Scaled; the labels may condition what is made.
+            seed: Of all draws.
+
+        Returns:
+            `(m, features)`.
+        """
+        return train.features
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Alone(Transfer):
+    """The training rows under their labels: no teacher."""
+
+    taught = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Made(Transfer):
+    """Rows made of the training rows.
+
+    Attributes:
+        copies: Rows made, in training rows.
+        pooled: Whether the training rows are added to them.
+    """
+
+    copies: int = 9
+    pooled: bool = False
+
+    def __post_init__(self):
+        """Refuses to make nothing."""
+        at_least_one(self, "copies")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bootstrap(Made):
+    """Training rows drawn with replacement: as many rows, and nothing new in them."""
+
+    def rows(self, train, seed):
+        """Draws the rows."""
+        count = len(train.features)
+        drawn = np.random.default_rng(seed).integers(count, size=self.copies * count)
+        return train.features[drawn]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Munge(Made):
+    """Rows mixed with their nearest neighbours; see `distill.munge.munge`.
+
+    Attributes:
+        swap_probability: In [0, 1].
+        locality: Positive.
+    """
+
+    swap_probability: float = 0.1
+    locality: float = 1.5
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        super().__post_init__()
+        if not 0 <= self.swap_probability <= 1:
+            raise ValueError(
+                "`swap_probability` must be in [0, 1]. "
+                f"Received: {self.swap_probability}"
+            )
+        if self.locality <= 0:
+            raise ValueError(f"`locality` must be positive. Received: {self.locality}")
+
+    def rows(self, train, seed):
+        """Mixes the rows."""
+        from distill import munge
+
+        return munge.munge(
+            train.features, self.copies, self.swap_probability, self.locality, seed
+        )
+
+
+TRANSFERS = {
+    "alone": Alone,
+    "train": Transfer,
+    "bootstrap": Bootstrap,
+    "munge": Munge,
+}
+
+
+def label(part: Transfer) -> str:
+    """The name of a transfer set in the report, such as `munge+train`."""
+    name = config.name_in(TRANSFERS, part)
+    return f"{name}+train" if part.pooled else name
