@@ -128,7 +128,7 @@ def gather(
         },
         "models": models,
         "stages": stages,
-        "warnings": warnings(run, models),
+        "warnings": [*warnings(run, models), *_alarms(stages)],
         "failures": [
             f"{model['name']}: {reason}"
             for model in models
@@ -205,6 +205,15 @@ def warnings(run: config.Run, models: list[dict]) -> list[str]:
                 f"({reached:.2f} %): here its teaching brought nothing"
             )
     return lines
+
+
+def _alarms(records):
+    """What the methods found wrong while they trained."""
+    return [
+        f"{record['model']}, {record['name']}: {alarm}"
+        for record in records
+        for alarm in record.get("warnings", ())
+    ]
 
 
 def _wrong(chosen, answers, split, class_names):

@@ -120,7 +120,10 @@ def _fit(learner, stage, source, validation, log_dir, store):
         epochs=stage.epochs,
         store=store,
         variables=lambda: learner.moving_variables,
-        callbacks=lambda past: tensorboard.callbacks(log_dir, source.batch_size, past),
+        callbacks=lambda past: [
+            *tensorboard.callbacks(log_dir, source.batch_size, past),
+            _Watch(stage.trainer, past),
+        ],
         shuffle=False,  # The order is ours already.
         validation_data=(validation.floats(), validation.labels),
         validation_batch_size=source.batch_size,
@@ -138,7 +141,37 @@ def _fit(learner, stage, source, validation, log_dir, store):
         "seconds": seconds,
         "examples_per_second": examples / seconds,
         "metrics": history,
+        "warnings": [alarm] if (alarm := _first_alarm(stage.trainer, history)) else [],
     }
+
+
+class _Watch(keras.callbacks.Callback):
+    """Says at once what the method finds wrong, and ends the run if it must."""
+
+    def __init__(self, method, past):
+        super().__init__()
+        self._method = method
+        self._history = {name: list(values) for name, values in past.items()}
+
+    def on_epoch_end(self, epoch, logs=None):
+        before = _first_alarm(self._method, self._history)
+        for name, value in logs.items():
+            self._history.setdefault(name, []).append(float(value))
+        alarm = self._method.alarm(self._history)
+        if alarm and self._method.stop_on_collapse:
+            raise resume.Diverged(f"{alarm}. What was saved before stays")
+        if alarm and not before:
+            progress.say(f"    warning: {alarm}")
+
+
+def _first_alarm(method, history):
+    """What the method found wrong after the first epoch in which it did, or None."""
+    epochs = max(map(len, history.values()), default=0)
+    alarms = (
+        method.alarm({name: values[:end] for name, values in history.items()})
+        for end in range(1, epochs + 1)
+    )
+    return next(filter(None, alarms), None)
 
 
 def _optimizer(stage, steps_per_epoch):

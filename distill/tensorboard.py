@@ -38,9 +38,9 @@ def callbacks(
     """What `fit` needs to write one stage, on any backend of Keras.
 
     Each metric is a tag of its own name, at each epoch counted from 0. `logs`
-    (so `fit`'s history too) gets two more: `learning_rate`, as the optimizer
-    has it when the epoch ends, and `examples_per_second` of training alone,
-    without validation.
+    (so `fit`'s history too) gets more: `learning_rate`, as the optimizer has it
+    when the epoch ends, `examples_per_second` of training alone, without
+    validation, and `<side>_gradient_norm` where there are several sides.
 
     Args:
         log_dir: A folder for this stage alone. Event files of an earlier
@@ -126,9 +126,13 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = (self._trained or time.monotonic()) - self._start
-        rate = ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        optimizer = self.model.optimizer
+        shown = {"learning_rate": optimizer.learning_rate}
+        for side, norm in getattr(optimizer, "gradient_norms", {}).items():
+            shown[f"{side}_gradient_norm"] = norm
         # In place: the callbacks after this one, History the last, see it too.
-        logs["learning_rate"] = float(rate)
+        for name, value in shown.items():
+            logs[name] = float(ops.convert_to_numpy(value))
         logs["examples_per_second"] = self._steps * self._batch_size / seconds
         for name, value in logs.items():
             self._file.write(epoch, scalar_summary.scalar_pb(name, value))

@@ -28,14 +28,12 @@ def squared_norm(gradients):
         gradients: A tensor `(batch, ...)`, or a list of them, then taken together.
 
     Returns:
-        Shape `(batch,)`.
+        float32, shape `(batch,)`.
     """
     if not isinstance(gradients, list | tuple):
         gradients = [gradients]
-    return sum(
-        ops.sum(ops.square(ops.reshape(part, (ops.shape(part)[0], -1))), axis=-1)
-        for part in gradients
-    )
+    flat = (ops.reshape(part, (ops.shape(part)[0], -1)) for part in gradients)
+    return sum(ops.sum(ops.square(ops.cast(g, "float32")), axis=-1) for g in flat)
 
 
 def _tensorflow(function, inputs):

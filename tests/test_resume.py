@@ -10,6 +10,7 @@ import pytest
 
 import trainers
 from distill import checkpoint, resume, signals
+from gan.discriminators import Discriminator
 from trainers import trainer
 
 STEPS, EPOCHS, BATCH = 5, 8, 4
@@ -83,13 +84,23 @@ OPTIMIZERS = {
 }
 
 
-def make(optimizer="sgd", seed=0):
+GAME = trainers.Adversarial(
+    condition="input",
+    discriminator=Discriminator(units=(4,), dropout=0.5),
+    discriminator_steps=2,
+    noise_weight=0.5,
+)
+
+
+def make(optimizer="sgd", seed=0, method=None):
     keras.utils.set_random_seed(0)
     teacher = network()  # The same in every run: a file.
     keras.utils.set_random_seed(seed)
-    learner = trainer.Trainer(student=network(), teacher=teacher, method=trainers.KD())
+    learner = trainer.Trainer(
+        student=network(), teacher=teacher, method=method or trainers.KD()
+    )
     learner.compile(
-        optimizer=OPTIMIZERS[optimizer](),
+        optimizer=learner.sides(OPTIMIZERS[optimizer]()),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
@@ -153,6 +164,22 @@ def test_from_every_step_the_end_is_the_same(undisturbed):
     learner = make(optimizer, seed=1)  # Nothing of the first run but what was saved.
     for moment in store.moments.values():
         assert run(learner, Only(moment)) == (end, history), moment.step
+
+
+@pytest.mark.skipif(not DRAWS, reason="dropout draws from PyTorch's own state")
+def test_a_game_with_two_optimizers_goes_on(tmp_path):
+    store = Everything(tmp_path, "student.0")
+    end = run(make(method=GAME), store)
+    moment = store.moments[7]  # Between two updates of the student.
+    assert run(make(seed=1, method=GAME), Only(moment)) == end
+    for piece in ("hidden1/kernel", "velocity", "accumulator", "seed_generator"):
+        arrays = {
+            name: np.zeros_like(array) if piece in name else array
+            for name, array in moment.arrays.items()
+        }
+        assert any(array is not moment.arrays[name] for name, array in arrays.items())
+        poorer = checkpoint.Moment(moment.step, arrays, moment.notes)
+        assert run(make(seed=1, method=GAME), Only(poorer)) != end, piece
 
 
 @pytest.mark.parametrize("missing", PIECES + ["seed_generator"] * DRAWS)

@@ -6,12 +6,16 @@ in `trainers.trainer.Trainer`, which owns the networks and asks the method for
 its terms.
 """
 
+from trainers.adversarial import Adversarial
 from trainers.kd import KD
 from trainers.lit import LIT
+from trainers.lit_adversarial import LITAdversarial
 from trainers.supervised import Supervised
 
 TRAINERS = {
     "supervised": Supervised,
     "kd": KD,
     "lit": LIT,
+    "adversarial": Adversarial,
+    "lit_adversarial": LITAdversarial,
 }

@@ -72,18 +72,20 @@ class LIT(KD):
 
     def made(self, trainer, step) -> dict:
         """Name of each section to what the student's makes of the teacher's input."""
-        names = section_names(trainer.student)
+        from keras import ops
+
         made = {}
-        for given, wanted in zip(["stem", *names], names, strict=False):
+        for given, wanted in section_pairs(trainer.student):
             section = trainer.student.get_layer(wanted)
             # Stateless: the updates of BatchNormalization's statistics by this
             # pass are thrown away.
-            made[wanted], _ = section.stateless_call(
+            output, _ = section.stateless_call(
                 [variable.value for variable in section.trainable_variables],
                 [variable.value for variable in section.non_trainable_variables],
                 step.taught[given],
                 training=step.training,
             )
+            made[wanted] = ops.cast(output, "float32")
         return made
 
     def section_terms(self, step, made) -> dict:
@@ -101,6 +103,12 @@ def section_names(network) -> list[str]:
     """Names of the sections of a network under the contract, in order."""
     names = [name for name in network.output if name.startswith("section")]
     return sorted(names, key=lambda name: int(name.removeprefix("section")))
+
+
+def section_pairs(network) -> list[tuple[str, str]]:
+    """Of each section, in order: the representation it is given, and its own name."""
+    names = section_names(network)
+    return list(zip(["stem", *names], names, strict=False))
 
 
 def _copy(teacher, layer):

@@ -35,7 +35,9 @@ class Sides(keras.optimizers.MultiOptimizer):
         self._side = side
         self._student = student
         self.gradient_norms = {
-            name: self.add_variable(shape=(), name=f"{name}_gradient_norm")
+            name: self.add_variable(
+                shape=(), aggregation="mean", name=f"{name}_gradient_norm"
+            )
             for name in optimizers
         }
 

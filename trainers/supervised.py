@@ -32,10 +32,17 @@ class Supervised:
         needs_teacher: Whether the method asks a teacher.
         recalibrates: Whether BatchNorm statistics are measured anew at the end
             of the stage.
+        stop_on_collapse: Whether an `alarm` ends the run instead of warning.
     """
 
+    stop_on_collapse: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
     recalibrates: ClassVar[bool] = False
+
+    @property
+    def steps_per_update(self) -> int:
+        """Batches whose mean gradient makes one update of the student."""
+        return 1
 
     def check_shapes(
         self,
@@ -68,11 +75,15 @@ class Supervised:
         """
         return {}
 
-    def optimizers(self) -> dict[str, Any]:
-        """Name of each companion that does not share the student's to its own.
+    def optimizers(self, companions: dict[str, Any]) -> dict[str, Any]:
+        """An optimizer for each companion that does not share the student's.
+
+        Args:
+            companions: As `companions` returned them.
 
         Returns:
-            Name to `keras.optimizers.Optimizer`, made anew at each call.
+            Name to `keras.optimizers.Optimizer`, made anew at each call; several
+            companions may share one.
         """
         return {}
 

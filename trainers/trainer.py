@@ -53,9 +53,9 @@ class Trainer(keras.Model):
             self.draws = keras.random.SeedGenerator()
             # Asked once on a blank image: a pair that does not fit fails here.
             blank = ops.zeros((1, *student.input_shape[1:]))
-            step = Step(
-                blank, ops.zeros((1,), "int32"), teacher(blank), student(blank), False
-            )
+            label = ops.zeros((1,), "int32")
+            pair = _whole(teacher(blank)), _whole(student(blank))
+            step = Step(blank, label, *pair, False)
             for name, per_example in method.terms(self, step).items():
                 self.track(name, per_example)
         for tracker in self.trackers.values():
@@ -81,7 +81,9 @@ class Trainer(keras.Model):
         Args:
             optimizer: The student's.
         """
-        others = self.method.optimizers()
+        if self.method.steps_per_update > 1:
+            optimizer.gradient_accumulation_steps = self.method.steps_per_update
+        others = self.method.optimizers(self.companions)
         if not others:
             return optimizer
         owned = {name: self.companions[name].trainable_variables for name in others}
@@ -108,8 +110,8 @@ class Trainer(keras.Model):
         self.track("regularization_loss", penalty)
         if self.teacher is None:
             return loss
-        taught = self.teacher(x, training=False)
-        step = Step(x, y, taught, y_pred, training)
+        taught = _whole(self.teacher(x, training=False))
+        step = Step(x, y, taught, _whole(y_pred), training)
         for name, per_example in self.method.terms(self, step).items():
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, per_example.dtype)
@@ -121,6 +123,11 @@ class Trainer(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The compiled metrics, of the logits."""
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+
+def _whole(outputs):
+    """Outputs as float32: differences of half-precision numbers are mostly rounding."""
+    return {name: ops.cast(value, "float32") for name, value in outputs.items()}
 
 
 def thaw(network: keras.Model) -> None:

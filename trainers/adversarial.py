@@ -1,0 +1,190 @@
+"""Adversarial alignment: a student learns to be taken for its teacher."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+from gan.discriminators import Discriminator
+from trainers import game
+from trainers.kd import KD
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adversarial(KD):
+    """A discriminator tells the teacher's outputs from the student's.
+
+    The teacher's are real, the student's are made. The discriminator learns to
+    tell them apart, the student to be taken for the teacher, in one step and one
+    loss: the discriminator's part sees the student's outputs as constants, the
+    student's part sees the discriminator's weights as constants. Add it to KD
+    with a small weight; alone and without `condition: input` it can match only
+    how the teacher's answers are spread, not which example gets which.
+
+    Attributes:
+        adversarial_weight: Multiplies the student's loss for being told apart.
+        sees: What the discriminator is shown: `logits` and names of
+            representations, which must have equal shapes in both networks.
+        condition: What it is told beside: `none`, the true `label`, or the
+            `input` itself, which it reads with a small network of its own.
+        loss: `non_saturating`, `hinge`, `least_squares` or `wasserstein`; see
+            `gan.losses`.
+        discriminator: The network; see `gan.discriminators`.
+        discriminator_learning_rate: Of its own Adam.
+        discriminator_steps: Its updates for each of the student's, whose
+            gradient is then the mean over as many batches.
+        gradient_penalty: Weight of Wasserstein's penalty on gradients that are
+            not of length 1, between the teacher's and the student's outputs.
+        r1: Weight of the penalty on gradients at the teacher's outputs.
+        label_smoothing: Taken off the target of what is real.
+        mismatch_weight: Multiplies the discriminator's loss for the teacher's
+            outputs shown with another example's condition, which are made too.
+        noise_weight: Multiplies the discriminator's loss for the student's
+            outputs after dropout, which are to be taken for real: it keeps the
+            discriminator from winning early.
+        noise_rate: Of that dropout.
+        stop_on_collapse: Whether an alarm ends the run instead of warning.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Discriminator on outputs of teacher and student: Belagiannis et al.,
+        "Adversarial Network Compression", ECCV workshops 2018, section 3 (its
+        regulariser is `noise_weight`); Xu et al., "Training Shallow and Thin
+        Networks for Acceleration via Knowledge Distillation with Conditional
+        Adversarial Networks", 2018, section 3. Gradient penalty: Gulrajani et
+        al., 2017, section 4. R1: Mescheder et al., "Which Training Methods for
+        GANs do actually Converge?", ICML 2018, section 4.1. Mismatched pairs:
+        Reed et al., "Generative Adversarial Text to Image Synthesis", ICML
+        2016, section 4.2.
+    """
+
+    adversarial_weight: float = 0.1
+    sees: tuple[str, ...] = ("logits",)
+    condition: Literal["none", "label", "input"] = "none"
+    loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = (
+        "non_saturating"
+    )
+    discriminator: Discriminator = Discriminator()
+    discriminator_learning_rate: float = 1e-3
+    discriminator_steps: int = 1
+    gradient_penalty: float = 0.0
+    r1: float = 0.0
+    label_smoothing: float = 0.0
+    mismatch_weight: float = 0.0
+    noise_weight: float = 0.0
+    noise_rate: float = 0.5
+    stop_on_collapse: bool = False
+
+    _AT_LEAST_ZERO: ClassVar = (
+        "adversarial_weight",
+        "gradient_penalty",
+        "r1",
+        "mismatch_weight",
+        "noise_weight",
+    )
+
+    def __post_init__(self):
+        """Refuses weights without a meaning."""
+        super().__post_init__()
+        for name in self._AT_LEAST_ZERO:
+            _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        for name in ("label_smoothing", "noise_rate"):
+            value = getattr(self, name)
+            _check(0 <= value < 1, name, "in [0, 1)", value)
+        rate, steps = self.discriminator_learning_rate, self.discriminator_steps
+        _check(rate > 0, "discriminator_learning_rate", "positive", rate)
+        _check(steps >= 1, "discriminator_steps", "at least 1", steps)
+        _check(
+            len(set(self.sees)) == len(self.sees) > 0,
+            "sees",
+            "a list of different names, at least one",
+            list(self.sees),
+        )
+        _check(
+            self.gradient_penalty > 0 or self.loss != "wasserstein",
+            "gradient_penalty",
+            "positive with `loss: wasserstein`, such as 10",
+            self.gradient_penalty,
+        )
+        _check(
+            not self.mismatch_weight or self.condition != "none",
+            "mismatch_weight",
+            "0 without a `condition`",
+            self.mismatch_weight,
+        )
+
+    @property
+    def steps_per_update(self):
+        """Of the student, whose gradient is the mean over as many batches."""
+        return self.discriminator_steps
+
+    def check_shapes(self, teacher, student):
+        """What the discriminator sees must have equal shapes in both networks."""
+        super().check_shapes(teacher, student)
+        for name in self.sees:
+            if name == "logits":
+                continue
+            if name not in teacher or teacher[name] != student.get(name):
+                raise ValueError(
+                    f"the discriminator must see outputs of equal shape. At `{name}` "
+                    f"the teacher has {teacher.get(name)}, the student "
+                    f"{student.get(name)}. Both have: "
+                    f"{', '.join(k for k in teacher if teacher[k] == student.get(k))}"
+                )
+
+    def companions(self, teacher, student):
+        """The discriminator."""
+        seen = {name: student.output[name] for name in self.sees}
+        return {"discriminator": self.opponent(student, seen, student.inputs[0])}
+
+    def opponent(self, student, seen, given):
+        """Builds a discriminator.
+
+        Args:
+            student: The built student.
+            seen: Name of each output that it sees to the symbolic tensor.
+            given: The symbolic tensor that `condition: input` means.
+        """
+        told = {"none": None, "label": student.output["logits"], "input": given}
+        condition = told[self.condition]
+        return self.discriminator.build(
+            {name: tuple(tensor.shape[1:]) for name, tensor in seen.items()},
+            None if condition is None else tuple(condition.shape[1:]),
+        )
+
+    def optimizers(self, companions):
+        """One Adam with a short memory, as is usual for discriminators."""
+        import keras
+
+        optimizer = keras.optimizers.Adam(
+            self.discriminator_learning_rate, beta_1=0.5, name="against"
+        )
+        return dict.fromkeys(companions, optimizer)
+
+    def terms(self, trainer, step):
+        """`kd_loss`, `adversarial_loss`, and `discriminator_loss`."""
+        real = {name: step.taught[name] for name in self.sees}
+        fake = {name: step.learned[name] for name in self.sees}
+        told = self.told(step, step.images)
+        game.track_agreement(trainer, step)
+        return {
+            **super().terms(trainer, step),
+            **game.play(trainer, "discriminator", real, fake, told, step.training),
+        }
+
+    def told(self, step, given):
+        """What a discriminator is told beside; `given` is what `input` means."""
+        from keras import ops
+
+        if self.condition == "label":
+            return ops.one_hot(step.labels, step.learned["logits"].shape[-1])
+        return given if self.condition == "input" else None
+
+    def alarm(self, history):
+        """Whether one side has won; see `game.collapse`."""
+        return game.collapse(history, "discriminator")
+
+
+def _check(condition, name, rule, value):
+    if not condition:
+        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")

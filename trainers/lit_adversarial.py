@@ -1,0 +1,69 @@
+"""LIT, with a discriminator a section that tells it from the teacher's own."""
+
+import dataclasses
+
+from trainers import game
+from trainers.adversarial import Adversarial
+from trainers.kd import KD
+from trainers.lit import LIT, section_pairs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LITAdversarial(LIT, Adversarial):
+    """What each section makes of the teacher's input must pass for the teacher's.
+
+    Beside the losses of LIT, each section plays a game of its own: its
+    discriminator sees the teacher's representation as real and what the
+    student's section made of the teacher's input as fake. With `condition:
+    input` it is told that input. Options are those of `LIT` and `Adversarial`.
+
+    Attributes:
+        sees: Unused here: each discriminator sees its own section.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        See `LIT` and `Adversarial`.
+    """
+
+    def check_shapes(self, teacher, student):
+        """As LIT: all representations have counterparts."""
+        LIT.check_shapes(self, teacher, student)
+
+    def companions(self, teacher, student):
+        """A discriminator for each section."""
+        outputs = student.output
+        return {
+            _discriminator(name): self.opponent(
+                student, {name: outputs[name]}, outputs[given]
+            )
+            for given, name in section_pairs(student)
+        }
+
+    def terms(self, trainer, step):
+        """The terms of LIT, and two for each section's game."""
+        made = self.made(trainer, step)
+        terms = {**KD.terms(self, trainer, step), **self.section_terms(step, made)}
+        game.track_agreement(trainer, step)
+        for given, name in section_pairs(trainer.student):
+            terms |= game.play(
+                trainer,
+                _discriminator(name),
+                {name: step.taught[name]},
+                {name: made[name]},
+                self.told(step, step.taught[given]),
+                step.training,
+            )
+        return terms
+
+    def alarm(self, history):
+        """Whether one side of any section's game has won."""
+        names = [key for key in history if key.endswith("_accuracy_on_teacher")]
+        games = (name.removesuffix("_accuracy_on_teacher") for name in names)
+        alarms = (game.collapse(history, name) for name in games if name[:4] != "val_")
+        return next(filter(None, alarms), None)
+
+
+def _discriminator(section):
+    return f"{section}_discriminator"
