@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill import config
+from distill import config, munge
 from distill.tabular.learners import at_least_one
 from distill.tabular.tables import Rows
 
@@ -75,30 +75,26 @@ class Munge(Made):
     """Rows mixed with their nearest neighbours; see `distill.munge.munge`.
 
     Attributes:
-        swap_probability: In [0, 1].
-        locality: Positive.
+        swap_probability: p, for each feature; in [0, 1].
+        variance: s, positive; a larger one means less noise.
     """
 
     swap_probability: float = 0.1
-    locality: float = 1.5
+    variance: float = 1.5
 
     def __post_init__(self):
         """Refuses values out of range."""
         super().__post_init__()
-        if not 0 <= self.swap_probability <= 1:
-            raise ValueError(
-                "`swap_probability` must be in [0, 1]. "
-                f"Received: {self.swap_probability}"
-            )
-        if self.locality <= 0:
-            raise ValueError(f"`locality` must be positive. Received: {self.locality}")
+        munge.check(self.swap_probability, self.variance)
 
     def rows(self, train, seed):
         """Mixes the rows."""
-        from distill import munge
-
         return munge.munge(
-            train.features, self.copies, self.swap_probability, self.locality, seed
+            train.features,
+            self.copies,
+            self.swap_probability,
+            self.variance,
+            np.random.default_rng(seed),
         )
 
 
