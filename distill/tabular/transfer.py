@@ -71,6 +71,32 @@ class Bootstrap(Made):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Jitter(Made):
+    """Training rows, each number moved by Gaussian noise: the plainest new rows.
+
+    Attributes:
+        deviation: Of the noise, in standard deviations of the scaled features;
+            positive.
+    """
+
+    deviation: float = 0.1
+
+    def __post_init__(self):
+        """Refuses noise without a size."""
+        super().__post_init__()
+        if self.deviation <= 0:
+            raise ValueError(
+                f"`deviation` must be positive. Received: {self.deviation}"
+            )
+
+    def rows(self, train, seed):
+        """Moves the rows."""
+        rows = np.tile(train.features, (self.copies, 1))
+        noise = np.random.default_rng(seed).standard_normal(rows.shape)
+        return rows + self.deviation * noise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Munge(Made):
     """Rows mixed with their nearest neighbours; see `distill.munge.munge`.
 
@@ -102,6 +128,7 @@ TRANSFERS = {
     "alone": Alone,
     "train": Transfer,
     "bootstrap": Bootstrap,
+    "jitter": Jitter,
     "munge": Munge,
 }
 
