@@ -6,6 +6,8 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 
+from gan import sizes
+
 if typing.TYPE_CHECKING:
     import keras
 
@@ -39,13 +41,8 @@ class Discriminator:
 
     def __post_init__(self):
         """Refuses what cannot be built."""
-        if not self.units or min(self.units) < 1:
-            raise ValueError(
-                "`units` must be a list of numbers of at least 1. "
-                f"Received: {list(self.units)}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: {self.dropout}")
+        sizes.check_units(self.units)
+        sizes.check_dropout(self.dropout)
 
     def build(
         self,

@@ -21,6 +21,25 @@ def with_gradient(function, inputs):
     return _BACKENDS[keras.backend.backend()](function, inputs)
 
 
+def frozen(network, inputs, training: bool):
+    """Outputs of a network whose weights are constants, and whose state stays.
+
+    Gradients reach who made the inputs, and pass the network by.
+
+    Args:
+        network: A built `keras.Model`.
+        inputs: What it takes.
+        training: Whether it is in training mode.
+    """
+    outputs, _ = network.stateless_call(
+        [ops.stop_gradient(variable.value) for variable in network.trainable_variables],
+        [variable.value for variable in network.non_trainable_variables],
+        inputs,
+        training=training,
+    )
+    return outputs
+
+
 def squared_norm(gradients):
     """Squared length of each example's gradient.
 

@@ -105,14 +105,14 @@ def _frozen_scores(judge, lot, training):
     """Scores through weights that are constants: only what is judged can move."""
     from keras import ops
 
-    frozen = [ops.stop_gradient(v.value) for v in judge.trainable_variables]
-    state = [variable.value for variable in judge.non_trainable_variables]
+    from gan import gradients
+
     constant = {
         key: ops.stop_gradient(value) if key == "condition" else value
         for key, value in lot.items()
     }
     # As in training: spectral normalization acts in training mode alone.
-    scores, _ = judge.stateless_call(frozen, state, constant, training=training)
+    scores = gradients.frozen(judge, constant, training)
     return ops.cast(scores[:, 0], "float32")
 
 

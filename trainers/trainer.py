@@ -5,9 +5,10 @@ from keras import ops
 
 from trainers.optimizer import Sides
 from trainers.supervised import Step, Supervised
+from trainers.tracking import Tracked
 
 
-class Trainer(keras.Model):
+class Trainer(Tracked):
     """Trains `student` with `method`, beside a frozen `teacher` if it needs one.
 
     Minimises the compiled loss on the labels (scaled by `compile`'s
@@ -39,7 +40,6 @@ class Trainer(keras.Model):
         self.method = method
         self.teacher = teacher if method.needs_teacher else None
         self.companions = {}
-        self.trackers = {}
         for name in ("task_loss", "regularization_loss"):
             self.track(name, 0.0)
         if method.needs_teacher:
@@ -60,18 +60,6 @@ class Trainer(keras.Model):
                 self.track(name, per_example)
         for tracker in self.trackers.values():
             tracker.reset_state()
-
-    def track(self, name: str, values) -> None:
-        """Shows the mean of some numbers, over an epoch, as a metric.
-
-        Args:
-            name: Of the metric. New names are made at construction alone, when
-                the method is asked for its terms the first time.
-            values: Of any shape.
-        """
-        if name not in self.trackers:
-            self.trackers[name] = keras.metrics.Mean(name=name)
-        self.trackers[name].update_state(values)
 
     def sides(
         self, optimizer: keras.optimizers.Optimizer

@@ -1,0 +1,168 @@
+"""Class-conditional generators: each entry's `build` returns one `keras.Model`.
+
+The contract of a generator: one functional model from a dict of `"noise"`, float32
+`(batch, noise)`, standard normal, and `"label"`, int `(batch,)`, to examples of
+the wanted shape. What it makes of one noise and label does not depend on the rest
+of the batch, in training mode or not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from typing import Literal
+
+from gan import sizes
+
+if typing.TYPE_CHECKING:
+    import keras
+
+SLOPE = 0.2  # Of LeakyReLU below zero, as is usual beside a discriminator.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvGenerator:
+    """Images in [0, 1] by convolutions, from about 4 x 4 pixels, doubled each time.
+
+    Attributes:
+        noise: Length of the noise.
+        width: Channels at full size; doubled at each halving.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Odena et al., "Conditional Image Synthesis with Auxiliary Classifier
+        GANs", ICML 2017, appendix A, with nearest-neighbour upsampling for its
+        transposed convolutions (Odena et al., "Deconvolution and Checkerboard
+        Artifacts", Distill 2016) and normalization of each pixel (Karras et
+        al., "Progressive Growing of GANs", ICLR 2018, section 4.2) for
+        BatchNormalization, by which examples of a batch would hang together.
+    """
+
+    noise: int = 110
+    width: int = 32
+
+    def __post_init__(self):
+        """Refuses what cannot be built."""
+        sizes.check_positive(noise=self.noise, width=self.width)
+
+    def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
+        """Builds the network.
+
+        Args:
+            shape: `(height, width, channels)` of one image.
+            num_classes: Number of classes.
+
+        Returns:
+            A model under the contract of `gan.generators`.
+
+        Raises:
+            ValueError: If these are no images of at least 8 pixels a side.
+        """
+        import keras
+
+        steps = sizes.halvings(shape)
+        channels = self.width * 2 ** (len(steps) - 1)
+        inputs, x = _given(self.noise, num_classes)
+        x = keras.layers.Dense(math.prod(steps[-1]) * channels, name="spread")(x)
+        x = keras.layers.Reshape((*steps[-1], channels), name="smallest")(x)
+        x = _active(x, "smallest")
+        for height, width in reversed(steps[:-1]):
+            channels //= 2
+            name = f"{height}x{width}"
+            x = keras.layers.UpSampling2D(name=f"{name}_up")(x)
+            more = (x.shape[1] - height, x.shape[2] - width)  # Of an odd size, 1.
+            if any(more):
+                crop = [(0, part) for part in more]
+                x = keras.layers.Cropping2D(crop, name=f"{name}_crop")(x)
+            x = keras.layers.Conv2D(channels, 3, padding="same", name=name)(x)
+            x = _active(x, name)
+        x = keras.layers.Conv2D(
+            shape[-1], 3, padding="same", activation="sigmoid", name="examples"
+        )(x)
+        return keras.Model(inputs, x, name="generator")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DenseGenerator:
+    """Feature vectors, or small images, by dense hidden layers.
+
+    Attributes:
+        noise: Length of the noise.
+        units: Of the hidden layers.
+        activation: Of the output: `sigmoid` for values in [0, 1], such as
+            pixels; `linear` for standardised features.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Liu et al., "Teacher-Student Compression with Generative Adversarial
+        Networks", 2018, section 4.2: one hidden layer.
+    """
+
+    noise: int = 100
+    units: tuple[int, ...] = (50,)
+    activation: Literal["sigmoid", "linear"] = "sigmoid"
+
+    def __post_init__(self):
+        """Refuses what cannot be built."""
+        sizes.check_positive(noise=self.noise)
+        sizes.check_units(self.units)
+
+    def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
+        """Builds the network.
+
+        Args:
+            shape: Of one example, such as `(features,)`.
+            num_classes: Number of classes.
+
+        Returns:
+            A model under the contract of `gan.generators`.
+        """
+        import keras
+
+        inputs, x = _given(self.noise, num_classes)
+        for index, units in enumerate(self.units, start=1):
+            x = keras.layers.Dense(units, activation="relu", name=f"hidden{index}")(x)
+        output = keras.layers.Dense(
+            math.prod(shape), activation=self.activation, name="values"
+        )
+        x = keras.layers.Reshape(shape, name="examples")(output(x))
+        return keras.Model(inputs, x, name="generator")
+
+
+Generator = ConvGenerator | DenseGenerator  # All entries, for annotations.
+
+GENERATORS = {
+    "conv": ConvGenerator,
+    "dense": DenseGenerator,
+}
+
+
+def _given(noise, num_classes):
+    """The inputs, and both as one vector."""
+    import keras
+
+    inputs = {
+        "noise": keras.Input((noise,), name="noise"),
+        "label": keras.Input((), name="label", dtype="int32"),
+    }
+    # As loud as the noise from the first step on.
+    classes = keras.layers.Embedding(
+        num_classes,
+        noise,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+        name="classes",
+    )
+    told = [inputs["noise"], classes(inputs["label"])]
+    return inputs, keras.layers.Concatenate(name="given")(told)
+
+
+def _active(x, name):
+    import keras
+
+    x = keras.layers.RMSNormalization(name=f"{name}_norm")(x)
+    return keras.layers.LeakyReLU(SLOPE, name=f"{name}_relu")(x)

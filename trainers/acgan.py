@@ -1,0 +1,60 @@
+"""How a class-conditional generator is trained against a classifying discriminator."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ACGAN:
+    """Auxiliary-classifier GAN: options; `trainers.generator` is who trains.
+
+    Attributes:
+        loss: `non_saturating`, `hinge`, `least_squares` or `wasserstein`; see
+            `gan.losses`.
+        class_weight: Multiplies both sides' loss on the classes.
+        label_smoothing: Taken off the target of what is real.
+        r1: Weight of the penalty on the score's gradients at real examples.
+        generator_learning_rate: Of its Adam.
+        discriminator_learning_rate: Of its Adam.
+        average: Of the generator's weights, how much of the running average each
+            step keeps; the average is what is kept in the end. 0 keeps the last
+            weights themselves.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Odena et al., "Conditional Image Synthesis with Auxiliary Classifier
+        GANs", ICML 2017, section 3. R1: Mescheder et al., "Which Training
+        Methods for GANs do actually Converge?", ICML 2018, section 4.1.
+    """
+
+    loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = (
+        "non_saturating"
+    )
+    class_weight: float = 1.0
+    label_smoothing: float = 0.0
+    r1: float = 0.0
+    generator_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
+    average: float = 0.99
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        for name in ("class_weight", "r1"):
+            self._check(getattr(self, name) >= 0, name, "at least 0")
+        for name in ("label_smoothing", "average"):
+            self._check(0 <= getattr(self, name) < 1, name, "in [0, 1)")
+        for name in ("generator_learning_rate", "discriminator_learning_rate"):
+            self._check(getattr(self, name) > 0, name, "positive")
+        self._check(
+            self.r1 > 0 or self.loss != "wasserstein",
+            "r1",
+            "positive with `loss: wasserstein`, which nothing else bounds",
+        )
+
+    def _check(self, condition, name, rule):
+        if not condition:
+            raise ValueError(
+                f"`{name}` must be {rule}. Received: {getattr(self, name)!r}"
+            )
