@@ -8,6 +8,12 @@ import numpy as np
 from distill import config, munge
 from distill.tabular.learners import at_least_one
 from distill.tabular.tables import Rows
+from gan.conditional import DenseClassifier
+from gan.generators import DenseGenerator
+from trainers.acgan import ACGAN
+
+STEPS = 10  # In one call of the backend: a step on rows is short beside a call.
+BATCH = 4096  # Rows at once where only answers are wanted.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,12 +130,71 @@ class Munge(Made):
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gan(Made):
+    """Rows from a generator of the training rows' own classes.
+
+    Attributes:
+        generator: Dense; `linear`, since scaled features have no bounds.
+        discriminator: Dense.
+        method: How the two are trained.
+        epochs: Times that every training row is seen.
+        batch_size: Rows in a step, real and made each.
+
+    Source:
+        Liu, Fusi and Mackey, "Teacher-Student Compression with Generative
+        Adversarial Networks", 2018, section 4.2: the defaults.
+    """
+
+    generator: DenseGenerator = DenseGenerator(activation="linear")
+    discriminator: DenseClassifier = DenseClassifier()
+    method: ACGAN = ACGAN()
+    epochs: int = 200
+    batch_size: int = 100
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        super().__post_init__()
+        at_least_one(self, "epochs", "batch_size")
+
+    def rows(self, train, seed):
+        """Trains the generator, and asks it for rows of the classes' own shares."""
+        import keras
+
+        from trainers.generator import GeneratorTrainer
+
+        keras.utils.set_random_seed(seed)
+        shape, classes = train.features.shape[1:], len(train.class_names)
+        generator = self.generator.build(shape, classes)
+        trainer = GeneratorTrainer(
+            generator=generator,
+            discriminator=self.discriminator.build(shape, classes),
+            method=self.method,
+        )
+        trainer.compile(trainer.sides(), steps_per_execution=STEPS)
+        trainer.fit(
+            train.features.astype("float32"),
+            train.labels.astype("int32"),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            verbose=0,
+        )
+        rng = np.random.default_rng(seed)
+        count = self.copies * len(train.labels)
+        asked = {
+            "noise": rng.standard_normal((count, self.generator.noise), "float32"),
+            "label": rng.choice(train.labels, count).astype("int32"),
+        }
+        return generator.predict(asked, batch_size=BATCH, verbose=0).astype(float)
+
+
 TRANSFERS = {
     "alone": Alone,
     "train": Transfer,
     "bootstrap": Bootstrap,
     "jitter": Jitter,
     "munge": Munge,
+    "gan": Gan,
 }
 
 
