@@ -42,7 +42,7 @@ class Forest:
         from sklearn import ensemble
 
         forest = ensemble.RandomForestClassifier(self.trees, random_state=seed)
-        return forest.fit(features, labels).predict_proba
+        return _grown(forest, features, labels).predict_proba
 
 
 TEACHERS = {"forest": Forest}
@@ -94,8 +94,8 @@ class Trees(Student):
             return Forest(trees=self.trees).fit(features, targets, seed)
         forest = ensemble.RandomForestRegressor(self.trees, random_state=seed)
         if targets.shape[1] > 2:
-            return forest.fit(features, targets).predict
-        forest.fit(features, targets[:, 1])
+            return _grown(forest, features, targets).predict
+        _grown(forest, features, targets[:, 1])
 
         def answer(asked):
             second = forest.predict(asked)
@@ -174,6 +174,12 @@ class Dense(Student):
 
 
 STUDENTS = {"trees": Trees, "dense": Dense}
+
+
+def _grown(forest, features, targets):
+    """A forest fitted on all cores, for the trees do not depend on how many."""
+    forest.set_params(n_jobs=-1).fit(features, targets)
+    return forest.set_params(n_jobs=1)
 
 
 def auc(labels: np.ndarray, answers: np.ndarray) -> float:
