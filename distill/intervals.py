@@ -41,7 +41,7 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> dict:
     Returns:
         As `summary`, of the differences; `low` and `high`, the two-sided
         interval of Student's t with n - 1 degrees of freedom at `CONFIDENCE`;
-        and whether it is `clear` of zero. All three are None of a single seed.
+        and whether it is `clear_of_zero`. All three are None of a single seed.
 
     Raises:
         ValueError: If the two are not equally many.
@@ -51,10 +51,10 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> dict:
     """
     found = summary([a - b for a, b in zip(ours, theirs, strict=True)])
     if found["n"] < 2:
-        return {**found, "low": None, "high": None, "clear": None}
+        return {**found, "low": None, "high": None, "clear_of_zero": None}
     from scipy import special
 
     quantile = special.stdtrit(found["n"] - 1, (1 + CONFIDENCE) / 2)
     half = float(quantile) * found["sd"] / math.sqrt(found["n"])
     low, high = found["mean"] - half, found["mean"] + half
-    return {**found, "low": low, "high": high, "clear": low > 0 or high < 0}
+    return {**found, "low": low, "high": high, "clear_of_zero": low > 0 or high < 0}

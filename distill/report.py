@@ -73,17 +73,14 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
     by_name = {model["name"]: model for model in models}
     chosen = smallest(models)
     limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
-    return page(
-        "report.html",
+    return template("report.html").render(
         report=report,
         chosen=chosen,
         subject=chosen or by_name["student"],
         teacher=by_name["teacher"],
         student=by_name["student"],
         baseline=by_name.get("teacher.float32", by_name["teacher"]),
-        fronts=[
-            charts.front(models, limit, *size) for size in ((960, 420), (340, 400))
-        ],
+        fronts=fronts(models, limit),
         training=_training(report["stages"]),
         classes=_classes(report, chosen),
         pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
@@ -93,16 +90,8 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
     )
 
 
-def page(template: str, **values) -> str:
-    """A template of `distill/templates/` filled in; it has `formats` besides.
-
-    Args:
-        template: Its file's name.
-        values: By the names that it uses.
-
-    Returns:
-        HTML; text among the values is escaped.
-    """
+def template(name: str) -> jinja2.Template:
+    """A page of `distill/templates/`; every value is escaped, none may be missing."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("distill"),
         autoescape=True,
@@ -111,7 +100,13 @@ def page(template: str, **values) -> str:
         lstrip_blocks=True,
     )
     environment.filters["points"] = _points
-    return environment.get_template(template).render(formats=formats, **values)
+    environment.globals["formats"] = formats
+    return environment.get_template(name)
+
+
+def fronts(models: Sequence[dict], limit: float | None) -> list[dict]:
+    """`charts.front` for a wide window and for a narrow one."""
+    return [charts.front(models, limit, *size) for size in ((960, 420), (340, 400))]
 
 
 def _cells(model):

@@ -145,8 +145,7 @@ def html(result: dict) -> str:
         result: As in `report.json`.
     """
     students = list(dict.fromkeys(model["student"] for model in result["students"]))
-    return reports.page(
-        "tabular.html",
+    return reports.template("tabular.html").render(
         result=result,
         groups=[
             (name, [m for m in result["students"] if m["student"] == name])
