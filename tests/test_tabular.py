@@ -12,6 +12,8 @@ from distill import config, intervals
 from distill.data import DataError
 from distill.tabular import command, learners, report, tables, transfer
 from distill.tabular.study import Study
+from gan.conditional import DenseClassifier
+from trainers.acgan import ACGAN
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
 SMALL = [
@@ -248,12 +250,55 @@ def test_pooled_rows_are_the_training_rows_and_those_made(watched):
     assert [len(asked) for asked in teacher.asked[:2]] == [count, 2 * count]
 
 
+def test_what_two_transfer_sets_share_is_made_and_asked_once(rows):
+    asked = []
+
+    def teacher(features):
+        asked.append(len(features))
+        return np.eye(3)[np.zeros(len(features), int)]
+
+    sets = command._Sets(rows, teacher, 0)
+    apart, _ = sets.learned_from(transfer.Bootstrap(copies=2))
+    pooled, targets = sets.learned_from(transfer.Bootstrap(copies=2, pooled=True))
+    np.testing.assert_array_equal(pooled, np.concatenate([rows.features, apart]))
+    assert asked == [120, 60]
+    assert targets.shape == (180, 3)
+
+
+def test_jitter_is_noise_of_that_deviation(rows):
+    made = transfer.Jitter(copies=50, deviation=0.2).rows(rows, 0)
+    noise = made - np.tile(rows.features, (50, 1))
+    np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(noise.std(axis=0), 0.2, atol=0.01)
+
+
+def test_a_generator_learns_where_each_class_is():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [300, 100])
+    features = np.stack([8.0 * labels - 2, np.zeros(400)], axis=1)
+    train = tables.Rows(features + 0.1 * rng.normal(size=(400, 2)), labels, ("a", "b"))
+    part = transfer.Gan(
+        copies=2,
+        epochs=30,
+        batch_size=20,
+        discriminator=DenseClassifier(units=(16,)),
+        method=ACGAN(
+            generator_learning_rate=0.01, discriminator_learning_rate=0.005, average=0.9
+        ),
+    )
+    made = part.rows(train, 0)
+    assert made.shape == (800, 2)
+    # The classes lie at -2 and 6, and a quarter of the rows is of the second.
+    assert 0.2 < (made[:, 0] > 2).mean() < 0.3
+    assert np.abs(np.median(made[made[:, 0] < 2, 0]) + 2) < 1
+
+
 @pytest.mark.parametrize("scaling", ["standard", "quantile"])
 def test_scaling_is_fitted_on_the_training_rows(scaling, rows):
     train, other = rows.take(np.arange(40)), rows.take(np.arange(40, 60))
     found = study(f"scaling={scaling}")
     mine, theirs = command.scaled(found, train, other)
-    np.testing.assert_allclose(mine.features.mean(axis=0), 0, atol=0.1)
+    np.testing.assert_allclose(mine.features[:, 0].mean(), 0, atol=1e-9)
     assert theirs.features[:, 0].min() >= mine.features[:, 0].max() - 1e-9
 
 
