@@ -10,7 +10,8 @@ import pytest
 
 from distill import config, intervals
 from distill.data import DataError
-from distill.tabular import command, learners, report, tables, transfer
+from distill.tabular import command, learners, report, speed, tables, transfer
+from distill.tabular import rows as table_rows
 from distill.tabular.study import Study
 from gan.conditional import DenseClassifier
 from trainers.acgan import ACGAN
@@ -44,7 +45,7 @@ def rows():
     """Rows that name themselves: the first feature is the row's number."""
     labels = np.arange(60) % 3
     features = np.stack([np.arange(60.0), labels + 0.5], axis=1)
-    return tables.Rows(features, labels, ("a", "b", "c"))
+    return table_rows.Rows(features, labels, ("a", "b", "c"))
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_too_few_rows_are_said(rows):
 
 def test_a_csv_is_read_with_its_label_anywhere(write):
     path = write("a,kind,b\n" + "1,yes,2.5\n" * 4 + "\n3,no,-4e1\n" * 4)
-    found = tables.read_csv(path, "kind")
+    found = table_rows.read_csv(path, "kind")
     assert found.class_names == ("no", "yes")
     assert found.labels.tolist()[:1] + found.labels.tolist()[-1:] == [1, 0]
     assert found.features[0].tolist() == [1, 2.5]
@@ -112,7 +113,7 @@ def test_a_csv_is_read_with_its_label_anywhere(write):
 )
 def test_a_mistake_in_a_csv_is_one_line_that_helps(text, said, write):
     with pytest.raises(DataError) as caught:
-        tables.read_csv(write(text), "kind")
+        table_rows.read_csv(write(text), "kind")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -278,7 +279,9 @@ def test_a_generator_learns_where_each_class_is():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], [300, 100])
     features = np.stack([8.0 * labels - 2, np.zeros(400)], axis=1)
-    train = tables.Rows(features + 0.1 * rng.normal(size=(400, 2)), labels, ("a", "b"))
+    train = table_rows.Rows(
+        features + 0.1 * rng.normal(size=(400, 2)), labels, ("a", "b")
+    )
     part = transfer.Gan(
         copies=2,
         epochs=30,
@@ -335,15 +338,15 @@ def test_bootstrap_draws_training_rows(rows):
 
 def test_speed_is_rows_over_the_fastest_turn(monkeypatch):
     clock = iter([0, 5, 5, 6, 6, 8, 8, 18, 18, 21, 21, 25])
-    monkeypatch.setattr(learners.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
     models = dict.fromkeys(["one", "other"], lambda asked: asked)
-    speed = learners.rows_per_second(models, np.zeros((10, 1)), 3)
-    assert speed == {"one": 10 / 2, "other": 10 / 1}
+    rates = speed.rows_per_second(models, np.zeros((10, 1)), 3)
+    assert rates == {"one": 10 / 2, "other": 10 / 1}
 
 
 @pytest.mark.skipif(CORES is None, reason="the system cannot hold a process to a core")
 def test_one_core_is_one_and_given_back():
-    with learners.one_core():
+    with speed.one_core():
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == CORES
 

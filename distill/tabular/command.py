@@ -10,9 +10,9 @@ import numpy as np
 
 from distill import cli, config, progress, run_folder
 from distill.seeds import seed_of
-from distill.tabular import learners, transfer
+from distill.tabular import learners, speed, transfer
+from distill.tabular.rows import Rows
 from distill.tabular.study import Study
-from distill.tabular.tables import Rows
 
 REPEATS = 3  # Of the measurement of speed.
 
@@ -122,17 +122,17 @@ def one(study: Study, table: Rows, seed: int) -> dict:
                 }
             )
     asked = np.resize(measured.features, (study.speed_rows, measured.features.shape[1]))
-    speed = learners.rows_per_second(models, asked, REPEATS)
+    rates = speed.rows_per_second(models, asked, REPEATS)
     for record in students:
         key = f"{record['transfer']}/{record['student']}"
-        record["rows_per_second"] = speed[key]
+        record["rows_per_second"] = rates[key]
     return {
         "seed": seed,
         "train": len(train.labels),
         "measured": len(measured.labels),
         "teacher": {
             "auc": learners.auc(measured.labels, teacher(measured.features)),
-            "rows_per_second": speed["teacher"],
+            "rows_per_second": rates["teacher"],
         },
         "students": students,
     }

@@ -8,8 +8,8 @@ import yaml
 from distill import config, formats, intervals, measure, run_folder
 from distill import report as reports
 from distill.tabular import transfer
+from distill.tabular.rows import Rows
 from distill.tabular.study import Study
-from distill.tabular.tables import Rows
 
 
 def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:

@@ -7,7 +7,7 @@ import numpy as np
 
 from distill import config, munge
 from distill.tabular.learners import at_least_one
-from distill.tabular.tables import Rows
+from distill.tabular.rows import Rows
 from gan.conditional import DenseClassifier
 from gan.generators import DenseGenerator
 from trainers.acgan import ACGAN
