@@ -48,6 +48,14 @@ class ConvGenerator:
         """Refuses what cannot be built."""
         sizes.check_positive(noise=self.noise, width=self.width)
 
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuses examples that the network cannot have.
+
+        Raises:
+            ValueError: If these are no images of at least 8 pixels a side.
+        """
+        sizes.halvings(shape)
+
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.
 
@@ -119,6 +127,18 @@ class DenseGenerator:
                 f"`class_deviation` must be positive. Received: {self.class_deviation}"
             )
         sizes.check_units(self.units)
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuses examples that the network cannot have.
+
+        Raises:
+            ValueError: If these are images, and the output has no bounds.
+        """
+        if len(shape) == 3 and self.activation == "linear":
+            raise ValueError(
+                "`activation` must be sigmoid for images, which lie in [0, 1]. "
+                "Received: 'linear'"
+            )
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.
