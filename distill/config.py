@@ -12,7 +12,7 @@ import re
 import sysconfig
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
@@ -24,6 +24,8 @@ from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
 from gan import conditional, generators
 from trainers import acgan
+
+Tree = TypeVar("Tree")
 
 CONFIGS = (
     pathlib.Path(__file__).resolve().parents[1] / "configs",
@@ -290,15 +292,23 @@ class Run:
 
 
 def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
-    """Reads a run. A bare file name is looked up among the shipped configs too.
+    """Reads a run; see `read`."""
+    return read(Run, path, overrides)
+
+
+def read(
+    kind: type[Tree], path: str | pathlib.Path, overrides: Sequence[str] = ()
+) -> Tree:
+    """Reads a config. A bare file name is looked up among the shipped ones too.
 
     Args:
+        kind: The frozen dataclass that the whole file fills, such as `Run`.
         path: For example `lit_resnet.yaml` or `path/to/mine.yaml`.
         overrides: Assignments such as `stages.0.epochs=3`, applied in order,
             those of a part's `name` first.
 
     Returns:
-        The run, with every default filled in.
+        An instance of `kind`, with every default filled in.
 
     Raises:
         ConfigError: One line: file, line, key, what was received and expected.
@@ -309,7 +319,7 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
         node = yaml_tree.read(find(path), lambda base, user: find(base, user.parent))
         for text in [*naming, *others]:
             node = yaml_tree.override(node, text)
-        return schema.fill(Run, node)
+        return schema.fill(kind, node)
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply to be a config") from None
 
@@ -340,8 +350,13 @@ def find(
     )
 
 
-def plain(value: Any, kind: Any = Run) -> Any:
-    """A run, or any piece of one, as plain data with every default filled in."""
+def plain(value: Any, kind: Any = None) -> Any:
+    """A config, or any piece of one, as plain data with every default filled in.
+
+    Args:
+        value: What is written out.
+        kind: How the field that holds it is declared; a whole dataclass needs none.
+    """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if value is None:
         return None
@@ -350,8 +365,8 @@ def plain(value: Any, kind: Any = Run) -> Any:
     if type(None) in arguments:
         return plain(value, arguments[0])
     if origin is Annotated:
-        name = name_of(value)
-        return {"name": name, "options": plain(value, type(value))}
+        name = name_in(arguments[1], value)
+        return {"name": name, "options": plain(value)}
     if not dataclasses.is_dataclass(value):
         return value
     hints = typing.get_type_hints(type(value), include_extras=True)
@@ -361,9 +376,9 @@ def plain(value: Any, kind: Any = Run) -> Any:
     }
 
 
-def dump(run: Run) -> str:
-    """The run as YAML that `load` reads back to an equal run."""
-    return yaml.safe_dump(plain(run), sort_keys=False)
+def dump(tree: Any) -> str:
+    """A config as YAML that `read` reads back to an equal one."""
+    return yaml.safe_dump(plain(tree), sort_keys=False)
 
 
 def name_of(part: Any) -> str:
@@ -379,6 +394,11 @@ def name_of(part: Any) -> str:
     )
     names = {kind: name for table in tables for name, kind in table.items()}
     return names[type(part)]
+
+
+def name_in(table: dict[str, Any], part: Any) -> str:
+    """The name of a part in the table of its kind."""
+    return next(name for name, kind in table.items() if kind is type(part))
 
 
 def _check(condition, name, rule, value):

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 from distill import config
 
@@ -19,6 +20,7 @@ PACKAGES = (
     "tensorflow-model-optimization",
     "ai-edge-litert",
     "numpy",
+    "scikit-learn",
 )
 
 
@@ -120,8 +122,12 @@ def checkpoints(folder: pathlib.Path) -> pathlib.Path:
     return folder / "checkpoint"
 
 
-def claim(folder: pathlib.Path, run: config.Run) -> None:
+def claim(folder: pathlib.Path, run: Any) -> None:
     """Writes `run.yaml`, or makes sure that the one there is the same run.
+
+    Args:
+        folder: Of the run.
+        run: A `config.Run`, or the whole config of another command.
 
     Raises:
         ConfigError: If the folder belongs to a run of another config; names
@@ -129,7 +135,8 @@ def claim(folder: pathlib.Path, run: config.Run) -> None:
     """
     path = folder / "run.yaml"
     if path.exists():
-        changes = _differences(config.plain(config.load(path)), config.plain(run))
+        old = config.read(type(run), path)
+        changes = _differences(config.plain(old), config.plain(run))
         if changes:
             raise config.ConfigError(
                 f"{folder} holds a run of another config "

@@ -102,6 +102,9 @@ class DenseGenerator:
         units: Of the hidden layers.
         activation: Of the output: `sigmoid` for values in [0, 1], such as
             pixels; `linear` for standardised features.
+        class_deviation: Of the numbers that first stand for a class, beside a
+            noise of deviation 1. On standardised features, 1 lets a class
+            collapse to a few examples; 0.1 starts as a one-hot code would.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -114,10 +117,15 @@ class DenseGenerator:
     noise: int = 100
     units: tuple[int, ...] = (50,)
     activation: Literal["sigmoid", "linear"] = "sigmoid"
+    class_deviation: float = 1.0
 
     def __post_init__(self):
         """Refuses what cannot be built."""
         sizes.check_positive(noise=self.noise)
+        if self.class_deviation <= 0:
+            raise ValueError(
+                f"`class_deviation` must be positive. Received: {self.class_deviation}"
+            )
         sizes.check_units(self.units)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
@@ -144,7 +152,7 @@ class DenseGenerator:
         """
         import keras
 
-        inputs, x = _given(self.noise, num_classes)
+        inputs, x = _given(self.noise, num_classes, self.class_deviation)
         for index, units in enumerate(self.units, start=1):
             x = keras.layers.Dense(units, activation="relu", name=f"hidden{index}")(x)
         output = keras.layers.Dense(
@@ -162,7 +170,7 @@ GENERATORS = {
 }
 
 
-def _given(noise, num_classes):
+def _given(noise, num_classes, deviation=1.0):
     """The inputs, and both as one vector."""
     import keras
 
@@ -170,11 +178,10 @@ def _given(noise, num_classes):
         "noise": keras.Input((noise,), name="noise"),
         "label": keras.Input((), name="label", dtype="int32"),
     }
-    # As loud as the noise from the first step on.
     classes = keras.layers.Embedding(
         num_classes,
         noise,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=deviation),
         name="classes",
     )
     told = [inputs["noise"], classes(inputs["label"])]

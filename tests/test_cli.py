@@ -8,7 +8,7 @@ import pytest
 
 from distill import cli
 
-COMMANDS = ("train", "evaluate", "export", "check", "compare")
+COMMANDS = ("train", "evaluate", "export", "check", "compare", "tabular")
 # Runs a command, then says on stderr which heavy packages it imported.
 WATCHED = """
 import atexit, runpy, sys
@@ -66,6 +66,23 @@ def test_a_mistake_is_one_line_and_leaves_nothing(command, flags, tmp_path):
     assert len(said) == 1
     assert said[0].startswith("error: ")
     assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--config=none.yaml"],
+        ["--config=lit_resnet.yaml"],
+        ["--config=tabular_breast_cancer.yaml", "--seeds=0"],
+        ["--config=tabular_magic.yaml"],
+        ["--config=tabular_magic.yaml", "--set=data.options.folder=nowhere"],
+    ],
+)
+def test_a_mistake_in_a_study_is_one_line_and_leaves_nothing(flags, tmp_path):
+    code, out, said = run(tmp_path, "distill.tabular", *flags)
+    assert (code, out, len(said)) == (2, "", 1)
+    assert said[0].startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("flags", [[], ["--config"], ["--seed=x", "--config=a.yaml"]])

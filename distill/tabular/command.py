@@ -1,0 +1,182 @@
+"""The conductor of a study: each seed once, then the report."""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from distill import cli, config, progress, run_folder
+from distill.seeds import seed_of
+from distill.tabular import learners, speed, transfer
+from distill.tabular.rows import Rows
+from distill.tabular.study import Study
+
+REPEATS = 3  # Of the measurement of speed.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.tabular --config FILE`. Returns the exit code."""
+    flags = cli.parser("tabular", "Compresses a forest on a table of numbers.")
+    flags.add_argument(
+        "--seeds",
+        action="append",
+        type="seeds={}".format,
+        dest="set",
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="short for --set seeds=N",
+    )
+    flags.add_argument(
+        "--out", type=pathlib.Path, help="folder of the study; default: runs/<config>"
+    )
+    return cli.guarded(_command, flags, argv)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    study = config.read(Study, arguments.config, cli.overrides(arguments))
+    table = study.data.load()
+    folder = arguments.out or cli.default_folder(arguments)
+    result = run(study, table, folder)
+    from distill.tabular import report
+
+    print(report.table(result))
+    progress.say(f"==> {folder / 'report.html'}")
+    return 0
+
+
+def run(study: Study, table: Rows, folder: pathlib.Path) -> dict:
+    """Every seed of a study; one that is finished is not run again.
+
+    Args:
+        study: What to do.
+        table: All its rows.
+        folder: Made if need be. Holds `run.yaml`, one file a seed in
+            `checkpoint/`, `report.json` and `report.html`.
+
+    Returns:
+        The report, as in `report.json`.
+
+    Raises:
+        ConfigError: If the folder holds another study.
+        DataError: If the splits cannot be drawn.
+        FolderBusy: If another process works there.
+        WriteError: If the disk refuses.
+    """
+    from distill.tabular import report
+
+    with run_folder.occupied(folder):
+        run_folder.claim(folder, study)
+        progress.say(f"    run folder: {folder}")
+        ground = {"data": table.fingerprint(), **run_folder.versions()}
+        run_folder.stay_with(folder, ground)
+        records = []
+        for seed in range(study.seed, study.seed + study.seeds):
+            done = run_folder.checkpoints(folder) / f"seed.{seed}.json"
+            if done.exists():
+                progress.say(f"==> seed {seed}: finished before, kept")
+            else:
+                with progress.step(f"seed {seed}", "teacher, students, speed"):
+                    record = one(study, table, seed)
+                run_folder.atomic_write(done, json.dumps(record, indent=1))
+            records.append(json.loads(done.read_text()))
+        result = report.gather(study, table, records)
+        run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+        run_folder.atomic_write(folder / "report.html", report.html(result))
+    return result
+
+
+def one(study: Study, table: Rows, seed: int) -> dict:
+    """Teacher, transfer sets and students of one seed, measured on the rows kept back.
+
+    Args:
+        study: What to do.
+        table: All its rows.
+        seed: Decides the split and all draws.
+
+    Returns:
+        The record: `train` and `measured`, numbers of rows; `teacher`; and
+        `students`, each with `transfer`, `student`, `rows` learned from, `auc`
+        in [0, 1] and `rows_per_second`.
+    """
+    train, measured = scaled(study, *study.data.split(table, seed, study.measured_on))
+    teacher = study.teacher.fit(train.features, train.labels, seed_of(seed, "teacher"))
+    models, students = {"teacher": teacher}, []
+    made = _Sets(train, teacher, seed)
+    for part in study.transfers:
+        name = transfer.label(part)
+        features, targets = made.learned_from(part)
+        for student in study.students:
+            key = f"{name}/{student.label}"
+            models[key] = student.fit(features, targets, seed_of(seed, key))
+            score = learners.auc(measured.labels, models[key](measured.features))
+            progress.say(f"    {name}, {student.label}: AUC {score:.4f}")
+            students.append(
+                {
+                    "transfer": name,
+                    "student": student.label,
+                    "rows": len(features),
+                    "auc": score,
+                }
+            )
+    asked = np.resize(measured.features, (study.speed_rows, measured.features.shape[1]))
+    rates = speed.rows_per_second(models, asked, REPEATS)
+    for record in students:
+        key = f"{record['transfer']}/{record['student']}"
+        record["rows_per_second"] = rates[key]
+    return {
+        "seed": seed,
+        "train": len(train.labels),
+        "measured": len(measured.labels),
+        "teacher": {
+            "auc": learners.auc(measured.labels, teacher(measured.features)),
+            "rows_per_second": rates["teacher"],
+        },
+        "students": students,
+    }
+
+
+class _Sets:
+    """Transfer sets of one seed; what two of them share is made and asked once."""
+
+    def __init__(self, train, teacher, seed):
+        self.train, self.teacher, self.seed = train, teacher, seed
+        self.known = {}
+
+    def learned_from(self, part):
+        """Features and targets of a transfer set."""
+        if not part.taught:
+            return self.train.features, self.train.labels
+        if not part.pooled:
+            return self._asked(part)
+        pairs = [
+            self._asked(transfer.Transfer()),
+            self._asked(dataclasses.replace(part, pooled=False)),
+        ]
+        return tuple(np.concatenate(both) for both in zip(*pairs, strict=True))
+
+    def _asked(self, part):
+        if part not in self.known:
+            drawn = seed_of(self.seed, transfer.label(part))
+            features = part.rows(self.train, drawn)
+            self.known[part] = features, self.teacher(features)
+        return self.known[part]
+
+
+def scaled(study: Study, train: Rows, measured: Rows) -> tuple[Rows, Rows]:
+    """Both splits on the scale of the training rows."""
+    from sklearn import preprocessing
+
+    if study.scaling == "standard":
+        scaler = preprocessing.StandardScaler()
+    else:
+        scaler = preprocessing.QuantileTransformer(
+            n_quantiles=min(1000, len(train.labels)), output_distribution="normal"
+        )
+    scaler.fit(train.features)
+    return tuple(
+        dataclasses.replace(rows, features=scaler.transform(rows.features))
+        for rows in (train, measured)
+    )
