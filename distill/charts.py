@@ -28,7 +28,7 @@ def dominated(size: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
     return (smaller & better & ~equal).any(axis=1)
 
 
-def front(models: Sequence[dict], limit: float, width: int, height: int) -> dict:
+def front(models: Sequence[dict], limit: float | None, width: int, height: int) -> dict:
     """Accuracy against bytes, the x axis in logarithms.
 
     A failed model dominates none, is on no front, and does not stretch the y
@@ -36,18 +36,21 @@ def front(models: Sequence[dict], limit: float, width: int, height: int) -> dict
 
     Args:
         models: As in `report.json`; those without finite numbers are left out.
-        limit: Percent; a line is drawn there.
+            A `family` of its own goes before what the name says.
+        limit: Percent; a line is drawn there, unless it is None.
         width: Pixels.
         height: Pixels.
 
     Returns:
-        For the template: `points`, `line` (corners of the front), `limit` and
-        both axes' ticks.
+        For the template: `points`, `line` (corners of the front), `limits`, none
+        or one, and both axes' ticks.
     """
     models = [model for model in models if math.isfinite(model["accuracy"])]
     sound = [model for model in models if not model["failed"]]
-    lowest = min([limit, *(model["accuracy"] for model in sound)])
-    highest = max([limit, *(model["accuracy"] for model in sound)])
+    lines = [] if limit is None else [limit]
+    seen = [*lines, *(model["accuracy"] for model in sound)]
+    seen = seen or [model["accuracy"] for model in models]
+    lowest, highest = min(seen), max(seen)
     margin = max(0.08 * (highest - lowest), 0.05)
     box = {"left": 46, "right": width - 12, "top": 14, "bottom": height - 40}
     sizes = [model["bytes"] for model in models]
@@ -68,10 +71,11 @@ def front(models: Sequence[dict], limit: float, width: int, height: int) -> dict
             "below": model["accuracy"] < y["low"],
             "dominated": bool(beaten.get(model["name"], True)),
             "label": _label(model),
+            "family": model.get("family") or family(model["name"]),
         }
         for model in models
     ]
-    _put_labels(points, box, y["at"](limit))
+    _put_labels(points, box, [y["at"](line) for line in lines])
     best = sorted((p for p in points if not p["dominated"]), key=lambda p: p["x"])
     # A step: up to the next file's size, the smaller file is the best there is.
     line = [(a["x"], b["y"]) for a, b in zip(best[1:], best, strict=False)]
@@ -79,7 +83,8 @@ def front(models: Sequence[dict], limit: float, width: int, height: int) -> dict
     corners.sort(key=lambda corner: (corner[0], -corner[1]))
     return {
         **{"width": width, "height": height, "box": box, "points": points},
-        **{"line": corners, "limit": y["at"](limit), "x": x, "y": y},
+        **{"line": corners, "limits": [y["at"](line) for line in lines]},
+        **{"x": x, "y": y},
     }
 
 
@@ -187,20 +192,30 @@ def _padded(low, high, log):
     return low - room, high + room
 
 
+def family(name: str) -> str:
+    """Whose a model of a run is: `teacher`, `student` or `control`.
+
+    Args:
+        name: As in `report.json`, such as `student.int8`.
+    """
+    first = name.split(".")[0]
+    return first if first in ("teacher", "student") else "control"
+
+
 def _label(model):
     """A student's file goes by its variant; the rest by their own names."""
     name = model["name"].removeprefix("student.")
     return f"{name} (failed, {model['accuracy']:.1f} %)" if model["failed"] else name
 
 
-def _put_labels(points, box, limit):
+def _put_labels(points, box, limits):
     """Gives each point `label_x`, `label_y` (centre) and whether it needs a leader.
 
     One after the other, each label takes the nearest place where it covers no
     point, no label before it and not the limit's words.
     """
     taken = [(p["x"], p["y"], MARKER, MARKER) for p in points]
-    taken.append((box["left"] + 70, limit + LINE / 2, 140, LINE))
+    taken += [(box["left"] + 70, limit + LINE / 2, 140, LINE) for limit in limits]
     # Those on the front first: they may choose.
     for point in sorted(points, key=lambda p: p["dominated"]):
         size = np.array([len(point["label"]) * LETTER, LINE])

@@ -58,6 +58,13 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
     flags.add_argument(
         "--config", required=True, help="a YAML file, or the name of a shipped one"
     )
+    add_set(flags)
+    flags.add_argument("--seed", type=int, help="short for --set seed=N")
+    return flags
+
+
+def add_set(flags: argparse.ArgumentParser) -> None:
+    """Gives a parser the flag `--set`."""
     flags.add_argument(
         "--set",
         action="append",
@@ -65,8 +72,6 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
         metavar="a.b=c",
         help="change one value of the config; may be given again",
     )
-    flags.add_argument("--seed", type=int, help="short for --set seed=N")
-    return flags
 
 
 def overrides(arguments: argparse.Namespace) -> list[str]:
@@ -135,7 +140,7 @@ def _fail(mistake, code):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script `distill`: `distill train --config ...`."""
-    commands = ("train", "evaluate", "export", "check")
+    commands = ("train", "evaluate", "export", "check", "compare")
     argv = sys.argv[1:] if argv is None else list(argv)
     usage = f"usage: distill {{{','.join(commands)}}} [flags]; distill train --help"
     if argv[:1] in (["-h"], ["--help"]):

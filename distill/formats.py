@@ -10,6 +10,11 @@ def percent(value: float | None, digits: int = 2) -> str:
     return _number(value, f".{digits}f")
 
 
+def signed(value: float | None) -> str:
+    """A difference in points, with its sign."""
+    return _number(value, "+.2f")
+
+
 def kilobytes(size: int | None) -> str:
     """Bytes in kB of 1000 bytes, without the unit."""
     return _number(None if size is None else size / 1000, ",.1f")

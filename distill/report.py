@@ -69,6 +69,29 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
             [0, 1], `(height, width, channels)`; true class; the file's answer;
             the teacher's.
     """
+    models = report["models"]
+    by_name = {model["name"]: model for model in models}
+    chosen = smallest(models)
+    limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
+    return template("report.html").render(
+        report=report,
+        chosen=chosen,
+        subject=chosen or by_name["student"],
+        teacher=by_name["teacher"],
+        student=by_name["student"],
+        baseline=by_name.get("teacher.float32", by_name["teacher"]),
+        fronts=fronts(models, limit),
+        training=_training(report["stages"]),
+        classes=_classes(report, chosen),
+        pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
+        missed=len(wrong),
+        config=yaml.safe_dump(report["run"], sort_keys=False),
+        hues=_hues(report["stages"]),
+    )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page of `distill/templates/`; every value is escaped, none may be missing."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("distill"),
         autoescape=True,
@@ -77,28 +100,13 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         lstrip_blocks=True,
     )
     environment.filters["points"] = _points
-    models = report["models"]
-    by_name = {model["name"]: model for model in models}
-    chosen = smallest(models)
-    limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
-    return environment.get_template("report.html").render(
-        report=report,
-        chosen=chosen,
-        subject=chosen or by_name["student"],
-        teacher=by_name["teacher"],
-        student=by_name["student"],
-        baseline=by_name.get("teacher.float32", by_name["teacher"]),
-        fronts=[
-            charts.front(models, limit, *size) for size in ((960, 420), (340, 400))
-        ],
-        training=_training(report["stages"]),
-        classes=_classes(report, chosen),
-        pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
-        missed=len(wrong),
-        config=yaml.safe_dump(report["run"], sort_keys=False),
-        formats=formats,
-        hues=_hues(report["stages"]),
-    )
+    environment.globals["formats"] = formats
+    return environment.get_template(name)
+
+
+def fronts(models: Sequence[dict], limit: float | None) -> list[dict]:
+    """`charts.front` for a wide window and for a narrow one."""
+    return [charts.front(models, limit, *size) for size in ((960, 420), (340, 400))]
 
 
 def _cells(model):

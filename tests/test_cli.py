@@ -8,7 +8,7 @@ import pytest
 
 from distill import cli
 
-COMMANDS = ("train", "evaluate", "export", "check")
+COMMANDS = ("train", "evaluate", "export", "check", "compare")
 # Runs a command, then says on stderr which heavy packages it imported.
 WATCHED = """
 import atexit, runpy, sys
@@ -43,7 +43,7 @@ def test_help_needs_no_tensorflow(command, tmp_path):
     assert ("--config" in out) == (command != "export")
 
 
-@pytest.mark.parametrize("command", ["train", "check", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "check", "evaluate", "compare"])
 @pytest.mark.parametrize(
     "flags",
     [
@@ -56,6 +56,9 @@ def test_a_mistake_is_one_line_and_leaves_nothing(command, flags, tmp_path):
     if command == "evaluate":
         (tmp_path / "some.keras").write_text("")
         flags = [*flags, "--model=some.keras"]
+    if command == "compare":
+        flags = [flag.replace("--config=", "--configs=") for flag in flags]
+        flags = [flag.replace("--seed=", "--set=seed=") for flag in flags]
     before = list(tmp_path.iterdir())
     code, out, said = run(tmp_path, f"distill.{command}", *flags)
     assert code == 2

@@ -1,0 +1,92 @@
+"""The controls that every comparison has, whether a config names them or not."""
+
+import dataclasses
+
+import trainers
+from distill import config
+
+# Beside plain KD, where a config does not say; with `KD.kd_weight` they sum to 1.
+KD_TASK_WEIGHT = 0.1
+
+
+def with_controls(run: config.Run) -> config.Run:
+    """The run, and those of the standard controls that it lacks.
+
+    - `scratch`: the same student from labels alone.
+    - `kd`: the same student by plain knowledge distillation. Its weights and
+      temperature are those of the run's own last `kd` stage, else the defaults
+      of `trainers.KD`.
+    - `no_adversarial`, if a method has an `adversarial_weight`: the same stages
+      with that weight 0.
+
+    The first two train for as many epochs, thus as many updates on the very
+    same batches, as the student. A student of one stage lends them its schedule
+    too; of several, they have one stage in their stead, with the optimizer and
+    rate of the first, down to zero by a cosine.
+
+    A control of the run's own all of whose stages are `supervised`, or all `kd`,
+    stands for the one or the other; so does the student itself.
+
+    Args:
+        run: As it was read.
+
+    Raises:
+        ValueError: If a control of another kind has the name of a missing one.
+    """
+    taught = [run.stages, *(control.stages for control in run.controls)]
+    missing = [
+        config.Control(name=name, stages=stages)
+        for name, stages, there in (
+            (
+                "scratch",
+                _scratch(run),
+                any(_all(trainers.Supervised, s) for s in taught),
+            ),
+            ("kd", _kd(run), any(_all(trainers.KD, s) for s in taught)),
+            ("no_adversarial", _calm(run), _calm(run) in taught),
+        )
+        if not there
+    ]
+    return dataclasses.replace(run, controls=(*run.controls, *missing))
+
+
+def _all(method, stages):
+    """Whether every stage is taught by exactly this method."""
+    return {type(stage.trainer) for stage in stages} == {method}
+
+
+def _scratch(run):
+    return (_one(run, trainers.Supervised(), config.Stage.task_weight),)
+
+
+def _kd(run):
+    own = [stage for stage in run.stages if _all(trainers.KD, [stage])]
+    if own:
+        return (_one(run, own[-1].trainer, own[-1].task_weight),)
+    return (_one(run, trainers.KD(), KD_TASK_WEIGHT),)
+
+
+def _one(run, method, task_weight):
+    """All of the student's epochs in one stage."""
+    first, *more = run.stages
+    whole = dataclasses.replace(first, trainer=method, task_weight=task_weight)
+    if not more:
+        return whole
+    return dataclasses.replace(
+        whole,
+        epochs=sum(stage.epochs for stage in run.stages),
+        schedule="cosine",
+        decay_epochs=(),
+    )
+
+
+def _calm(run):
+    """The student's stages without an adversary."""
+    return tuple(
+        dataclasses.replace(
+            stage, trainer=dataclasses.replace(stage.trainer, adversarial_weight=0.0)
+        )
+        if hasattr(stage.trainer, "adversarial_weight")
+        else stage
+        for stage in run.stages
+    )

@@ -1,0 +1,339 @@
+"""Laws of the comparison: fair arms, one run each, and nothing made up."""
+
+import dataclasses
+import hashlib
+import html
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+import trainers
+from distill import arms, compare, config, run_folder, signals
+
+BOTH = ("lit_resnet.yaml", "kd_resnet.yaml")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adversarial(trainers.KD):
+    """A method with an adversary, as far as options go."""
+
+    adversarial_weight: float = 0.1
+
+
+def lit(*overrides):
+    return config.load("lit_resnet.yaml", ["controls=[]", *overrides])
+
+
+def controls(run):
+    return {control.name: control for control in arms.with_controls(run).controls}
+
+
+def test_the_standard_controls_have_the_students_updates_and_optimizer():
+    run = lit("stages.0.optimizer=adam", "stages.0.learning_rate=0.003")
+    found = controls(run)
+    assert list(found) == ["scratch", "kd"]
+    for control in found.values():
+        (stage,) = control.stages
+        assert stage.epochs == sum(each.epochs for each in run.stages)
+        assert (stage.optimizer, stage.learning_rate) == ("adam", 0.003)
+        assert stage.schedule == "cosine"
+    assert type(found["scratch"].stages[0].trainer) is trainers.Supervised
+    assert found["scratch"].stages[0].task_weight == 1
+
+
+def test_plain_kd_is_tuned_as_the_runs_own_or_by_default():
+    own = lit("stages.1.trainer.options.temperature=7", "stages.1.task_weight=0.3")
+    (stage,) = controls(own)["kd"].stages
+    assert stage.trainer == trainers.KD(kd_weight=0.9, temperature=7.0)
+    assert stage.task_weight == 0.3
+    alone = dataclasses.replace(own, stages=own.stages[:1])
+    (stage,) = controls(alone)["kd"].stages
+    assert stage.trainer == trainers.KD()
+    assert stage.task_weight == 0.1
+
+
+def test_a_student_of_one_stage_lends_its_schedule():
+    run = lit("stages.0.schedule=step", "stages.0.decay_epochs=[5, 9]")
+    run = dataclasses.replace(run, stages=run.stages[:1])
+    for control in controls(run).values():
+        assert control.stages[0].decay_epochs == (5, 9)
+        assert control.stages[0].schedule == "step"
+
+
+def test_a_control_of_the_configs_own_stands_for_the_standard_one():
+    run = config.load("lit_resnet.yaml", ["controls.0.stages.0.learning_rate=0.05"])
+    assert list(controls(run)) == ["control", "kd"]
+    assert controls(run)["control"] == run.controls[0]
+    # Its student is plain KD already.
+    assert list(controls(config.load("kd_resnet.yaml"))) == ["control"]
+
+
+def test_an_adversary_is_compared_with_none_in_the_same_stages():
+    run = lit()
+    assert "no_adversarial" not in controls(run)
+    last = dataclasses.replace(run.stages[1], trainer=Adversarial(temperature=3.0))
+    run = dataclasses.replace(run, stages=(run.stages[0], last))
+    found = controls(run)
+    assert list(found) == ["scratch", "kd", "no_adversarial"]
+    assert found["kd"].stages[0].trainer == trainers.KD()
+    first, second = found["no_adversarial"].stages
+    assert first == run.stages[0]
+    assert second.trainer == Adversarial(temperature=3.0, adversarial_weight=0.0)
+    assert dataclasses.replace(second, trainer=last.trainer) == last
+
+
+def test_adding_controls_twice_adds_nothing():
+    once = arms.with_controls(lit())
+    assert arms.with_controls(once) == once
+
+
+def test_all_runs_share_one_place_for_teachers_and_seeds_go_up(tmp_path):
+    jobs = compare.plan(BOTH, 3, tmp_path, overrides=["seed=4"])
+    assert [job.run.seed for job in jobs] == [4, 4, 5, 5, 6, 6]
+    assert len({job.folder for job in jobs}) == 6
+    assert {job.folder.parent for job in jobs} == {tmp_path}
+    assert all(job.run.finish for job in jobs)
+    assert not any(
+        job.run.finish for job in compare.plan(BOTH, 1, tmp_path, finish=False)
+    )
+
+
+CLASH = "controls=[{name: kd, stages: [{trainer: {name: lit}, epochs: 40}]}]"
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--configs", *BOTH, "--seeds=0"], "--seeds must be at least 1"),
+        (["--configs", BOTH[0], BOTH[0]], "different names"),
+        (["--configs", BOTH[0], "none.yaml"], "none.yaml: no such file"),
+        (["--configs", BOTH[0], "shifted.yaml"], "must agree in `data`"),
+        (["--configs", BOTH[0], "later.yaml"], "must agree in `seed`"),
+        (["--configs", BOTH[0], f"--set={CLASH}"], "of different names"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line_and_trains_nothing(
+    flags, word, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare.train, "train", None)
+    base = "_base_: lit_resnet.yaml\n"
+    pathlib.Path("shifted.yaml").write_text(
+        f"{base}data: {{options: {{test_fraction: 0.4}}}}"
+    )
+    pathlib.Path("later.yaml").write_text(f"{base}seed: 1")
+    assert compare.main(flags) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert word in line
+    assert not pathlib.Path("runs").exists()
+
+
+class Fake:
+    """`train.train` without training: every model has a number made of its name."""
+
+    def __init__(self, stop_at=None, failed=()):
+        self.trained, self.stop_at, self.failed = [], stop_at, failed
+
+    def __call__(self, run, folder):
+        if len(self.trained) == self.stop_at:
+            raise signals.Stopped(2)
+        self.trained.append(folder.name)
+        names = ["teacher", "student", *(control.name for control in run.controls)]
+        files = [f"{name}.keras" for name in names]
+        files += [f"student.{config.name_of(part)}.tflite" for part in run.finish]
+        made = {
+            "data": {"name": "digits", "train": 270, "test": 899, "fingerprint": "0f"},
+            "machine": "Some CPU",
+            "versions": run_folder.versions(),
+            "models": [self.model(folder.name, run.seed, file) for file in files],
+        }
+        folder.mkdir(exist_ok=True)
+        run_folder.atomic_write(folder / "report.json", json.dumps(made))
+        return made
+
+    def model(self, place, seed, file):
+        name = file.rsplit(".", 1)[0]
+        key = f"{seed}" if name == "teacher" else f"{place}{name}"
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return {
+            "name": name,
+            "file": file,
+            "sha256": digest,
+            "accuracy": 95 + int(digest[:4], 16) / 2**16,
+            "agreement_with_teacher": 97.0,
+            "bytes": 10_000 + int(digest[4:8], 16),
+            "failed": ["too bad"] if (seed, name) in self.failed else [],
+        }
+
+
+@pytest.fixture
+def compared(tmp_path, monkeypatch):
+    """Runs a comparison of the shipped configs; returns code and numbers."""
+
+    def run(*flags, fake=None, seeds=2):
+        fake = fake or Fake()
+        monkeypatch.setattr(compare.train, "train", fake)
+        out = tmp_path / "out"
+        flags = ["--configs", *BOTH, f"--seeds={seeds}", f"--out={out}", *flags]
+        code = compare.main(flags)
+        made = out / "compare.json"
+        return code, fake.trained, json.loads(made.read_text()) if made.exists() else {}
+
+    return run
+
+
+def test_what_is_finished_is_never_run_again(compared):
+    _, trained, first = compared()
+    assert len(trained) == len(set(trained)) == 4
+    code, trained, again = compared()
+    assert (code, trained, again) == (0, [], first)
+    _, trained, more = compared(seeds=3)
+    assert trained == ["lit_resnet,seed=2", "kd_resnet,seed=2"]
+    assert more["seeds"] == [0, 1, 2]
+
+
+def test_interrupted_it_goes_on_where_it_was(compared):
+    whole = ["lit_resnet,seed=0", "kd_resnet,seed=0", "lit_resnet,seed=1"]
+    code, trained, made = compared(fake=Fake(stop_at=3))
+    assert (code, trained, made) == (130, whole, {})
+    code, trained, made = compared()
+    assert (code, trained) == (0, ["kd_resnet,seed=1"])
+    assert len(made["runs"]) == 4
+
+
+def test_a_folder_of_another_comparison_is_refused_before_any_training(
+    compared, capsys
+):
+    compared(seeds=1)
+    code, trained, _ = compared("--set=batch_size=32")
+    assert (code, trained) == (2, [])
+    assert "batch_size: 64 -> 32" in capsys.readouterr().err
+
+
+def test_the_numbers_are_those_of_the_runs(compared, tmp_path):
+    *_, made = compared(seeds=3)
+    runs = {
+        config_: [
+            {m["name"]: m["accuracy"] for m in json.loads(path.read_text())["models"]}
+            for path in sorted((tmp_path / "out").glob(f"{config_},*/report.json"))
+        ]
+        for config_ in ("lit_resnet", "kd_resnet")
+    }
+    for model in made["models"]:
+        values = [run[model["model"]] for run in runs[model["config"]]]
+        assert model["accuracy"]["values"] == values
+        assert model["accuracy"]["mean"] == pytest.approx(np.mean(values))
+        assert model["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
+    pairs = [(each["of"], each["to"]) for each in made["differences"]]
+    assert pairs == [
+        ("lit_resnet.student", "lit_resnet.control"),
+        ("lit_resnet.student", "lit_resnet.kd"),
+        ("kd_resnet.student", "kd_resnet.control"),
+        ("kd_resnet.student", "lit_resnet.student"),
+    ]
+    for each in made["differences"]:
+        (a, b), (c, d) = each["of"].split("."), each["to"].split(".")
+        wanted = [x[b] - y[d] for x, y in zip(runs[a], runs[c], strict=True)]
+        assert each["values"] == pytest.approx(wanted)
+    updates = {m["name"]: m["updates"] for m in made["models"] if m["updates"]}
+    assert set(updates.values()) == {40 * (270 // 64)}
+    assert len(updates) == 5
+
+
+def test_a_shared_teacher_is_listed_once(compared):
+    *_, made = compared()
+    assert [m["name"] for m in made["models"] if m["family"] == "teacher"] == [
+        "teacher"
+    ]
+
+
+def test_table_and_page_say_it_all(compared, tmp_path, capsys):
+    _, _, made = compared(fake=Fake(failed=[(1, "student.int8")]), seeds=5)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 100
+    page = html.unescape((tmp_path / "out" / "compare.html").read_text())
+    for model in made["models"]:
+        number = f"{model['accuracy']['mean']:.2f}"
+        row = next(line for line in said.splitlines() if f" {model['name']} " in line)
+        assert number in row
+        assert row.startswith("x") == bool(model["failed"])
+        assert f"{model['name']}" in page
+        assert number in page
+    for each in made["differences"]:
+        text = f"[{each['low']:+.2f}, {each['high']:+.2f}]"
+        assert text in said
+        assert text in page
+    for run in made["runs"]:
+        assert f'href="{run["config"]}%2Cseed%3D{run["seed"]}/report.html"' in page
+    assert "seed 1: too bad" in page
+    clear = sum(each["clear_of_zero"] for each in made["differences"])
+    assert 0 < clear < len(made["differences"])
+    assert page.count('<g class="h1">') == said.count(" clear\n") == clear
+    assert f"{clear} of 4 differences are clear of zero" in page
+    assert page.count("<svg") == 2 + len(made["differences"])
+    assert not re.search(
+        r"<script|<link|<iframe|https?:|src=|url\(", page.split("<pre")[0]
+    )
+
+
+def test_a_broken_promise_in_any_seed_is_a_1(compared):
+    assert compared(fake=Fake(failed=[(1, "student.int8")]))[0] == 1
+
+
+def test_one_seed_says_that_it_has_no_interval(compared, tmp_path, capsys):
+    code, _, made = compared("--no-finish", seeds=1)
+    assert code == 0
+    assert "--seeds 2" in made["warnings"][0]
+    assert {each["low"] for each in made["differences"]} == {None}
+    assert "nan" not in capsys.readouterr().out
+    assert "Keras files" in (tmp_path / "out" / "compare.html").read_text()
+
+
+def test_unequal_updates_of_two_students_are_said(tmp_path, monkeypatch):
+    other = tmp_path / "longer.yaml"
+    other.write_text(
+        "_base_: kd_resnet.yaml\ncontrols: []\n"
+        "stages: [{trainer: {name: kd}, epochs: 50}]\n"
+    )
+    monkeypatch.setattr(compare.train, "train", Fake())
+    out = tmp_path / "out"
+    compare.main(["--configs", BOTH[0], str(other), "--seeds=2", f"--out={out}"])
+    made = json.loads((out / "compare.json").read_text())
+    assert "lit_resnet 160, longer 200" in made["warnings"][0]
+
+
+TINY = """
+_base_: kd_resnet.yaml
+data: {options: {train_examples: 100}}
+batch_size: 30
+teacher: {network: {options: {depth: 8, width: 4}}, stages: [
+  {trainer: {name: supervised}, epochs: 2}]}
+student: {options: {width: 4}}
+stages: [{trainer: {name: kd}, task_weight: 0.1, epochs: 1}]
+controls: []
+finish: []
+"""
+
+
+def test_a_real_comparison_shares_teachers_and_repeats_nothing(tmp_path, capfd):
+    tiny, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    tiny.write_text(TINY)
+    flags = ["--configs", str(tiny), "--seeds=2", f"--out={out}"]
+    assert compare.main(flags) == 0
+    made = json.loads((out / "compare.json").read_text())
+    (difference,) = made["differences"]
+    assert difference["to"] == "tiny.scratch"
+    assert difference["n"] == 2
+    assert len(list((out / "teachers").iterdir())) == 2
+    for run in made["runs"]:
+        assert (out / run["page"]).exists()
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
+    assert "Epoch" in "".join(capfd.readouterr())
+    assert compare.main(flags) == 0
+    assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
+    assert "Epoch" not in "".join(capfd.readouterr())
+    assert json.loads((out / "compare.json").read_text()) == made

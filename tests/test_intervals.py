@@ -1,0 +1,68 @@
+"""Laws of the statistics, held to published numbers and to NumPy."""
+
+import numpy as np
+import pytest
+
+from distill import intervals
+
+# Student's own example: hours of sleep that ten patients gained by two drugs.
+FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+SECOND = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+
+def test_the_difference_is_that_of_students_example():
+    found = intervals.paired_difference(SECOND, FIRST)
+    assert found["mean"] == pytest.approx(1.58)
+    assert found["sd"] == pytest.approx(1.229995, abs=1e-6)
+    # As in R: t.test(extra ~ group, data = sleep, paired = TRUE).
+    assert found["low"] == pytest.approx(0.7001142, abs=1e-6)
+    assert found["high"] == pytest.approx(2.4598858, abs=1e-6)
+    assert found["clear_of_zero"] is True
+    assert found["n"] == 10
+
+
+def test_the_quantiles_are_those_of_the_tables():
+    # t at 97.5 % for 1, 4 and 29 degrees of freedom.
+    for count, quantile in ((2, 12.706), (5, 2.776), (30, 2.045)):
+        values = np.random.default_rng(count).normal(size=count)
+        found = intervals.paired_difference(values, np.zeros(count))
+        half = quantile * np.std(values, ddof=1) / np.sqrt(count)
+        assert (found["high"] - found["low"]) / 2 == pytest.approx(half, rel=1e-3)
+        assert (found["high"] + found["low"]) / 2 == pytest.approx(values.mean())
+
+
+def test_nineteen_of_twenty_intervals_hold_the_truth():
+    draws = np.random.default_rng(0).normal(1.0, 2.0, size=(2000, 4))
+    held = [
+        found["low"] <= 1.0 <= found["high"]
+        for found in (intervals.paired_difference(d, np.zeros(4)) for d in draws)
+    ]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+
+
+def test_pairing_takes_out_what_both_share():
+    shared = np.array([-20.0, 0.0, 20.0])
+    found = intervals.paired_difference(shared + np.array([1.0, 1.1, 0.9]), shared)
+    assert found["clear_of_zero"] is True
+    assert found["sd"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "clear"),
+    [([1, 1.1], True), ([-1, -1.1], True), ([1, -0.5], False), ([0, 0], False)],
+)
+def test_clear_means_that_zero_is_outside(values, clear):
+    assert intervals.paired_difference(values, [0, 0])["clear_of_zero"] is clear
+
+
+def test_one_seed_has_neither_spread_nor_interval():
+    found = intervals.paired_difference([3.0], [1.0])
+    assert found["mean"] == 2.0
+    assert (
+        found["sd"] is found["low"] is found["high"] is found["clear_of_zero"] is None
+    )
+
+
+def test_unequal_numbers_of_seeds_are_no_pairs():
+    with pytest.raises(ValueError):
+        intervals.paired_difference([1.0, 2.0], [1.0])
