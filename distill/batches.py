@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from distill import data
+from distill import data, synthetic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,9 @@ class Batches:
         split: The examples.
         batch_size: Images in a batch.
         seed: Decides order and augmentation.
-        augmentation: Applied to the images.
+        augmentation: Applied to the images, made ones too.
+        mixture: Replaces some examples by made ones, without a label; None
+            leaves all.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class Batches:
         batch_size: int,
         seed: int,
         augmentation: Augmentation,
+        mixture: synthetic.Mixture | None = None,
     ):
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.augmentation = augmentation
+        self.mixture = mixture
         self._order = (-1, np.empty(0, np.int64))  # The last epoch and its order.
 
     @property
@@ -79,7 +83,8 @@ class Batches:
 
         Returns:
             Images, float32 in [0, 1], `(batch_size, height, width, channels)`,
-            and labels, int64, `(batch_size,)`.
+            and labels, int64, `(batch_size,)`, `synthetic.UNLABELLED` where an
+            example was made.
         """
         count = len(self.split.labels)
         positions = step * self.batch_size + np.arange(self.batch_size)
@@ -91,7 +96,11 @@ class Batches:
         )
         rng = np.random.default_rng((self.seed, 1, step))
         images = data.floats(self.split.images[chosen])
-        return self.augmentation(images, rng), self.split.labels[chosen]
+        labels = self.split.labels[chosen]
+        if self.mixture is not None:
+            own = np.random.default_rng((self.seed, 2, step))
+            images, labels = self.mixture(images, labels, chosen, own)
+        return self.augmentation(images, rng), labels
 
     def stream(self, start: int = 0) -> collections.abc.Iterator:
         """Batches without end, from number `start` on."""

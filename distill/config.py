@@ -20,7 +20,10 @@ import students
 import trainers
 from distill import batches, data, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
+from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
+from gan import conditional, generators
+from trainers import acgan
 
 CONFIGS = (
     pathlib.Path(__file__).resolve().parents[1] / "configs",
@@ -42,6 +45,8 @@ class Stage:
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
         task_weight: Multiplies the loss on the true labels.
+        synthetic: Made examples, which the teacher labels; see
+            `distill.synthetic.SOURCES`.
     """
 
     trainer: Annotated[trainers.Supervised, trainers.TRAINERS]
@@ -52,6 +57,7 @@ class Stage:
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     task_weight: float = 1.0
+    synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
 
     def __post_init__(self):
         """Refuses values out of range."""
@@ -72,6 +78,12 @@ class Stage:
             "decay_epochs",
             "given with `schedule: step`, and only then",
             list(self.decay_epochs),
+        )
+        _check(
+            self.synthetic is None or self.trainer.needs_teacher,
+            "synthetic",
+            "absent without a trainer that asks a teacher, who alone can label it",
+            self.synthetic,
         )
 
     @property
@@ -112,6 +124,27 @@ class Teacher:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Generator:
+    """Who makes examples for the stages that want them: trained once and kept.
+
+    Attributes:
+        network: See `gan.generators.GENERATORS`.
+        discriminator: See `gan.conditional.DISCRIMINATORS`.
+        training: How the two are trained.
+        epochs: Times that every training example is seen.
+    """
+
+    network: Annotated[generators.Generator, generators.GENERATORS]
+    discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
+    training: acgan.ACGAN = acgan.ACGAN()
+    epochs: int
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Control:
     """The same student taught another way, to compare with.
 
@@ -143,6 +176,7 @@ class Run:
         batch_size: Images in a step.
         seed: Decides initial weights, order and augmentation.
         teacher: Who is imitated.
+        generator: Who makes examples for `synthetic: {name: gan}`.
         student: What is trained and shipped; see `students.BUILDERS`.
         stages: How the student is trained, in order.
         controls: The same student taught otherwise.
@@ -157,6 +191,7 @@ class Run:
     batch_size: int = 128
     seed: int = 0
     teacher: Teacher
+    generator: Generator | None = None
     student: Annotated[students.Network, students.BUILDERS]
     stages: tuple[Stage, ...]
     controls: tuple[Control, ...] = ()
@@ -189,6 +224,7 @@ class Run:
                 stage.name,
             )
         self._check_controls()
+        self._check_generator()
         self._check_shapes()
         self._check_finish()
 
@@ -205,6 +241,28 @@ class Run:
                 "cannot be compared",
                 spent,
             )
+
+    @property
+    def uses_generator(self) -> bool:
+        """Whether any stage wants examples of the generator."""
+        learners = [self.stages, *(control.stages for control in self.controls)]
+        wanted = [stage.synthetic for stages in learners for stage in stages]
+        return any(part is not None and part.needs_generator for part in wanted)
+
+    def _check_generator(self):
+        _check(
+            self.generator is not None or not self.uses_generator,
+            "generator",
+            "given for `synthetic: {name: gan}`",
+            None,
+        )
+        if self.generator is None:
+            return
+        for name in ("network", "discriminator"):
+            try:
+                getattr(self.generator, name).check_shape(self.data.image_shape)
+            except ValueError as mistake:
+                raise ValueError(f"`generator.{name}`: {mistake}") from None
 
     def _check_shapes(self):
         if self.teacher.network is None:
@@ -310,7 +368,15 @@ def dump(run: Run) -> str:
 
 def name_of(part: Any) -> str:
     """The name of a part, as it stands in YAML."""
-    tables = (students.BUILDERS, trainers.TRAINERS, data.DATASETS, finishers.FINISHERS)
+    tables = (
+        students.BUILDERS,
+        trainers.TRAINERS,
+        data.DATASETS,
+        finishers.FINISHERS,
+        generators.GENERATORS,
+        conditional.DISCRIMINATORS,
+        sources.SOURCES,
+    )
     names = {kind: name for table in tables for name, kind in table.items()}
     return names[type(part)]
 

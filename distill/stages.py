@@ -2,7 +2,8 @@
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -18,6 +19,7 @@ from distill import (
     run_folder,
     seeds,
     signals,
+    synthetic,
     tensorboard,
 )
 from trainers import trainer
@@ -33,6 +35,7 @@ def train(
     splits: data.Splits,
     folder: pathlib.Path,
     teacher: keras.Model | None = None,
+    generator: keras.Model | None = None,
 ) -> tuple[keras.Model, list[dict]]:
     """Builds a network and trains it through its stages.
 
@@ -47,43 +50,40 @@ def train(
         splits: The data.
         folder: `checkpoint/` and `tensorboard/` are made here.
         teacher: Trained, for the methods that need one.
+        generator: Trained, for the stages that want its examples.
 
     Returns:
         The trained network, and one record a stage as in `report.json`.
     """
-    kept = run_folder.checkpoints(folder)
-    kept.mkdir(parents=True, exist_ok=True)
     network, records = None, []
     for index, stage in enumerate(stages):
-        weights = kept / f"{name}.{index}.keras"
-        record = kept / f"{name}.{index}.json"
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
-        if record.exists() and weights.exists():
-            progress.say(f"==> {title}: finished before, kept")
-            network = loader.own(weights)
-            records.append(json.loads(record.read_text()))
-            continue
-        weights.unlink(missing_ok=True)  # Of a run killed before its record.
-        network = network or build(name, run)
-        memory.check(network, run.batch_size)
-        source = batches.Batches(
-            splits.train,
-            batch_size=run.batch_size,
-            seed=seeds.seed_of(run.seed, "order", index),
-            augmentation=run.augmentation,
-        )
-        log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
-        store = checkpoint.Store(kept, f"{name}.{index}")
-        with progress.step(title, f"{stage.epochs} epochs"), signals.deferred():
+
+        def stage_of(store, network=network, index=index, stage=stage):
+            network = network or build(name, run)
+            memory.check(network, run.batch_size)
+            mixed = synthetic.mixture(
+                stage.synthetic, splits.train, generator=generator, teacher=teacher
+            )
+            source = batches.Batches(
+                splits.train,
+                batch_size=run.batch_size,
+                seed=seeds.seed_of(run.seed, "order", index),
+                augmentation=run.augmentation,
+                mixture=mixed,
+            )
+            log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
             learner = trainer.Trainer(
                 student=network, method=stage.trainer, teacher=teacher
             )
             made = _fit(learner, stage, source, splits.validation, log_dir, store)
-            records.append({"model": name, **made})
-            keep(network, weights)
-            run_folder.atomic_write(record, json.dumps(records[-1]))
-            store.clear()
+            return network, {"model": name, **made}
+
+        network, record = once(
+            f"{name}.{index}", title, folder, stage_of, epochs=stage.epochs
+        )
+        records.append(record)
     return network, records
 
 
@@ -102,47 +102,124 @@ def keep(network: keras.Model, path: pathlib.Path) -> None:
             network.save(temporary)
 
 
+def once(
+    name: str,
+    title: str,
+    folder: pathlib.Path,
+    training: Callable[[checkpoint.Store], tuple[keras.Model, dict]],
+    *,
+    epochs: int,
+) -> tuple[keras.Model, dict]:
+    """Trains a network for one stage, or opens what an earlier run has kept of it.
+
+    Args:
+        name: Of its files in `checkpoint/`.
+        title: For people.
+        folder: Where `checkpoint/` is.
+        training: Trains, committing to a store: the network and the record.
+        epochs: For people.
+
+    Returns:
+        The network and the record.
+    """
+    kept = run_folder.checkpoints(folder)
+    kept.mkdir(parents=True, exist_ok=True)
+    weights, record = kept / f"{name}.keras", kept / f"{name}.json"
+    if record.exists() and weights.exists():
+        progress.say(f"==> {title}: finished before, kept")
+        return loader.own(weights), json.loads(record.read_text())
+    weights.unlink(missing_ok=True)  # Of a run killed before its record.
+    store = checkpoint.Store(kept, name)
+    with progress.step(title, f"{epochs} epochs"), signals.deferred():
+        network, made = training(store)
+        keep(network, weights)
+        run_folder.atomic_write(record, json.dumps(made))
+        store.clear()
+    return network, made
+
+
+def fit(
+    learner: keras.Model,
+    source: batches.Batches,
+    *,
+    name: str,
+    epochs: int,
+    store: checkpoint.Store,
+    callbacks: Callable[[dict], list],
+    **options: Any,
+) -> dict:
+    """Fits a compiled model of `trainers`.
+
+    Args:
+        learner: Has `moving_variables`.
+        source: Of the batches.
+        name: Of the method.
+        epochs: All that there are.
+        store: Where moments are committed.
+        callbacks: See `resume.fit`.
+        **options: For Keras' `fit`.
+
+    Returns:
+        The record of a stage, as in `report.json`, without its model.
+    """
+    history, seconds = resume.fit(
+        learner,
+        source,
+        callback=keras.callbacks.Callback,
+        epochs=epochs,
+        store=store,
+        variables=lambda: learner.moving_variables,
+        callbacks=callbacks,
+        shuffle=False,  # The order is ours already.
+        verbose=progress.bar(),
+        **options,
+    )
+    examples = epochs * source.steps_per_epoch * source.batch_size
+    return {
+        "name": name,
+        "epochs": epochs,
+        "seconds": seconds,
+        "examples_per_second": examples / seconds,
+        "metrics": history,
+    }
+
+
+def jit_compile() -> str | bool:
+    """What to compile a model of `trainers` with."""
+    # JAX without its compiler runs op by op; on a CPU, TensorFlow's own kernels
+    # are faster than those that XLA makes.
+    return "auto" if keras.backend.backend() == "jax" else False
+
+
 def _fit(learner, stage, source, validation, log_dir, store):
     """One stage, from its first step to its record."""
     learner.compile(
         optimizer=learner.sides(_optimizer(stage, source.steps_per_epoch)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         loss_weights=stage.task_weight,
-        metrics=["accuracy"],
-        # JAX without its compiler runs op by op; on a CPU, TensorFlow's own
-        # kernels are faster than those that XLA makes.
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+        weighted_metrics=["accuracy"],  # Of the examples that have a label.
+        jit_compile=jit_compile(),
     )
-    history, seconds = resume.fit(
+    made = fit(
         learner,
         source,
-        callback=keras.callbacks.Callback,
+        name=stage.name,
         epochs=stage.epochs,
         store=store,
-        variables=lambda: learner.moving_variables,
         callbacks=lambda past: [
             *tensorboard.callbacks(log_dir, source.batch_size, past),
             _Watch(stage.trainer, past),
         ],
-        shuffle=False,  # The order is ours already.
         validation_data=(validation.floats(), validation.labels),
         validation_batch_size=source.batch_size,
-        verbose=progress.bar(),
     )
     if stage.trainer.recalibrates:
         count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
         images = (source.batch(step)[0] for step in range(count))
         trainer.recalibrate(learner.student, images)
     trainer.thaw(learner.student)
-    examples = stage.epochs * source.steps_per_epoch * source.batch_size
-    return {
-        "name": stage.name,
-        "epochs": stage.epochs,
-        "seconds": seconds,
-        "examples_per_second": examples / seconds,
-        "metrics": history,
-        "warnings": [alarm] if (alarm := _first_alarm(stage.trainer, history)) else [],
-    }
+    alarm = _first_alarm(stage.trainer, made["metrics"])
+    return {**made, "warnings": [alarm] if alarm else []}
 
 
 class _Watch(keras.callbacks.Callback):

@@ -1,6 +1,5 @@
 """The teacher: given as a file, or trained once and kept for later runs."""
 
-import json
 import pathlib
 import shutil
 
@@ -8,7 +7,17 @@ import keras
 
 import students
 import trainers
-from distill import batches, config, data, loader, progress, run_folder, seeds, stages
+from distill import (
+    batches,
+    config,
+    data,
+    kept,
+    loader,
+    progress,
+    run_folder,
+    seeds,
+    stages,
+)
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
 _DECIDING = (students, trainers, batches, seeds, stages)
@@ -41,11 +50,11 @@ def ready(
         network = given(run)
         stages.keep(network, path)
         return network, []
-    kept = folder.resolve().parent / "teachers" / fingerprint(run, splits)
-    source = kept / "teacher.keras"
-    with run_folder.occupied(kept):
+    home = kept.home(folder, "teachers", fingerprint(run, splits))
+    source = home / "teacher.keras"
+    with run_folder.occupied(home):
         network, records = stages.train(
-            "teacher", run.teacher.stages, run=run, splits=splits, folder=kept
+            "teacher", run.teacher.stages, run=run, splits=splits, folder=home
         )
         stages.keep(network, source)
     with run_folder.whole_file(path) as temporary:
@@ -54,23 +63,9 @@ def ready(
 
 
 def fingerprint(run: config.Run, splits: data.Splits) -> str:
-    """Changes with everything that decides a trained teacher.
-
-    Its config, the pixels and labels, order and augmentation, the seed, the
-    code of builders and trainers, and the versions of Keras and its backend.
-    """
-    whole = config.plain(run)
-    decided = {
-        name: whole[name]
-        for name in ("teacher", "data", "augmentation", "batch_size", "seed")
-    }
-    versions = run_folder.versions()
-    packages = {name: versions.get(name) for name in ("keras", "tensorflow", "numpy")}
-    return run_folder.fingerprint(
-        json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
-        splits.fingerprint(),
-        *(file.read_text() for module in _DECIDING for file in _sources(module)),
-    )
+    """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
+    options = ("teacher", "data", "augmentation", "batch_size", "seed")
+    return kept.fingerprint(run, splits, options, _DECIDING)
 
 
 def given(run: config.Run) -> keras.Model:
@@ -112,9 +107,3 @@ def representations(network: keras.Model) -> dict[str, tuple[int, ...]]:
         for name, tensor in network.output.items()
         if name != "logits"
     }
-
-
-def _sources(module):
-    """The Python files of a package, or the file of a module, in one order."""
-    file = pathlib.Path(module.__file__)
-    return sorted(file.parent.glob("*.py")) if file.stem == "__init__" else [file]

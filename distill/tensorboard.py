@@ -14,6 +14,7 @@ import types
 import typing
 
 import keras
+import numpy as np
 import yaml
 from keras import ops
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -34,6 +35,9 @@ def callbacks(
     log_dir: pathlib.Path,
     batch_size: int,
     past: typing.Mapping[str, typing.Sequence[float]] = types.MappingProxyType({}),
+    images: typing.Mapping[
+        str, typing.Callable[[], np.ndarray]
+    ] = types.MappingProxyType({}),
 ) -> list[keras.callbacks.Callback]:
     """What `fit` needs to write one stage, on any backend of Keras.
 
@@ -48,8 +52,10 @@ def callbacks(
         batch_size: Training examples seen in each step.
         past: Name of each metric to its values of the epochs before, where
             training goes on after them.
+        images: Tag to what makes images, `(n, height, width, channels)`, for a
+            sheet at the end of each epoch.
     """
-    return [_Recorder(log_dir, batch_size, past)]
+    return [_Recorder(log_dir, batch_size, past, images)]
 
 
 def write_run(
@@ -102,11 +108,12 @@ def _curves(log_dir, metrics):
 class _Recorder(keras.callbacks.Callback):
     """Completes `logs`, then writes them."""
 
-    def __init__(self, log_dir, batch_size, past):
+    def __init__(self, log_dir, batch_size, past, images):
         super().__init__()
         self._log_dir = log_dir
         self._batch_size = batch_size
         self._past = past
+        self._images = images
         self._file = None
         self._steps = 0
         self._start = self._trained = 0.0
@@ -136,6 +143,10 @@ class _Recorder(keras.callbacks.Callback):
         logs["examples_per_second"] = self._steps * self._batch_size / seconds
         for name, value in logs.items():
             self._file.write(epoch, scalar_summary.scalar_pb(name, value))
+        if self._images and hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        for tag, make in self._images.items():
+            self._file.write(epoch, _image(tag, make()))
         self._file.flush()
 
     def on_train_end(self, logs=None):

@@ -61,7 +61,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
 def _steps(run, splits, folder):
     import keras
 
-    from distill import results, stages, teacher
+    from distill import generator, results, stages, teacher
 
     ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
     if run.teacher.file is not None:
@@ -72,11 +72,19 @@ def _steps(run, splits, folder):
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
+    maker, more = generator.ready(run, splits, folder)
+    records += more
     learners = [("student", run.stages)]
     learners += [(control.name, control.stages) for control in run.controls]
     for name, steps in learners:
         learned, more = stages.train(
-            name, steps, run=run, splits=splits, folder=folder, teacher=network
+            name,
+            steps,
+            run=run,
+            splits=splits,
+            folder=folder,
+            teacher=network,
+            generator=maker,
         )
         records += more
         stages.keep(learned, folder / f"{name}.keras")

@@ -43,6 +43,14 @@ class ConvClassifier:
         sizes.check_positive(width=self.width)
         sizes.check_dropout(self.dropout)
 
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuses examples that the network cannot have.
+
+        Raises:
+            ValueError: If these are no images of at least 8 pixels a side.
+        """
+        sizes.halvings(shape)
+
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.
 
@@ -95,6 +103,9 @@ class DenseClassifier:
         """Refuses what cannot be built."""
         sizes.check_units(self.units)
         sizes.check_dropout(self.dropout)
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Takes examples of any shape."""
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.

@@ -48,6 +48,14 @@ class ConvGenerator:
         """Refuses what cannot be built."""
         sizes.check_positive(noise=self.noise, width=self.width)
 
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuses examples that the network cannot have.
+
+        Raises:
+            ValueError: If these are no images of at least 8 pixels a side.
+        """
+        sizes.halvings(shape)
+
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.
 
@@ -111,6 +119,18 @@ class DenseGenerator:
         """Refuses what cannot be built."""
         sizes.check_positive(noise=self.noise)
         sizes.check_units(self.units)
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuses examples that the network cannot have.
+
+        Raises:
+            ValueError: If these are images, and the output has no bounds.
+        """
+        if len(shape) == 3 and self.activation == "linear":
+            raise ValueError(
+                "`activation` must be sigmoid for images, which lie in [0, 1]. "
+                "Received: 'linear'"
+            )
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.

@@ -66,6 +66,7 @@ class GeneratorTrainer(Tracked):
                 )
             },
             {"discriminator": self.discriminator.trainable_variables},
+            name="generator",
         )
 
     def call(self, x, training=None):

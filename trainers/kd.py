@@ -1,19 +1,22 @@
 """Knowledge distillation: imitate the teacher's softened classes."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from trainers.supervised import Supervised
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KD(Supervised):
-    """Adds `kd_weight` times `losses.kd_loss` to the task's loss.
+    """Adds `kd_weight` times a loss between the logits to the task's loss.
 
     Attributes:
         kd_weight: Multiplies the distillation loss; independent of the stage's
             `task_weight`.
-        temperature: Divides both logits; positive, no unit.
+        match: `softened`: the classes, by `losses.kd_loss`; or `logits`, by
+            `losses.logit_loss`, which is their squared distance.
+        temperature: Divides both logits where classes are matched; positive, no
+            unit.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -26,6 +29,7 @@ class KD(Supervised):
     needs_teacher: ClassVar[bool] = True
 
     kd_weight: float = 0.9
+    match: Literal["softened", "logits"] = "softened"
     temperature: float = 4.0
 
     def __post_init__(self):
@@ -44,5 +48,7 @@ class KD(Supervised):
         from trainers import losses
 
         pair = step.taught["logits"], step.learned["logits"]
+        if self.match == "logits":
+            return {"kd_loss": self.kd_weight * losses.logit_loss(*pair)}
         loss = losses.kd_loss(*pair, self.temperature)
         return {"kd_loss": self.kd_weight * loss}

@@ -35,6 +35,23 @@ def kd_loss(teacher_logits, student_logits, temperature: float):
     return divergence * temperature**2
 
 
+def logit_loss(teacher_logits, student_logits):
+    """Half the squared distance of the student's logits from the teacher's.
+
+    Args:
+        teacher_logits: Shape `(batch, classes)`, before any softmax.
+        student_logits: Shape `(batch, classes)`, before any softmax.
+
+    Returns:
+        Shape `(batch,)`, in squared logits.
+
+    Source:
+        Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014, section 3.
+        https://arxiv.org/abs/1312.6184
+    """
+    return ops.sum(ops.square(teacher_logits - student_logits), axis=-1) / 2
+
+
 def representation_loss(teacher_features, student_features):
     """Mean squared error between two representations of the same shape.
 

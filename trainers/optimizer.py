@@ -13,6 +13,7 @@ class Sides(keras.optimizers.MultiOptimizer):
         student: For every variable that is no other side's.
         others: Name of a side to its optimizer.
         owned: Name of a side to its variables.
+        name: Of the first side.
 
     Attributes:
         gradient_norms: Name of each side to a running mean of the length of
@@ -24,12 +25,13 @@ class Sides(keras.optimizers.MultiOptimizer):
         student: keras.optimizers.Optimizer,
         others: dict[str, keras.optimizers.Optimizer],
         owned: dict[str, list],
+        name: str = "student",
     ):
-        side_of = {id(v): name for name, group in owned.items() for v in group}
-        optimizers = {"student": student, **others}
+        side_of = {id(v): side for side, group in owned.items() for v in group}
+        optimizers = {name: student, **others}
 
         def side(variable):
-            return side_of.get(id(variable), "student")
+            return side_of.get(id(variable), name)
 
         super().__init__(lambda v: optimizers[side(v)], name="optimizer")
         self._side = side

@@ -17,6 +17,9 @@ class Trainer(Tracked):
     Only `compute_loss` is overridden, so that Keras owns the loop on every
     backend. The teacher answers in inference mode, on the very same batch.
 
+    A negative label means that an example has none: it counts neither in the loss
+    on the labels nor in weighted metrics, and a method is told the teacher's class.
+
     Args:
         student: A network under the contract of `students`. Use it afterwards.
         method: An entry of `trainers.TRAINERS`.
@@ -92,13 +95,18 @@ class Trainer(Tracked):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The loss of one batch: task, regularisers and the method's terms."""
-        loss = super().compute_loss(x, y, y_pred["logits"], sample_weight, training)
+        taught = None
+        task_weight = sample_weight
+        if self.teacher is not None:
+            taught = _whole(self.teacher(x, training=False))
+            task_weight = _labelled(y, sample_weight)
+            y = ops.where(y < 0, ops.argmax(taught["logits"], axis=-1), y)
+        loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
         penalty = sum(self.losses, start=ops.zeros(()))
         self.track("task_loss", loss - penalty)
         self.track("regularization_loss", penalty)
-        if self.teacher is None:
+        if taught is None:
             return loss
-        taught = _whole(self.teacher(x, training=False))
         step = Step(x, y, taught, _whole(y_pred), training)
         for name, per_example in self.method.terms(self, step).items():
             if sample_weight is not None:
@@ -110,7 +118,15 @@ class Trainer(Tracked):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The compiled metrics, of the logits."""
+        if self.teacher is not None:
+            sample_weight = _labelled(y, sample_weight)
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+
+def _labelled(labels, sample_weight):
+    """Weights of examples in what needs a true label: 0 where it is negative."""
+    known = ops.cast(labels >= 0, "float32")
+    return known if sample_weight is None else known * sample_weight
 
 
 def _whole(outputs):

@@ -1,0 +1,120 @@
+"""The generator: trained once, and kept for later runs."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+import gan
+import trainers
+from distill import (
+    batches,
+    checkpoint,
+    config,
+    data,
+    kept,
+    memory,
+    run_folder,
+    seeds,
+    stages,
+    tensorboard,
+)
+from trainers import generator as generators
+
+COLUMNS = 8  # Examples of each class on a sheet.
+ROWS = 20  # Classes on a sheet, at most.
+
+# Code that decides what a generator becomes.
+_DECIDING = (gan, trainers, batches, seeds, stages)
+
+
+def ready(
+    run: config.Run, splits: data.Splits, folder: pathlib.Path
+) -> tuple[keras.Model | None, list[dict]]:
+    """The trained generator, if a stage of the run wants one.
+
+    It is kept beside the run, in `generators/<fingerprint>/`, where later runs of
+    the same generator find it.
+
+    Args:
+        run: The run.
+        splits: The data; the training split alone is seen.
+        folder: The run's folder.
+
+    Returns:
+        The network, and its record as in `report.json`; None and nothing where no
+        stage wants it.
+
+    Raises:
+        FolderBusy: If another process trains the same generator.
+    """
+    if not run.uses_generator:
+        return None, []
+    home = kept.home(folder, "generators", fingerprint(run, splits))
+    with run_folder.occupied(home):
+        network, record = stages.once(
+            "generator",
+            "generator (acgan)",
+            home,
+            lambda store: _trained(run, splits, home, store),
+            epochs=run.generator.epochs,
+        )
+    return network, [record]
+
+
+def fingerprint(run: config.Run, splits: data.Splits) -> str:
+    """Changes with everything that decides a generator; see `kept.fingerprint`."""
+    options = ("generator", "data", "batch_size", "seed")
+    return kept.fingerprint(run, splits, options, _DECIDING)
+
+
+def _trained(run, splits, home, store: checkpoint.Store):
+    part = run.generator
+    source = batches.Batches(
+        splits.train,
+        batch_size=run.batch_size,
+        seed=seeds.seed_of(run.seed, "generator", "order"),
+        # What it makes is augmented as the real ones are: once.
+        augmentation=batches.Augmentation(),
+    )
+    keras.utils.set_random_seed(seeds.seed_of(run.seed, "generator"))
+    shape = run.data.image_shape, run.data.num_classes
+    network, against = part.network.build(*shape), part.discriminator.build(*shape)
+    for side in (network, against):
+        memory.check(side, run.batch_size)
+    learner = generators.GeneratorTrainer(
+        generator=network, discriminator=against, method=part.training
+    )
+    learner.compile(optimizer=learner.sides(), jit_compile=stages.jit_compile())
+    log_dir = home / "tensorboard" / "generator"
+    record = stages.fit(
+        learner,
+        source,
+        name="acgan",
+        epochs=part.epochs,
+        store=store,
+        callbacks=lambda past: tensorboard.callbacks(
+            log_dir,
+            source.batch_size,
+            past,
+            {"images/generated": (lambda: samples(network, run.data.num_classes))},
+        ),
+    )
+    return network, {"model": "generator", **record}
+
+
+def samples(network: keras.Model, num_classes: int) -> np.ndarray:
+    """Examples to look at: the same noise at every call, a row of eight a class.
+
+    Args:
+        network: A generator of images.
+        num_classes: The first 20 of them are shown.
+
+    Returns:
+        `(rows * 8, height, width, channels)`.
+    """
+    length = network.input["noise"].shape[-1]
+    labels = np.repeat(np.arange(min(num_classes, ROWS)), COLUMNS)
+    noise = np.random.default_rng(0).standard_normal((len(labels), length))
+    given = {"noise": noise.astype("float32"), "label": labels.astype("int32")}
+    return keras.ops.convert_to_numpy(network(given, training=False))

@@ -1,0 +1,55 @@
+"""Networks that are kept beside the runs, under a fingerprint of what decides them."""
+
+import json
+import pathlib
+import types
+from collections.abc import Iterable
+
+import keras
+
+from distill import config, data, run_folder
+
+
+def home(folder: pathlib.Path, kind: str, fingerprint: str) -> pathlib.Path:
+    """Where a network is kept, for every run beside this one.
+
+    Args:
+        folder: The run's.
+        kind: Such as `teachers`.
+        fingerprint: See `fingerprint`.
+    """
+    return folder.resolve().parent / kind / fingerprint
+
+
+def fingerprint(
+    run: config.Run,
+    splits: data.Splits,
+    options: Iterable[str],
+    modules: Iterable[types.ModuleType],
+) -> str:
+    """Changes with everything that decides a trained network.
+
+    That is: its config, the pixels and labels, the code, and the versions of Keras
+    and its backend.
+
+    Args:
+        run: The run.
+        splits: The data.
+        options: Names of the options of `run` that decide.
+        modules: Whose code decides: packages whole, modules alone.
+    """
+    whole = config.plain(run)
+    decided = {name: whole[name] for name in options}
+    versions = run_folder.versions()
+    packages = {name: versions.get(name) for name in ("keras", "tensorflow", "numpy")}
+    return run_folder.fingerprint(
+        json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
+        splits.fingerprint(),
+        *(file.read_text() for module in modules for file in _sources(module)),
+    )
+
+
+def _sources(module):
+    """The Python files of a package, or the file of a module, in one order."""
+    file = pathlib.Path(module.__file__)
+    return sorted(file.parent.glob("*.py")) if file.stem == "__init__" else [file]

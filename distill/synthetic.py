@@ -1,0 +1,263 @@
+"""Unlabelled examples beside the real ones: whom a teacher may be asked about too.
+
+A source is a frozen dataclass of options whose `maker` returns a function from real
+examples to made ones, one for each. What is made has no true label: it gets
+`UNLABELLED`, at which the task's loss does not count and everything that is learned
+from the teacher does.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from distill import data, munge
+
+UNLABELLED = -1  # Instead of a class; `trainers.trainer` knows it.
+POOL = 4  # Examples made for each place where the teacher's confidence is asked.
+
+Maker = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Synthetic:
+    """What all sources share.
+
+    Attributes:
+        p_fake: Share of made examples, in [0, 1]; 0 is as if there were none.
+        mix: `batch`: a coin is thrown for each batch, which is made or real as a
+            whole; `part`: each batch is made in part.
+        min_confidence: The teacher's largest probability that a made example must
+            reach before augmentation, in [0, 1); the real one stays where none of
+            a few does. 0 asks for nothing.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        `batch`: Liu et al., "Teacher-Student Compression with Generative
+        Adversarial Networks", 2018, section 3. `min_confidence`: Ding et al.,
+        "Distilling and Transferring Knowledge via cGAN-generated Samples", 2023,
+        section 3, filters by a teacher too, there by the class that was asked for.
+    """
+
+    needs_generator: ClassVar[bool] = False
+
+    p_fake: float
+    mix: Literal["batch", "part"] = "batch"
+    min_confidence: float = 0.0
+
+    def __post_init__(self):
+        """Refuses shares that are none."""
+        if not 0 <= self.p_fake <= 1:
+            raise ValueError(f"`p_fake` must be in [0, 1]. Received: {self.p_fake}")
+        if not 0 <= self.min_confidence < 1:
+            raise ValueError(
+                f"`min_confidence` must be in [0, 1). Received: {self.min_confidence}"
+            )
+
+    def maker(self, split: data.Split, generator: Any) -> Maker:
+        """What makes examples.
+
+        Args:
+            split: The real ones, of training alone.
+            generator: A trained `keras.Model` under the contract of
+                `gan.generators`, where the source needs one.
+
+        Returns:
+            A function from indices of real examples `(n,)` and a source of
+            randomness to one example for each, float32 `(n, ...)`.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gan(Synthetic):
+    """Examples by the run's `generator`, of the classes of those they stand for."""
+
+    needs_generator: ClassVar[bool] = True
+
+    def maker(self, split, generator):
+        """Fresh noise for each; the classes have the shares of the data."""
+        length = generator.input["noise"].shape[-1]
+
+        def make(chosen, rng):
+            noise = rng.standard_normal((len(chosen), length), dtype=np.float32)
+            labels = split.labels[chosen].astype(np.int32)
+            # By one compiled program, which draws nothing.
+            return generator.predict_on_batch({"noise": noise, "label": labels})
+
+        return make
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Munge(Synthetic):
+    """Pixels traded with the nearest neighbour; see `distill.munge`.
+
+    Attributes:
+        swap_probability: p, for each pixel.
+        variance: s; a larger one means less noise.
+
+    Source:
+        Its options as in the code of Liu et al., 2018, for tables.
+    """
+
+    swap_probability: float = 0.1
+    variance: float = 1.5
+
+    def __post_init__(self):
+        """Refuses options out of range."""
+        super().__post_init__()
+        munge.check(self.swap_probability, self.variance)
+
+    def maker(self, split, generator):
+        """One visit of MUNGE to each example; the neighbour stays as it is."""
+        flat = split.floats().reshape(len(split.labels), -1)
+        nearest = munge.neighbours(flat)
+
+        def make(chosen, rng):
+            examples = flat[chosen]
+            swaps = rng.random(examples.shape) < self.swap_probability
+            noise = rng.standard_normal(examples.shape, dtype=np.float32)
+            others = flat[nearest[chosen]]
+            made = munge.mixed(examples, others, swaps, noise, self.variance)
+            return np.clip(made, 0, 1).reshape(-1, *split.images.shape[1:])
+
+        return make
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mixup(Synthetic):
+    """Weighted means of two examples each.
+
+    Attributes:
+        concentration: Both parameters of the Beta distribution that the weight is
+            drawn from; positive. 1 is uniform.
+
+    Source:
+        Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018,
+        section 2; here the teacher says what the mixture is.
+    """
+
+    concentration: float = 1.0
+
+    def __post_init__(self):
+        """Refuses options out of range."""
+        super().__post_init__()
+        if self.concentration <= 0:
+            raise ValueError(
+                f"`concentration` must be positive. Received: {self.concentration}"
+            )
+
+    def maker(self, split, generator):
+        """Each with another of the whole split."""
+
+        def make(chosen, rng):
+            others = rng.integers(0, len(split.labels), len(chosen))
+            shares = rng.beta(self.concentration, self.concentration, len(chosen))
+            first, second = (
+                data.floats(split.images[index]) for index in (chosen, others)
+            )
+            shares = shares.astype(np.float32).reshape(-1, *[1] * (first.ndim - 1))
+            return shares * first + (1 - shares) * second
+
+        return make
+
+
+SOURCES = {
+    "gan": Gan,
+    "munge": Munge,
+    "mixup": Mixup,
+}
+
+
+def mixture(
+    options: Synthetic | None, split: data.Split, *, generator: Any, teacher: Any
+) -> "Mixture | None":
+    """The mixture of a stage, or None where none is wanted; see `Mixture`."""
+    if options is None or not options.p_fake:
+        return None
+    return Mixture(options, split, generator=generator, teacher=teacher)
+
+
+class Mixture:
+    """Puts made examples in the place of real ones, batch by batch.
+
+    Args:
+        options: The source.
+        split: The real examples.
+        generator: See `Synthetic.maker`.
+        teacher: Asked for its confidence, where that is wanted.
+    """
+
+    def __init__(
+        self,
+        options: Synthetic,
+        split: data.Split,
+        *,
+        generator: Any = None,
+        teacher: Any = None,
+    ):
+        self._options = options
+        self._make = options.maker(split, generator)
+        self._answers = _answers(teacher) if options.min_confidence else None
+
+    def __call__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        chosen: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Replaces examples of a batch.
+
+        Args:
+            images: The real ones, before augmentation, `(batch, ...)`.
+            labels: Their classes, `(batch,)`.
+            chosen: Their indices in the split, `(batch,)`.
+            rng: Decides everything.
+
+        Returns:
+            Images and labels; `UNLABELLED` where an example was made.
+        """
+        coin = rng.random()
+        share = self._options.p_fake
+        if self._options.mix == "batch":
+            count = len(labels) if coin < share else 0
+        else:
+            count = int(share * len(labels) + coin)  # So that the mean is the share.
+        if not count:
+            return images, labels
+        made, kept = self._made(chosen[:count], rng)
+        images, labels = images.copy(), labels.copy()
+        images[kept], labels[kept] = made, UNLABELLED
+        return images, labels
+
+    def _made(self, chosen, rng):
+        """Examples, and the places that they are for."""
+        if self._answers is None:
+            return self._make(chosen, rng), np.arange(len(chosen))
+        pool = self._make(np.tile(chosen, POOL), rng)
+        confident = self._confidence(pool) >= self._options.min_confidence
+        confident = confident.reshape(POOL, len(chosen))
+        places = np.flatnonzero(confident.any(axis=0))
+        first = confident.argmax(axis=0)[places]
+        return pool.reshape(POOL, len(chosen), *pool.shape[1:])[first, places], places
+
+    def _confidence(self, images):
+        logits = self._answers.predict_on_batch(images)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return 1 / powers.sum(axis=-1)
+
+
+def _answers(teacher):
+    """The teacher's logits, by a copy.
+
+    On JAX, `fit` takes away the variables of what it holds while it runs.
+    """
+    import keras
+
+    copy = keras.models.clone_model(teacher)
+    copy.set_weights(teacher.get_weights())
+    return keras.Model(copy.inputs, copy.output["logits"])
