@@ -8,7 +8,7 @@ import pytest
 
 from distill import cli
 
-COMMANDS = ("train", "evaluate", "export", "check", "compare")
+COMMANDS = ("train", "evaluate", "export", "check", "compare", "score")
 # Runs a command, then says on stderr which heavy packages it imported.
 WATCHED = """
 import atexit, runpy, sys
@@ -43,7 +43,7 @@ def test_help_needs_no_tensorflow(command, tmp_path):
     assert ("--config" in out) == (command != "export")
 
 
-@pytest.mark.parametrize("command", ["train", "check", "evaluate", "compare"])
+@pytest.mark.parametrize("command", ["train", "check", "evaluate", "compare", "score"])
 @pytest.mark.parametrize(
     "flags",
     [
