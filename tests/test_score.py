@@ -15,6 +15,7 @@ SHORT = [
     "teacher.network.options.depth=8",
     "teacher.stages.0.epochs=6",
     "stages.0.learning_rate=0.05",
+    "stages.0.task_weight=0.5",
     "student.options.width=8",
 ]
 
