@@ -80,6 +80,7 @@ class GeneratorTrainer(Tracked):
 
         The named losses sum up to it. Each batch's noise comes from `draws`.
         """
+        y = ops.cast(y, "int32")
         length = self.generator.input["noise"].shape[-1]
         noise = keras.random.normal((ops.shape(x)[0], length), seed=self.draws)
         made = self.generator({"noise": noise, "label": y}, training=training)
@@ -132,6 +133,4 @@ def _entropy(labels, answers):
 
 
 def _right(labels, answers):
-    return ops.cast(
-        ops.argmax(answers["logits"], axis=-1) == ops.cast(labels, "int32"), "float32"
-    )
+    return ops.cast(ops.argmax(answers["logits"], axis=-1) == labels, "float32")
