@@ -140,7 +140,15 @@ def _fail(mistake, code):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script `distill`: `distill train --config ...`."""
-    commands = ("train", "evaluate", "export", "check", "compare", "score")
+    commands = (
+        "train",
+        "evaluate",
+        "export",
+        "check",
+        "compare",
+        "benchmark",
+        "score",
+    )
     argv = sys.argv[1:] if argv is None else list(argv)
     usage = f"usage: distill {{{','.join(commands)}}} [flags]; distill train --help"
     if argv[:1] in (["-h"], ["--help"]):

@@ -42,10 +42,17 @@ def count(network) -> Cost:
 
 
 def sparsity(network) -> float:
-    """Share of exact zeros among the entries of all kernels, in [0, 1]."""
+    """Share of exact zeros among the entries of all kernels, in [0, 1].
+
+    Depthwise ones are left out: they are small, and no pruning cuts them.
+    """
     import keras
 
-    kernels = [keras.ops.convert_to_numpy(layer.kernel) for layer in _layers(network)]
+    kernels = [
+        keras.ops.convert_to_numpy(layer.kernel)
+        for layer in _layers(network)
+        if not isinstance(layer, keras.layers.DepthwiseConv2D)
+    ]
     zeros = sum(np.count_nonzero(kernel == 0) for kernel in kernels)
     return float(zeros / sum(kernel.size for kernel in kernels))
 

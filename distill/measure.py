@@ -45,7 +45,8 @@ class Facts:
         macs: Multiply-accumulates of kernels, for one image.
         bytes: Size of the file.
         gzip_bytes: Size of the file through gzip.
-        sparsity: Share of exact zeros among the entries of all kernels.
+        sparsity: Share of exact zeros among the entries of all kernels but
+            depthwise ones, which are small and no pruning cuts.
         float_ops: Ops that compute in float, in order, each named once; not
             the conversion of the input and of the output.
         ops: Name of each op to how often it stands in the file.
@@ -68,23 +69,25 @@ def inspect(path: pathlib.Path) -> Facts:
     """
     graph = _Graph(path)
     names = [graph.name(op) for op in graph.ops]
-    kernels, biases, macs = {}, {}, 0
+    kernels, zeros, biases, macs = {}, {}, {}, 0
     for op, name in zip(graph.ops, names, strict=True):
         if name not in _WEIGHTED:
             continue
         kernel = graph.stored(op.inputs[_KERNEL])
-        kernels[kernel] = graph.zeros(kernel)
+        kernels[kernel] = graph.size(kernel)
+        if name != "DEPTHWISE_CONV_2D":
+            zeros[kernel] = graph.zeros(kernel)
         if len(op.inputs) > _BIAS and op.inputs[_BIAS] >= 0:
             bias = graph.stored(op.inputs[_BIAS])
             biases[bias] = graph.size(bias)
         macs += _macs(name, graph.shape(kernel), graph.shape(op.outputs[0]))
-    entries = sum(graph.size(kernel) for kernel in kernels)
+    prunable = sum(kernels[kernel] for kernel in zeros)
     return Facts(
-        parameters=entries + sum(biases.values()),
+        parameters=sum(kernels.values()) + sum(biases.values()),
         macs=macs,
         bytes=path.stat().st_size,
         gzip_bytes=gzip_bytes(path),
-        sparsity=float(sum(kernels.values()) / max(1, entries)),
+        sparsity=float(sum(zeros.values()) / max(1, prunable)),
         float_ops=tuple(dict.fromkeys(graph.float_ops())),
         ops={name: names.count(name) for name in sorted(set(names))},
     )

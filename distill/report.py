@@ -150,28 +150,43 @@ def _training(records):
 
 def _charts(stages):
     series = _joined(stages)
-    accuracies = {
-        name: [100 * value for value in values]
-        for name, values in series.items()
-        if name.endswith("accuracy")
-    }
-    losses = {
-        name: values
-        for name, values in series.items()
-        if name not in (*accuracies, "learning_rate", "examples_per_second")
-        and (name == "val_loss" or not name.startswith("val_"))
-    }
-    rates = {name: series[name] for name in ("learning_rate",) if name in series}
-    panels = [("Loss", losses), ("Accuracy, %", accuracies), ("Learning rate", rates)]
     return [
-        {
-            "title": title,
-            "last": {name: _last(values) for name, values in shown.items()},
-            **charts.curves(shown, 360, 200, log=title == "Loss"),
-        }
-        for title, shown in panels
-        if shown
+        _chart(title, {name: series[name] for name in series if belongs(name)})
+        for title, belongs in _PANELS.items()
+        if any(map(belongs, series))
     ]
+
+
+def _chart(title, series):
+    percent = title.endswith("%")
+    shown = {
+        name: [100 * value if percent else value for value in values]
+        for name, values in series.items()
+    }
+    return {
+        "title": title,
+        "is_percent": percent,
+        "last": {name: _last(values) for name, values in shown.items()},
+        **charts.curves(shown, 360, 200, log=title in ("Loss", "Gradient norm")),
+    }
+
+
+def _is_of_a_game(name):
+    return name == "agreement" or "_accuracy_on_" in name
+
+
+# Title of each chart to whether a metric belongs in it.
+_PANELS = {
+    "Loss": lambda name: (
+        name == "val_loss" or (name.endswith("loss") and not name.startswith("val_"))
+    ),
+    "Accuracy, %": lambda name: name.endswith("accuracy"),
+    "Agreement, and whom the discriminator recognises, %": lambda name: (
+        _is_of_a_game(name) and not name.startswith("val_")
+    ),
+    "Gradient norm": lambda name: name.endswith("gradient_norm"),
+    "Learning rate": lambda name: name == "learning_rate",
+}
 
 
 def _joined(stages):

@@ -208,7 +208,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
         store=store,
         callbacks=lambda past: [
             *tensorboard.callbacks(log_dir, source.batch_size, past),
-            _Watch(stage.trainer, past),
+            Watch(stage.trainer, past),
         ],
         validation_data=(validation.floats(), validation.labels),
         validation_batch_size=source.batch_size,
@@ -222,8 +222,13 @@ def _fit(learner, stage, source, validation, log_dir, store):
     return {**made, "warnings": [alarm] if alarm else []}
 
 
-class _Watch(keras.callbacks.Callback):
-    """Says at once what the method finds wrong, and ends the run if it must."""
+class Watch(keras.callbacks.Callback):
+    """Says at once what a method finds wrong, and ends the run if it must.
+
+    Args:
+        method: An entry of `trainers.TRAINERS`.
+        past: Name of each metric to its values of the epochs before.
+    """
 
     def __init__(self, method, past):
         super().__init__()
@@ -231,6 +236,11 @@ class _Watch(keras.callbacks.Callback):
         self._history = {name: list(values) for name, values in past.items()}
 
     def on_epoch_end(self, epoch, logs=None):
+        """Asks the method.
+
+        Raises:
+            Diverged: If it finds something wrong, and must end the run then.
+        """
         before = _first_alarm(self._method, self._history)
         for name, value in logs.items():
             self._history.setdefault(name, []).append(float(value))

@@ -6,10 +6,30 @@ channels last, to a dict with `"logits"` and, in order, its representations
 model of that name, so that it can be called on any tensor of its input's shape.
 """
 
+from students.lenet import LeNet
+from students.mobilenet import MobileNet
+from students.network import Network
+from students.nin import NIN
 from students.resnet import ResNet
+from students.resnext import ResNeXt
+from students.wide_resnet import WideResNet
 
-Network = ResNet  # The union of all entries, for annotations.
+__all__ = [
+    "BUILDERS",
+    "NIN",
+    "LeNet",
+    "MobileNet",
+    "Network",
+    "ResNeXt",
+    "ResNet",
+    "WideResNet",
+]
 
 BUILDERS = {
+    "lenet": LeNet,
+    "mobilenet": MobileNet,
+    "nin": NIN,
     "resnet": ResNet,
+    "resnext": ResNeXt,
+    "wide_resnet": WideResNet,
 }

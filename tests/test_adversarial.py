@@ -1,6 +1,10 @@
 """A game of two sides: who moves whom, what is shown, and who has won."""
 
 import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,6 +13,7 @@ from keras import ops
 
 import students
 import trainers
+from distill import resume, stages, train
 from gan import gradients
 from gan.discriminators import Discriminator
 from trainers import game, trainer
@@ -323,3 +328,115 @@ def test_the_alarm_knows_when_one_side_has_won(seen, said):
         {**renamed, **{f"val_{k}": v for k, v in renamed.items()}}
     )
     assert alarm is None if said is None else alarm.startswith("the section2_disc")
+
+
+THREE = """
+_base_: lit_resnet.yaml
+teacher: {stages: [{trainer: {name: supervised}, epochs: 1}]}
+student: {name: resnet, options: {depth: 8, width: 16}}
+stages:
+  - {trainer: {name: lit}, epochs: 1}
+  - {trainer: {name: kd}, epochs: 1}
+  - trainer: {name: adversarial, options: {condition: input, mismatch_weight: 1}}
+    epochs: 2
+controls: []
+finish: []
+"""
+
+
+def test_a_game_may_follow_lit_and_kd_and_its_health_is_recorded(tmp_path):
+    config = tmp_path / "three.yaml"
+    config.write_text(THREE)
+    folder = tmp_path / "runs" / "three"
+    assert train.main([f"--config={config}", f"--out={folder}"]) == 0
+    report = json.loads((folder / "report.json").read_text())
+    names = [stage["name"] for stage in report["stages"]]
+    assert names == ["supervised", "lit", "kd", "adversarial"]
+    health = {
+        "agreement",
+        "adversarial_loss",
+        "discriminator_loss",
+        "discriminator_accuracy_on_teacher",
+        "discriminator_accuracy_on_student",
+        "student_gradient_norm",
+        "discriminator_gradient_norm",
+    }
+    metrics = report["stages"][-1]["metrics"]
+    assert health <= set(metrics)
+    assert metrics["student_gradient_norm"][-1] > 0
+    (events,) = (folder / "tensorboard" / "student.2.adversarial").iterdir()
+    assert all(name.encode() in events.read_bytes() for name in health)
+    # Nothing of the discriminator ships.
+    shipped = keras.models.load_model(folder / "student.keras", compile=False)
+    alone = students.ResNet(depth=8, width=16).build((8, 8, 1), 10)
+    assert shipped.count_params() == alone.count_params()
+
+
+class Won(trainers.Adversarial):
+    """Finds something wrong from the second epoch on."""
+
+    def alarm(self, history):
+        return "one side has won" if len(history["loss"]) > 1 else None
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_an_alarm_warns_once_or_ends_the_run(stop, monkeypatch):
+    said = []
+    monkeypatch.setattr(stages.progress, "say", said.append)
+    method = Won(stop_on_collapse=stop)
+    watch = stages.Watch(method, {"loss": [3.0]})
+    if stop:
+        with pytest.raises(resume.Diverged, match="one side has won"):
+            watch.on_epoch_end(1, {"loss": 2.0})
+        return
+    for epoch in (1, 2, 3):
+        watch.on_epoch_end(epoch, {"loss": 2.0})
+    assert said == ["    warning: one side has won"]
+
+
+REPLICAS = """
+import json
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+import keras, numpy as np, students, trainers
+from gan.discriminators import Discriminator
+from trainers import trainer
+method = trainers.Adversarial(
+    discriminator=Discriminator(units=(8,)), condition="input", mismatch_weight=1, r1=1
+)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    pair = [students.ResNet(depth=8, width=2).build((4, 4, 1), 3) for _ in range(2)]
+    learner = trainer.Trainer(student=pair[0], teacher=pair[1], method=method)
+    learner.compile(
+        optimizer=learner.sides(keras.optimizers.SGD(0.1)),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    networks = [*pair, learner.companions["discriminator"]]
+    before = [network.get_weights() for network in networks]
+    images = np.random.default_rng(0).uniform(size=(8, 4, 4, 1)).astype("float32")
+    logs = learner.fit(images, np.arange(8) % 3, batch_size=8, verbose=0).history
+    moved = [
+        any(not np.array_equal(a, b) for a, b in zip(old, network.get_weights()))
+        for old, network in zip(before, networks)
+    ]
+print(json.dumps([moved, logs]))
+"""
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a strategy of TensorFlow"
+)
+def test_a_game_is_played_on_two_replicas():
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    moved, logs = json.loads(done.stdout.splitlines()[-1])
+    assert moved == [True, False, True]  # Student, teacher, discriminator.
+    assert np.isfinite([values[-1] for values in logs.values()]).all()

@@ -54,7 +54,7 @@ def test_a_bare_name_means_a_shipped_config():
         ("batch_size=0", ["`batch_size` must be at least 1", "Received: 0"]),
         ("seed=-1", ["`seed`", "at least 0"]),
         ("data.name=digit", ["unknown name `digit`", "Did you mean `digits`?"]),
-        ("student.name=resnext", ["Did you mean `resnet`?"]),
+        ("student.name=resnat", ["Did you mean `resnet`?"]),
         ("student.options.depht=8", ["depht", "Did you mean `depth`?"]),
         ("student.options.depth=9", ["`depth` must be 6n + 2", "Received: 9"]),
         ("student.options.width=32", ["student", "`stem`", "(8, 8, 16)", "(8, 8, 32)"]),

@@ -153,3 +153,14 @@ def test_the_export_command_writes_what_is_asked(network, tmp_path, capsys):
     (tmp_path / "bad.keras").write_bytes(b"no model")
     assert export.main([f"--model={tmp_path / 'bad.keras'}"]) == 3
     assert "no whole .keras" in capsys.readouterr().err
+
+
+def test_depthwise_kernels_are_no_part_of_the_sparsity(tmp_path):
+    network = build()
+    for variable in network.variables:
+        if variable.path.startswith("depthwise") and variable.path.endswith("kernel"):
+            variable.assign(np.ones(variable.shape))
+    path = tmp_path / "whole.tflite"
+    path.write_bytes(export.to_tflite(network, "float32"))
+    assert measure.inspect(path).sparsity == pytest.approx(0.75, abs=0.01)
+    assert cost.sparsity(network) == pytest.approx(0.75, abs=0.01)

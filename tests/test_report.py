@@ -278,6 +278,23 @@ def test_a_run_that_is_unlike_others_has_its_report_too(change):
     assert "teacher" in report.table(made)
 
 
+def test_the_health_of_a_game_has_charts_of_its_own():
+    played = make()
+    stage_ = played["stages"][1]
+    stage_["metrics"] |= {
+        "agreement": [0.5] * 8,
+        "val_agreement": [0.25] * 8,
+        "discriminator_accuracy_on_teacher": [0.625] * 8,
+        "student_gradient_norm": [3.5] * 8,
+    }
+    shown = page(played)
+    assert "whom the discriminator recognises" in shown
+    assert re.search(r"discriminator_accuracy_on_teacher <b>62.50</b>", shown)
+    assert re.search(r"student_gradient_norm <b>3.5</b>", shown)
+    assert "val_agreement" not in shown
+    assert "recognises" not in page(make())
+
+
 def test_a_hundred_classes_fit():
     assert "digits" in page(make(classes=100))
 

@@ -79,8 +79,10 @@ class PrunedInt8(TrainedFinisher):
             quantize_apply,
         )
 
+        from distill.finish import forms
+
         model = quantize_apply(
-            quantize_annotate_model(bench.kept("pruned")),
+            quantize_annotate_model(forms.quantizable(bench.kept("pruned"))),
             experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
         )
         bench.fit(model, self)

@@ -18,7 +18,9 @@ class Int8(TrainedFinisher):
         """Trains the student with simulated quantization, and converts it."""
         from tensorflow_model_optimization.quantization.keras import quantize_model
 
-        model = quantize_model(bench.twin())
+        from distill.finish import forms
+
+        model = quantize_model(forms.quantizable(bench.twin()))
         bench.fit(model, self)
         return bench.convert(model, "int8")
 

@@ -1,5 +1,6 @@
 """A Keras 3 model -> its tf_keras twin, for tools that never moved to Keras 3."""
 
+import functools
 import inspect
 
 import keras
@@ -85,9 +86,15 @@ def _placer(prefix, made):
         if id(layer) not in made:
             name = layer.name.removeprefix(prefix)
             made[id(layer)] = (layer, _twin_layer(layer, prefix + name))
-        return made[id(layer)][1]
+        return functools.partial(_call, made[id(layer)][1])
 
     return place
+
+
+def _call(layer, *inputs, **options):
+    """Without options that are None: another layer in its place may not know them."""
+    given = {key: value for key, value in options.items() if value is not None}
+    return layer(*inputs, **given)
 
 
 def _twin_layer(layer, name):

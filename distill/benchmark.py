@@ -1,0 +1,193 @@
+"""Times the training steps of a config's methods side by side, as ratios.
+
+Machines are noisy: rounds are interleaved in one process, and what is compared is
+the median of each round's ratio. Nothing here is a test.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+from distill import cli, config
+
+WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.benchmark --config FILE`. Returns the exit code."""
+    flags = cli.parser("benchmark", "Times the training steps of a config's methods.")
+    flags.add_argument("--rounds", type=int, default=7, help="default: 7")
+    flags.add_argument("--steps", type=int, default=10, help="a round; default: 10")
+    flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
+    return cli.guarded(_command, flags, argv)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    for name in ("rounds", "steps"):
+        if getattr(arguments, name) < 1:
+            raise config.ConfigError(
+                f"--{name} must be at least 1. Received: {getattr(arguments, name)}"
+            )
+    run = config.load(arguments.config, cli.overrides(arguments))
+    from distill import measure, run_folder
+
+    result = {
+        "machine": measure.machine(),
+        "versions": run_folder.versions(),
+        "run": config.plain(run),
+        "rounds": arguments.rounds,
+        "steps": arguments.steps,
+        "methods": methods(run, rounds=arguments.rounds, steps=arguments.steps),
+    }
+    print(_table(result, run.batch_size))
+    if arguments.json is not None:
+        run_folder.atomic_write(arguments.json, json.dumps(result, indent=1))
+    return 0
+
+
+def interleaved(
+    actions: dict[str, Callable[[], object]], rounds: int, steps: int
+) -> dict[str, list[float]]:
+    """Seconds that one call of each action takes, in each round.
+
+    Args:
+        actions: Name to what is timed; called `steps` times in a row.
+        rounds: How often all of them are gone through.
+        steps: Calls in a round.
+
+    Returns:
+        Name to the mean seconds of a call, one number a round.
+    """
+    for act in actions.values():
+        for _ in range(WARMUP):
+            act()
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, act in actions.items():
+            start = time.perf_counter()
+            for _ in range(steps):
+                act()
+            seconds[name].append((time.perf_counter() - start) / steps)
+    return seconds
+
+
+def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
+    """Times a step of each stage's method beside its parts.
+
+    The parts of a method with companions are a step of KD, and a training step of
+    each companion alone on twice the batch (as many outputs as teacher and student
+    give together); of any other, the teacher's forward pass and the student's own
+    step. Each is called through Keras, whose few milliseconds a call the sum counts
+    once more than the step.
+
+    Args:
+        run: Networks, batch size and stages; nothing is trained to an end.
+        rounds: See `interleaved`.
+        steps: See `interleaved`.
+
+    Returns:
+        For each stage: `name`; `seconds`, name of each action to one number a
+        round, `step` being the method's own; `examples_per_second` of it; and
+        `ratio`, the median over the rounds of `step` to the sum of its parts.
+    """
+    from distill import stages
+
+    teacher, student = (stages.build(role, run) for role in ("teacher", "student"))
+    batch = _batch(run)
+    return [
+        {"name": stage.name, **_timed(stage, teacher, student, batch, rounds, steps)}
+        for stage in run.stages
+    ]
+
+
+def _timed(stage, teacher, student, batch, rounds, steps):
+    import numpy as np
+
+    import trainers
+
+    learner, step = _learner(stage.trainer, teacher, student, batch)
+    if learner.companions:
+        actions = {"KD step": _learner(trainers.KD(), teacher, student, batch)[1]}
+        for name, network in learner.companions.items():
+            actions[name] = _companion_step(network, 2 * len(batch[1]))
+    else:
+        actions = {
+            "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
+            "student step": _learner(trainers.Supervised(), None, student, batch)[1],
+        }
+    seconds = interleaved({"step": step, **actions}, rounds, steps)
+    whole = np.array(seconds["step"])
+    parts = sum(np.array(seconds[name]) for name in actions)
+    return {
+        "seconds": seconds,
+        "examples_per_second": float(len(batch[1]) / np.median(whole)),
+        "ratio": float(np.median(whole / parts)),
+    }
+
+
+def _batch(run):
+    """Random images and labels: what they show does not matter here."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images = rng.random((run.batch_size, *run.data.image_shape), np.float32)
+    return images, rng.integers(0, run.data.num_classes, run.batch_size)
+
+
+def _learner(method, teacher, student, batch):
+    """A trainer of a copy of the student, and one step of it."""
+    import keras
+
+    from trainers import trainer
+
+    copy = keras.models.clone_model(student)
+    learner = trainer.Trainer(student=copy, teacher=teacher, method=method)
+    learner.compile(
+        optimizer=learner.sides(keras.optimizers.SGD(1e-3, momentum=0.9)),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+    )
+    return learner, lambda: learner.train_on_batch(*batch)
+
+
+def _companion_step(network, count):
+    """One training step of a network alone, on random inputs."""
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}
+    given = {
+        name: rng.random((count, *shape), np.float32) for name, shape in shapes.items()
+    }
+    copy = keras.models.clone_model(network)
+    copy.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss="mse",
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+    )
+    asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
+    return lambda: copy.train_on_batch(given, asked)
+
+
+def _table(result, batch_size):
+    import numpy as np
+    import tabulate
+
+    rows = []
+    for method in result["methods"]:
+        for action, times in method["seconds"].items():
+            rows.append([method["name"], action, f"{1000 * np.median(times):.1f}"])
+            if action == "step":
+                rate, ratio = method["examples_per_second"], method["ratio"]
+                rows[-1] += [f"{rate:.0f}", f"{ratio:.2f}"]
+    headers = ["method", "action", "ms", "images/s", "step / sum of parts"]
+    align = ["left", "left", "right", "right", "right"]
+    table = tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)
+    return f"{table}\nbatch of {batch_size}, {result['machine']}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,80 @@
+"""What networks are made of: He-normal kernels with a penalty.
+
+A layer's name says in which section it is: on PyTorch, Keras forgets to clear
+the gradients of a variable whose path another one has.
+
+Source:
+    He et al., "Delving Deep into Rectifiers", ICCV 2015, section 2.2, for the
+    initial weights.
+"""
+
+
+def conv(x, channels, kernel_size, stride, decay, *, name, **options):
+    """Convolution with zeros around its input and no bias, unless `options` differ."""
+    import keras
+
+    return keras.layers.Conv2D(
+        channels,
+        kernel_size,
+        stride,
+        kernel_initializer="he_normal",
+        kernel_regularizer=keras.regularizers.L2(decay),
+        name=f"{name}conv",
+        **{"padding": "same", "use_bias": False, **options},
+    )(x)
+
+
+def depthwise(x, kernel_size, stride, decay, *, name):
+    """Convolution of each channel alone, without bias."""
+    import keras
+
+    return keras.layers.DepthwiseConv2D(
+        kernel_size,
+        stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        depthwise_regularizer=keras.regularizers.L2(decay),
+        name=f"{name}conv",
+    )(x)
+
+
+def norm(x, *, name):
+    """BatchNormalization whose statistics are those of about the last ten steps."""
+    import keras
+
+    return keras.layers.BatchNormalization(momentum=0.9, name=f"{name}norm")(x)
+
+
+def conv_bn(x, channels, kernel_size, stride, decay, *, name, **options):
+    """Convolution, then BatchNormalization."""
+    kernel = channels, kernel_size, stride, decay
+    return norm(conv(x, *kernel, name=name, **options), name=name)
+
+
+def conv_bn_relu(x, channels, kernel_size, stride, decay, *, name, **options):
+    """Convolution, BatchNormalization, rectifier."""
+    import keras
+
+    kernel = channels, kernel_size, stride, decay
+    x = conv_bn(x, *kernel, name=name, **options)
+    return keras.layers.ReLU(name=f"{name}relu")(x)
+
+
+def norm_relu(x, *, name):
+    """BatchNormalization, then a rectifier: what comes before the convolution."""
+    import keras
+
+    return keras.layers.ReLU(name=f"{name}relu")(norm(x, name=name))
+
+
+def dense(x, units, decay, *, name, initializer="glorot_uniform"):
+    """Dense layer with bias; its initial weights are those before a softmax."""
+    import keras
+
+    return keras.layers.Dense(
+        units,
+        kernel_initializer=initializer,
+        kernel_regularizer=keras.regularizers.L2(decay),
+        name=name,
+    )(x)

@@ -1,0 +1,104 @@
+"""What all networks share: options, shapes, and how one is put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from students import layers
+
+if typing.TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A stem, sections and a head, put together under the contract of `students`.
+
+    An entry gives `_plan`, `_stem` and `_section`, and `_head` where it has its own.
+
+    Attributes:
+        weight_decay: L2 penalty per squared weight of each kernel. An SGD
+            `weight_decay` of `w` is `w / 2` here.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    weight_decay: float = 5e-5
+
+    def __post_init__(self):
+        """Refuses what cannot be built."""
+        self._check("weight_decay", 0 <= self.weight_decay < 1, "in [0, 1)")
+
+    def shapes(self, image_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the representations, without building anything.
+
+        Args:
+            image_shape: `(height, width, channels)` of one image.
+
+        Returns:
+            Name of each representation, in order, to `(height, width, channels)`.
+        """
+        height, width, _ = image_shape
+        shapes: dict[str, tuple[int, ...]] = {}
+        for index, (channels, stride) in enumerate(self._plan()):
+            height, width = -(-height // stride), -(-width // stride)  # Rounded up.
+            shapes[f"section{index}" if index else "stem"] = (height, width, channels)
+        return shapes
+
+    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+        """Builds the network.
+
+        Args:
+            image_shape: `(height, width, channels)` of one image.
+            num_classes: Number of classes.
+
+        Returns:
+            A model from images `(batch, height, width, channels)` in [0, 1] to
+            a dict of `"logits"`, shape `(batch, num_classes)`, and the
+            representations of `shapes`.
+        """
+        import keras
+
+        images = x = keras.Input(image_shape, name="images")
+        x = self._stem(x)
+        outputs = {"stem": x}
+        for index in range(1, len(self._plan())):
+            name = f"section{index}"
+            given = keras.Input(x.shape[1:], name="given")
+            x = keras.Model(given, self._section(given, index, name), name=name)(x)
+            outputs[name] = x
+        outputs["logits"] = self._head(x, num_classes)
+        return keras.Model(images, outputs, name=type(self).__name__.lower())
+
+    def _plan(self) -> list[tuple[int, int]]:
+        """Channels and stride of the stem and of each section."""
+        raise NotImplementedError
+
+    def _stem(self, x):
+        """From images to the first representation."""
+        raise NotImplementedError
+
+    def _section(self, x, index, name):
+        """From one representation to the next; names of layers start with `name`."""
+        raise NotImplementedError
+
+    def _head(self, x, num_classes):
+        """From the last representation to the logits."""
+        import keras
+
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        return layers.dense(x, num_classes, self.weight_decay, name="head")
+
+    def _check(self, name, right, rule):
+        if not right:
+            received = getattr(self, name)
+            raise ValueError(f"`{name}` must be {rule}. Received: {received}")
+
+    def _check_depth(self, depth, per_block, others):
+        """Weight layers are `others` and, with one block a section, `per_block`."""
+        blocks, remainder = divmod(depth - others, per_block)
+        near = per_block * max(1, round(blocks + remainder / per_block)) + others
+        rule = f"{per_block}n + {others}, such as {near}"
+        self._check("depth", blocks >= 1 and not remainder, rule)

@@ -1,0 +1,82 @@
+"""Residual blocks of two convolutions, and how the shortcut follows them."""
+
+from students import layers
+
+
+def section(block, x, blocks, size, name):
+    """A run of blocks; the first one widens and takes the stride.
+
+    Args:
+        block: A function of the input, channels, stride and prefix of names.
+        x: Shape `(batch, height, width, channels)`.
+        blocks: How many.
+        size: Channels that each block puts out, and stride of the first.
+        name: Of the section, which names of layers start with.
+    """
+    channels, stride = size
+    for index in range(blocks):
+        x = block(x, channels, 1 if index else stride, f"{name}_block{index + 1}_")
+    return x
+
+
+def post_activation(x, channels, stride, name, *, decay, shortcut):
+    """Convolution, norm, rectifier; the last rectifier comes after the sum.
+
+    Source:
+        He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
+        section 3. https://arxiv.org/abs/1512.03385
+    """
+    import keras
+
+    y = layers.conv_bn_relu(x, channels, 3, stride, decay, name=f"{name}1_")
+    y = layers.conv_bn(y, channels, 3, 1, decay, name=f"{name}2_")
+    if _changes(x, channels, stride):
+        x = (
+            zero_pad(x, channels, stride, name=f"{name}shortcut_")
+            if shortcut == "zero_pad"
+            else layers.conv_bn(x, channels, 1, stride, decay, name=f"{name}shortcut_")
+        )
+    x = keras.layers.Add(name=f"{name}add")([x, y])
+    return keras.layers.ReLU(name=f"{name}relu")(x)
+
+
+def pre_activation(x, channels, stride, name, *, decay, shortcut):
+    """Norm, rectifier, convolution; nothing comes after the sum.
+
+    Where a section widens, a projection sees what the first convolution sees; a
+    zero-padded shortcut stays the identity.
+
+    Source:
+        He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016,
+        section 4. https://arxiv.org/abs/1603.05027
+    """
+    import keras
+
+    y = layers.norm_relu(x, name=f"{name}1_")
+    if _changes(x, channels, stride):
+        x = (
+            zero_pad(x, channels, stride, name=f"{name}shortcut_")
+            if shortcut == "zero_pad"
+            else layers.conv(y, channels, 1, stride, decay, name=f"{name}shortcut_")
+        )
+    y = layers.conv(y, channels, 3, stride, decay, name=f"{name}1_")
+    y = layers.norm_relu(y, name=f"{name}2_")
+    y = layers.conv(y, channels, 3, 1, decay, name=f"{name}2_")
+    return keras.layers.Add(name=f"{name}add")([x, y])
+
+
+def zero_pad(x, channels, stride, *, name):
+    """Every `stride`-th pixel, and channels of zeros on both sides: option A."""
+    import keras
+
+    x = keras.layers.MaxPooling2D(1, stride, name=f"{name}pool")(x)
+    more = channels - x.shape[-1]
+    sides = (more // 2, more - more // 2), (0, 0)
+    # Keras pads rows and columns alone: for a moment the channels are the rows.
+    x = keras.layers.Permute((3, 1, 2), name=f"{name}channels_first")(x)
+    x = keras.layers.ZeroPadding2D(sides, name=f"{name}pad")(x)
+    return keras.layers.Permute((2, 3, 1), name=f"{name}channels_last")(x)
+
+
+def _changes(x, channels, stride):
+    return x.shape[-1] != channels or stride > 1

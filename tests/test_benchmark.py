@@ -1,0 +1,35 @@
+"""Benchmarks time side by side, and say what they timed."""
+
+import json
+
+import pytest
+
+from distill import benchmark
+
+
+def test_rounds_are_interleaved_and_warmed_up():
+    calls = []
+    actions = {name: lambda name=name: calls.append(name) for name in "ab"}
+    seconds = benchmark.interleaved(actions, rounds=3, steps=2)
+    warm = benchmark.WARMUP
+    assert calls == ["a"] * warm + ["b"] * warm + ["a", "a", "b", "b"] * 3
+    assert [len(seconds[name]) for name in "ab"] == [3, 3]
+
+
+def test_a_step_is_compared_with_its_parts(tmp_path, capsys):
+    out = tmp_path / "speed.json"
+    small = ["--set=teacher.network.options.depth=8", "--set=batch_size=8"]
+    flags = ["--rounds=2", "--steps=1", f"--json={out}"]
+    assert benchmark.main(["--config=gan_resnet.yaml", *small, *flags]) == 0
+    (method,) = json.loads(out.read_text())["methods"]
+    assert method["name"] == "adversarial"
+    assert set(method["seconds"]) == {"step", "KD step", "discriminator"}
+    whole, *parts = method["seconds"].values()
+    ratios = sorted(a / (b + c) for a, b, c in zip(whole, *parts, strict=True))
+    assert method["ratio"] == pytest.approx(sum(ratios) / 2)
+    assert f"{method['ratio']:.2f}" in capsys.readouterr().out
+
+
+def test_no_rounds_are_refused(capfd):
+    assert benchmark.main(["--config=gan_resnet.yaml", "--rounds=0"]) == 2
+    assert "--rounds must be at least 1. Received: 0" in capfd.readouterr().err

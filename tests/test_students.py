@@ -1,0 +1,287 @@
+"""Laws that hold for every network in `students.BUILDERS`."""
+
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import students
+from students import residual
+
+NETWORKS = {
+    "lenet": students.LeNet(width_multiplier=0.5),
+    "nin": students.NIN(width_multiplier=0.05),
+    "nin_plain": students.NIN(width_multiplier=0.05, batch_norm=False),
+    "resnet": students.ResNet(depth=14, width=4),
+    "resnet_zero_pad": students.ResNet(depth=8, width=3, shortcut="zero_pad"),
+    "resnet_pre": students.ResNet(depth=8, width=4, activation_order="pre"),
+    "resnet_pre_zero_pad": students.ResNet(
+        depth=8, width=3, shortcut="zero_pad", activation_order="pre"
+    ),
+    "resnext": students.ResNeXt(depth=11, width=2, cardinality=2, bottleneck_width=2),
+    "wide_resnet": students.WideResNet(depth=10),
+    "mobilenet": students.MobileNet(width_multiplier=0.25),
+}
+SHAPE, CLASSES = (9, 8, 3), 5
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Builds each network once."""
+    built = {}
+
+    def network(name):
+        if name not in built:
+            built[name] = NETWORKS[name].build(SHAPE, CLASSES)
+        return built[name]
+
+    return network
+
+
+def test_every_network_obeys_these_laws():
+    assert {type(options) for options in NETWORKS.values()} == set(
+        students.BUILDERS.values()
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shapes_are_those_of_the_built_network(name, network):
+    made = network(name).output
+    built = {key: tuple(tensor.shape[1:]) for key, tensor in made.items()}
+    assert built.pop("logits") == (CLASSES,)
+    assert built == NETWORKS[name].shapes(SHAPE)
+    sections = [f"section{index}" for index in range(1, len(built))]
+    assert list(built) == ["stem", *sections]
+    assert sections
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [8, 64])
+def test_every_image_of_8_to_64_pixels_has_shapes(name, size):
+    for height, width, channels in NETWORKS[name].shapes((size, size, 1)).values():
+        assert height == width >= 1
+        assert channels >= 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_section_maps_one_representation_to_the_next(name, network):
+    images = np.random.default_rng(0).uniform(size=(2, *SHAPE)).astype("float32")
+    outputs = network(name)(images, training=False)
+    names = [key for key in outputs if key != "logits"]
+    for given, made in itertools.pairwise(names):
+        section = network(name).get_layer(made)(outputs[given], training=False)
+        np.testing.assert_allclose(section, outputs[made], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_two_variables_share_a_path(name, network):
+    paths = [variable.path for variable in network(name).variables]
+    assert len(set(paths)) == len(paths)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_kernel_and_nothing_else_decays(name, network):
+    kernels = [
+        v for v in network(name).trainable_variables if v.path.endswith("kernel")
+    ]
+    wanted = sum(5e-5 * np.sum(np.square(kernel)) for kernel in kernels)
+    assert float(sum(network(name).losses)) == pytest.approx(wanted, rel=1e-4)
+
+
+def weighted(network):
+    return [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        and "shortcut" not in layer.name
+    ]
+
+
+@pytest.mark.parametrize("depth", [8, 14, 20])
+def test_depth_counts_convolutions_and_the_head_without_shortcuts(depth):
+    network = students.ResNet(depth=depth, width=4).build((8, 8, 1), 5)
+    assert len(weighted(network)) == depth
+
+
+@pytest.mark.parametrize(("name", "layers"), [("lenet", 5), ("nin", 9)])
+def test_networks_of_one_depth_have_it(name, layers, network):
+    assert len(weighted(network(name))) == layers
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("resnet", {"depth": 9}, "`depth` must be 6n [+] 2, such as 8"),
+        ("resnet", {"depth": 2}, "`depth`"),
+        ("resnet", {"depth": 8, "width": 0}, "`width` must be at least 1"),
+        ("resnet", {"depth": 8, "weight_decay": -1.0}, "`weight_decay` must be in"),
+        ("lenet", {"width_multiplier": 0.0}, "`width_multiplier` must be positive"),
+        ("nin", {"width_multiplier": -1.0}, "`width_multiplier` must be positive"),
+        ("mobilenet", {"width_multiplier": 0.0}, "`width_multiplier` must be positive"),
+        ("wide_resnet", {"depth": 8}, "`depth` must be 6n [+] 4, such as 10"),
+        ("wide_resnet", {"depth": 10, "widen_factor": 0}, "`widen_factor` must be at"),
+        ("resnext", {"depth": 21}, "`depth` must be 9n [+] 2, such as 20"),
+        ("resnext", {"depth": 20, "width": 0}, "`width` must be at least 1"),
+        ("resnext", {"depth": 20, "cardinality": 0}, "`cardinality` must be at least"),
+        ("resnext", {"depth": 20, "bottleneck_width": 0}, "`bottleneck_width` must be"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name, options, said):
+    with pytest.raises(ValueError, match=said):
+        students.BUILDERS[name](**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "convolutions"),
+    [
+        (students.WideResNet(depth=16, widen_factor=2), 16),
+        (students.ResNeXt(depth=20, width=2, cardinality=2, bottleneck_width=2), 22),
+        (students.ResNet(depth=8, width=2, activation_order="pre"), 9),
+        (students.ResNet(depth=8, width=2, shortcut="zero_pad"), 7),
+    ],
+)
+def test_depth_counts_as_the_paper_counts(options, convolutions):
+    layers = options.build((8, 8, 1), 5)._flatten_layers()
+    found = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(found) == convolutions
+
+
+def test_a_zero_padded_shortcut_is_the_identity_on_every_second_pixel():
+    x = np.random.default_rng(0).uniform(size=(2, 5, 4, 3)).astype("float32")
+    given = keras.Input((5, 4, 3))
+    padded = residual.zero_pad(given, 6, 2, name="")
+    wanted = np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(1, 2)])
+    np.testing.assert_array_equal(keras.Model(given, padded)(x), wanted)
+
+
+@pytest.mark.parametrize("name", ["resnet_pre", "resnet_pre_zero_pad", "wide_resnet"])
+def test_nothing_comes_after_the_sum_of_a_pre_activation_block(name, network):
+    """Where the last block adds nothing, a section of one block is its shortcut."""
+    section = network(name).get_layer("section1")
+    last = [layer for layer in section.layers if layer.name.endswith("_2_conv")][-1]
+    before = last.get_weights()
+    last.set_weights([np.zeros_like(weight) for weight in before])
+    x = np.random.default_rng(0).normal(size=(2, *section.input.shape[1:]))
+    outputs = keras.ops.convert_to_numpy(section(x.astype("float32")))
+    last.set_weights(before)
+    assert (outputs < 0).any()
+
+
+def test_groups_of_a_resnext_do_not_see_each_other(network):
+    grouped = (
+        network("resnext").get_layer("section1").get_layer("section1_block1_2_conv")
+    )
+    assert grouped.kernel.shape == (3, 3, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "channels"),
+    [
+        (1.0, [32, 16, 24, 32, 64, 96, 160, 320]),
+        (0.35, [16, 8, 8, 16, 24, 32, 56, 112]),
+        (0.8, [24, 16, 24, 24, 48, 80, 128, 256]),
+    ],
+)
+def test_mobilenet_has_the_channels_of_the_paper(multiplier, channels):
+    shapes = students.MobileNet(width_multiplier=multiplier).shapes((32, 32, 3))
+    assert [shape[-1] for shape in shapes.values()] == channels
+    assert shapes["section7"][:2] == (4, 4)
+
+
+# TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
+CHILD = """
+import json, pathlib, sys, tempfile
+sys.path.insert(0, "tests")
+import keras, numpy as np, tf_keras
+from tensorflow_model_optimization.quantization.keras import quantize_model
+from test_students import CLASSES, NETWORKS, SHAPE
+from distill import export, measure
+from distill.finish import forms, twin
+
+rng = np.random.default_rng(0)
+images = rng.uniform(size=(5, *SHAPE)).astype("float32")
+path = pathlib.Path(tempfile.mkdtemp()) / "model.tflite"
+
+def file(model, variant):
+    path.write_bytes(export.to_tflite(model, variant))
+    facts = measure.inspect(path)
+    return measure.predict(path, images), facts
+
+def has_kernel(layer):
+    return layer.weights and "BatchNorm" not in type(layer).__name__
+
+def wrapped(model):
+    return [layer for layer in model.layers if hasattr(layer, "_weight_vars")]
+
+def difference(got):
+    return float(abs(got - wanted).max() / abs(wanted).max())
+
+for name, options in NETWORKS.items():
+    student = options.build(SHAPE, CLASSES)
+    for variable in student.variables:
+        variable.assign(variable + rng.uniform(-0.05, 0.05, variable.shape))
+    wanted = keras.ops.convert_to_numpy(student(images, training=False)["logits"])
+    copy = twin.to_tf_keras(student)
+    written = forms.quantizable(copy)
+    answers, facts = file(student, "float32")
+    trained = quantize_model(written)
+    said = {
+        "twin": difference(copy(images, training=False).numpy()),
+        "written": difference(written(images, training=False).numpy()),
+        "float32": difference(answers),
+        "ops": list(facts.ops),
+        "batch": measure._takes(path, images.shape),
+        "kernels": len([layer for layer in written.layers if has_kernel(layer)]),
+        "quantized": sum(len(layer._weight_vars) for layer in wrapped(trained)),
+        "same": written is copy,
+        "int8": file(trained, "int8")[1].float_ops,
+    }
+    print(json.dumps([name, said]))
+
+"""
+
+
+@pytest.fixture(scope="module")
+def child():
+    """Name of each network to what its twin and its files say."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        cwd=pathlib.Path(__file__).parents[1],
+        env={**os.environ, "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    return dict(json.loads(line) for line in lines if line.startswith("["))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_twin_answers_as_the_network(name, child):
+    assert child[name]["twin"] <= 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_float32_file_answers_as_the_network_at_any_batch(name, child):
+    assert child[name]["float32"] <= 1e-5
+    assert child[name]["batch"]
+    assert not [op for op in child[name]["ops"] if "CUSTOM" in op]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_written_anew_to_be_quantized_answers_as_the_network(name, child):
+    assert child[name]["written"] <= 1e-5
+    wanted = {"resnet", "resnet_zero_pad", "nin", "resnext", "mobilenet"}
+    assert child[name]["same"] == (name in wanted)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_kernel_learns_to_bear_eight_bits(name, child):
+    assert child[name]["quantized"] == child[name]["kernels"] > 0
+    assert child[name]["int8"] == []
