@@ -24,6 +24,17 @@ from distill import (
     signals,
 )
 
+COMMANDS = (
+    "train",
+    "evaluate",
+    "export",
+    "check",
+    "compare",
+    "score",
+    "tabular",
+    "benchmark",
+)
+
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_UNTRUSTED = 3
@@ -140,21 +151,12 @@ def _fail(mistake, code):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script `distill`: `distill train --config ...`."""
-    commands = (
-        "train",
-        "evaluate",
-        "export",
-        "check",
-        "compare",
-        "benchmark",
-        "tabular",
-    )
     argv = sys.argv[1:] if argv is None else list(argv)
-    usage = f"usage: distill {{{','.join(commands)}}} [flags]; distill train --help"
+    usage = f"usage: distill {{{','.join(COMMANDS)}}} [flags]; distill train --help"
     if argv[:1] in (["-h"], ["--help"]):
         print(f"{usage}\n\nTeacher-student compression, from one config.")
         return 0
-    if not argv or argv[0] not in commands:
+    if not argv or argv[0] not in COMMANDS:
         print(usage, file=sys.stderr)
         return EXIT_BAD_INPUT
     import importlib

@@ -5,7 +5,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, finish, progress, run_folder, scan
+from distill import cli, config, data, finish, progress, run_folder, scan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,17 +58,26 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         return _steps(run, splits, folder)
 
 
-def _steps(run, splits, folder):
+def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
+    """What a run's numbers stand on beside its config; see `run_folder.stay_with`.
+
+    Raises:
+        Untrusted: If the teacher's file is nothing to open.
+    """
     import keras
 
-    from distill import generator, results, stages, teacher
-
-    ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
+    found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
     if run.teacher.file is not None:
         path = pathlib.Path(run.teacher.file).expanduser()
         scan.members(path, run.teacher.sha256)
-        ground["teacher file"] = scan.file_hash(path)
-    run_folder.stay_with(folder, {**ground, **run_folder.versions()})
+        found["teacher file"] = scan.file_hash(path)
+    return {**found, **run_folder.versions()}
+
+
+def _steps(run, splits, folder):
+    from distill import generator, results, stages, teacher
+
+    run_folder.stay_with(folder, ground(run, splits))
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")

@@ -28,6 +28,9 @@ class ConvGenerator:
     Attributes:
         noise: Length of the noise.
         width: Channels at full size; doubled at each halving.
+        class_deviation: Of the numbers that first stand for a class, beside a
+            noise of deviation 1. At 1 a class is louder than the noise and may
+            collapse to a few examples; 0.1 is about as loud as a one-hot code.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -43,10 +46,12 @@ class ConvGenerator:
 
     noise: int = 110
     width: int = 32
+    class_deviation: float = 0.1
 
     def __post_init__(self):
         """Refuses what cannot be built."""
         sizes.check_positive(noise=self.noise, width=self.width)
+        sizes.check_deviation(self.class_deviation)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuses examples that the network cannot have.
@@ -73,7 +78,7 @@ class ConvGenerator:
 
         steps = sizes.halvings(shape)
         channels = self.width * 2 ** (len(steps) - 1)
-        inputs, x = _given(self.noise, num_classes)
+        inputs, x = _given(self.noise, num_classes, self.class_deviation)
         x = keras.layers.Dense(math.prod(steps[-1]) * channels, name="spread")(x)
         x = keras.layers.Reshape((*steps[-1], channels), name="smallest")(x)
         x = _active(x, "smallest")
@@ -103,8 +108,8 @@ class DenseGenerator:
         activation: Of the output: `sigmoid` for values in [0, 1], such as
             pixels; `linear` for standardised features.
         class_deviation: Of the numbers that first stand for a class, beside a
-            noise of deviation 1. On standardised features, 1 lets a class
-            collapse to a few examples; 0.1 starts as a one-hot code would.
+            noise of deviation 1. At 1 a class is louder than the noise and may
+            collapse to a few examples; 0.1 is about as loud as a one-hot code.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -117,15 +122,12 @@ class DenseGenerator:
     noise: int = 100
     units: tuple[int, ...] = (50,)
     activation: Literal["sigmoid", "linear"] = "sigmoid"
-    class_deviation: float = 1.0
+    class_deviation: float = 0.1
 
     def __post_init__(self):
         """Refuses what cannot be built."""
         sizes.check_positive(noise=self.noise)
-        if self.class_deviation <= 0:
-            raise ValueError(
-                f"`class_deviation` must be positive. Received: {self.class_deviation}"
-            )
+        sizes.check_deviation(self.class_deviation)
         sizes.check_units(self.units)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
@@ -170,7 +172,7 @@ GENERATORS = {
 }
 
 
-def _given(noise, num_classes, deviation=1.0):
+def _given(noise, num_classes, deviation):
     """The inputs, and both as one vector."""
     import keras
 

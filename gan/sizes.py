@@ -61,3 +61,13 @@ def check_dropout(dropout: float) -> None:
     """
     if not 0 <= dropout < 1:
         raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
+
+
+def check_deviation(deviation: float) -> None:
+    """Refuses deviations that are none.
+
+    Raises:
+        ValueError: Says so.
+    """
+    if deviation <= 0:
+        raise ValueError(f"`class_deviation` must be positive. Received: {deviation}")

@@ -8,7 +8,6 @@ import pytest
 
 from distill import cli
 
-COMMANDS = ("train", "evaluate", "export", "check", "compare", "tabular")
 # Runs a command, then says on stderr which heavy packages it imported.
 WATCHED = """
 import atexit, runpy, sys
@@ -35,7 +34,7 @@ def run(folder, module, *arguments):
     return done.returncode, done.stdout, said
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", cli.COMMANDS)
 def test_help_needs_no_tensorflow(command, tmp_path):
     code, out, _ = run(tmp_path, f"distill.{command}", "--help")
     assert code == 0
@@ -43,7 +42,7 @@ def test_help_needs_no_tensorflow(command, tmp_path):
     assert ("--config" in out) == (command != "export")
 
 
-@pytest.mark.parametrize("command", ["train", "check", "evaluate", "compare"])
+@pytest.mark.parametrize("command", ["train", "check", "evaluate", "compare", "score"])
 @pytest.mark.parametrize(
     "flags",
     [
@@ -99,6 +98,6 @@ def test_export_refuses_what_is_no_model(tmp_path):
 def test_the_console_script_finds_the_commands(capsys):
     assert cli.main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in COMMANDS)
+    assert all(command in out for command in cli.COMMANDS)
     assert cli.main(["dance"]) == 2
     assert cli.main(["train", "--config=none.yaml"]) == 2

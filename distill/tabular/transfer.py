@@ -146,7 +146,7 @@ class Gan(Made):
         Adversarial Networks", 2018, section 4.2: the defaults.
     """
 
-    generator: DenseGenerator = DenseGenerator(activation="linear", class_deviation=0.1)
+    generator: DenseGenerator = DenseGenerator(activation="linear")
     discriminator: DenseClassifier = DenseClassifier()
     method: ACGAN = ACGAN()
     epochs: int = 200

@@ -1,0 +1,236 @@
+"""Measures sets of examples, seed by seed, and gathers what they scored."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from distill import (
+    config,
+    data,
+    intervals,
+    measure,
+    progress,
+    quality,
+    results,
+    run_folder,
+    seeds,
+    stages,
+)
+
+LARGEST = 10_000  # Examples of a set whose features are compared.
+PART = 1000  # Examples, at least, of each part that has a classifier score.
+PARTS = 10  # At most, as in its paper.
+FEATURES = (
+    "classifier_score",
+    "frechet_distance",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+)
+
+
+def epochs(split: data.Split, batch_size: int, examples: int) -> int:
+    """Epochs of the real examples that come nearest to so many; at least 1."""
+    steps = max(1, len(split.labels) // batch_size)  # As of `batches.Batches`.
+    return max(1, round(examples / (steps * batch_size)))
+
+
+class Bench:
+    """Scores sets with one teacher.
+
+    Args:
+        splits: The data; what is scored is compared with the test split.
+        teacher: Labels the examples and lends its features.
+        folder: Each seed has a folder there for its students and scores.
+    """
+
+    def __init__(self, splits: data.Splits, teacher: keras.Model, folder: pathlib.Path):
+        self._splits = splits
+        self._teacher = teacher
+        self._folder = folder
+        self._seer, self._features = _seer(teacher)
+        self._mode = quality.mode_accuracy(splits.train.labels, splits.test.labels)
+
+    def measure(self, row: Any, seed: int, generator: keras.Model | None) -> dict:
+        """Teaches a student on a set and compares the set's features, once.
+
+        Args:
+            row: A `score.Row`.
+            seed: Of the student, its batches and everything drawn for it.
+            generator: A trained one, where the row's source needs it.
+
+        Returns:
+            `accuracy`, in percent of the test split, and the numbers of `FEATURES`.
+        """
+        home = self._home(seed)
+        path = home / f"{row.name}.json"
+        with run_folder.occupied(home):
+            if path.exists():
+                progress.say(f"==> {row.title}, seed {seed}: scored before, kept")
+                return json.loads(path.read_text())
+            progress.say(f"==> {row.title}, seed {seed}")
+            student, _ = stages.train(
+                row.name,
+                row.run.stages,
+                run=dataclasses.replace(row.run, seed=seed),
+                splits=self._splits,
+                folder=home,
+                teacher=self._teacher,
+                generator=generator,
+            )
+            test = self._splits.test
+            accuracy = results.accuracy(results.logits(student, test), test)
+            rng = np.random.default_rng(seeds.seed_of(seed, "score", row.name))
+            with progress.step(f"features of {row.title}", "beside the test split's"):
+                examples = drawn(row.source, self._splits.train, generator, rng)
+                found = {"accuracy": accuracy, **self._compared(examples)}
+            run_folder.atomic_write(path, json.dumps(found))
+        return found
+
+    def gather(self, run: config.Run, rows: Sequence[Any], count: int) -> dict:
+        """What all rows scored, as in `score.json`.
+
+        Args:
+            run: The run.
+            rows: Every one of them measured, the real one first.
+            count: Of seeds, from the run's on.
+        """
+        every = range(run.seed, run.seed + count)
+        found = {
+            row.name: [
+                json.loads((self._home(seed) / f"{row.name}.json").read_text())
+                for seed in every
+            ]
+            for row in rows
+        }
+        test, train = self._splits.test, self._splits.train
+        stage = rows[0].run.stages[0]
+        steps = stage.epochs * max(1, len(train.labels) // run.batch_size)
+        real = [each["accuracy"] for each in found["real"]]
+        return {
+            "run": config.plain(run),
+            "versions": run_folder.versions(),
+            "machine": measure.machine(),
+            "data": {
+                "name": config.name_of(run.data),
+                "train": len(train.labels),
+                "test": len(test.labels),
+                "fingerprint": self._splits.fingerprint(),
+            },
+            "stage": config.plain(stage, config.Stage),
+            "steps": steps,
+            "examples": steps * run.batch_size,
+            "features": self._features,
+            "compared": min(len(train.labels), LARGEST),
+            "seeds": list(every),
+            "teacher_accuracy": results.accuracy(
+                results.logits(self._teacher, test), test
+            ),
+            "mode_accuracy": self._mode,
+            "rows": [
+                {
+                    "name": row.name,
+                    "title": row.title,
+                    **self._scored(found[row.name], real),
+                }
+                for row in rows
+            ],
+            "warnings": self._warnings(every, real),
+        }
+
+    def _home(self, seed):
+        return self._folder / f"seed={seed}"
+
+    def _compared(self, examples):
+        """The numbers of `FEATURES` of a set."""
+        test = self._splits.test
+        if len(test.labels) > LARGEST:
+            rng = np.random.default_rng(0)  # The same ones for every set.
+            test = test.take(rng.permutation(len(test.labels))[:LARGEST])
+        real, made = self._seen(test.floats()), self._seen(examples)
+        parts = min(PARTS, max(1, len(examples) // PART))
+        scores = quality.classifier_scores(made["logits"], parts)
+        pair = real["features"], made["features"]
+        return {
+            "classifier_score": float(scores.mean()),
+            "frechet_distance": quality.frechet_distance(*pair),
+            **quality.neighbourhoods(*pair),
+        }
+
+    def _seen(self, images):
+        return self._seer.predict(images, batch_size=results.BATCH, verbose=0)
+
+    def _scored(self, measured, real):
+        accuracies = [each["accuracy"] for each in measured]
+        score = None
+        if min(real) > self._mode:
+            score = intervals.summary(
+                [
+                    quality.tsc_score(ours, theirs, self._mode)
+                    for ours, theirs in zip(accuracies, real, strict=True)
+                ]
+            )
+        return {
+            "accuracy": intervals.summary(accuracies),
+            "tsc_score": score,
+            "to_real": intervals.paired_difference(accuracies, real),
+            **{
+                name: intervals.summary([each[name] for each in measured])
+                for name in FEATURES
+            },
+        }
+
+    def _warnings(self, every, real):
+        return [
+            f"Seed {seed}: of real data the student learned {accuracy:.2f} %, no more "
+            f"than the most frequent class gets ({self._mode:.2f} %), so that there is "
+            "no TSC score: raise --examples"
+            for seed, accuracy in zip(every, real, strict=True)
+            if accuracy <= self._mode
+        ]
+
+
+def drawn(
+    source: Any,
+    split: data.Split,
+    generator: keras.Model | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """One example for each real one, or for `LARGEST` of them.
+
+    Args:
+        source: An entry of `synthetic.SOURCES`; None means the real ones.
+        split: The real ones.
+        generator: Where the source needs one.
+        rng: Decides everything.
+
+    Returns:
+        float32 in [0, 1], `(n, ...)`.
+    """
+    chosen = rng.permutation(len(split.labels))[:LARGEST]
+    if source is None:
+        return data.floats(split.images[chosen])
+    make = source.maker(split, generator)
+    parts = np.array_split(chosen, -(-len(chosen) // results.BATCH))
+    return np.concatenate([make(part, rng) for part in parts])
+
+
+def _seer(teacher):
+    """The teacher as a model of its features and logits, and the features' name.
+
+    Features are the last representation, averaged over positions; the logits of a
+    teacher that shows none.
+    """
+    name = [name for name in teacher.output if name != "logits"][-1:] or ["logits"]
+    features = teacher.output[name[0]]
+    positions = tuple(range(1, len(features.shape) - 1))
+    if positions:
+        features = keras.ops.mean(features, axis=positions)
+    outputs = {"features": features, "logits": teacher.output["logits"]}
+    return keras.Model(teacher.inputs, outputs), name[0]

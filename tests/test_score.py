@@ -1,0 +1,320 @@
+"""Scores of made examples: the formulas by hand, and one small run of the command."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from distill import config, data, quality, resume, score, score_report, synthetic
+
+RNG = np.random.default_rng(0)
+SHORT = [
+    "teacher.network.options.depth=8",
+    "teacher.stages.0.epochs=6",
+    "stages.0.learning_rate=0.05",
+    "stages.0.task_weight=0.5",
+    "student.options.width=8",
+]
+
+
+def test_the_score_subtracts_the_most_frequent_class_which_the_public_code_forgets():
+    assert quality.tsc_score(44.6, 53.2, 10.0) == pytest.approx(34.6 / 43.2)
+    assert quality.tsc_score(44.6, 53.2, 10.0) != pytest.approx(44.6 / 53.2)
+
+
+def test_a_student_of_real_data_scores_1_and_one_that_says_one_class_0():
+    assert quality.tsc_score(53.2, 53.2, 10.0) == 1
+    assert quality.tsc_score(10.0, 53.2, 10.0) == 0
+    assert quality.tsc_score(60.0, 53.2, 10.0) > 1
+
+
+@pytest.mark.parametrize("real", [10.0, 9.0])
+def test_there_is_no_score_where_real_data_taught_nothing(real):
+    with pytest.raises(ValueError, match="`real_accuracy` must be above"):
+        quality.tsc_score(30.0, real, 10.0)
+
+
+def test_the_most_frequent_class_is_that_of_training_measured_on_test():
+    train, test = np.array([0, 2, 2, 1, 2]), np.array([0, 0, 0, 1, 2, 1, 1, 1])
+    assert quality.mode_accuracy(train, test) == 100 / 8
+
+
+def test_sure_answers_of_all_classes_score_their_number_and_one_answer_1():
+    sure = 1e4 * np.eye(7)
+    assert quality.classifier_scores(np.tile(sure, (3, 1))) == pytest.approx([7])
+    assert quality.classifier_scores(np.tile(sure[:1], (9, 1))) == pytest.approx([1])
+    assert quality.classifier_scores(np.zeros((9, 7))) == pytest.approx([1])
+
+
+def test_the_classifier_score_is_the_papers():
+    logits = RNG.normal(size=(12, 4))
+    wanted = []
+    for part in (logits[:6], logits[6:]):
+        p = np.exp(part) / np.exp(part).sum(1, keepdims=True)
+        wanted.append(np.exp(np.mean((p * np.log(p / p.mean(0))).sum(1))))
+    np.testing.assert_allclose(quality.classifier_scores(logits, 2), wanted)
+
+
+def test_the_distance_of_a_set_from_itself_is_0_and_from_a_shifted_one_the_shift():
+    features, shift = RNG.normal(size=(50, 6)), np.arange(6.0)
+    assert quality.frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
+    moved = quality.frechet_distance(features, features[::-1] + shift)
+    assert moved == pytest.approx(shift @ shift)
+
+
+@pytest.mark.parametrize("count", [4, 50])  # 4: of less than full rank.
+def test_the_distance_from_a_scaled_set_is_in_closed_form(count):
+    features = RNG.normal(size=(count, 6))
+    features -= features.mean(0)
+    wanted = np.trace(np.cov(features, rowvar=False)) * (3 - 1) ** 2
+    assert quality.frechet_distance(features, 3 * features) == pytest.approx(wanted)
+
+
+def test_the_distance_of_any_two_sets_is_the_papers():
+    real, made = RNG.normal(size=(40, 5)), RNG.normal(size=(30, 5))
+    made = made @ RNG.normal(size=(5, 5)) + 1
+    one, two = (np.cov(features, rowvar=False) for features in (real, made))
+    shift = real.mean(0) - made.mean(0)
+    root = linalg.sqrtm(one @ two).real
+    wanted = shift @ shift + np.trace(one + two - 2 * root)
+    assert quality.frechet_distance(real, made) == pytest.approx(wanted)
+    assert quality.frechet_distance(made, real) == pytest.approx(wanted)
+
+
+def test_the_distance_takes_a_single_feature():
+    line = np.array([[0.0], [2.0]])
+    assert quality.frechet_distance(line, 2 * line) == pytest.approx(1 + 2)
+
+
+def slow_neighbourhoods(real, made, k):
+    def distances(a, b):
+        return np.array([[np.linalg.norm(x - y) for y in b] for x in a])
+
+    radii_real = np.sort(distances(real, real))[:, k]
+    radii_made = np.sort(distances(made, made))[:, k]
+    inside = distances(real, made) <= radii_real[:, None]
+    return {
+        "precision": inside.any(0).mean(),
+        "recall": (distances(made, real) <= radii_made[:, None]).any(0).mean(),
+        "density": inside.sum() / (k * len(made)),
+        "coverage": inside.any(1).mean(),
+    }
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_neighbourhoods_are_the_papers(k):
+    real, made = RNG.normal(size=(30, 2)), 0.5 * RNG.normal(size=(20, 2)) + 0.7
+    found = quality.neighbourhoods(real, made, k)
+    assert found == pytest.approx(slow_neighbourhoods(real, made, k))
+
+
+def test_neighbourhoods_tell_copies_strangers_and_a_single_mode_apart():
+    real = RNG.normal(size=(40, 3))
+    whole = dict.fromkeys(("precision", "recall", "coverage"), 1.0)
+    assert whole.items() <= quality.neighbourhoods(real, real + 1e-9).items()
+    assert set(quality.neighbourhoods(real, real + 100).values()) == {0.0}
+    # Tight around what most others are near to.
+    collapsed = quality.neighbourhoods(real, 1e-3 * real)
+    assert collapsed["precision"] == 1
+    assert collapsed["recall"] < 0.1
+    assert collapsed["coverage"] < 0.8
+
+
+@pytest.mark.parametrize("k", [0, 6])
+def test_neighbours_must_be_fewer_than_the_examples(k):
+    with pytest.raises(ValueError, match=f"`neighbours` must .* Received: {k}"):
+        quality.neighbourhoods(RNG.normal(size=(9, 2)), RNG.normal(size=(6, 2)), k)
+
+
+def the_run(*overrides):
+    return config.load("gan_tsc_resnet.yaml", [*SHORT, *overrides])
+
+
+def test_rows_differ_in_their_examples_alone():
+    run = the_run("controls.1.stages.0.synthetic.options.swap_probability=0.3")
+    rows = {row.name: row for row in score.plan(run, [10, 3])}
+    assert list(rows) == ["real", "gan_10", "gan_3", "munge", "mixup"]
+    assert rows["real"].source is None
+    assert rows["munge"].source == synthetic.Munge(p_fake=1.0, swap_probability=0.3)
+    assert rows["mixup"].source == synthetic.Mixup(p_fake=1.0)
+    for name, row in rows.items():
+        epochs = {"gan_10": 10, "gan_3": 3}.get(name, run.generator.epochs)
+        assert row.run.generator == dataclasses.replace(run.generator, epochs=epochs)
+        (stage,) = row.run.stages
+        alone = dataclasses.replace(stage, synthetic=None)
+        assert alone == rows["real"].run.stages[0]
+        assert row.run.uses_generator == name.startswith("gan")
+    (stage,) = rows["real"].run.stages
+    assert stage.trainer == run.stages[0].trainer
+    assert stage.learning_rate == run.stages[0].learning_rate
+    assert (stage.task_weight, stage.schedule) == (0, "cosine")
+
+
+def test_a_source_makes_everything_even_where_the_run_filters():
+    wanted = "stages.0.synthetic.options.min_confidence=0.5"
+    (row,) = [row for row in score.plan(the_run(wanted)) if row.name == "gan_400"]
+    assert row.source == synthetic.Gan(p_fake=1.0)
+
+
+def test_a_stage_after_another_and_with_steps_can_be_scored_without_a_generator():
+    steps = ["stages.1.schedule=step", "stages.1.decay_epochs=[2]"]
+    run = config.load("lit_resnet.yaml", steps)
+    rows = score.plan(run)
+    assert [row.name for row in rows] == ["real", "munge", "mixup"]
+    assert rows[0].run.stages[0].trainer == run.stages[1].trainer
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--seeds=0"], "--seeds must be at least 1"),
+        (["--examples=63"], "--examples must be at least a batch, `batch_size` = 64"),
+        (["--generator-epochs", "3", "0"], "--generator-epochs must be different"),
+        (["--generator-epochs", "3", "3"], "--generator-epochs must be different"),
+        (["--config=gan_resnet.yaml"], "`stages` must have one whose trainer is kd"),
+        (
+            ["--config=lit_resnet.yaml", "--generator-epochs=3"],
+            "--generator-epochs needs a `generator`",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_a_2_before_anything(flags, said, tmp_path, capsys):
+    out = tmp_path / "scores"
+    assert score.main(["--config=gan_tsc_resnet.yaml", f"--out={out}", *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not out.exists()
+
+
+class Conditions:
+    """A generator that makes its classes visible."""
+
+    input = {"noise": np.zeros((1, 3))}  # noqa: RUF012
+
+    def predict_on_batch(self, given):
+        return (given["noise"][:, :1] * 0 + given["label"][:, None])[..., None, None]
+
+
+def test_drawn_examples_are_the_sources_and_have_the_shares_of_the_classes():
+    from distill import scoring
+
+    labels = np.repeat([0, 1, 2], [300, 200, 100])
+    images = RNG.integers(0, 255, (600, 1, 1, 1)).astype(np.uint8)
+    split = data.Split(images, labels)
+    real = scoring.drawn(None, split, None, RNG)
+    np.testing.assert_array_equal(np.sort(real, 0), np.sort(split.floats(), 0))
+    made = scoring.drawn(synthetic.Gan(p_fake=1.0), split, Conditions(), RNG)
+    assert np.bincount(made.ravel().astype(int)).tolist() == [300, 200, 100]
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "scores"
+    return folder, scores_in(folder)
+
+
+def scores_in(folder, seeds=1, examples=3000):
+    """Real examples beside those of a generator that has learned next to nothing."""
+    run = the_run()
+    rows = score.plan(run, [1])[:2]
+    return score.score(run, rows, seeds, examples, folder)
+
+
+def rows_of(result):
+    return {row["name"]: row for row in result["rows"]}
+
+
+def test_noise_scores_below_real_data(scored):
+    _, result = scored
+    real, noise = rows_of(result)["real"], rows_of(result)["gan_1"]
+    assert real["tsc_score"]["values"] == [1]
+    assert noise["tsc_score"]["mean"] < 0.8
+    for name in ("precision", "recall", "coverage", "classifier_score"):
+        assert noise[name]["mean"] < real[name]["mean"]
+    assert noise["frechet_distance"]["mean"] > 3 * real["frechet_distance"]["mean"]
+    assert result["steps"] * 64 == result["examples"]
+    assert abs(result["examples"] - 3000) < 4 * 64
+
+
+def test_scores_are_kept_and_drawn_alike_again(scored, monkeypatch):
+    folder, result = scored
+    monkeypatch.setattr(resume, "fit", None)
+    assert scores_in(folder) == result
+    (folder / "seed=0" / "gan_1.json").unlink()
+    assert scores_in(folder) == result
+    assert json.loads((folder / "score.json").read_text()) == result
+
+
+def test_another_length_is_refused(scored):
+    folder, _ = scored
+    with pytest.raises(config.ConfigError, match="examples: 3000 -> 6000"):
+        scores_in(folder, examples=6000)
+
+
+@pytest.fixture
+def second(scored, tmp_path, monkeypatch):
+    """The scores with a second seed of given accuracies, by hand."""
+    folder, _ = scored
+    shutil.copytree(folder.parent, tmp_path / "runs")
+    copy = tmp_path / "runs" / folder.name
+    shutil.copytree(copy / "seed=0", copy / "seed=1")
+    monkeypatch.setattr(resume, "fit", None)
+
+    def result(**accuracies):
+        for name, accuracy in accuracies.items():
+            path = copy / "seed=1" / f"{name}.json"
+            found = json.loads(path.read_text())
+            path.write_text(json.dumps({**found, "accuracy": accuracy}))
+        return scores_in(copy, seeds=2)
+
+    return result
+
+
+def test_seeds_are_paired_with_the_real_row_of_their_own(scored, second):
+    before, after = rows_of(scored[1]), second(real=70.0, gan_1=40.0)
+    real, noise = rows_of(after)["real"], rows_of(after)["gan_1"]
+    first = [before[name]["accuracy"]["mean"] for name in ("real", "gan_1")]
+    mode = after["mode_accuracy"]
+    scores = [(first[1] - mode) / (first[0] - mode), (40 - mode) / (70 - mode)]
+    assert noise["tsc_score"]["values"] == pytest.approx(scores)
+    assert noise["to_real"]["values"] == pytest.approx([first[1] - first[0], -30])
+    assert noise["to_real"]["low"] < noise["to_real"]["mean"]
+    assert real["tsc_score"]["sd"] == 0
+    shown = score_report.table(after)
+    assert max(map(len, shown.splitlines())) <= 100
+    page = score_report.html(after)
+    for row in after["rows"]:
+        assert f"{row['accuracy']['mean']:.2f}" in shown
+        assert f"<td>{row['accuracy']['mean']:.2f}</td>" in page
+
+
+def test_a_student_that_learned_nothing_is_a_warning_and_no_score(second):
+    result = second(real=5.0)
+    assert [row["tsc_score"] for row in result["rows"]] == [None, None]
+    (line,) = result["warnings"]
+    assert line.startswith("Seed 1: of real data the student learned 5.00 %")
+    assert "generator, 1 epoch " in score_report.table(result)
+    assert line.split("(")[0] in score_report.html(result)
+
+
+def test_students_never_see_a_label(scored, tmp_path):
+    from distill import loader, scoring
+
+    folder, result = scored
+    run = the_run()
+    splits = run.data.load()
+    wrong = data.Split(splits.train.images, splits.train.labels[::-1].copy())
+    bench = scoring.Bench(
+        dataclasses.replace(splits, train=wrong),
+        loader.own(folder / "teacher.keras"),
+        tmp_path,
+    )
+    row = score.plan(run)[0]
+    epochs = scoring.epochs(splits.train, run.batch_size, 3000)
+    stage = dataclasses.replace(row.run.stages[0], epochs=epochs)
+    row = row._replace(run=dataclasses.replace(row.run, stages=(stage,)))
+    accuracy = rows_of(result)["real"]["accuracy"]["mean"]
+    assert bench.measure(row, 0, None)["accuracy"] == accuracy
