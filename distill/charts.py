@@ -133,6 +133,39 @@ def curves(
     }
 
 
+def shares(
+    curves: dict[str, list[tuple[float, float]]], width: int, height: int
+) -> dict:
+    """Accuracy against the share of made examples, from none to all.
+
+    Args:
+        curves: See `distill.shares.curves`; at least one.
+        width: Pixels.
+        height: Pixels.
+
+    Returns:
+        As `curves`, for the same template.
+    """
+    seen = [accuracy for points in curves.values() for _, accuracy in points]
+    box = {"left": 42, "right": width - 8, "top": 18, "bottom": height - 22}
+    low, high = _padded(min(seen), max(seen), False)
+    y = axis(low, high, box["bottom"], box["top"])
+    x = axis(0, 1, box["left"], box["right"])
+    lines = {
+        name: [[(x["at"](share), y["at"](accuracy)) for share, accuracy in points]]
+        for name, points in curves.items()
+    }
+    return {
+        "title": "Accuracy, %",
+        "width": width,
+        "height": height,
+        "box": box,
+        "lines": lines,
+        "x": x,
+        "y": y,
+    }
+
+
 def axis(
     low: float,
     high: float,

@@ -98,7 +98,15 @@ def html(comparison: dict) -> str:
         }
         for model in shipped or comparison["models"]
     ]
+    means = {
+        (model["config"], model["model"]): model["accuracy"]["mean"]
+        for model in comparison["models"]
+    }
     return report.template("compare.html").render(
+        hues=report.SOURCE_HUES,
+        shares=report.share_charts(
+            comparison["configs"], lambda config, name: means[config, name]
+        ),
         comparison=comparison,
         chosen=None,
         fronts=report.fronts(points, None),

@@ -3,18 +3,19 @@
 import base64
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jinja2
 import numpy as np
 import tabulate
 import yaml
 
-from distill import charts, formats, pictures
+from distill import charts, formats, pictures, shares, synthetic
 
 WIDTH = 100  # Columns of the console's table.
 PICTURES = 48  # Most wrong answers shown.
 HUES = 8  # Colours of lines in the style sheet.
+SOURCE_HUES = {name: 1 + index for index, name in enumerate(synthetic.SOURCES)}
 
 
 def smallest(models: Sequence[dict]) -> dict | None:
@@ -86,8 +87,35 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
-        hues=_hues(report["stages"]),
+        hues=_hues(report["stages"]) | SOURCE_HUES,
+        shares=share_charts(
+            {"Test split": report["run"]},
+            lambda _, name: by_name[name]["accuracy"],
+        ),
     )
+
+
+def share_charts(
+    runs: dict[str, dict], accuracy: Callable[[str, str], float]
+) -> dict[str, dict]:
+    """Charts of accuracy against the share of made examples.
+
+    Args:
+        runs: Title of a chart to a run, as in `report.json`.
+        accuracy: Called with a title and the name of a learner; percent.
+
+    Returns:
+        Title to chart, of those runs that hold such a curve.
+    """
+    found = {
+        title: shares.curves(run, lambda name, title=title: accuracy(title, name))
+        for title, run in runs.items()
+    }
+    return {
+        title: charts.shares(curves, 360, 200)
+        for title, curves in found.items()
+        if curves
+    }
 
 
 def template(name: str) -> jinja2.Template:

@@ -108,5 +108,6 @@ def linear(name: str, shape: tuple[int, ...], channels: int) -> Any:
     import keras
 
     # At two dimensions of positions, the same as a 1x1 convolution.
-    layer = keras.layers.Dense(channels, name=f"{name}_map")
+    # What it returns is compared, so it computes in full precision.
+    layer = keras.layers.Dense(channels, dtype="float32", name=f"{name}_map")
     return keras.Sequential([keras.Input(shape), layer], name=name)

@@ -1,0 +1,54 @@
+"""A curve joins learners that differ in the share of made examples alone."""
+
+import pytest
+
+from distill import charts, config, shares
+
+RUN = """
+data: {name: digits}
+teacher: {network: {name: lenet}, stages: [{trainer: {name: supervised}, epochs: 1}]}
+generator: {network: {name: conv}, discriminator: {name: conv}, epochs: 1}
+student: {name: lenet}
+stages: [{trainer: {name: kd}, epochs: 4, synthetic: {name: gan, options: {p_fake: 1}}}]
+controls:
+"""
+STAGE = "{{trainer: {{name: kd}}, epochs: 4{more}}}"
+
+
+def run(tmp_path, **controls):
+    lines = [
+        f"  - {{name: {name}, stages: [{STAGE.format(more=more)}]}}\n"
+        for name, more in controls.items()
+    ]
+    path = tmp_path / "run.yaml"
+    path.write_text(RUN + "".join(lines))
+    return config.plain(config.load(path))
+
+
+def made(source, share, **options):
+    text = ", ".join(f"{k}: {v}" for k, v in {"p_fake": share, **options}.items())
+    return f", synthetic: {{name: {source}, options: {{{text}}}}}"
+
+
+def test_learners_of_one_kind_make_a_curve_with_the_real_one_at_zero(tmp_path):
+    plain = run(
+        tmp_path,
+        half=made("gan", 0.5),
+        real="",
+        other_rate=made("gan", 0.2) + ", learning_rate: 0.3",
+        filtered=made("gan", 0.3, min_confidence=0.9),
+        munged=made("munge", 0.5),
+    )
+    accuracy = {"student": 70.0, "half": 90.0, "real": 80.0, "munged": 1.0}
+    accuracy |= {"other_rate": 2.0, "filtered": 3.0}
+    curves = shares.curves(plain, accuracy.__getitem__)
+    assert curves == {"gan": [(0.0, 80.0), (0.5, 90.0), (1.0, 70.0)]}
+    chart = charts.shares(curves, 360, 200)
+    (line,) = chart["lines"]["gan"]
+    ends = chart["box"]["left"], chart["box"]["right"]
+    assert [line[0][0], line[-1][0]] == pytest.approx(ends)
+    assert line[1][1] < line[0][1] < line[2][1]  # Higher is better.
+
+
+def test_two_shares_are_no_curve(tmp_path):
+    assert shares.curves(run(tmp_path, real=""), lambda name: 90.0) == {}
