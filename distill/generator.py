@@ -20,6 +20,7 @@ from distill import (
     tensorboard,
 )
 from trainers import generator as generators
+from trainers import trainer
 
 COLUMNS = 8  # Examples of each class on a sheet.
 ROWS = 20  # Classes on a sheet, at most.
@@ -100,7 +101,19 @@ def _trained(run, splits, home, store: checkpoint.Store):
             {"images/generated": (lambda: samples(network, run.data.num_classes))},
         ),
     )
+    # The weights that are kept are an average, of which no statistic was taken.
+    trainer.recalibrate(network, _given(network, source, run.seed))
     return network, {"model": "generator", **record}
+
+
+def _given(network, source, seed):
+    """Inputs of a generator, with the classes of the first training batches."""
+    length = network.input["noise"].shape[-1]
+    rng = np.random.default_rng(seeds.seed_of(seed, "generator", "statistics"))
+    for step in range(min(stages.RECALIBRATION_BATCHES, source.steps_per_epoch)):
+        labels = source.batch(step)[1].astype("int32")
+        noise = rng.standard_normal((len(labels), length), dtype=np.float32)
+        yield {"noise": noise, "label": labels}
 
 
 def samples(network: keras.Model, num_classes: int) -> np.ndarray:
