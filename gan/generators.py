@@ -2,8 +2,8 @@
 
 The contract of a generator: one functional model from a dict of `"noise"`, float32
 `(batch, noise)`, standard normal, and `"label"`, int `(batch,)`, to examples of
-the wanted shape. What it makes of one noise and label does not depend on the rest
-of the batch, in training mode or not.
+the wanted shape. In inference mode, what it makes of one noise and label does not
+depend on the rest of the batch.
 """
 
 from __future__ import annotations
