@@ -19,13 +19,13 @@ def with_controls(run: config.Run) -> config.Run:
     - `no_adversarial`, if a method has an `adversarial_weight`: the same stages
       with that weight 0.
 
-    The first two train for as many epochs, thus as many updates on the very
-    same batches, as the student. A student of one stage lends them its schedule
-    too; of several, they have one stage in their stead, with the optimizer and
-    rate of the first, down to zero by a cosine.
+    The first two see real examples alone. They train for as many epochs as the
+    student, thus as many updates, in the very same order. A student of one stage
+    lends them its schedule too; of several, they have one stage in their stead,
+    with the optimizer and rate of the first, down to zero by a cosine.
 
-    A control of the run's own all of whose stages are `supervised`, or all `kd`,
-    stands for the one or the other; so does the student itself.
+    A control of the run's own all of whose stages are `supervised`, or all `kd`
+    without made examples, stands for the one or the other; so does the student itself.
 
     Args:
         run: As it was read.
@@ -51,8 +51,8 @@ def with_controls(run: config.Run) -> config.Run:
 
 
 def _all(method, stages):
-    """Whether every stage is taught by exactly this method."""
-    return {type(stage.trainer) for stage in stages} == {method}
+    """Whether every stage is taught by exactly this method, on real examples."""
+    return all(type(s.trainer) is method and s.synthetic is None for s in stages)
 
 
 def _scratch(run):
@@ -60,7 +60,7 @@ def _scratch(run):
 
 
 def _kd(run):
-    own = [stage for stage in run.stages if _all(trainers.KD, [stage])]
+    own = [stage for stage in run.stages if type(stage.trainer) is trainers.KD]
     if own:
         return (_one(run, own[-1].trainer, own[-1].task_weight),)
     return (_one(run, trainers.KD(), KD_TASK_WEIGHT),)
@@ -69,7 +69,9 @@ def _kd(run):
 def _one(run, method, task_weight):
     """All of the student's epochs in one stage."""
     first, *more = run.stages
-    whole = dataclasses.replace(first, trainer=method, task_weight=task_weight)
+    whole = dataclasses.replace(
+        first, trainer=method, task_weight=task_weight, synthetic=None
+    )
     if not more:
         return whole
     return dataclasses.replace(

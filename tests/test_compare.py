@@ -16,13 +16,6 @@ from distill import arms, compare, config, run_folder, signals
 BOTH = ("lit_resnet.yaml", "kd_resnet.yaml")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Adversarial(trainers.KD):
-    """A method with an adversary, as far as options go."""
-
-    adversarial_weight: float = 0.1
-
-
 def lit(*overrides):
     return config.load("lit_resnet.yaml", ["controls=[]", *overrides])
 
@@ -74,15 +67,30 @@ def test_a_control_of_the_configs_own_stands_for_the_standard_one():
 def test_an_adversary_is_compared_with_none_in_the_same_stages():
     run = lit()
     assert "no_adversarial" not in controls(run)
-    last = dataclasses.replace(run.stages[1], trainer=Adversarial(temperature=3.0))
+    last = dataclasses.replace(
+        run.stages[1], trainer=trainers.Adversarial(temperature=3.0)
+    )
     run = dataclasses.replace(run, stages=(run.stages[0], last))
     found = controls(run)
     assert list(found) == ["scratch", "kd", "no_adversarial"]
     assert found["kd"].stages[0].trainer == trainers.KD()
     first, second = found["no_adversarial"].stages
     assert first == run.stages[0]
-    assert second.trainer == Adversarial(temperature=3.0, adversarial_weight=0.0)
+    assert second.trainer == trainers.Adversarial(
+        temperature=3.0, adversarial_weight=0.0
+    )
     assert dataclasses.replace(second, trainer=last.trainer) == last
+
+
+def test_the_standard_controls_see_real_examples_alone():
+    made = config.load("gan_tsc_resnet.yaml", ["controls=[]"])
+    added = controls(made)
+    assert list(added) == ["scratch", "kd"]
+    stages = [control.stages[0] for control in added.values()]
+    assert [stage.synthetic for stage in stages] == [None, None]
+    assert stages[1].trainer == made.stages[0].trainer
+    real = config.load("gan_tsc_resnet.yaml")
+    assert "kd" not in controls(real)  # Its own control `real` is that.
 
 
 def test_adding_controls_twice_adds_nothing():
