@@ -86,7 +86,13 @@ def _calm(run):
     """The student's stages without an adversary."""
     return tuple(
         dataclasses.replace(
-            stage, trainer=dataclasses.replace(stage.trainer, adversarial_weight=0.0)
+            stage,
+            trainer=dataclasses.replace(
+                # Nobody plays against its discriminator, which is to win.
+                stage.trainer,
+                adversarial_weight=0.0,
+                stop_on_collapse=False,
+            ),
         )
         if hasattr(stage.trainer, "adversarial_weight")
         else stage

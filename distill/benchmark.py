@@ -30,6 +30,8 @@ def _command(arguments: argparse.Namespace) -> int:
             raise config.ConfigError(
                 f"--{name} must be at least 1. Received: {getattr(arguments, name)}"
             )
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        raise config.ConfigError(f"--json: no such folder: {arguments.json.parent}")
     run = config.load(arguments.config, cli.overrides(arguments))
     from distill import measure, run_folder
 
@@ -92,12 +94,13 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         round, `step` being the method's own; `examples_per_second` of it; and
         `ratio`, the median over the rounds of `step` to the sum of its parts.
     """
-    from distill import stages
+    from distill import stages, teacher
 
-    teacher, student = (stages.build(role, run) for role in ("teacher", "student"))
+    asked = teacher.given(run) if run.teacher.file else stages.build("teacher", run)
+    student = stages.build("student", run)
     batch = _batch(run)
     return [
-        {"name": stage.name, **_timed(stage, teacher, student, batch, rounds, steps)}
+        {"name": stage.name, **_timed(stage, asked, student, batch, rounds, steps)}
         for stage in run.stages
     ]
 
@@ -140,6 +143,7 @@ def _learner(method, teacher, student, batch):
     """A trainer of a copy of the student, and one step of it."""
     import keras
 
+    from distill import stages
     from trainers import trainer
 
     copy = keras.models.clone_model(student)
@@ -147,7 +151,7 @@ def _learner(method, teacher, student, batch):
     learner.compile(
         optimizer=learner.sides(keras.optimizers.SGD(1e-3, momentum=0.9)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+        jit_compile=stages.jit_compile(),
     )
     return learner, lambda: learner.train_on_batch(*batch)
 
@@ -156,6 +160,8 @@ def _companion_step(network, count):
     """One training step of a network alone, on random inputs."""
     import keras
     import numpy as np
+
+    from distill import stages
 
     rng = np.random.default_rng(0)
     shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}
@@ -166,7 +172,7 @@ def _companion_step(network, count):
     copy.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="mse",
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+        jit_compile=stages.jit_compile(),
     )
     asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
     return lambda: copy.train_on_batch(given, asked)

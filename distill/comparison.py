@@ -97,14 +97,17 @@ def _over_seeds(name, index, runs):
 
 
 def _updates(run, model):
-    """Steps of the student's or a control's training; None of other models."""
+    """Updates of the student or a control; None of other models."""
     job, report_ = run
     stages = {"student": job.run.stages}
     stages |= {control.name: control.stages for control in job.run.controls}
     if model not in stages:
         return None
     steps = max(1, report_["data"]["train"] // job.run.batch_size)
-    return steps * sum(stage.epochs for stage in stages[model])
+    return sum(
+        steps * stage.epochs // stage.trainer.steps_per_update
+        for stage in stages[model]
+    )
 
 
 def _differences(seeds, models):
@@ -139,4 +142,12 @@ def _warnings(seeds):
             f"The students of the configs had unequal numbers of updates ({said}): "
             "compare each with its own controls, not with another config's"
         )
+    for name, (job, report_) in runs.items():
+        for control in job.run.controls:
+            own = _updates((job, report_), control.name)
+            if own != updates[name]:
+                lines.append(
+                    f"{name}.{control.name} had {own:,} updates, its student "
+                    f"{updates[name]:,} (`discriminator_steps`), of as many batches"
+                )
     return lines

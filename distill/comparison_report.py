@@ -102,11 +102,12 @@ def html(comparison: dict) -> str:
         (model["config"], model["model"]): model["accuracy"]["mean"]
         for model in comparison["models"]
     }
+    shared = report.share_charts(
+        comparison["configs"], lambda config, name: means[config, name]
+    )
     return report.template("compare.html").render(
-        hues=report.SOURCE_HUES,
-        shares=report.share_charts(
-            comparison["configs"], lambda config, name: means[config, name]
-        ),
+        hues=report.share_hues(shared),
+        shares=shared,
         comparison=comparison,
         chosen=None,
         fronts=report.fronts(points, None),

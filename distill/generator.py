@@ -1,6 +1,7 @@
 """The generator: trained once, and kept for later runs."""
 
 import pathlib
+import sys
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ COLUMNS = 8  # Examples of each class on a sheet.
 ROWS = 20  # Classes on a sheet, at most.
 
 # Code that decides what a generator becomes.
-_DECIDING = (gan, trainers, batches, seeds, stages)
+_DECIDING = (gan, trainers, batches, seeds, stages, sys.modules[__name__])
 
 
 def ready(

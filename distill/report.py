@@ -10,12 +10,11 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import charts, formats, pictures, shares, synthetic
+from distill import charts, formats, pictures, shares
 
 WIDTH = 100  # Columns of the console's table.
 PICTURES = 48  # Most wrong answers shown.
 HUES = 8  # Colours of lines in the style sheet.
-SOURCE_HUES = {name: 1 + index for index, name in enumerate(synthetic.SOURCES)}
 
 
 def smallest(models: Sequence[dict]) -> dict | None:
@@ -74,6 +73,9 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
     by_name = {model["name"]: model for model in models}
     chosen = smallest(models)
     limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
+    shared = share_charts(
+        {"Test split": report["run"]}, lambda _, name: by_name[name]["accuracy"]
+    )
     return template("report.html").render(
         report=report,
         chosen=chosen,
@@ -87,11 +89,8 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
-        hues=_hues(report["stages"]) | SOURCE_HUES,
-        shares=share_charts(
-            {"Test split": report["run"]},
-            lambda _, name: by_name[name]["accuracy"],
-        ),
+        hues=_hues(report["stages"]) | share_hues(shared),
+        shares=shared,
     )
 
 
@@ -116,6 +115,12 @@ def share_charts(
         for title, curves in found.items()
         if curves
     }
+
+
+def share_hues(shared: dict[str, dict]) -> dict[str, int]:
+    """Name of each line in `share_charts` to a colour."""
+    names = dict.fromkeys(name for chart in shared.values() for name in chart["lines"])
+    return {name: 1 + index % (HUES - 1) for index, name in enumerate(names)}
 
 
 def template(name: str) -> jinja2.Template:

@@ -65,6 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="score a generator of each of these lengths; default: the config's",
     )
     flags.add_argument(
+        "--split",
+        choices=("test", "validation"),
+        default="test",
+        help="what sets are measured on; test by default, as the score is defined. "
+        "To choose a generator by its score, take validation",
+    )
+    flags.add_argument(
         "--out", type=pathlib.Path, help="folder; default: runs/score-<config>"
     )
     return cli.guarded(_command, flags, argv)
@@ -75,7 +82,9 @@ def _command(arguments: argparse.Namespace) -> int:
     _check(run, arguments.seeds, arguments.examples)
     rows = plan(run, arguments.generator_epochs)
     folder = arguments.out or _default_folder(arguments)
-    result = score(run, rows, arguments.seeds, arguments.examples, folder)
+    result = score(
+        run, rows, arguments.seeds, arguments.examples, folder, arguments.split
+    )
     from distill import score_report
 
     print(score_report.table(result))
@@ -133,6 +142,7 @@ def score(
     seeds: int,
     examples: int,
     folder: pathlib.Path,
+    split: str = "test",
 ) -> dict:
     """Scores every set over every seed; what is finished is not done again.
 
@@ -142,6 +152,7 @@ def score(
         seeds: Students for each row.
         examples: That a student is taught.
         folder: Made if need be; `score.json` and `score.html` are written there.
+        split: `test` or `validation`: what sets are measured on.
 
     Returns:
         The scores, as in `score.json`.
@@ -154,15 +165,22 @@ def score(
         run_folder.claim(folder, run)
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
-        ground = {**train.ground(run, splits), "examples": examples}
+        ground = {**train.ground(run, splits), "examples": examples, "split": split}
         run_folder.stay_with(folder, ground)
-        from distill import generator, score_report, scoring, teacher
+        from distill import generator, quality, score_report, scoring, teacher
+
+        held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
+        if min(held.values()) <= quality.NEIGHBOURS:
+            raise ConfigError(
+                f"scores need more than {quality.NEIGHBOURS} examples in each split. "
+                f"Received: {held}"
+            )
 
         network, _ = teacher.ready(run, splits, folder)
         lasting = scoring.epochs(splits.train, run.batch_size, examples)
         rows = [_lasting(row, lasting) for row in rows]
         makers = [generator.ready(row.run, splits, folder)[0] for row in rows]
-        bench = scoring.Bench(splits, network, folder)
+        bench = scoring.Bench(splits, network, folder, split)
         for seed in range(run.seed, run.seed + seeds):
             for row, maker in zip(rows, makers, strict=True):
                 bench.measure(row, seed, maker)

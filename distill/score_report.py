@@ -20,7 +20,7 @@ LIKENESS = {
 
 
 def table(scores: Mapping) -> str:
-    """What students learned of each set, then how like the test split it is.
+    """What students learned of each set, then how like the measured split it is.
 
     Args:
         scores: As in `score.json`.
@@ -41,6 +41,7 @@ def html(scores: Mapping) -> str:
     Args:
         scores: As in `score.json`.
     """
+    split = scores["data"]["split"]
     return report.template("score.html").render(
         scores=scores,
         tables=[
@@ -52,7 +53,12 @@ def html(scores: Mapping) -> str:
             }
             for title, headers, cells, note in (
                 ("What a student learns of each set", HEADERS, learned, learned_note),
-                ("How like the test split", LIKENESS.values(), likeness, likeness_note),
+                (
+                    f"How like the {split} split",
+                    LIKENESS.values(),
+                    likeness,
+                    likeness_note,
+                ),
             )
         ],
         config=yaml.safe_dump(scores["run"], sort_keys=False),
@@ -89,7 +95,8 @@ def learned_note(scores: Mapping) -> str:
     return (
         "TSC score: (accuracy - most frequent class) / (accuracy of real - most "
         f"frequent class), seed by seed; the most frequent class of training gets "
-        f"{formats.percent(scores['mode_accuracy'])} % of the test split, the teacher "
+        f"{formats.percent(scores['mode_accuracy'])} % of the "
+        f"{scores['data']['split']} split, the teacher "
         f"{formats.percent(scores['teacher_accuracy'])} %. Each student is the run's, "
         f"taught by the teacher alone on {formats.whole(scores['examples'])} examples, "
         f"by kd ({stage['trainer']['options']['match']}), {stage['optimizer']} from a "
@@ -104,8 +111,9 @@ def likeness_note(scores: Mapping) -> str:
     """What the second table says."""
     return (
         f"In features of the run's teacher ({scores['features']}), not of Inception: "
-        "numbers of another teacher cannot be compared with these. Reference: the test "
-        f"split; {formats.whole(scores['compared'])} examples of each set. Classifier "
+        "numbers of another teacher cannot be compared with these. Reference: the "
+        f"{scores['data']['split']} split; {formats.whole(scores['compared'])} "
+        "examples of each set. Classifier "
         "score: exp of the mean divergence of the teacher's classes from their mean, "
         "higher is better. Fréchet: distance of the two sets, lower is better. Real "
         "training data, which the teacher has seen, show what can be had. Means over "

@@ -45,17 +45,26 @@ class Bench:
     """Scores sets with one teacher.
 
     Args:
-        splits: The data; what is scored is compared with the test split.
+        splits: The data.
         teacher: Labels the examples and lends its features.
         folder: Each seed has a folder there for its students and scores.
+        split: Name of the split that sets are measured on.
     """
 
-    def __init__(self, splits: data.Splits, teacher: keras.Model, folder: pathlib.Path):
+    def __init__(
+        self,
+        splits: data.Splits,
+        teacher: keras.Model,
+        folder: pathlib.Path,
+        split: str = "test",
+    ):
         self._splits = splits
+        self._split = split
+        self._measured: data.Split = getattr(splits, split)
         self._teacher = teacher
         self._folder = folder
         self._seer, self._features = _seer(teacher)
-        self._mode = quality.mode_accuracy(splits.train.labels, splits.test.labels)
+        self._mode = quality.mode_accuracy(splits.train.labels, self._measured.labels)
 
     def measure(self, row: Any, seed: int, generator: keras.Model | None) -> dict:
         """Teaches a student on a set and compares the set's features, once.
@@ -66,7 +75,7 @@ class Bench:
             generator: A trained one, where the row's source needs it.
 
         Returns:
-            `accuracy`, in percent of the test split, and the numbers of `FEATURES`.
+            `accuracy`, in percent of the split, and the numbers of `FEATURES`.
         """
         home = self._home(seed)
         path = home / f"{row.name}.json"
@@ -84,10 +93,12 @@ class Bench:
                 teacher=self._teacher,
                 generator=generator,
             )
-            test = self._splits.test
-            accuracy = results.accuracy(results.logits(student, test), test)
+            answers = results.logits(student, self._measured)
+            accuracy = results.accuracy(answers, self._measured)
             rng = np.random.default_rng(seeds.seed_of(seed, "score", row.name))
-            with progress.step(f"features of {row.title}", "beside the test split's"):
+            with progress.step(
+                f"features of {row.title}", f"beside the {self._split} split's"
+            ):
                 examples = drawn(row.source, self._splits.train, generator, rng)
                 found = {"accuracy": accuracy, **self._compared(examples)}
             run_folder.atomic_write(path, json.dumps(found))
@@ -109,7 +120,7 @@ class Bench:
             ]
             for row in rows
         }
-        test, train = self._splits.test, self._splits.train
+        measured, train = self._measured, self._splits.train
         stage = rows[0].run.stages[0]
         steps = stage.epochs * max(1, len(train.labels) // run.batch_size)
         real = [each["accuracy"] for each in found["real"]]
@@ -120,7 +131,8 @@ class Bench:
             "data": {
                 "name": config.name_of(run.data),
                 "train": len(train.labels),
-                "test": len(test.labels),
+                "measured": len(measured.labels),
+                "split": self._split,
                 "fingerprint": self._splits.fingerprint(),
             },
             "stage": config.plain(stage, config.Stage),
@@ -130,7 +142,7 @@ class Bench:
             "compared": min(len(train.labels), LARGEST),
             "seeds": list(every),
             "teacher_accuracy": results.accuracy(
-                results.logits(self._teacher, test), test
+                results.logits(self._teacher, measured), measured
             ),
             "mode_accuracy": self._mode,
             "rows": [
@@ -149,11 +161,12 @@ class Bench:
 
     def _compared(self, examples):
         """The numbers of `FEATURES` of a set."""
-        test = self._splits.test
-        if len(test.labels) > LARGEST:
+        reference = self._measured
+        if len(reference.labels) > LARGEST:
             rng = np.random.default_rng(0)  # The same ones for every set.
-            test = test.take(rng.permutation(len(test.labels))[:LARGEST])
-        real, made = self._seen(test.floats()), self._seen(examples)
+            order = rng.permutation(len(reference.labels))
+            reference = reference.take(order[:LARGEST])
+        real, made = self._seen(reference.floats()), self._seen(examples)
         parts = min(PARTS, max(1, len(examples) // PART))
         scores = quality.classifier_scores(made["logits"], parts)
         pair = real["features"], made["features"]

@@ -16,32 +16,49 @@ def curves(
         accuracy: Percent, of the student or the control of that name.
 
     Returns:
-        Name of a source to `(share, accuracy)`, the least share first; a learner
-        without made examples has share 0 on the curve of every source.
+        Name of a source, with its options where another curve has its name too, to
+        `(share, accuracy)`, the least share first; a learner without made examples
+        has share 0 on every curve of its kind. One that makes examples in some
+        stages only, or not alike in all, is on none.
     """
     learners = {"student": run["stages"]}
     learners |= {control["name"]: control["stages"] for control in run["controls"]}
     described = {name: _described(stages) for name, stages in learners.items()}
-    found: dict[str, list[tuple[float, float]]] = {}
-    for base, source in dict.fromkeys((b, s) for b, s, _ in described.values() if s):
-        points = sorted(
+    known = {name: found for name, found in described.items() if found}
+    kinds = dict.fromkeys((base, source) for base, source, _ in known.values())
+    curves = {
+        kind: sorted(
             (share, accuracy(name))
-            for name, (its_base, its_source, share) in described.items()
-            if its_base == base and its_source in (source, None)
+            for name, (base, source, share) in known.items()
+            if base == kind[0] and source in (kind[1], None)
         )
-        if len({share for share, _ in points}) >= FEWEST:
-            found[json.loads(source)["name"]] = points
-    return found
+        for kind in kinds
+        if kind[1] is not None
+    }
+    long = {k: points for k, points in curves.items() if len(dict(points)) >= FEWEST}
+    return dict(zip(_labels(long), long.values(), strict=True))
+
+
+def _labels(kinds):
+    """The names of the sources; with their options where a name is not enough."""
+    sources = [json.loads(source) for _, source in kinds]
+    names = [source["name"] for source in sources]
+    if len(set(names)) == len(names):
+        return names
+    return [
+        f"{index} {source['name']} {source['options']}"
+        for index, source in enumerate(sources, start=1)
+    ]
 
 
 def _described(stages):
-    """All but the made examples; their source, or None; and their share."""
+    """All but the made examples; their source, or None; their share; or nothing."""
     base = json.dumps([{**stage, "synthetic": None} for stage in stages])
-    made = [stage["synthetic"] for stage in stages if stage.get("synthetic")]
-    shares = {part["options"]["p_fake"] for part in made}
-    if not made or len(shares) > 1:
+    made = [stage.get("synthetic") for stage in stages]
+    if not any(made):
         return base, None, 0.0
-    sources = [
-        {**part, "options": {**part["options"], "p_fake": None}} for part in made
-    ]
-    return base, json.dumps(sources[0]), shares.pop()
+    if any(part != made[0] for part in made):
+        return None
+    options = {k: v for k, v in made[0]["options"].items() if k != "p_fake"}
+    source = json.dumps({"name": made[0]["name"], "options": options})
+    return base, source, made[0]["options"]["p_fake"]

@@ -16,8 +16,6 @@ from gan import sizes
 if typing.TYPE_CHECKING:
     import keras
 
-SLOPE = 0.2  # Of LeakyReLU below zero, as is usual for discriminators.
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvClassifier:
@@ -138,7 +136,7 @@ DISCRIMINATORS = {
 def _active(x, dropout, name):
     import keras
 
-    x = keras.layers.LeakyReLU(SLOPE, name=f"{name}_relu")(x)
+    x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(x)
     return keras.layers.Dropout(dropout, name=f"{name}_drop")(x) if dropout else x
 
 

@@ -11,8 +11,6 @@ from gan import sizes
 if typing.TYPE_CHECKING:
     import keras
 
-SLOPE = 0.2  # Of LeakyReLU below zero, as is usual for discriminators.
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Discriminator:
@@ -82,7 +80,7 @@ class Discriminator:
         for index, units in enumerate(self.units):
             name = f"hidden{index + 1}"
             x = self._weighted(keras.layers.Dense(units, name=name))(x)
-            x = keras.layers.LeakyReLU(SLOPE, name=f"{name}_relu")(x)
+            x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(x)
             if not index and self.dropout:
                 x = keras.layers.Dropout(self.dropout, name="dropout")(x)
         score = self._weighted(keras.layers.Dense(1, name="score"))(x)
@@ -103,12 +101,12 @@ class Discriminator:
                 layer = keras.layers.Conv2D(
                     channels, 3, 1 + index, padding="same", name=name
                 )
-                x = keras.layers.LeakyReLU(SLOPE, name=f"{name}_relu")(
+                x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(
                     self._weighted(layer)(x)
                 )
             x = keras.layers.Flatten(name="flat")(x)
         x = self._weighted(keras.layers.Dense(self.units[-1], name="read"))(x)
-        x = keras.layers.LeakyReLU(SLOPE, name="read_relu")(x)
+        x = keras.layers.LeakyReLU(sizes.SLOPE, name="read_relu")(x)
         return keras.Model(inputs, x, name="condition_encoder")
 
     def _vector(self, name, x):
@@ -119,7 +117,9 @@ class Discriminator:
         layer = keras.layers.Conv2D(
             self.units[0], 3, 2, padding="same", name=f"{name}_convolution"
         )
-        x = keras.layers.LeakyReLU(SLOPE, name=f"{name}_relu")(self._weighted(layer)(x))
+        x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(
+            self._weighted(layer)(x)
+        )
         return keras.layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
 
     def _weighted(self, layer):

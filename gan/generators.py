@@ -18,8 +18,6 @@ from gan import sizes
 if typing.TYPE_CHECKING:
     import keras
 
-SLOPE = 0.2  # Of LeakyReLU below zero, as is usual beside a discriminator.
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvGenerator:
@@ -193,4 +191,4 @@ def _active(x, name):
     import keras
 
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
-    return keras.layers.LeakyReLU(SLOPE, name=f"{name}_relu")(x)
+    return keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(x)

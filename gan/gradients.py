@@ -80,8 +80,10 @@ def _torch(function, inputs):
 
     with torch.enable_grad():
         flat = inputs if isinstance(inputs, list | tuple) else [inputs]
-        # Not a leaf, so that the way back to whoever made it stays open.
-        flat = [part if part.requires_grad else part.requires_grad_() for part in flat]
+        # One that was computed keeps the way back to whoever made it; a given one is
+        # not marked, but a copy of it.
+        flat = [p if p.requires_grad else p.detach().requires_grad_() for p in flat]
+        inputs = flat if isinstance(inputs, list | tuple) else flat[0]
         values = function(inputs)
         gradients = torch.autograd.grad(values.sum(), flat, create_graph=True)
     return values, list(gradients) if isinstance(inputs, list | tuple) else gradients[0]

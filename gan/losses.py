@@ -4,9 +4,8 @@ A score is any real number, high where the discriminator believes that what it s
 is real.
 """
 
-from keras import ops
-
 KINDS = ("non_saturating", "hinge", "least_squares", "wasserstein")
+WITH_TARGETS = ("non_saturating", "least_squares")  # Which may be smoothed.
 
 
 def real_loss(scores, kind: str, label_smoothing: float = 0.0):
@@ -31,6 +30,8 @@ def real_loss(scores, kind: str, label_smoothing: float = 0.0):
         2017. Least squares: Mao et al., 2017, targets 1 and 0. Wasserstein:
         Arjovsky et al., 2017.
     """
+    from keras import ops
+
     _check(kind)
     if kind == "non_saturating":
         # The cross-entropy with a target below 1, from scores and not from
@@ -59,6 +60,8 @@ def fake_loss(scores, kind: str):
     Source:
         See `real_loss`.
     """
+    from keras import ops
+
     _check(kind)
     if kind == "non_saturating":
         return ops.softplus(scores)
@@ -85,12 +88,33 @@ def fooling_loss(scores, kind: str):
     Source:
         See `real_loss`.
     """
+    from keras import ops
+
     _check(kind)
     if kind == "non_saturating":
         return ops.softplus(-scores)
     if kind == "least_squares":
         return ops.square(scores - 1)
     return -scores
+
+
+def middle(real_scores, fake_scores, kind: str):
+    """The score above which an example is taken for real.
+
+    Args:
+        real_scores: Shape `(batch,)`.
+        fake_scores: Shape `(batch,)`.
+        kind: One of `KINDS`.
+
+    Returns:
+        A number. Wasserstein's scores have no zero of their own: there it is
+        the mean of all of them.
+    """
+    from keras import ops
+
+    if kind == "wasserstein":
+        return (ops.mean(real_scores) + ops.mean(fake_scores)) / 2
+    return 0.5 if kind == "least_squares" else 0.0
 
 
 def _check(kind):

@@ -1,7 +1,8 @@
-"""Sizes that generators and discriminators share, and what is refused."""
+"""Numbers that generators and discriminators share, and what is refused."""
 
 from collections.abc import Sequence
 
+SLOPE = 0.2  # Of LeakyReLU below zero, as is usual on both sides.
 SMALLEST = 4  # Pixels of the shorter side where images begin and end.
 
 

@@ -22,6 +22,7 @@ SHAPE, CLASSES, BATCH = (4, 4, 1), 3, 6
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(BATCH, *SHAPE)).astype("float32")
 LABELS = np.array([0, 1, 2, 0, 1, 2])
+LABELS_ = np.array([0, 0, 2, 1, 1, 2])  # Neighbours may be of one class.
 ALONE = trainers.Adversarial(
     kd_weight=0.0, adversarial_weight=1.0, discriminator=Discriminator(units=(16,))
 )
@@ -144,7 +145,7 @@ def only_step(**changes):
     learner = make(rate=1e-9, condition="label", **changes)
     real = {"logits": ops.convert_to_tensor(RNG.normal(size=(BATCH, 3)).astype("f4"))}
     fake = {"logits": ops.convert_to_tensor(RNG.normal(size=(BATCH, 3)).astype("f4"))}
-    told = ops.convert_to_tensor(np.eye(CLASSES, dtype="float32")[LABELS])
+    told = ops.convert_to_tensor(np.eye(CLASSES, dtype="float32")[LABELS_])
     terms = game.play(learner, "discriminator", real, fake, told, True)
     network = learner.companions["discriminator"]
 
@@ -188,6 +189,8 @@ def test_another_examples_condition_makes_the_teachers_output_fake():
     extra, judge, real, _, told = only_step(mismatch_weight=0.7)
     others = ops.roll(told, 1, axis=0)
     wanted = 0.7 * ops.convert_to_numpy(ops.softplus(judge(real, others)))
+    # One of the same label as its own is no mismatch.
+    wanted *= np.roll(LABELS_, 1) != LABELS_
     np.testing.assert_allclose(extra, wanted, rtol=1e-3, atol=1e-5)
 
 
@@ -271,6 +274,10 @@ def test_sections_play_on_what_they_make_of_the_teachers_input():
         ({"loss": "wasserstein"}, "`gradient_penalty` must be positive with"),
         ({"label_smoothing": 1.0}, r"`label_smoothing` must be in \[0, 1\)"),
         ({"noise_rate": 1.0}, "`noise_rate`"),
+        (
+            {"loss": "hinge", "label_smoothing": 0.1},
+            "`label_smoothing` must be 0 with `loss: hinge`",
+        ),
         ({"mismatch_weight": 1.0}, "`mismatch_weight` must be 0 without a `condition`"),
         ({"discriminator_steps": 0}, "`discriminator_steps` must be at least 1"),
         ({"discriminator_learning_rate": 0.0}, "`discriminator_learning_rate`"),
@@ -299,6 +306,17 @@ def test_what_it_sees_must_fit_in_both_networks():
         looking.check_shapes(wide, narrow)
     with pytest.raises(ValueError, match="`section9`"):
         dataclasses.replace(ALONE, sees=("section9",)).check_shapes(narrow, narrow)
+
+
+def test_sections_have_no_say_in_what_is_seen():
+    with pytest.raises(ValueError, match="`sees` must be left out"):
+        trainers.LITAdversarial(sees=("section1",))
+
+
+def test_a_discriminator_that_nobody_plays_against_raises_no_alarm():
+    won = history(1.0, 1.0, (0.9, 0.9))
+    assert ALONE.alarm(won)
+    assert dataclasses.replace(ALONE, adversarial_weight=0.0).alarm(won) is None
 
 
 def history(teacher, student, agreement):

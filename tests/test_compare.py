@@ -93,6 +93,15 @@ def test_the_standard_controls_see_real_examples_alone():
     assert "kd" not in controls(real)  # Its own control `real` is that.
 
 
+def test_a_control_without_adversary_does_not_end_the_run():
+    run = config.load(
+        "gan_resnet.yaml", ["stages.0.trainer.options.stop_on_collapse=true"]
+    )
+    (stage,) = controls(run)["no_adversarial"].stages
+    assert not stage.trainer.stop_on_collapse
+    assert stage.trainer.adversarial_weight == 0
+
+
 def test_adding_controls_twice_adds_nothing():
     once = arms.with_controls(lit())
     assert arms.with_controls(once) == once

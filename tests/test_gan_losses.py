@@ -104,3 +104,10 @@ def test_a_gradient_may_be_differentiated_again():
     value, gradient = gradients.with_gradient(slope, w)
     np.testing.assert_allclose(ops.convert_to_numpy(value), [18.0])
     np.testing.assert_allclose(ops.convert_to_numpy(gradient), [12.0])
+
+
+def test_scores_without_a_zero_are_told_apart_by_their_mean():
+    real, fake = np.array([7.0, 9.0], "float32"), np.array([3.0, 5.0], "float32")
+    assert float(losses.middle(real, fake, "wasserstein")) == 6
+    assert losses.middle(real, fake, "least_squares") == 0.5
+    assert losses.middle(real, fake, "hinge") == 0

@@ -50,5 +50,30 @@ def test_learners_of_one_kind_make_a_curve_with_the_real_one_at_zero(tmp_path):
     assert line[1][1] < line[0][1] < line[2][1]  # Higher is better.
 
 
+def test_sources_of_one_name_keep_their_curves_apart(tmp_path):
+    sure = {"min_confidence": 0.9}
+    plain = run(
+        tmp_path,
+        real="",
+        half=made("gan", 0.5),
+        sure_half=made("gan", 0.5, **sure),
+        sure_all=made("gan", 1, **sure),
+    )
+    curves = shares.curves(plain, lambda name: float(len(name)))
+    assert [points for _, points in sorted(curves.items())] == [
+        [(0.0, 4.0), (0.5, 4.0), (1.0, 7.0)],
+        [(0.0, 4.0), (0.5, 9.0), (1.0, 8.0)],
+    ]
+    assert all("min_confidence" in label for label in curves)
+
+
+def test_a_learner_that_mixes_shares_is_on_no_curve(tmp_path):
+    plain = run(tmp_path, real="", half=made("gan", 0.5))
+    both = [*plain["controls"][0]["stages"], *plain["controls"][1]["stages"]]
+    plain["controls"].append({"name": "both", "stages": both})
+    curves = shares.curves(plain, lambda name: float(len(name)))
+    assert curves == {"gan": [(0.0, 4.0), (0.5, 4.0), (1.0, 7.0)]}
+
+
 def test_two_shares_are_no_curve(tmp_path):
     assert shares.curves(run(tmp_path, real=""), lambda name: 90.0) == {}

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from gan import losses
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ACGAN:
@@ -47,6 +49,11 @@ class ACGAN:
             self._check(0 <= getattr(self, name) < 1, name, "in [0, 1)")
         for name in ("generator_learning_rate", "discriminator_learning_rate"):
             self._check(getattr(self, name) > 0, name, "positive")
+        self._check(
+            not self.label_smoothing or self.loss in losses.WITH_TARGETS,
+            "label_smoothing",
+            f"0 with `loss: {self.loss}`, which has no target to smooth",
+        )
         self._check(
             self.r1 > 0 or self.loss != "wasserstein",
             "r1",

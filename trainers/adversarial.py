@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
+from gan import losses
 from gan.discriminators import Discriminator
 from trainers import game
 from trainers.kd import KD
@@ -101,6 +102,12 @@ class Adversarial(KD):
             self.gradient_penalty,
         )
         _check(
+            not self.label_smoothing or self.loss in losses.WITH_TARGETS,
+            "label_smoothing",
+            f"0 with `loss: {self.loss}`, which has no target to smooth",
+            self.label_smoothing,
+        )
+        _check(
             not self.mismatch_weight or self.condition != "none",
             "mismatch_weight",
             "0 without a `condition`",
@@ -176,6 +183,8 @@ class Adversarial(KD):
 
     def alarm(self, history):
         """Whether one side has won; see `game.collapse`."""
+        if not self.adversarial_weight:
+            return None  # Nobody plays against the discriminator.
         return game.collapse(history, "discriminator")
 
 

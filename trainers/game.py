@@ -5,7 +5,7 @@ they call `fake` the student's.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PATIENCE = 10  # Epochs that the collapse alarm looks back.
 WON = 0.99  # A discriminator that is right this often leaves nothing to learn from.
@@ -45,7 +45,7 @@ def play(trainer, name: str, real: Mapping, fake: Mapping, told, training: bool)
         _Lot({**made, **condition}, False, 1.0),
     ]
     if training:
-        lots += _regularising_lots(trainer, real, made, condition)
+        lots += _regularising_lots(trainer, real, made, condition, told)
     scores = _scores(judge, [lot.shown for lot in lots], training)
     loss = sum(
         lot.weight * losses.real_loss(score, method.loss, method.label_smoothing)
@@ -70,17 +70,20 @@ class _Lot(NamedTuple):
 
     shown: Mapping
     is_real: bool
-    weight: float
+    weight: Any  # A number, or one an example.
 
 
-def _regularising_lots(trainer, real, made, condition):
+def _regularising_lots(trainer, real, made, condition, told):
     """What the discriminator is shown beside, in training alone."""
     from keras import ops, random
 
     method, lots = trainer.method, []
     if method.mismatch_weight:
         others = {key: ops.roll(value, 1, axis=0) for key, value in condition.items()}
-        lots.append(_Lot({**real, **others}, False, method.mismatch_weight))
+        # Another example of the same label is no mismatch.
+        differs = ops.any(ops.roll(told, 1, axis=0) != told, range(1, len(told.shape)))
+        weight = method.mismatch_weight * ops.cast(differs, "float32")
+        lots.append(_Lot({**real, **others}, False, weight))
     if method.noise_weight:
         noisy = {
             key: random.dropout(value, method.noise_rate, seed=trainer.draws)
@@ -154,7 +157,9 @@ def _track_accuracy(trainer, name, scores):
     """How often the discriminator is right about each side."""
     from keras import ops
 
-    middle = 0.5 if trainer.method.loss == "least_squares" else 0.0
+    from gan import losses
+
+    middle = losses.middle(*scores, trainer.method.loss)
     right = scores[0] > middle, scores[1] <= middle
     for side, answers in zip(("teacher", "student"), right, strict=True):
         trainer.track(f"{name}_accuracy_on_{side}", ops.cast(answers, "float32"))

@@ -96,7 +96,7 @@ class GeneratorTrainer(Tracked):
     def _discriminator_terms(self, x, y, real, made):
         """Moves the discriminator alone: nothing here depends on the generator."""
         method = self.method
-        middle = 0.5 if method.loss == "least_squares" else 0.0
+        middle = losses.middle(real["score"], made["score"], method.loss)
         self.track("accuracy_on_real", ops.cast(real["score"] > middle, "float32"))
         self.track("accuracy_on_made", ops.cast(made["score"] <= middle, "float32"))
         self.track("class_accuracy", _right(y, real))

@@ -18,7 +18,7 @@ class LITAdversarial(LIT, Adversarial):
     input` it is told that input. Options are those of `LIT` and `Adversarial`.
 
     Attributes:
-        sees: Unused here: each discriminator sees its own section.
+        sees: To be left out: each discriminator sees its own section.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -26,6 +26,15 @@ class LITAdversarial(LIT, Adversarial):
     Source:
         See `LIT` and `Adversarial`.
     """
+
+    def __post_init__(self):
+        """Refuses an option without effect."""
+        super().__post_init__()
+        if self.sees != ("logits",):
+            raise ValueError(
+                "`sees` must be left out: each discriminator sees its own section. "
+                f"Received: {list(self.sees)}"
+            )
 
     def check_shapes(self, teacher, student):
         """As LIT: all representations have counterparts."""
@@ -59,6 +68,8 @@ class LITAdversarial(LIT, Adversarial):
 
     def alarm(self, history):
         """Whether one side of any section's game has won."""
+        if not self.adversarial_weight:
+            return None
         names = [key for key in history if key.endswith("_accuracy_on_teacher")]
         games = (name.removesuffix("_accuracy_on_teacher") for name in names)
         alarms = (game.collapse(history, name) for name in games if name[:4] != "val_")

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     table = study.data.load()
+    named = [text for text in arguments.set if not text.startswith("seeds=")]
+    arguments.set = named
     folder = arguments.out or cli.default_folder(arguments)
     result = run(study, table, folder)
     from distill.tabular import report
@@ -68,7 +70,8 @@ def run(study: Study, table: Rows, folder: pathlib.Path) -> dict:
     from distill.tabular import report
 
     with run_folder.occupied(folder):
-        run_folder.claim(folder, study)
+        # More seeds go on in the same folder.
+        run_folder.claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
         ground = {"data": table.fingerprint(), **run_folder.versions()}
         run_folder.stay_with(folder, ground)

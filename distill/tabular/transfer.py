@@ -156,6 +156,11 @@ class Gan(Made):
         """Refuses values out of range."""
         super().__post_init__()
         at_least_one(self, "epochs", "batch_size")
+        if self.generator.activation != "linear":
+            raise ValueError(
+                "`generator.activation` must be linear: scaled columns have no bounds. "
+                f"Received: {self.generator.activation}"
+            )
 
     def rows(self, train, seed):
         """Trains the generator, and asks it for rows of the classes' own shares."""
