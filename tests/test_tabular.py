@@ -379,7 +379,9 @@ def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
     assert asked == [1]
     again = json.loads((tmp_path / "report.json").read_text())
     assert again["students"][0]["auc"] == result["students"][0]["auc"]
-    assert command.main([*flags, "--seeds=3"]) == 2  # Another study.
+    assert command.main([*flags, "--seeds=3"]) == 0  # More of the same study.
+    assert asked == [1, 2]
+    assert command.main([*flags, "--set=scaling=quantile"]) == 2  # Another study.
 
 
 def test_a_single_seed_has_no_interval():
