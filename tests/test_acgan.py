@@ -84,7 +84,8 @@ def test_every_kind_of_loss_is_an_option():
 
 @pytest.mark.parametrize("kind", FORMULAS)
 def test_the_losses_are_their_formulas_and_sum_up(kind, monkeypatch):
-    method = ACGAN(loss=kind, class_weight=0.7, label_smoothing=0.1, r1=0.6)
+    smoothing = 0.1 * (kind in losses.WITH_TARGETS)
+    method = ACGAN(loss=kind, class_weight=0.7, label_smoothing=smoothing, r1=0.6)
     learner = make(method)
     monkeypatch.setattr(
         keras.random, "normal", lambda *_, **__: ops.convert_to_tensor(NOISE)
@@ -288,6 +289,7 @@ def test_features_are_not_bounded():
         (ACGAN, {"r1": -0.1}),
         (ACGAN, {"r1": 0.0, "loss": "wasserstein"}),
         (ACGAN, {"label_smoothing": 1.0}),
+        (ACGAN, {"label_smoothing": 0.1, "loss": "hinge"}),
         (ACGAN, {"average": 1.0}),
         (ACGAN, {"generator_learning_rate": 0.0}),
         (ACGAN, {"discriminator_learning_rate": -1.0}),
