@@ -111,9 +111,8 @@ def curves(
     log = log and len(positive) > 0 and positive.max() > 30 * positive.min()
     seen = positive if log else seen
     low, high = (seen.min(), seen.max()) if len(seen) else (0.0, 1.0)
-    box = {"left": 42, "right": width - 8, "top": 18, "bottom": height - 22}
-    y = axis(*_padded(low, high, log), box["bottom"], box["top"], log=log)
-    x = axis(0, values.shape[1], box["left"], box["right"], whole=True)
+    frame = _frame(width, height, _padded(low, high, log), values.shape[1], log=log)
+    x, y = frame["x"], frame["y"]
     lines = {}
     for name, row in zip(series, values, strict=True):
         shown = np.isfinite(row) & ((row > 0) | (not log))
@@ -123,14 +122,7 @@ def curves(
             for piece in runs
             if shown[piece[0]]
         ]
-    return {
-        "width": width,
-        "height": height,
-        "box": box,
-        "lines": lines,
-        "x": x,
-        "y": y,
-    }
+    return {**frame, "lines": lines}
 
 
 def shares(
@@ -147,22 +139,25 @@ def shares(
         As `curves`, for the same template.
     """
     seen = [accuracy for points in curves.values() for _, accuracy in points]
-    box = {"left": 42, "right": width - 8, "top": 18, "bottom": height - 22}
-    low, high = _padded(min(seen), max(seen), False)
-    y = axis(low, high, box["bottom"], box["top"])
-    x = axis(0, 1, box["left"], box["right"])
+    ends = _padded(min(seen), max(seen), False)
+    frame = _frame(width, height, ends, 1, whole=False)
+    x, y = frame["x"], frame["y"]
     lines = {
         name: [[(x["at"](share), y["at"](accuracy)) for share, accuracy in points]]
         for name, points in curves.items()
     }
+    return {**frame, "title": "Accuracy, %", "lines": lines}
+
+
+def _frame(width, height, ends, last, *, log=False, whole=True):
+    """Size, box and axes of a chart of lines; the x axis goes from 0 to `last`."""
+    box = {"left": 42, "right": width - 8, "top": 18, "bottom": height - 22}
     return {
-        "title": "Accuracy, %",
         "width": width,
         "height": height,
         "box": box,
-        "lines": lines,
-        "x": x,
-        "y": y,
+        "x": axis(0, last, box["left"], box["right"], whole=whole),
+        "y": axis(*ends, box["bottom"], box["top"], log=log),
     }
 
 

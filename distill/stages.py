@@ -234,6 +234,7 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         self._method = method
         self._history = {name: list(values) for name, values in past.items()}
+        self._said = _first_alarm(method, self._history) is not None
 
     def on_epoch_end(self, epoch, logs=None):
         """Asks the method.
@@ -241,14 +242,14 @@ class Watch(keras.callbacks.Callback):
         Raises:
             Diverged: If it finds something wrong, and must end the run then.
         """
-        before = _first_alarm(self._method, self._history)
         for name, value in logs.items():
             self._history.setdefault(name, []).append(float(value))
         alarm = self._method.alarm(self._history)
         if alarm and self._method.stop_on_collapse:
             raise resume.Diverged(f"{alarm}. What was saved before stays")
-        if alarm and not before:
+        if alarm and not self._said:
             progress.say(f"    warning: {alarm}")
+            self._said = True
 
 
 def _first_alarm(method, history):

@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     table = study.data.load()
-    named = [text for text in arguments.set if not text.startswith("seeds=")]
-    arguments.set = named
+    # More seeds go on in the same folder, so its name does not tell how many.
+    arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
     folder = arguments.out or cli.default_folder(arguments)
     result = run(study, table, folder)
     from distill.tabular import report
