@@ -95,7 +95,7 @@ class Batches:
             ]
         )
         rng = np.random.default_rng((self.seed, 1, step))
-        images = data.floats(self.split.images[chosen])
+        images = data.floats(self.split.inputs[chosen])
         labels = self.split.labels[chosen]
         if self.mixture is not None:
             own = np.random.default_rng((self.seed, 2, step))

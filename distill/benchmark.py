@@ -135,7 +135,7 @@ def _batch(run):
     import numpy as np
 
     rng = np.random.default_rng(0)
-    images = rng.random((run.batch_size, *run.data.image_shape), np.float32)
+    images = rng.random((run.batch_size, *run.data.input_shape), np.float32)
     return images, rng.integers(0, run.data.num_classes, run.batch_size)
 
 

@@ -211,7 +211,7 @@ class Run:
             "at least 0",
             self.max_accuracy_drop,
         )
-        size = min(self.data.image_shape[:2])
+        size = min(self.data.input_shape[:2])
         _check(
             self.augmentation.shift < size,
             "augmentation.shift",
@@ -262,15 +262,15 @@ class Run:
             return
         for name in ("network", "discriminator"):
             try:
-                getattr(self.generator, name).check_shape(self.data.image_shape)
+                getattr(self.generator, name).check_shape(self.data.input_shape)
             except ValueError as mistake:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
 
     def _check_shapes(self):
         if self.teacher.network is None:
             return
-        teacher = self.teacher.network.shapes(self.data.image_shape)
-        student = self.student.shapes(self.data.image_shape)
+        teacher = self.teacher.network.shapes(self.data.input_shape)
+        student = self.student.shapes(self.data.input_shape)
         for stages in (self.stages, *(control.stages for control in self.controls)):
             for stage in stages:
                 try:

@@ -80,7 +80,7 @@ def _trained(run, splits, home, store: checkpoint.Store):
         augmentation=batches.Augmentation(),
     )
     keras.utils.set_random_seed(seeds.seed_of(run.seed, "generator"))
-    shape = run.data.image_shape, run.data.num_classes
+    shape = run.data.input_shape, run.data.num_classes
     network, against = part.network.build(*shape), part.discriminator.build(*shape)
     for side in (network, against):
         memory.check(side, run.batch_size)

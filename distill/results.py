@@ -119,7 +119,7 @@ def gather(
         "data": {
             "name": config.name_of(run.data),
             "class_names": list(run.data.class_names),
-            "image_shape": list(run.data.image_shape),
+            "input_shape": list(run.data.input_shape),
             **{
                 name: len(getattr(splits, name).labels)
                 for name in ("train", "validation", "test")

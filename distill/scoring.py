@@ -228,7 +228,7 @@ def drawn(
     """
     chosen = rng.permutation(len(split.labels))[:LARGEST]
     if source is None:
-        return data.floats(split.images[chosen])
+        return data.floats(split.inputs[chosen])
     make = source.maker(split, generator)
     parts = np.array_split(chosen, -(-len(chosen) // results.BATCH))
     return np.concatenate([make(part, rng) for part in parts])

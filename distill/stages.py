@@ -92,7 +92,7 @@ def build(name: str, run: config.Run) -> keras.Model:
     part = run.teacher.network if name == "teacher" else run.student
     role = "teacher" if name == "teacher" else "student"
     keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
-    return part.build(run.data.image_shape, run.data.num_classes)
+    return part.build(run.data.input_shape, run.data.num_classes)
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:

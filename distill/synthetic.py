@@ -122,7 +122,7 @@ class Munge(Synthetic):
             noise = rng.standard_normal(examples.shape, dtype=np.float32)
             others = flat[nearest[chosen]]
             made = munge.mixed(examples, others, swaps, noise, self.variance)
-            return np.clip(made, 0, 1).reshape(-1, *split.images.shape[1:])
+            return np.clip(made, 0, 1).reshape(-1, *split.inputs.shape[1:])
 
         return make
 
@@ -157,7 +157,7 @@ class Mixup(Synthetic):
             others = rng.integers(0, len(split.labels), len(chosen))
             shares = rng.beta(self.concentration, self.concentration, len(chosen))
             first, second = (
-                data.floats(split.images[index]) for index in (chosen, others)
+                data.floats(split.inputs[index]) for index in (chosen, others)
             )
             shares = shares.astype(np.float32).reshape(-1, *[1] * (first.ndim - 1))
             return shares * first + (1 - shares) * second

@@ -84,7 +84,7 @@ def given(run: config.Run) -> keras.Model:
             f"{where} must return a dict with `logits`. Received: a model with "
             f"outputs {sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
         )
-    wanted = (run.data.image_shape, run.data.num_classes)
+    wanted = (run.data.input_shape, run.data.num_classes)
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
     if received != wanted:
         raise config.ConfigError(

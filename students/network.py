@@ -31,27 +31,27 @@ class Network:
         """Refuses what cannot be built."""
         self._check("weight_decay", 0 <= self.weight_decay < 1, "in [0, 1)")
 
-    def shapes(self, image_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
         """Shapes of the representations, without building anything.
 
         Args:
-            image_shape: `(height, width, channels)` of one image.
+            input_shape: `(height, width, channels)` of one image.
 
         Returns:
             Name of each representation, in order, to `(height, width, channels)`.
         """
-        height, width, _ = image_shape
+        height, width, _ = input_shape
         shapes: dict[str, tuple[int, ...]] = {}
         for index, (channels, stride) in enumerate(self._plan()):
             height, width = -(-height // stride), -(-width // stride)  # Rounded up.
             shapes[f"section{index}" if index else "stem"] = (height, width, channels)
         return shapes
 
-    def build(self, image_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    def build(self, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
         """Builds the network.
 
         Args:
-            image_shape: `(height, width, channels)` of one image.
+            input_shape: `(height, width, channels)` of one image.
             num_classes: Number of classes.
 
         Returns:
@@ -61,7 +61,7 @@ class Network:
         """
         import keras
 
-        images = x = keras.Input(image_shape, name="images")
+        images = x = keras.Input(input_shape, name="images")
         x = self._stem(x)
         outputs = {"stem": x}
         for index in range(1, len(self._plan())):

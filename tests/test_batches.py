@@ -43,7 +43,7 @@ def test_every_example_comes_once_in_each_epoch_in_a_new_order():
 def test_images_stay_with_their_labels_and_lie_between_0_and_1():
     images, labels = make().batch(3)
     assert images.dtype == np.float32
-    np.testing.assert_allclose(images, SPLIT.images[labels] / 255, rtol=1e-6)
+    np.testing.assert_allclose(images, SPLIT.inputs[labels] / 255, rtol=1e-6)
 
 
 def test_a_batch_may_be_larger_than_the_set():
@@ -54,7 +54,7 @@ def test_a_batch_may_be_larger_than_the_set():
 
 def test_a_flip_mirrors_some_and_leaves_the_rest():
     images, labels = make(size=COUNT, flip=True).batch(0)
-    plain = SPLIT.images[labels] / np.float32(255)
+    plain = SPLIT.inputs[labels] / np.float32(255)
     same = [np.array_equal(a, b) for a, b in zip(images, plain, strict=True)]
     turned = [np.array_equal(a, b[:, ::-1]) for a, b in zip(images, plain, strict=True)]
     assert all(a or b for a, b in zip(same, turned, strict=True))
@@ -65,7 +65,7 @@ def test_a_shift_moves_each_image_whole_by_at_most_its_size():
     images, labels = make(size=COUNT, shift=1).batch(0)
     moves = set()
     for image, label in zip(images, labels, strict=True):
-        padded = np.pad(SPLIT.images[label] / np.float32(255), ((1, 1), (1, 1), (0, 0)))
+        padded = np.pad(SPLIT.inputs[label] / np.float32(255), ((1, 1), (1, 1), (0, 0)))
         places = [
             (top, left)
             for top in range(3)

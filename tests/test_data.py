@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def rows(split):
-    return [image.tobytes() for image in split.images]
+    return [image.tobytes() for image in split.inputs]
 
 
 def archive(folder, name="mnist", train=120, test=20, shape=(28, 28)):
@@ -63,7 +63,7 @@ def test_a_test_split_of_its_own_is_kept_whole(tmp_path):
     splits = archive(tmp_path)(folder=str(tmp_path)).load()
     with np.load(tmp_path / "mnist.npz") as arrays:
         assert rows(splits.test) == [image.tobytes() for image in arrays["x_test"]]
-    assert splits.test.images.shape == (20, 28, 28, 1)
+    assert splits.test.inputs.shape == (20, 28, 28, 1)
     assert len(splits.train.labels) + len(splits.validation.labels) == 120
 
 
@@ -130,12 +130,12 @@ def test_a_folder_of_images_by_class(tmp_path):
     made = data.DATASETS["image_folder"](path=str(tmp_path), size=(6, 7), channels=1)
     made = dataclasses.replace(made, validation_fraction=0.3, test_fraction=0.2)
     assert made.class_names == ("cat", "dog")
-    assert made.image_shape == (6, 7, 1)
+    assert made.input_shape == (6, 7, 1)
     splits = made.load()
     parts = [splits.train, splits.validation, splits.test]
     assert sum(len(part.labels) for part in parts) == 12
     for part in parts:
-        bright = part.images.mean((1, 2, 3)) >= 100
+        bright = part.inputs.mean((1, 2, 3)) >= 100
         np.testing.assert_array_equal(bright, part.labels == 1)
 
 

@@ -306,7 +306,7 @@ def test_students_never_see_a_label(scored, tmp_path):
     folder, result = scored
     run = the_run()
     splits = run.data.load()
-    wrong = data.Split(splits.train.images, splits.train.labels[::-1].copy())
+    wrong = data.Split(splits.train.inputs, splits.train.labels[::-1].copy())
     bench = scoring.Bench(
         dataclasses.replace(splits, train=wrong),
         loader.own(folder / "teacher.keras"),

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 SPLIT = data.Split(
     RNG.uniform(0.1, 0.9, (COUNT, *SHAPE)).astype("float32"), np.arange(COUNT) % CLASSES
 )
-FLAT = SPLIT.images.reshape(COUNT, -1)
+FLAT = SPLIT.inputs.reshape(COUNT, -1)
 
 
 class Labeller:
@@ -101,7 +101,7 @@ def test_a_whole_share_leaves_no_real_image(name, mix):
         assert images.max() <= 1
         assert list(labels) == [synthetic.UNLABELLED] * BATCH
         for image in images:
-            assert not (image == SPLIT.images).all(axis=(1, 2, 3)).any()
+            assert not (image == SPLIT.inputs).all(axis=(1, 2, 3)).any()
 
 
 @pytest.mark.parametrize("mix", ["batch", "part"])
@@ -220,7 +220,7 @@ def learner(method):
 
 
 def test_without_a_label_the_teacher_alone_counts():
-    images, labels = SPLIT.images[:6], SPLIT.labels[:6].copy()
+    images, labels = SPLIT.inputs[:6], SPLIT.labels[:6].copy()
     model = learner(trainers.KD(kd_weight=0.5, match="logits"))
     taught, learned = (
         ops.convert_to_numpy(part(images)["logits"])
@@ -238,7 +238,7 @@ def test_without_a_label_the_teacher_alone_counts():
 
 
 def test_a_method_is_told_the_teachers_class_instead():
-    images, labels = SPLIT.images[:4], np.array([2, -1, 1, -1])
+    images, labels = SPLIT.inputs[:4], np.array([2, -1, 1, -1])
     model = learner(trainers.KD())
     seen = []
     method = model.method

@@ -47,7 +47,7 @@ def test_pixels_and_code_change_the_fingerprint(splits, monkeypatch, tmp_path):
     run = load()
     before = teacher.fingerprint(run, splits)
     assert teacher.fingerprint(run, splits) == before
-    train = data.Split(1 - splits.train.images, splits.train.labels)
+    train = data.Split(1 - splits.train.inputs, splits.train.labels)
     other = dataclasses.replace(splits, train=train)
     assert teacher.fingerprint(run, other) != before
     (tmp_path / "__init__.py").write_text("")

@@ -166,7 +166,7 @@ class Adversarial(KD):
         """`kd_loss`, `adversarial_loss`, and `discriminator_loss`."""
         real = {name: step.taught[name] for name in self.sees}
         fake = {name: step.learned[name] for name in self.sees}
-        told = self.told(step, step.images)
+        told = self.told(step, step.inputs)
         game.track_agreement(trainer, step)
         return {
             **super().terms(trainer, step),

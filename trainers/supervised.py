@@ -9,7 +9,7 @@ class Step(NamedTuple):
     """What one training step shows a method.
 
     Attributes:
-        images: The batch, `(batch, ...)`.
+        inputs: The batch, `(batch, ...)`.
         labels: Its classes, `(batch,)`.
         taught: The teacher's outputs, a dict with `"logits"` and its
             representations, in inference mode.
@@ -17,7 +17,7 @@ class Step(NamedTuple):
         training: Whether the student is in training mode.
     """
 
-    images: Any
+    inputs: Any
     labels: Any
     taught: Mapping[str, Any]
     learned: Mapping[str, Any]

@@ -16,7 +16,7 @@ from distill.data.dataset import DataError, Dataset, Split
 class Digits(Dataset):
     """Scikit-learn's handwritten digits: 1,797 real images, 8 x 8, 17 greys."""
 
-    image_shape = (8, 8, 1)
+    input_shape = (8, 8, 1)
     num_classes = 10
     class_names = tuple("0123456789")
 
@@ -63,7 +63,7 @@ class Archive(Dataset):
         splits = []
         for part in ("train", "test"):
             images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
-            images = images.reshape(len(images), *self.image_shape)
+            images = images.reshape(len(images), *self.input_shape)
             splits.append(Split(images, labels.reshape(-1).astype(np.int64)))
         return tuple(splits)
 
@@ -98,7 +98,7 @@ class Mnist(Archive):
 
     name = "mnist"
     digest = "c868f4cc70f1ec2961bd3b26437ea3a5d0e93cba4d95b336c6d475dd9dabb021"
-    image_shape = (28, 28, 1)
+    input_shape = (28, 28, 1)
     num_classes = 10
     class_names = tuple("0123456789")
 
@@ -109,7 +109,7 @@ class FashionMnist(Archive):
 
     name = "fashion_mnist"
     digest = "59c4ea05a36442d6513afff578fc9c4a49bab9b60a7432bf84452b97809256a8"
-    image_shape = (28, 28, 1)
+    input_shape = (28, 28, 1)
     num_classes = 10
     class_names = (
         "T-shirt",
@@ -130,7 +130,7 @@ class Cifar10(Archive):
     """CIFAR-10: small photographs, 50,000 and 10,000 images, 32 x 32 x 3."""
 
     name = "cifar10"  # Keras pins the hash of its download.
-    image_shape = (32, 32, 3)
+    input_shape = (32, 32, 3)
     num_classes = 10
     class_names = (
         "airplane",
@@ -151,7 +151,7 @@ class Cifar100(Archive):
     """CIFAR-100, fine labels: 50,000 and 10,000 images, 32 x 32 x 3."""
 
     name = "cifar100"  # Keras pins the hash of its download.
-    image_shape = (32, 32, 3)
+    input_shape = (32, 32, 3)
     num_classes = 100
     class_names = tuple(str(label) for label in range(100))
 

@@ -16,20 +16,20 @@ class Split:
     """Labelled images.
 
     Attributes:
-        images: `(n, height, width, channels)`; uint8, or float32 in [0, 1].
+        inputs: `(n, height, width, channels)`; uint8, or float32 in [0, 1].
         labels: int64, `(n,)`, from 0.
     """
 
-    images: np.ndarray
+    inputs: np.ndarray
     labels: np.ndarray
 
     def floats(self) -> np.ndarray:
         """All images as float32 in [0, 1]."""
-        return floats(self.images)
+        return floats(self.inputs)
 
     def take(self, chosen: np.ndarray) -> "Split":
         """The examples of these indices, in their order."""
-        return Split(self.images[chosen], self.labels[chosen])
+        return Split(self.inputs[chosen], self.labels[chosen])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Splits:
         """SHA-256 over all pixels and labels, in order."""
         sha = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
-            for array in (split.images, split.labels):
+            for array in (split.inputs, split.labels):
                 sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()
 
@@ -74,7 +74,7 @@ class Dataset:
         ValueError: If an option is out of its range.
     """
 
-    image_shape: ClassVar[tuple[int, int, int]]
+    input_shape: ClassVar[tuple[int, int, int]]
     num_classes: ClassVar[int]
     class_names: ClassVar[tuple[str, ...]]
 

@@ -52,7 +52,7 @@ class ImageFolder(Dataset):
             )
 
     @property
-    def image_shape(self):
+    def input_shape(self):
         """`(height, width, channels)`."""
         return (*self.size, self.channels)
 
@@ -106,7 +106,7 @@ class ImageFolder(Dataset):
             with Image.open(file, formats=FORMATS) as image:
                 image = image.convert("L" if self.channels == 1 else "RGB")
                 image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
-                return np.asarray(image).reshape(self.image_shape)
+                return np.asarray(image).reshape(self.input_shape)
         except Exception as error:  # A damaged file raises whatever its format does.
             raise DataError(
                 f"Cannot read the image {file}: {error}. Mend or remove it, or raise "
