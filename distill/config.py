@@ -46,6 +46,8 @@ class Stage:
         decay_epochs: Where `step` divides; increasing.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
+        clip_norm: Length that a gradient, over all of the student's weights, is
+            cut down to; absent, none is.
         task_weight: Multiplies the loss on the true labels.
         synthetic: Made examples, which the teacher labels; see
             `distill.synthetic.SOURCES`.
@@ -58,6 +60,7 @@ class Stage:
     decay_epochs: tuple[int, ...] = ()
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
+    clip_norm: float | None = None
     task_weight: float = 1.0
     synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
 
@@ -66,6 +69,12 @@ class Stage:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        _check(
+            self.clip_norm is None or self.clip_norm > 0,
+            "clip_norm",
+            "positive, or absent",
+            self.clip_norm,
+        )
         _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
         rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
         inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)

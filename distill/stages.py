@@ -273,8 +273,7 @@ def _optimizer(stage, steps_per_epoch):
             [epoch * steps_per_epoch for epoch in stage.decay_epochs],
             [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
         )
+    shared = {"global_clipnorm": stage.clip_norm, "name": "optimizer"}
     if stage.optimizer == "adam":
-        return keras.optimizers.Adam(rate, name="optimizer")
-    return keras.optimizers.SGD(
-        rate, momentum=stage.momentum, nesterov=True, name="optimizer"
-    )
+        return keras.optimizers.Adam(rate, **shared)
+    return keras.optimizers.SGD(rate, momentum=stage.momentum, nesterov=True, **shared)
