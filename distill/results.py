@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from distill import (
+    chain,
     config,
     cost,
     data,
@@ -144,7 +145,8 @@ def gather(
 
 def _files(run, folder):
     """Every model of a run, the teacher first."""
-    keras_files = ["teacher", "student", *(control.name for control in run.controls)]
+    keras_files = ["teacher", *chain.co_teachers(run), *chain.assistants(run)]
+    keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
     if exported:
         exported.insert(0, "teacher.float32")

@@ -9,6 +9,7 @@ import keras
 
 from distill import (
     batches,
+    chain,
     checkpoint,
     config,
     data,
@@ -44,7 +45,8 @@ def train(
     an undisturbed one, bit for bit.
 
     Args:
-        name: `teacher`, `student` or a control's name: of files and in the report.
+        name: `teacher`, `teacher2`, `assistant1`, `student`, or a control's name:
+            of files and in the report.
         stages: What to run, in order.
         run: The rest of what decides the outcome.
         splits: The data.
@@ -88,9 +90,15 @@ def train(
 
 
 def build(name: str, run: config.Run) -> keras.Model:
-    """A network as it is before training; all controls start as the student."""
-    part = run.teacher.network if name == "teacher" else run.student
-    role = "teacher" if name == "teacher" else "student"
+    """A network as it is before training; all controls start as the student.
+
+    Args:
+        name: Of the model; one of several teachers or assistants starts otherwise
+            than another.
+        run: Whose teacher or student it is; see `chain`.
+    """
+    role = name if chain.is_reserved(name) else "student"
+    part = run.teacher.network if role.startswith("teacher") else run.student
     keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
     return part.build(run.data.input_shape, run.data.num_classes)
 
