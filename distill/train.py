@@ -53,6 +53,11 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
     with run_folder.occupied(folder):
         run_folder.claim(folder, run)
         progress.say(f"    run folder: {folder}")
+        if run.finish and (lacking := finish.missing()):
+            progress.say(
+                f"    without {', '.join(lacking)}, training ends with .keras files: "
+                "`finish` is left out"
+            )
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
         return _steps(run, splits, folder)
@@ -98,7 +103,7 @@ def _steps(run, splits, folder):
         )
         records += more
         stages.keep(learned, folder / f"{name}.keras")
-    if run.finish:
+    if run.finish and not finish.missing():
         made = folder / "finish.json"
         if not made.exists():
             with progress.step("finish", "prune, quantize, export, in a process apart"):

@@ -108,12 +108,11 @@ def together(
         that also answers `co_logits`, `(batch, others, classes)`, and
         `co_weights`, `(batch, others)`.
     """
-    inputs = first.inputs[0]
     answers = [
-        keras.Model(other.inputs, other.output["logits"], name=f"teacher{number}")
+        keras.Model(other.input, other.output["logits"], name=f"teacher{number}")
         for number, other in enumerate(others, start=2)
     ]
-    logits = ops.stack([answer(inputs) for answer in answers], axis=1)
+    logits = ops.stack([answer(first.input) for answer in answers], axis=1)
     counts = ops.ones_like(logits[..., 0]) * np.array(weights, "float32")
     outputs = {**first.output, "co_logits": logits, "co_weights": counts}
-    return keras.Model(first.inputs, outputs, name="teachers")
+    return keras.Model(first.input, outputs, name="teachers")
