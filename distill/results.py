@@ -1,11 +1,13 @@
 """A finished run folder -> its report: every model measured on the test split."""
 
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
 
 from distill import (
+    chain,
     config,
     cost,
     data,
@@ -17,6 +19,7 @@ from distill import (
     scan,
 )
 
+UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
 BATCH = 256  # Images at once where only answers are wanted.
 
 
@@ -106,12 +109,14 @@ def gather(
     from distill import tensorboard
 
     models, answers = [], {}
+    finished = (folder / "finish.json").exists()
+    made = run if finished else dataclasses.replace(run, finish=())
     taught = logits(loader.own(folder / "teacher.keras"), splits.test)
-    for path in _files(run, folder):
+    for path in _files(made, folder):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
             record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
-    _judge(run, folder, models)
+    _judge(made, folder, models)
     result = {
         "run": config.plain(run),
         "versions": run_folder.versions(),
@@ -128,7 +133,11 @@ def gather(
         },
         "models": models,
         "stages": stages,
-        "warnings": [*warnings(run, models), *_alarms(stages)],
+        "warnings": [
+            *warnings(run, models),
+            *_alarms(stages),
+            *([UNFINISHED] if made != run else []),
+        ],
         "failures": [
             f"{model['name']}: {reason}"
             for model in models
@@ -144,7 +153,8 @@ def gather(
 
 def _files(run, folder):
     """Every model of a run, the teacher first."""
-    keras_files = ["teacher", "student", *(control.name for control in run.controls)]
+    keras_files = ["teacher", *chain.co_teachers(run), *chain.assistants(run)]
+    keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
     if exported:
         exported.insert(0, "teacher.float32")

@@ -12,7 +12,9 @@ class Step(NamedTuple):
         inputs: The batch, `(batch, ...)`.
         labels: Its classes, `(batch,)`.
         taught: The teacher's outputs, a dict with `"logits"` and its
-            representations, in inference mode.
+            representations, in inference mode. Beside co-teachers also
+            `"co_logits"`, `(batch, co-teachers, classes)`, and `"co_weights"`,
+            `(batch, co-teachers)`.
         learned: The student's outputs, likewise.
         training: Whether the student is in training mode.
     """
@@ -38,6 +40,7 @@ class Supervised:
             count, not who is compared with.
         teaches_copies: Whether terms stay above 0 for a perfect copy of the
             teacher.
+        imitates_several: Whether the answers of co-teachers are imitated too.
 
     Raises:
         ValueError: If an option named `..._weight` is negative, or one named
@@ -49,6 +52,7 @@ class Supervised:
     recalibrates: ClassVar[bool] = False
     relates_examples: ClassVar[bool] = False
     teaches_copies: ClassVar[bool] = False
+    imitates_several: ClassVar[bool] = False
 
     def __post_init__(self):
         """Refuses weights and temperatures without a meaning."""

@@ -5,6 +5,7 @@ can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
 and imports neither.
 """
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -16,7 +17,7 @@ from distill.finish.finisher import Finisher
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
 
-__all__ = ["FINISHERS", "FinishError", "Finisher", "run"]
+__all__ = ["FINISHERS", "FinishError", "Finisher", "missing", "run"]
 
 FINISHERS = {
     "float32": Float32,
@@ -34,6 +35,12 @@ EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
 
 class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
+
+
+def missing() -> list[str]:
+    """Packages that finishing needs and this machine lacks; it may train without."""
+    needed = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
 def run(folder: pathlib.Path) -> None:
