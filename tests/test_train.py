@@ -115,6 +115,17 @@ def test_the_report_tells_of_every_stage(report):
         assert stage["examples_per_second"] > 0
 
 
+def test_the_report_tells_at_which_section_the_student_loses(report):
+    stitched = report["stitched"]
+    assert [row["section"] for row in stitched] == ["section1", "section2", "section3"]
+    (accuracy,) = (m["accuracy"] for m in report["models"] if m["name"] == "teacher")
+    # Up to the last section it is the teacher, before the student's own head.
+    assert abs(stitched[-1]["teacher_first"] - accuracy) < 30
+    lit = next(stage for stage in report["stages"] if stage["name"] == "lit")
+    watched = {name for name in lit["metrics"] if name.startswith("stitched/")}
+    assert len(watched) == 6
+
+
 def test_the_same_command_again_trains_nothing(folder, report, capfd):
     before = {p.name: p.read_bytes() for p in folder.glob("*.keras")}
     assert train.main([*SHORT, f"--out={folder}"]) == 0

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from trainers import spans
+from trainers import copied, spans
 from trainers.kd import KD
 from trainers.representations import linear, section_names
 
@@ -134,8 +134,8 @@ class LIT(KD):
         for layer in student.layers:
             # Between networks whose representations are alike, a layer that does
             # not fit is a mistake, and is named.
-            if layer.name not in sections and (alike or _fits(teacher, layer)):
-                _copy(teacher, layer)
+            if layer.name not in sections and (alike or copied.fits(teacher, layer)):
+                copied.copy(teacher, layer)
                 layer.trainable = self.thaw
 
     def companions(self, teacher, student):
@@ -236,25 +236,3 @@ def _ends(span):
 
 def _listed(shapes):
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-
-
-def _fits(teacher, layer):
-    """Whether the teacher has a layer of the same name and shapes of weights."""
-    namesakes = [other for other in teacher.layers if other.name == layer.name]
-    shapes = [
-        [tuple(weight.shape) for weight in one.weights] for one in [layer, *namesakes]
-    ]
-    return not shapes[0] or shapes[1:] == shapes[:1]
-
-
-def _copy(teacher, layer):
-    """Gives a layer of the student the weights of its namesake in the teacher."""
-    if not layer.weights:
-        return
-    try:
-        layer.set_weights(teacher.get_layer(layer.name).get_weights())
-    except ValueError as error:
-        raise ValueError(
-            f"LIT copies stem and head from the teacher, whose layer `{layer.name}` "
-            f"does not fit the student's: {error}"
-        ) from None
