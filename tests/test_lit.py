@@ -17,6 +17,7 @@ from trainers.supervised import Step
 SHAPE, CLASSES = (8, 8, 1), 3
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(6, *SHAPE)).astype("float32")
+IMAGES *= np.linspace(0.1, 4, 6, dtype="float32")[:, None, None, None]  # None alike.
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 NAMES = ["stem", "section1", "section2", "section3"]
 
@@ -96,6 +97,11 @@ def test_a_span_ends_where_a_section_has_no_counterpart():
     (span,) = spans.spans(teacher, shapes(), 3)
     assert span == ("section1", ("section2", "section3"))
     assert spans.starts([span]) == ["section1"]
+    longer = dict.fromkeys(["stem", *(f"section{i}" for i in range(1, 5))], (8, 8, 4))
+    gap = {name: shape for name, shape in longer.items() if name != "section2"}
+    found = spans.spans(gap, longer, 2)
+    assert found == [("stem", ("section1",)), ("section3", ("section4",))]
+    assert spans.starts(found) == ["stem", "section3"]
 
 
 @pytest.mark.parametrize(
