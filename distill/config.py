@@ -96,6 +96,12 @@ class Stage:
             "absent without a trainer that asks a teacher, who alone can label it",
             self.synthetic,
         )
+        _check(
+            self.trainer.end_to_end or not self.task_weight,
+            "task_weight",
+            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
+            self.task_weight,
+        )
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+import trainers
 from distill import (
     chain,
     config,
@@ -17,6 +18,7 @@ from distill import (
     report,
     run_folder,
     scan,
+    stitching,
 )
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
@@ -132,6 +134,7 @@ def gather(
             "fingerprint": splits.fingerprint(),
         },
         "models": models,
+        "stitched": _stitched(run, folder, splits.test),
         "stages": stages,
         "warnings": [
             *warnings(run, models),
@@ -149,6 +152,14 @@ def gather(
     run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result
+
+
+def _stitched(run, folder, split):
+    """Where the student loses; empty if nothing taught its sections."""
+    if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
+        return []
+    pair = (loader.own(folder / f"{name}.keras") for name in ("teacher", "student"))
+    return stitching.record(*pair, split)
 
 
 def _files(run, folder):

@@ -21,6 +21,7 @@ from distill import (
     run_folder,
     seeds,
     signals,
+    stitching,
     synthetic,
     tensorboard,
 )
@@ -217,6 +218,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
         epochs=stage.epochs,
         store=store,
         callbacks=lambda past: [
+            *stitching.callbacks(learner, validation),
             *tensorboard.callbacks(log_dir, source.batch_size, past),
             Watch(stage.trainer, past),
         ],

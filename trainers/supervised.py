@@ -35,6 +35,8 @@ class Supervised:
         recalibrates: Whether BatchNorm statistics are measured anew at the end
             of the stage.
         stop_on_collapse: Whether an `alarm` ends the run instead of warning.
+        end_to_end: Whether a training step runs the student whole. If not, `terms`
+            is shown no `learned` there, and the labels teach nothing.
         relates_examples: Whether an example's terms depend on the others of its
             batch, in training mode or not. Sample weights then choose whose terms
             count, not who is compared with.
@@ -50,6 +52,7 @@ class Supervised:
     stop_on_collapse: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
     recalibrates: ClassVar[bool] = False
+    end_to_end: ClassVar[bool] = True
     relates_examples: ClassVar[bool] = False
     teaches_copies: ClassVar[bool] = False
     imitates_several: ClassVar[bool] = False
