@@ -16,17 +16,18 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, stages, teacher
+    from distill import cost, networks, teacher
 
-    networks = {
+    pairs = networks.check(run)
+    built = {
         "teacher": teacher.given(run)
         if run.teacher.file
-        else stages.build("teacher", run),
-        "student": stages.build("student", run),
+        else networks.build("teacher", run),
+        "student": networks.build("student", run),
     }
-    shapes = {name: teacher.representations(net) for name, net in networks.items()}
-    costs = {name: cost.count(network) for name, network in networks.items()}
-    print(_pairs(shapes))
+    shapes = {name: networks.representations(net) for name, net in built.items()}
+    costs = {name: cost.count(network) for name, network in built.items()}
+    print(_pairs(shapes) if pairs is None else networks.table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
     return 0

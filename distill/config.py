@@ -101,21 +101,28 @@ class Teacher:
     Attributes:
         network: What to train; see `students.BUILDERS`.
         stages: How it is trained.
-        file: A trained `.keras` model under the contract of `students`.
+        file: A trained `.keras` model: under the contract of `students`, or, with
+            `sections`, any functional one.
         sha256: What the bytes of `file` must hash to; pins it.
+        sections: Where a file that is not under the contract is cut; see
+            `students.KerasModel`. To train such a file further, give it as the
+            `network` named `keras_file`.
     """
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
     sha256: str | None = None
+    sections: tuple[str, ...] | Literal["auto"] | None = None
 
     def __post_init__(self):
         """Refuses anything but one of the two ways, whole."""
         if self.file is None:
             _check(self.network is not None, "network", "given, or else `file`", None)
             _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-            _check(self.sha256 is None, "sha256", "absent without `file`", self.sha256)
+            for name in ("sha256", "sections"):
+                given = getattr(self, name)
+                _check(given is None, name, "absent without `file`", given)
             return
         _check(self.network is None, "network", "absent beside `file`", "a network")
         _check(not self.stages, "stages", "absent beside `file`", "a list")
@@ -271,6 +278,23 @@ class Run:
             return
         teacher = self.teacher.network.shapes(self.data.input_shape)
         student = self.student.shapes(self.data.input_shape)
+        if teacher is not None and student is not None:
+            self.check_shapes(teacher, student)
+
+    def check_shapes(
+        self,
+        teacher: dict[str, tuple[int, ...]],
+        student: dict[str, tuple[int, ...]],
+    ) -> None:
+        """Refuses networks that a stage of student or controls cannot use.
+
+        Args:
+            teacher: Name of each representation to its shape, in order.
+            student: The same for the student.
+
+        Raises:
+            ValueError: Names both shapes.
+        """
         for stages in (self.stages, *(control.stages for control in self.controls)):
             for stage in stages:
                 try:

@@ -14,6 +14,7 @@ from distill import (
     data,
     loader,
     memory,
+    networks,
     progress,
     resume,
     run_folder,
@@ -60,7 +61,7 @@ def train(
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
 
         def stage_of(store, network=network, index=index, stage=stage):
-            network = network or build(name, run)
+            network = network or networks.build(name, run)
             memory.check(network, run.batch_size)
             mixed = synthetic.mixture(
                 stage.synthetic, splits.train, generator=generator, teacher=teacher
@@ -85,14 +86,6 @@ def train(
         )
         records.append(record)
     return network, records
-
-
-def build(name: str, run: config.Run) -> keras.Model:
-    """A network as it is before training; all controls start as the student."""
-    part = run.teacher.network if name == "teacher" else run.student
-    role = "teacher" if name == "teacher" else "student"
-    keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
-    return part.build(run.data.input_shape, run.data.num_classes)
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:

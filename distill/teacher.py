@@ -12,7 +12,7 @@ from distill import (
     config,
     data,
     kept,
-    loader,
+    networks,
     progress,
     run_folder,
     seeds,
@@ -20,7 +20,7 @@ from distill import (
 )
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
-_DECIDING = (students, trainers, batches, seeds, stages)
+_DECIDING = (students, trainers, batches, networks, seeds, stages)
 
 
 def ready(
@@ -65,7 +65,8 @@ def ready(
 def fingerprint(run: config.Run, splits: data.Splits) -> str:
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
-    return kept.fingerprint(run, splits, options, _DECIDING)
+    decided = networks.decided("teacher", run)
+    return kept.fingerprint(run, splits, options, _DECIDING, decided)
 
 
 def given(run: config.Run) -> keras.Model:
@@ -76,13 +77,15 @@ def given(run: config.Run) -> keras.Model:
         Untrusted: If something speaks against opening it.
     """
     where = f"`teacher.file` = {run.teacher.file}"
-    path = pathlib.Path(run.teacher.file).expanduser()
-    network = loader.foreign(path, run.teacher.sha256)
+    if run.teacher.sections is not None:
+        return networks.build("teacher", run)
+    network = networks.opened(run.teacher.file, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise config.ConfigError(
-            f"{where} must return a dict with `logits`. Received: a model with "
-            f"outputs {sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
+            f"{where} must return a dict with `logits`, or be cut into sections: set "
+            "`teacher.sections: auto`. Received: a model with outputs "
+            f"{sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
         )
     wanted = (run.data.input_shape, run.data.num_classes)
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
@@ -91,19 +94,11 @@ def given(run: config.Run) -> keras.Model:
             f"{where} must map images {wanted[0]} to {wanted[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
-    shapes = representations(network)
-    for stage in run.stages:
-        try:
-            stage.trainer.check_shapes(shapes, run.student.shapes(wanted[0]))
-        except ValueError as mistake:
-            raise config.ConfigError(f"{where}: {mistake}") from None
+    student = run.student.shapes(wanted[0])
+    if student is None:
+        return network  # `networks.check` has compared the two.
+    try:
+        run.check_shapes(networks.representations(network), student)
+    except ValueError as mistake:
+        raise config.ConfigError(f"{where}: {mistake}") from None
     return network
-
-
-def representations(network: keras.Model) -> dict[str, tuple[int, ...]]:
-    """Name of each representation of a network, in order, to its shape."""
-    return {
-        name: tuple(tensor.shape[1:])
-        for name, tensor in network.output.items()
-        if name != "logits"
-    }

@@ -43,8 +43,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         The report, as in `report.json`.
 
     Raises:
-        ConfigError: If the folder holds another run, or the teacher's file
-            does not fit.
+        ConfigError: If the folder holds another run, or a network whose shapes
+            the config does not tell does not fit.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
@@ -62,22 +62,26 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     """What a run's numbers stand on beside its config; see `run_folder.stay_with`.
 
     Raises:
-        Untrusted: If the teacher's file is nothing to open.
+        Untrusted: If the file of a network is nothing to open.
     """
     import keras
 
+    from distill import networks
+
     found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    if run.teacher.file is not None:
-        path = pathlib.Path(run.teacher.file).expanduser()
-        scan.members(path, run.teacher.sha256)
-        found["teacher file"] = scan.file_hash(path)
+    for role, path, sha256 in networks.files(run):
+        scan.members(path, sha256)
+        found[f"{role} file"] = scan.file_hash(path)
     return {**found, **run_folder.versions()}
 
 
 def _steps(run, splits, folder):
-    from distill import generator, results, stages, teacher
+    from distill import generator, networks, results, stages, teacher
 
     run_folder.stay_with(folder, ground(run, splits))
+    pairs = networks.check(run)
+    if pairs is not None:
+        progress.say(networks.table(pairs))
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
