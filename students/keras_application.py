@@ -58,7 +58,9 @@ class KerasApplication(KerasModel):
     It takes images in [0, 1]: what its authors do to an image is its first layer. Grey
     images become three equal channels. The head is a mean over all positions and a
     dense layer. Names of layers that Keras makes up are counted from the start of this
-    network, so that they are the same in every process.
+    network, so that they are the same in every process. BatchNormalization keeps the
+    statistics of about the last ten steps, as in all networks here, and not the last
+    hundreds or thousand.
 
     Attributes:
         model: Its name in `keras.applications`.
@@ -102,7 +104,7 @@ class KerasApplication(KerasModel):
             x = keras.layers.Concatenate(name="three_channels")([x, x, x])
         scale, offset = map(_plain, _SCALES[self.model])
         x = keras.layers.Rescaling(scale, offset, name="preprocessing")(x)
-        body = _named_anew(self._body((*input_shape[:-1], 3)))
+        body = _written_anew(self._body((*input_shape[:-1], 3)))
         if self.file:
             _take_weights(body, opened(*self.file))
         if self.weights == "imagenet" and _SCALES[self.model] is _CENTRED:
@@ -143,9 +145,11 @@ def _plain(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def _named_anew(network):
-    """The network with the names that Keras makes up counted from its first layer."""
+def _written_anew(network):
+    """The network with names counted from its first layer, and our norms' momentum."""
     import keras
+
+    from students import layers
 
     counts: dict[str, int] = {}
 
@@ -155,6 +159,8 @@ def _named_anew(network):
         if base.replace("_", "") == type(layer).__name__.lower():
             number = counts[base] = counts.get(base, -1) + 1
             options["name"] = f"{base}_{number}"
+        if isinstance(layer, keras.layers.BatchNormalization):
+            options["momentum"] = layers.NORM_MOMENTUM
         return type(layer).from_config(options)
 
     copy = keras.models.clone_model(network, clone_function=clone)

@@ -45,7 +45,7 @@ def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
             f"must take inputs of shape {tuple(input_shape)}. Received: a network of "
             f"{wanted}"
         )
-    images = keras.Input(input_shape, name="images")
+    images = keras.Input(input_shape, dtype=graph.inputs[0].dtype, name="images")
     try:
         outputs = graph._run_through_graph(images, operation_fn=_inlined(None))
         if isinstance(outputs, dict) and "logits" in outputs:
