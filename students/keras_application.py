@@ -55,8 +55,8 @@ _WITH_ALPHA = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large
 class KerasApplication(KerasModel):
     """A network of `keras.applications` without its top, and a new head.
 
-    It takes images in [0, 1]: what its authors do to an image is its first layer. Grey
-    images become three equal channels. The head is a mean over all positions and a
+    It takes images in [0, 1]: its first layer does what its authors do to an image, and
+    learns with the others. Grey images become three equal channels. The head is a mean over all positions and a
     dense layer. Names of layers that Keras makes up are counted from the start of this
     network, so that they are the same in every process. BatchNormalization keeps the
     statistics of about the last ten steps, as in all networks here, and not the last
@@ -102,20 +102,17 @@ class KerasApplication(KerasModel):
         images = x = keras.Input(input_shape, name="images")
         if input_shape[-1] == 1:
             x = keras.layers.Concatenate(name="three_channels")([x, x, x])
-        scale, offset = map(_plain, _SCALES[self.model])
-        x = keras.layers.Rescaling(scale, offset, name="preprocessing")(x)
+        x = _scaled(x, *_SCALES[self.model])
         body = _written_anew(self._body((*input_shape[:-1], 3)))
+        keras_graph.decay(body, self.weight_decay)
         if self.file:
             _take_weights(body, opened(*self.file))
         if self.weights == "imagenet" and _SCALES[self.model] is _CENTRED:
             _blue_first(body)
         x = keras.layers.GlobalAveragePooling2D(name="pool")(body(x))
-        # Without a penalty here: `decay` puts one on every kernel.
         x = layers.dense(x, num_classes, self.weight_decay, name="head")
         whole = keras.Model(images, x, name=self.model.lower())
-        network = keras_graph.flatten(whole, input_shape)
-        keras_graph.decay(network, self.weight_decay)
-        return network
+        return keras_graph.flatten(whole, input_shape)
 
     def _body(self, input_shape):
         import keras
@@ -140,9 +137,17 @@ class KerasApplication(KerasModel):
             ) from None
 
 
-def _plain(value):
-    """Tuples as lists, which is how Keras reads a layer's options again."""
-    return list(value) if isinstance(value, tuple) else value
+def _scaled(x, scale, offset):
+    """A depthwise convolution of one pixel: TF-MOT takes no `Rescaling`."""
+    import keras
+    from keras import ops
+
+    layer = keras.layers.DepthwiseConv2D(1, name="preprocessing")
+    made = layer(x)
+    for variable, value in ((layer.kernel, scale), (layer.bias, offset)):
+        spread = ops.broadcast_to(ops.convert_to_tensor(value, "float32"), (3,))
+        variable.assign(ops.reshape(spread, variable.shape))
+    return made
 
 
 def _written_anew(network):

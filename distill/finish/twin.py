@@ -16,8 +16,7 @@ def to_tf_keras(model: keras.Model, output: str = "logits") -> tf_keras.Model:
     """Rebuilds a functional model layer by layer, weights copied.
 
     Nested models are inlined; their layers take the model's name before their
-    own. Layers shared in `model` are shared in the twin. A `Rescaling`, which TF-MOT
-    neither prunes nor quantizes, becomes a fixed depthwise convolution of one pixel.
+    own. Layers shared in `model` are shared in the twin.
 
     Args:
         model: A functional Keras 3 model with one input.
@@ -100,8 +99,6 @@ def _call(layer, *inputs, **options):
 
 def _twin_layer(layer, name):
     """The tf_keras layer of the same class and options."""
-    if isinstance(layer, keras.layers.Rescaling):
-        return _scaling(layer, name)
     kind = getattr(tf_keras.layers, type(layer).__name__, None)
     if kind is None or not type(layer).__module__.startswith("keras."):
         raise NoTwin(
@@ -116,14 +113,3 @@ def _twin_layer(layer, name):
         if key in known and not key.endswith(left_behind)
     }
     return kind(**options, name=name)
-
-
-def _scaling(layer, name):
-    constant = tf_keras.initializers.Constant
-    return tf_keras.layers.DepthwiseConv2D(
-        1,
-        depthwise_initializer=constant(layer.scale),
-        bias_initializer=constant(layer.offset),
-        trainable=False,
-        name=name,
-    )
