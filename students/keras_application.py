@@ -56,11 +56,11 @@ class KerasApplication(KerasModel):
     """A network of `keras.applications` without its top, and a new head.
 
     It takes images in [0, 1]: its first layer does what its authors do to an image, and
-    learns with the others. Grey images become three equal channels. The head is a mean over all positions and a
-    dense layer. Names of layers that Keras makes up are counted from the start of this
-    network, so that they are the same in every process. BatchNormalization keeps the
-    statistics of about the last ten steps, as in all networks here, and not the last
-    hundreds or thousand.
+    learns with the others. Grey images become three equal channels. The head is a mean
+    over all positions and a dense layer. Names of layers that Keras makes up are
+    counted from the start of this network, so that they are the same in every process.
+    BatchNormalization keeps the statistics of about the last ten steps, as in all
+    networks here, and not of the last hundreds or thousand.
 
     Attributes:
         model: Its name in `keras.applications`.

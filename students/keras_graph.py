@@ -288,16 +288,16 @@ def _inlined(training):
     import keras
 
     def place(operation):
-        if isinstance(operation, keras.Model):
-            return lambda x, training=training, mask=None: _functional(
-                operation
-            )._run_through_graph(x, operation_fn=_inlined(training))
-        knows = "training" in inspect.signature(operation.call).parameters
-        if training is None or not knows:
-            return operation
-        return lambda *given, **options: operation(
-            *given, **{"training": training, **options}
-        )
+        def call(*inputs, **options):
+            if options.get("training") is None and training is not None:
+                options["training"] = training
+            if not isinstance(operation, keras.Model):
+                return operation(*inputs, **options)
+            inside = _inlined(options.get("training"))
+            return _functional(operation)._run_through_graph(*inputs, inside)
+
+        parameters = inspect.signature(operation.call).parameters
+        return call if "training" in parameters else operation
 
     return place
 
