@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 import typing
@@ -14,8 +13,6 @@ if typing.TYPE_CHECKING:
 
 def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
     """The same layers with the same weights, without models inside the model.
-
-    A nested model that was called with `training` hands it on to its layers.
 
     Args:
         network: A functional or sequential model of one input, which returns one
@@ -47,7 +44,7 @@ def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
         )
     images = keras.Input(input_shape, dtype=graph.inputs[0].dtype, name="images")
     try:
-        outputs = graph._run_through_graph(images, operation_fn=_inlined(None))
+        outputs = graph._run_through_graph(images, operation_fn=_inlined)
         if isinstance(outputs, dict) and "logits" in outputs:
             outputs = outputs["logits"]
         if not isinstance(outputs, keras.KerasTensor):
@@ -283,23 +280,14 @@ def _functional(network):
     return graph
 
 
-def _inlined(training):
-    """A function from an operation to one that passes through nested models."""
+def _inlined(operation):
+    """The operation; a nested model's own operations, at every depth."""
     import keras
 
-    def place(operation):
-        def call(*inputs, **options):
-            if options.get("training") is None and training is not None:
-                options["training"] = training
-            if not isinstance(operation, keras.Model):
-                return operation(*inputs, **options)
-            inside = _inlined(options.get("training"))
-            return _functional(operation)._run_through_graph(*inputs, inside)
-
-        parameters = inspect.signature(operation.call).parameters
-        return call if "training" in parameters else operation
-
-    return place
+    if not isinstance(operation, keras.Model):
+        return operation
+    inside = _functional(operation)
+    return lambda x, **_: inside._run_through_graph(x, operation_fn=_inlined)
 
 
 def _logits(output):
@@ -328,5 +316,8 @@ def _logits(output):
 
 
 def _has_kernel(node) -> bool:
+    """Whether it mixes positions or channels; one number a channel does not."""
     weights: Iterable = getattr(node.operation, "weights", ())
-    return any(len(weight.shape) > 1 for weight in weights)
+    return any(
+        math.prod(weight.shape) > max(weight.shape, default=1) for weight in weights
+    )

@@ -26,6 +26,7 @@ SHAPE, CLASSES = (8, 8, 1), 10
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(6, *SHAPE)).astype("float32")
 CUTS = ["stem_relu", "sum", "halved_relu"]
+LIT = "stages=[{trainer: {name: lit}, epochs: 1}]"
 
 
 def toy(end="softmax", shape=SHAPE):
@@ -79,7 +80,7 @@ def path_of(folder, model=None):
 def load(*overrides):
     """A run whose student is a native network of the same sizes."""
     small = [
-        "data.options.train_examples=40",
+        "data.options.train_examples=200",
         "batch_size=12",
         "student.options.width=4",
         "controls=[]",
@@ -138,19 +139,6 @@ def test_a_cut_model_that_is_saved_and_opened_is_the_same(tmp_path):
     assert [layer.name for layer in copy.layers] == [x.name for x in made.layers]
     names = json.dumps(made.get_config())
     assert not re.search("keras_tensor_[0-9]+CLONE", names)  # Counts the process.
-
-
-def test_a_model_inside_keeps_how_it_was_called():
-    """Called with `training=False`, as fine-tuning does: statistics stay."""
-    made = cut()
-    before = ops.convert_to_numpy(
-        built().get_layer("inside").get_layer("stem_norm").moving_mean
-    )
-    made(IMAGES, training=True)
-    after = ops.convert_to_numpy(
-        built().get_layer("inside").get_layer("stem_norm").moving_mean
-    )
-    np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +269,7 @@ def test_an_application_is_cut_at_the_ends_of_its_blocks():
         numbers(network, images)["logits"], numbers(whole, images)
     )
     assert network.output["logits"].shape == (None, CLASSES)
-    scaled = keras.Model(whole.input, whole.get_layer("preprocessing").output)
+    scaled = keras.Model(whole.input, made.tensors[made.before_kernels()])
     wanted = np.repeat(2 * images - 1, 3, axis=-1)
     np.testing.assert_allclose(numbers(scaled, images), wanted, atol=1e-6)
     norm = whole.get_layer("bn_Conv1")
@@ -443,11 +431,11 @@ def test_cuts_answer_and_learn_on_jax_too():
     [
         (["[branch_norm]"], "`teacher.file`: `sections` must .*stem_relu -> sum jumps"),
         (
-            ["auto", "student.options.width=5", "stages.0.trainer.name=lit"],
+            ["auto", "student.options.width=5", LIT],
             r"`student`: LIT needs .*Pairs: stem \(8, 8, 4\) \(8, 8, 5\)",
         ),
-        (["auto", "data.name=mnist"], r"`teacher.file`: must take .*\(28, 28, 1\)"),
-        (["auto", "data.name=cifar100"], "`teacher.file`: must take "),
+        (["auto", "data={name: mnist}"], r"`teacher.file`: must take .*\(28, 28, 1\)"),
+        (["auto", "data={name: cifar100}"], "`teacher.file`: must take "),
     ],
 )
 def test_what_does_not_fit_is_one_line_and_trains_nothing(changes, said, file):
@@ -467,7 +455,6 @@ def test_what_does_not_fit_is_one_line_and_trains_nothing(changes, said, file):
 def test_a_file_that_is_made_for_other_data_is_refused(options, said, file):
     images = keras.Input(SHAPE)
     x = layers.Rescaling(1 / 255, name="to_unit")(images)
-    for_bytes = keras.Model(images, keras.Model(toy().input, toy().output)(x))
     for_bytes = keras.Model(images, layers.Dense(CLASSES)(layers.Flatten()(x)))
     model = for_bytes if options.get("model") else built()
     part = students.KerasFile(path=str(file))
@@ -481,7 +468,8 @@ def test_a_file_under_no_contract_says_how_it_may_be_given(file):
         teacher.given(run)
 
 
-def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(file, tmp_path):
+def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(monkeypatch, tmp_path):
+    monkeypatch.setattr(networks, "opened", lambda *_: built())
     options = "stages: [{trainer: {name: supervised}, epochs: 1}]"
     part = f"{{name: keras_file, options: {{path: {tmp_path / 'mine.keras'}}}}}"
     path = path_of(tmp_path)
@@ -576,23 +564,24 @@ def test_weights_come_from_a_file_by_name(monkeypatch, file):
 
 
 def test_imagenets_first_kernel_reads_blue_first(monkeypatch):
-    made = []
+    bodies = []
 
     def body(**options):
-        made.append(small_body(**options))
-        return made[-1]
+        bodies.append(small_body(**options))
+        return bodies[-1]
 
     monkeypatch.setattr(keras.applications, "VGG16", body)
     for weights, order in ((None, slice(None)), ("imagenet", slice(None, None, -1))):
         part = students.KerasApplication(model="VGG16", weights=weights)
         whole = part.whole(SHAPE, CLASSES, None)
         kernels = [
-            m.get_layer("kernel_of_mine").get_weights()[0] for m in (made[-1], whole)
+            m.get_layer("kernel_of_mine").get_weights()[0] for m in (bodies[-1], whole)
         ]
         np.testing.assert_array_equal(kernels[0][:, :, order], kernels[1])
-    scaled = keras.Model(whole.input, whole.get_layer("preprocessing").output)
+    made = keras_graph.Graph(whole)
+    scaled = keras.Model(whole.input, made.tensors[made.before_kernels()])
     wanted = 255 * IMAGES - np.array([123.68, 116.779, 103.939])
-    np.testing.assert_allclose(numbers(scaled), wanted, rtol=1e-5)
+    np.testing.assert_allclose(numbers(scaled), wanted, atol=1e-4)
 
 
 def an_application(sections):
@@ -616,7 +605,7 @@ def test_sections_are_a_list_or_a_word(text, wanted):
 
 
 def test_a_file_teaches_a_student_without_a_line_of_code(file, tmp_path, capfd):
-    lines = "data: {name: digits, options: {train_examples: 40}}\nbatch_size: 12\n"
+    lines = "data: {name: digits, options: {train_examples: 200}}\nbatch_size: 60\n"
     lines += f"teacher: {{file: {file}, sections: auto}}\n"
     lines += "student: {name: resnet, options: {depth: 8, width: 2}}\n"
     options = "{representations: [section1, section2]}"
