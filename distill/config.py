@@ -26,6 +26,7 @@ from gan import conditional, generators
 from trainers import acgan
 
 Tree = TypeVar("Tree")
+Shapes = dict[str, tuple[int, ...]]  # Of each representation, by name, in order.
 
 CONFIGS = (
     pathlib.Path(__file__).resolve().parents[1] / "configs",
@@ -281,19 +282,11 @@ class Run:
         if teacher is not None and student is not None:
             self.check_shapes(teacher, student)
 
-    def check_shapes(
-        self,
-        teacher: dict[str, tuple[int, ...]],
-        student: dict[str, tuple[int, ...]],
-    ) -> None:
-        """Refuses networks that a stage of student or controls cannot use.
-
-        Args:
-            teacher: Name of each representation to its shape, in order.
-            student: The same for the student.
+    def check_shapes(self, teacher: Shapes, student: Shapes) -> None:
+        """Refuses networks of shapes that a stage of student or controls cannot use.
 
         Raises:
-            ValueError: Names both shapes.
+            ValueError: As `trainers.Supervised.check_shapes`.
         """
         for stages in (self.stages, *(control.stages for control in self.controls)):
             for stage in stages:

@@ -1,23 +1,32 @@
-"""Both networks of a run, built; those not under the contract are cut where they pair.
-
-A representation pairs with one of the other network that has the same size, which is
-its shape but for the channels.
-"""
+"""Both networks of a run; those not under the contract are cut where they pair."""
 
 import functools
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import keras
 
 import students
-from distill import config, loader, scan, seeds
+from distill import config, loader, pairing, scan, seeds
 from students import keras_graph
 
 ROLES = ("teacher", "student")
 
-Shapes = Mapping[str, tuple[int, ...]]
+
+class Place(NamedTuple):
+    """Where a model is cut.
+
+    Attributes:
+        index: Of an operation in its `students.keras_graph.Graph`.
+        layer: Its name.
+        shape: Of one example of what it returns.
+    """
+
+    index: int
+    layer: str
+    shape: tuple[int, ...]
 
 
 def build(name: str, run: config.Run) -> keras.Model:
@@ -38,7 +47,8 @@ def build(name: str, run: config.Run) -> keras.Model:
     if cuts is None:
         return part.build(run.data.input_shape, run.data.num_classes)
     graph = _graph(role, run)
-    network = _explained(role, run, graph.cut, cuts)
+    found = {name: place.index for name, place in cuts.items()}
+    network = _explained(role, run, graph.cut, found)
     if part.file is None:
         return network
     # What a file holds is opened once, and stays as it was: this copy will be trained.
@@ -48,12 +58,11 @@ def build(name: str, run: config.Run) -> keras.Model:
 
 
 @functools.cache
-def places(run: config.Run) -> dict[str, dict[str, int]]:
+def places(run: config.Run) -> dict[str, dict[str, Place]]:
     """Where the networks that are not under the contract are cut.
 
     Returns:
-        Role, if it has such a network, to name of each representation to the index of
-        the operation that puts it out; see `students.keras_graph.Graph`.
+        Role, if it has such a network, to name of each representation to its place.
 
     Raises:
         ConfigError: If a network cannot be used, or cut there.
@@ -72,12 +81,13 @@ def places(run: config.Run) -> dict[str, dict[str, int]]:
         if role not in alone
     }
     if len(alone) == len(ROLES):
-        return dict(zip(ROLES, _together(*graphs.values()), strict=True))
-    for role in alone:
+        found = dict(zip(ROLES, pairing.together(*graphs.values()), strict=True))
+    elif alone:
+        (role,) = alone
         (other,) = set(ROLES) - {role}
-        shapes = _shapes(other, run, graphs.get(other), found.get(other))
-        found[role] = _beside(graphs[role], shapes)
-    return found
+        shapes = _shapes(other, run, _placed(graphs, found).get(other))
+        found[role] = pairing.beside(graphs[role], shapes)
+    return _placed(graphs, found)
 
 
 def check(run: config.Run) -> list[tuple] | None:
@@ -95,8 +105,7 @@ def check(run: config.Run) -> list[tuple] | None:
     cuts = places(run)
     if not cuts:
         return None
-    graphs = {role: _graph(role, run) for role in cuts}
-    shapes = [_shapes(role, run, graphs.get(role), cuts.get(role)) for role in ROLES]
+    shapes = [_shapes(role, run, cuts.get(role)) for role in ROLES]
     try:
         run.check_shapes(*shapes)
     except ValueError as mistake:
@@ -105,9 +114,8 @@ def check(run: config.Run) -> list[tuple] | None:
     for name in dict.fromkeys(itertools.chain(*shapes)):
         row = [name]
         for role, kind in zip(ROLES, shapes, strict=True):
-            index = cuts.get(role, {}).get(name)
-            row += [None if index is None else graphs[role].names[index]]
-            row += [kind.get(name)]
+            place = cuts.get(role, {}).get(name)
+            row += [None if place is None else place.layer, kind.get(name)]
         rows.append(tuple(row))
     return rows
 
@@ -194,46 +202,25 @@ def _explained(role, run, action, *arguments):
         raise config.ConfigError(f"`{name}`: {mistake}") from None
 
 
-def _shapes(role, run, graph, cuts):
+def _placed(graphs, found):
+    """Indices of operations as places."""
+    return {
+        role: {
+            name: Place(index, graphs[role].names[index], graphs[role].shape(index))
+            for name, index in cuts.items()
+        }
+        for role, cuts in found.items()
+    }
+
+
+def _shapes(role, run, cuts):
     """Name of each representation to its shape."""
-    if graph is not None:
-        return {name: graph.shape(index) for name, index in cuts.items()}
+    if cuts is not None:
+        return {name: place.shape for name, place in cuts.items()}
     part = _part(role, run)
     if part is not None:
         return part.shapes(run.data.input_shape)
     return representations(opened(run.teacher.file, run.teacher.sha256))
-
-
-def _together(*graphs):
-    """Cuts of two networks: the best of each size that both have, named in order."""
-    best = [
-        {graph.shape(row[-1])[:-1]: row[-1] for row in graph.proposals()}
-        for graph in graphs
-    ]
-    sizes = [size for size in best[0] if size in best[1]]
-    names = keras_graph.names(len(sizes))
-    return [
-        {name: found[size] for name, size in zip(names, sizes, strict=True)}
-        for found in best
-    ]
-
-
-def _beside(graph, other: Shapes):
-    """Cuts of a network at the sizes that another has, named as the other's.
-
-    Where the other has several of one size, this one's are spread evenly over what it
-    has of it, the last on the last.
-    """
-    found = {}
-    for row in graph.proposals():
-        size = graph.shape(row[-1])[:-1]
-        names = [name for name, shape in other.items() if shape[:-1] == size]
-        names = names[-len(row) :]
-        for number, name in enumerate(names, start=1):
-            found[name] = row[round(number * len(row) / len(names)) - 1]
-    if not found or "stem" in found:
-        return found
-    return {"stem": graph.before_kernels(), **found}
 
 
 def _said(shapes):

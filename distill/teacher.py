@@ -13,6 +13,7 @@ from distill import (
     data,
     kept,
     networks,
+    pairing,
     progress,
     run_folder,
     seeds,
@@ -20,7 +21,7 @@ from distill import (
 )
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
-_DECIDING = (students, trainers, batches, networks, seeds, stages)
+_DECIDING = (students, trainers, batches, networks, pairing, seeds, stages)
 
 
 def ready(

@@ -1,4 +1,4 @@
-"""The graph of a functional Keras model: flattened, searched for cuts, and cut."""
+"""The graph of a flat functional Keras model: searched for cuts, and cut."""
 
 from __future__ import annotations
 
@@ -11,57 +11,11 @@ if typing.TYPE_CHECKING:
     import keras
 
 
-def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
-    """The same layers with the same weights, without models inside the model.
-
-    Args:
-        network: A functional or sequential model of one input, which returns one
-            tensor or a dict with `"logits"`.
-        input_shape: Of one example.
-
-    Returns:
-        A functional model of one tensor: logits, also where `network` ends in a
-        softmax. It shares its layers with `network`, but for a last dense layer
-        with a softmax, whose place a copy without it takes.
-
-    Raises:
-        ValueError: Says what is in the way, and where.
-    """
-    import keras
-
-    graph = _functional(network)
-    if len(graph.inputs) != 1:
-        names = ", ".join(tensor.name for tensor in graph.inputs)
-        raise ValueError(f"must take one input. Received: {len(graph.inputs)}, {names}")
-    wanted = tuple(graph.inputs[0].shape[1:])
-    fits = len(wanted) == len(input_shape) and all(
-        size in (None, given) for size, given in zip(wanted, input_shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"must take inputs of shape {tuple(input_shape)}. Received: a network of "
-            f"{wanted}"
-        )
-    images = keras.Input(input_shape, dtype=graph.inputs[0].dtype, name="images")
-    try:
-        outputs = graph._run_through_graph(images, operation_fn=_inlined)
-        if isinstance(outputs, dict) and "logits" in outputs:
-            outputs = outputs["logits"]
-        if not isinstance(outputs, keras.KerasTensor):
-            raise ValueError(
-                "must return one tensor, or a dict with `logits`. Received: "
-                f"{len(network.outputs)} outputs"
-            )
-        return keras.Model(images, _logits(outputs), name=network.name)
-    except ValueError as error:
-        raise ValueError(str(error).splitlines()[0]) from None
-
-
 class Graph:
     """Every operation of a flat model, each after what it needs.
 
     Args:
-        network: As `flatten` returns it.
+        network: As `students.keras_flat.flatten` returns it.
 
     Attributes:
         network: The same.
@@ -248,21 +202,6 @@ def names(count: int) -> list[str]:
     return ["stem", *(f"section{index}" for index in range(1, count))][:count]
 
 
-def decay(network: keras.Model, weight_decay: float) -> None:
-    """Puts an L2 penalty on every kernel of a flat model that has none."""
-    import keras
-
-    for layer, kind in itertools.product(
-        network.layers, ("kernel", "depthwise", "pointwise")
-    ):
-        slot = f"{kind}_regularizer"
-        if not weight_decay or getattr(layer, slot, 0) is not None:
-            continue
-        name = "kernel" if hasattr(layer, "kernel") else f"{kind}_kernel"
-        setattr(layer, slot, keras.regularizers.L2(weight_decay))
-        getattr(layer, name).regularizer = getattr(layer, slot)
-
-
 def _between(given, made, x=None):
     """What lies between two tensors, once more, from `x` or a new input."""
     import keras
@@ -270,49 +209,6 @@ def _between(given, made, x=None):
     if x is None:
         x = keras.Input(given.shape[1:], name="given")
     return x, keras.Model(given, made)._run_through_graph(x)
-
-
-def _functional(network):
-    """The functional model that a model is, or that stands in a sequential one."""
-    graph = getattr(network, "_functional", network)
-    if not hasattr(graph, "_run_through_graph"):
-        raise ValueError(f"must be functional. Received: {type(network).__name__}")
-    return graph
-
-
-def _inlined(operation):
-    """The operation; a nested model's own operations, at every depth."""
-    import keras
-
-    if not isinstance(operation, keras.Model):
-        return operation
-    inside = _functional(operation)
-    return lambda x, **_: inside._run_through_graph(x, operation_fn=_inlined)
-
-
-def _logits(output):
-    """What a last softmax is given; what ends otherwise, as it is."""
-    import keras
-
-    layer, index, _ = output._keras_history
-    (given, *_) = layer._inbound_nodes[index].input_tensors
-    activation = getattr(layer, "activation", None)
-    kind = getattr(activation, "__name__", "linear")
-    if isinstance(layer, keras.layers.Softmax):
-        return given
-    if kind == "linear":
-        return output
-    if kind != "softmax":
-        raise ValueError(
-            f"must end in logits or a softmax. Received: {layer.name}, which ends in "
-            f"{kind}: save the model again with `activation=None` there"
-        )
-    if isinstance(layer, keras.layers.Activation):
-        return given
-    bare = type(layer).from_config({**layer.get_config(), "activation": "linear"})
-    made = bare(given)
-    bare.set_weights(layer.get_weights())
-    return made
 
 
 def _has_kernel(node) -> bool:

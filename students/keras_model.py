@@ -59,7 +59,7 @@ class KerasModel(Network):
             opened: Opens the `.keras` file of a path and its SHA-256.
 
         Returns:
-            A model as `students.keras_graph.flatten` returns it.
+            A model as `students.keras_flat.flatten` returns it.
 
         Raises:
             ValueError: Says what does not fit.

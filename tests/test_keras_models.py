@@ -18,8 +18,8 @@ from keras import layers, ops
 
 import students
 import trainers
-from distill import config, loader, networks, scan, teacher, train
-from students import keras_graph
+from distill import config, loader, networks, pairing, scan, teacher, train
+from students import keras_flat, keras_graph
 from trainers import trainer
 
 SHAPE, CLASSES = (8, 8, 1), 10
@@ -58,7 +58,7 @@ def built():
 
 
 def graph(model=None):
-    return keras_graph.Graph(keras_graph.flatten(model or built(), SHAPE))
+    return keras_graph.Graph(keras_flat.flatten(model or built(), SHAPE))
 
 
 def cut(model=None, names=CUTS):
@@ -190,7 +190,7 @@ def ends(end):
 @pytest.mark.parametrize("end", [None, "softmax layer", "softmax activation"])
 def test_logits_are_what_comes_before_a_softmax(end):
     model = ends(end)
-    logits = numbers(keras_graph.flatten(model, SHAPE))
+    logits = numbers(keras_flat.flatten(model, SHAPE))
     wanted = numbers(model)
     if end is not None:
         powers = np.exp(logits - logits.max(-1, keepdims=True))
@@ -220,7 +220,7 @@ def two_outputs():
 )
 def test_what_is_no_network_of_one_input_is_refused(make, said):
     with pytest.raises(ValueError, match=said) as caught:
-        keras_graph.flatten(make(), SHAPE)
+        keras_flat.flatten(make(), SHAPE)
     assert "\n" not in str(caught.value)
 
 
@@ -241,7 +241,7 @@ def inverted():
     x = layers.Conv2D(5, 1, name="narrow_again")(x)
     x = layers.BatchNormalization(name="norm_again")(x)
     x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
-    return keras_graph.Graph(keras_graph.flatten(keras.Model(images, x), (16, 16, 1)))
+    return keras_graph.Graph(keras_flat.flatten(keras.Model(images, x), (16, 16, 1)))
 
 
 def test_proposals_are_narrow_maps_of_sizes_that_shrink():
@@ -326,13 +326,13 @@ class Fake:
     ],
 )
 def test_cuts_take_the_names_of_what_they_pair_with(rows, other, wanted):
-    assert networks._beside(Fake(*rows), other) == wanted
+    assert pairing.beside(Fake(*rows), other) == wanted
 
 
 def test_two_automatic_networks_pair_the_sizes_that_both_have():
     one = Fake(((16, 16), 1), ((8, 8), 2), ((4, 4), 1))
     two = Fake(((8, 8), 1), ((5, 5), 1), ((4, 4), 2))
-    assert networks._together(one, two) == [
+    assert pairing.together(one, two) == [
         {"stem": 3, "section1": 4},
         {"stem": 1, "section1": 4},
     ]
