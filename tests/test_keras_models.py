@@ -141,6 +141,18 @@ def test_a_cut_model_that_is_saved_and_opened_is_the_same(tmp_path):
     assert not re.search("keras_tensor_[0-9]+CLONE", names)  # Counts the process.
 
 
+def test_the_images_themselves_may_be_the_stem(tmp_path):
+    found = graph()
+    made = found.cut({"stem": found.before_kernels(), "section2": found.find("sum")})
+    made.save(tmp_path / "cut.keras")
+    for model in (made, loader.own(tmp_path / "cut.keras")):
+        answers = numbers(model)
+        np.testing.assert_array_equal(answers["stem"], IMAGES)
+        section = numbers(model.get_layer("section2"), IMAGES)
+        np.testing.assert_array_equal(section, answers["section2"])
+        np.testing.assert_array_equal(answers["logits"], numbers(cut())["logits"])
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
