@@ -95,10 +95,10 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         round, `step` being the method's own; `examples_per_second` of it; and
         `ratio`, the median over the rounds of `step` to the sum of its parts.
     """
-    from distill import stages, teacher
+    from distill import networks, teacher
 
-    asked = teacher.given(run) if run.teacher.file else stages.build("teacher", run)
-    student = stages.build("student", run)
+    asked = teacher.given(run) if run.teacher.file else networks.build("teacher", run)
+    student = networks.build("student", run)
     batch = _batch(run)
     return [
         {"name": stage.name, **_timed(stage, asked, student, batch, rounds, steps)}

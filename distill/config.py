@@ -116,21 +116,28 @@ class Teacher:
     Attributes:
         network: What to train; see `students.BUILDERS`.
         stages: How it is trained.
-        file: A trained `.keras` model under the contract of `students`.
+        file: A trained `.keras` model: under the contract of `students`, or, with
+            `sections`, any functional one.
         sha256: What the bytes of `file` must hash to; pins it.
+        sections: Where a file that is not under the contract is cut; see
+            `students.KerasModel`. To train such a file further, give it as the
+            `network` named `keras_file`.
     """
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
     sha256: str | None = None
+    sections: tuple[str, ...] | Literal["auto"] | None = None
 
     def __post_init__(self):
         """Refuses anything but one of the two ways, whole."""
         if self.file is None:
             _check(self.network is not None, "network", "given, or else `file`", None)
             _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-            _check(self.sha256 is None, "sha256", "absent without `file`", self.sha256)
+            for name in ("sha256", "sections"):
+                given = getattr(self, name)
+                _check(given is None, name, "absent without `file`", given)
             return
         _check(self.network is None, "network", "absent beside `file`", "a network")
         _check(not self.stages, "stages", "absent beside `file`", "a list")
@@ -289,7 +296,7 @@ class Run:
         self._check_teachers()
         self._check_controls()
         self._check_generator()
-        self._check_shapes()
+        chain.check_shapes(self)
         self._check_finish()
 
     def _check_teachers(self):
@@ -346,18 +353,6 @@ class Run:
                 getattr(self.generator, name).check_shape(self.data.input_shape)
             except ValueError as mistake:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
-
-    def _check_shapes(self):
-        for lesson in chain.lessons(self):
-            if lesson.teacher is None:
-                continue
-            pair = lesson.teacher, lesson.learner
-            shapes = [network.shapes(self.data.input_shape) for network in pair]
-            for stage in lesson.stages:
-                try:
-                    stage.trainer.check_shapes(*shapes)
-                except ValueError as mistake:
-                    raise ValueError(f"`{lesson.where}`: {mistake}") from None
 
     def _check_finish(self):
         names = [name_of(part) for part in self.finish]

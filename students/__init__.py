@@ -6,6 +6,9 @@ channels last, to a dict with `"logits"` and, in order, its representations
 model of that name, so that it can be called on any tensor of its input's shape.
 """
 
+from students.keras_application import KerasApplication
+from students.keras_file import KerasFile
+from students.keras_model import KerasModel
 from students.lenet import LeNet
 from students.mobilenet import MobileNet
 from students.network import Network
@@ -17,6 +20,9 @@ from students.wide_resnet import WideResNet
 __all__ = [
     "BUILDERS",
     "NIN",
+    "KerasApplication",
+    "KerasFile",
+    "KerasModel",
     "LeNet",
     "MobileNet",
     "Network",
@@ -26,6 +32,8 @@ __all__ = [
 ]
 
 BUILDERS = {
+    "keras_application": KerasApplication,
+    "keras_file": KerasFile,
     "lenet": LeNet,
     "mobilenet": MobileNet,
     "nin": NIN,

@@ -8,6 +8,8 @@ Source:
     initial weights.
 """
 
+NORM_MOMENTUM = 0.9  # What a step leaves of BatchNormalization's statistics.
+
 
 def conv(x, channels, kernel_size, stride, decay, *, name, **options):
     """Convolution with zeros around its input and no bias, unless `options` differ."""
@@ -43,7 +45,9 @@ def norm(x, *, name):
     """BatchNormalization whose statistics are those of about the last ten steps."""
     import keras
 
-    return keras.layers.BatchNormalization(momentum=0.9, name=f"{name}norm")(x)
+    return keras.layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}norm")(
+        x
+    )
 
 
 def conv_bn(x, channels, kernel_size, stride, decay, *, name, **options):

@@ -31,14 +31,17 @@ class Network:
         """Refuses what cannot be built."""
         self._check("weight_decay", 0 <= self.weight_decay < 1, "in [0, 1)")
 
-    def shapes(self, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+    def shapes(
+        self, input_shape: tuple[int, int, int]
+    ) -> dict[str, tuple[int, ...]] | None:
         """Shapes of the representations, without building anything.
 
         Args:
             input_shape: `(height, width, channels)` of one image.
 
         Returns:
-            Name of each representation, in order, to `(height, width, channels)`.
+            Name of each representation, in order, to `(height, width, channels)`;
+            None where only the built network tells.
         """
         height, width, _ = input_shape
         shapes: dict[str, tuple[int, ...]] = {}
