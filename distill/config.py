@@ -12,13 +12,13 @@ import re
 import sysconfig
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 
 import students
 import trainers
-from distill import batches, data, schema, yaml_tree
+from distill import batches, data, kinds, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
@@ -136,6 +136,8 @@ class Generator:
         epochs: Times that every training example is seen.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("images",)
+
     network: Annotated[generators.Generator, generators.GENERATORS]
     discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
     training: acgan.ACGAN = acgan.ACGAN()
@@ -211,6 +213,7 @@ class Run:
             "at least 0",
             self.max_accuracy_drop,
         )
+        kinds.check(self)
         size = min(self.data.input_shape[:2])
         _check(
             self.augmentation.shift < size,
@@ -269,14 +272,20 @@ class Run:
     def _check_shapes(self):
         if self.teacher.network is None:
             return
-        teacher = self.teacher.network.shapes(self.data.input_shape)
-        student = self.student.shapes(self.data.input_shape)
+        teacher = self._shapes("teacher.network", self.teacher.network)
+        student = self._shapes("student", self.student)
         for stages in (self.stages, *(control.stages for control in self.controls)):
             for stage in stages:
                 try:
                     stage.trainer.check_shapes(teacher, student)
                 except ValueError as mistake:
                     raise ValueError(f"`student`: {mistake}") from None
+
+    def _shapes(self, where, network):
+        try:
+            return network.shapes(self.data.input_shape)
+        except ValueError as mistake:
+            raise ValueError(f"`{where}`: {mistake}") from None
 
     def _check_finish(self):
         names = [name_of(part) for part in self.finish]

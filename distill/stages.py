@@ -92,7 +92,8 @@ def build(name: str, run: config.Run) -> keras.Model:
     part = run.teacher.network if name == "teacher" else run.student
     role = "teacher" if name == "teacher" else "student"
     keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
-    return part.build(run.data.input_shape, run.data.num_classes)
+    sizes = run.data.input_shape, run.data.num_classes, run.data.vocabulary
+    return part.build(*sizes)
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:
