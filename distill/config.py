@@ -42,8 +42,9 @@ class Stage:
         epochs: Times that every training example is seen.
         learning_rate: Of the first step.
         schedule: `constant`; `cosine`, down to zero at the last step; or
-            `step`, divided by 10 at each of `decay_epochs`.
-        decay_epochs: Where `step` divides; increasing.
+            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
+        decay_epochs: Where `step` multiplies; increasing.
+        decay_factor: Between 0 and 1.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
         task_weight: Multiplies the loss on the true labels.
@@ -56,6 +57,7 @@ class Stage:
     learning_rate: float = 0.1
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     decay_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     task_weight: float = 1.0
@@ -67,6 +69,8 @@ class Stage:
         _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
         _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        factor = self.decay_factor
+        _check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
         rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
         inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
         _check(
