@@ -5,6 +5,7 @@ the median of each round's ratio. Nothing here is a test.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import time
@@ -109,18 +110,24 @@ def _timed(stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     import trainers
+    from distill import fused
 
     learner, step = _learner(stage.trainer, teacher, student, batch)
     if learner.companions:
-        actions = {"KD step": _learner(trainers.KD(), teacher, student, batch)[1]}
+        other, kd_step = _learner(trainers.KD(), teacher, student, batch)
+        actions = {"KD step": kd_step}
         for name, network in learner.companions.items():
             actions[name] = _companion_step(network, 2 * len(batch[1]))
     else:
+        other, own_step = _learner(trainers.Supervised(), None, student, batch)
         actions = {
             "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
-            "student step": _learner(trainers.Supervised(), None, student, batch)[1],
+            "student step": own_step,
         }
-    seconds = interleaved({"step": step, **actions}, rounds, steps)
+    with contextlib.ExitStack() as stack:
+        for model in (learner, other, teacher):
+            stack.enter_context(fused.batch_normalization(model))
+        seconds = interleaved({"step": step, **actions}, rounds, steps)
     whole = np.array(seconds["step"])
     parts = sum(np.array(seconds[name]) for name in actions)
     return {

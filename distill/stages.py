@@ -12,6 +12,7 @@ from distill import (
     checkpoint,
     config,
     data,
+    fused,
     loader,
     memory,
     progress,
@@ -163,18 +164,19 @@ def fit(
     Returns:
         The record of a stage, as in `report.json`, without its model.
     """
-    history, seconds = resume.fit(
-        learner,
-        source,
-        callback=keras.callbacks.Callback,
-        epochs=epochs,
-        store=store,
-        variables=lambda: learner.moving_variables,
-        callbacks=callbacks,
-        shuffle=False,  # The order is ours already.
-        verbose=progress.bar(),
-        **options,
-    )
+    with fused.batch_normalization(learner):
+        history, seconds = resume.fit(
+            learner,
+            source,
+            callback=keras.callbacks.Callback,
+            epochs=epochs,
+            store=store,
+            variables=lambda: learner.moving_variables,
+            callbacks=callbacks,
+            shuffle=False,  # The order is ours already.
+            verbose=progress.bar(),
+            **options,
+        )
     examples = epochs * source.steps_per_epoch * source.batch_size
     return {
         "name": name,
