@@ -308,6 +308,26 @@ def test_a_part_that_fits_is_taken(override):
     config.load("lit_vdcnn_sst2.yaml", [override])
 
 
+def test_a_benchmark_of_text_has_ids_of_the_vocabulary():
+    from distill import benchmark
+
+    run = config.load("lit_vdcnn_sst2.yaml")
+    inputs, _ = benchmark._batch(run)
+    assert inputs.dtype == np.int32
+    assert inputs.min() >= 0
+    assert inputs.max() < run.data.vocabulary
+
+
+def test_the_rate_of_a_step_schedule_falls_by_its_factor():
+    from distill import stages
+
+    run = config.load("lit_vdcnn_amazon.yaml")
+    rate = stages._optimizer(run.stages[0], 10)._learning_rate
+    wanted = [0.01, 0.01, 0.005, 0.0025, 0.01 / 16]
+    found = [float(rate(step)) for step in (0, 30, 31, 61, 149)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 # The network.
 
 
@@ -415,6 +435,14 @@ def test_a_run_on_text_goes_through(tmp_path):
     shipped = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json"))
     ids = np.array([shipped.encode("good w1 w2").ids], np.int32)
     assert measure.predict(out / "student.int8.tflite", ids).shape == (1, 2)
+    from distill import cost, loader, scan
+
+    by_name = {model["name"]: model for model in result["models"]}
+    counted = cost.count(loader.own(out / "student.keras"))
+    assert counted.tables == 300 * 16
+    held = counted.kernels + counted.channels + counted.tables
+    assert by_name["student.float32"]["parameters"] == held
+    scan.members(out / "student.keras")  # As `export` and `evaluate` search it.
     page = (out / "report.html").read_text()
     assert "test texts" in page
     assert "<img" not in page
