@@ -282,9 +282,9 @@ def test_options_out_of_range_are_refused_by_name(kind, options):
         ),
         ("data={name: digits}", "`teacher.network` must be one that takes images"),
         (
-            "data.options.tokenizer.options.length=56",
-            "`teacher.network`: `k` must be at most 7, the positions that a text of "
-            "length 56 has in the last section. Received: 8",
+            "data.options.tokenizer.options.length=40",
+            "`teacher.network`: `k` must be at most 5, the positions that a text of "
+            "length 40 has in the last section. Received: 6",
         ),
         ("data.options.tokenizer.name=letters", "Expected one of: bytes, characters"),
     ],
