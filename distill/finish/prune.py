@@ -14,7 +14,8 @@ class Pruned(TrainedFinisher):
     """The smallest weights of every kernel set to zero, little by little.
 
     The share of zeros rises from none along a cubic over the first part of the
-    training; the rest lets what is left recover. The file is encoded sparse.
+    training; the rest lets what is left recover. The file is encoded sparse, but for
+    a table in which ids are looked up: it is pruned too, and stored whole.
 
     Attributes:
         sparsity: Share of zeros in every kernel at the end.
