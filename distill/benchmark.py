@@ -141,12 +141,16 @@ def _timed(stage, teacher, student, batch, rounds, steps):
 
 
 def _batch(run):
-    """Random images and labels: what they show does not matter here."""
+    """Random inputs and labels: what they show does not matter here."""
     import numpy as np
 
     rng = np.random.default_rng(0)
-    images = rng.random((run.batch_size, *run.data.input_shape), np.float32)
-    return images, rng.integers(0, run.data.num_classes, run.batch_size)
+    shape = (run.batch_size, *run.data.input_shape)
+    if run.data.vocabulary is None:
+        inputs = rng.random(shape, np.float32)
+    else:
+        inputs = rng.integers(0, run.data.vocabulary, shape, np.int32)
+    return inputs, rng.integers(0, run.data.num_classes, run.batch_size)
 
 
 def _learner(method, teacher, student, batch):

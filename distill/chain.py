@@ -94,10 +94,17 @@ def check_shapes(run: config.Run) -> None:
     Raises:
         ValueError: Names the place.
     """
-    opaque = run.teacher.sections is not None or any(
-        part is not None and part.shapes(run.data.input_shape) is None
-        for part in (run.teacher.network, run.student)
-    )
+    parts = {"teacher.network": run.teacher.network, "student": run.student}
+    parts |= {
+        f"assistants[{index}].network": part.network
+        for index, part in enumerate(run.assistants)
+    }
+    shapes = {
+        part: _shapes(run, where, part)
+        for where, part in parts.items()
+        if part is not None
+    }
+    opaque = run.teacher.sections is not None or None in shapes.values()
     if opaque and run.assistants:
         raise ValueError(
             "`assistants` must be absent where `sections` of a Keras model are paired: "
@@ -107,9 +114,8 @@ def check_shapes(run: config.Run) -> None:
     for lesson in lessons(run):
         if lesson.teacher is None or opaque:
             continue
-        pair = lesson.teacher, lesson.learner
-        shapes = [network.shapes(run.data.input_shape) for network in pair]
-        _fit(lesson.stages, shapes, lesson.where)
+        pair = shapes[lesson.teacher], shapes[lesson.learner]
+        _fit(lesson.stages, pair, lesson.where)
 
 
 def check_pupil(run: config.Run, teacher: Shapes, student: Shapes) -> None:
@@ -125,6 +131,13 @@ def check_pupil(run: config.Run, teacher: Shapes, student: Shapes) -> None:
     """
     for stages in (run.stages, *(control.stages for control in run.controls)):
         _fit(stages, (teacher, student), "student")
+
+
+def _shapes(run, where, network):
+    try:
+        return network.shapes(run.data.input_shape)
+    except ValueError as mistake:
+        raise ValueError(f"`{where}`: {mistake}") from None
 
 
 def _fit(stages, shapes, where):

@@ -12,13 +12,13 @@ import re
 import sysconfig
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 
 import students
 import trainers
-from distill import batches, chain, data, schema, yaml_tree
+from distill import batches, chain, data, kinds, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
@@ -42,8 +42,9 @@ class Stage:
         epochs: Times that every training example is seen.
         learning_rate: Of the first step.
         schedule: `constant`; `cosine`, down to zero at the last step; or
-            `step`, divided by 10 at each of `decay_epochs`.
-        decay_epochs: Where `step` divides; increasing.
+            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
+        decay_epochs: Where `step` multiplies; increasing.
+        decay_factor: Between 0 and 1.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
         clip_norm: Length that a gradient, over all of the student's weights, is
@@ -58,6 +59,7 @@ class Stage:
     learning_rate: float = 0.1
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     decay_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     clip_norm: float | None = None
@@ -76,6 +78,8 @@ class Stage:
             self.clip_norm,
         )
         _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        factor = self.decay_factor
+        _check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
         rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
         inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
         _check(
@@ -202,6 +206,8 @@ class Generator:
         epochs: Times that every training example is seen.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("images",)
+
     network: Annotated[generators.Generator, generators.GENERATORS]
     discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
     training: acgan.ACGAN = acgan.ACGAN()
@@ -286,6 +292,7 @@ class Run:
             "at least 0",
             self.max_accuracy_drop,
         )
+        kinds.check(self)
         size = min(self.data.input_shape[:2])
         _check(
             self.augmentation.shift < size,

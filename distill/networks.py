@@ -48,7 +48,8 @@ def build(name: str, run: config.Run) -> keras.Model:
     cuts = places(run).get(role)
     keras.utils.set_random_seed(seeds.seed_of(run.seed, alone, "weights"))
     if cuts is None:
-        return part.build(run.data.input_shape, run.data.num_classes)
+        sizes = run.data.input_shape, run.data.num_classes, run.data.vocabulary
+        return part.build(*sizes)
     graph = _graph(role, run)
     found = {name: place.index for name, place in cuts.items()}
     network = _explained(role, run, graph.cut, found)

@@ -22,7 +22,7 @@ from distill import (
 )
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
-BATCH = 256  # Images at once where only answers are wanted.
+BATCH = 256  # Examples at once where only answers are wanted.
 
 
 def logits(model, split: data.Split) -> np.ndarray:
@@ -39,7 +39,7 @@ def logits(model, split: data.Split) -> np.ndarray:
         return measure.predict(model, split.floats())
     import keras
 
-    # Without the representations, which need much more memory than the images.
+    # Without the representations, which need much more memory than the inputs.
     answers = keras.Model(model.inputs, model.output["logits"])
     return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
 
@@ -125,6 +125,7 @@ def gather(
         "machine": measure.machine(),
         "data": {
             "name": config.name_of(run.data),
+            "kind": run.data.kind,
             "class_names": list(run.data.class_names),
             "input_shape": list(run.data.input_shape),
             **{
@@ -147,7 +148,7 @@ def gather(
             for reason in model["failed"]
         ],
     }
-    wrong = _wrong(report.smallest(models), answers, splits.test, run.data.class_names)
+    wrong = _wrong(report.smallest(models), answers, splits, run.data.class_names)
     run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
     run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
@@ -237,14 +238,15 @@ def _alarms(records):
     ]
 
 
-def _wrong(chosen, answers, split, class_names):
-    """Test images that the chosen file gets wrong and the teacher right."""
+def _wrong(chosen, answers, splits, class_names):
+    """Test examples that the chosen file gets wrong and the teacher right."""
     if chosen is None:
         return []
+    split = splits.test
     said, taught = (answers[name].argmax(-1) for name in (chosen["name"], "teacher"))
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
-    images = split.take(missed).floats()
+    shown = splits.shown(split.take(missed).floats())
     return [
-        (image, *(class_names[given[index]] for given in (split.labels, said, taught)))
-        for image, index in zip(images, missed, strict=True)
+        (look, *(class_names[given[index]] for given in (split.labels, said, taught)))
+        for look, index in zip(shown, missed, strict=True)
     ]

@@ -269,7 +269,10 @@ def _optimizer(stage, steps_per_epoch):
     elif stage.schedule == "step":
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * steps_per_epoch for epoch in stage.decay_epochs],
-            [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
+            [
+                rate * stage.decay_factor**power
+                for power in range(len(stage.decay_epochs) + 1)
+            ],
         )
     shared = {"global_clipnorm": stage.clip_norm, "name": "optimizer"}
     if stage.optimizer == "adam":

@@ -118,7 +118,7 @@ def given(run: config.Run) -> keras.Model:
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
     if received != wanted:
         raise config.ConfigError(
-            f"{where} must map images {wanted[0]} to {wanted[1]} classes. "
+            f"{where} must map inputs {wanted[0]} to {wanted[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
     pupil = chain.pupil(run)

@@ -84,6 +84,9 @@ def _steps(run, splits, folder):
     pairs = networks.check(run)
     if pairs is not None:
         progress.say(networks.table(pairs))
+    if splits.tokenizer is not None:
+        text = splits.tokenizer.to_str(pretty=True)
+        run_folder.atomic_write(folder / "tokenizer.json", text)
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")

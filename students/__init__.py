@@ -1,9 +1,10 @@
 """Networks, large and small: each entry's `build` returns one `keras.Model`.
 
 The contract of a network: one functional model from float32 images in [0, 1],
-channels last, to a dict with `"logits"` and, in order, its representations
-`"stem"`, `"section1"`, `"section2"`, ... A section is also a nested functional
-model of that name, so that it can be called on any tensor of its input's shape.
+channels last, or from texts, int32 ids of one length, to a dict with `"logits"` and,
+in order, its representations `"stem"`, `"section1"`, `"section2"`, ... A section is
+also a nested functional model of that name, so that it can be called on any tensor of
+its input's shape.
 """
 
 from students.keras_application import KerasApplication
@@ -15,11 +16,13 @@ from students.network import Network
 from students.nin import NIN
 from students.resnet import ResNet
 from students.resnext import ResNeXt
+from students.vdcnn import VDCNN
 from students.wide_resnet import WideResNet
 
 __all__ = [
     "BUILDERS",
     "NIN",
+    "VDCNN",
     "KerasApplication",
     "KerasFile",
     "KerasModel",
@@ -39,5 +42,6 @@ BUILDERS = {
     "nin": NIN,
     "resnet": ResNet,
     "resnext": ResNeXt,
+    "vdcnn": VDCNN,
     "wide_resnet": WideResNet,
 }

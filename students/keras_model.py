@@ -66,6 +66,6 @@ class KerasModel(Network):
         """
         raise NotImplementedError
 
-    def build(self, input_shape, num_classes):
+    def build(self, input_shape, num_classes, vocabulary=None):
         """Not from here: the sections depend on the other network."""
         raise TypeError("`distill.networks.build` builds what is cut into sections")

@@ -14,7 +14,8 @@ from keras import ops
 
 import students
 import trainers
-from distill import arms, chain, config, loader, networks, teacher, train, tutors
+from distill import arms, chain, config, loader, teacher, train, tutors
+from distill import networks as built
 from distill.config import ConfigError
 from trainers import trainer
 
@@ -350,7 +351,7 @@ def test_the_second_assistant_depends_on_the_first_and_is_none_of_the_same(split
     ]
     assert len(set(found)) == 4
     first, second = (
-        networks.build(name, part).get_weights()
+        built.build(name, part).get_weights()
         for name, part in chain.assistants(runs[0]).items()
     )
     assert not same(first, second)
@@ -365,7 +366,7 @@ def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
     network, records = teacher.ready(part, None, tmp_path, "teacher2")
     assert not records
     assert same(weights(tmp_path / "teacher2.keras"), network.get_weights())
-    assert list(networks.hashes(run)) == ["teacher2 file"]
+    assert list(built.hashes(run)) == ["teacher2 file"]
 
 
 WITHOUT = """

@@ -20,7 +20,7 @@ from distill import (
 from distill.finish import twin
 from trainers import losses
 
-CHECKED_IMAGES = 256  # The twin must answer as the student on these.
+CHECKED = 256  # Examples on which the twin must answer as the student.
 
 
 class Bench:
@@ -46,8 +46,8 @@ class Bench:
         teacher = loader.own(folder / "teacher.keras")
         self._answer = tf.function(lambda x: teacher(x, training=False)["logits"])
         self._twin = twin.to_tf_keras(self._student)
-        images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
-        twin.check_equal(self._student, self._twin, images)
+        inputs = self._splits.train.take(slice(CHECKED)).floats()
+        twin.check_equal(self._student, self._twin, inputs)
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
@@ -86,12 +86,12 @@ class Bench:
         return checkpoint.Store(run_folder.checkpoints(self._folder), f"finish.{name}")
 
     def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
-        """Trains on the labels and the teacher's answers to the same pixels.
+        """Trains on the labels and the teacher's answers to the same inputs.
 
         What it showed goes into `trained`.
 
         Args:
-            model: A twin, as TF-MOT wrapped it; images to logits.
+            model: A twin, as TF-MOT wrapped it; inputs to logits.
             part: The `TrainedFinisher` with the options.
             callbacks: For tf_keras.
         """
@@ -133,16 +133,16 @@ class Bench:
         )
 
     def _stream(self, name, step):
-        for images, labels in self._batches(name).stream(step):
-            yield self._taught(images, labels)
+        for inputs, labels in self._batches(name).stream(step):
+            yield self._taught(inputs, labels)
 
-    def _taught(self, images, labels):
-        """Images, and what is asked: label first, then the teacher's logits."""
+    def _taught(self, inputs, labels):
+        """Inputs, and what is asked: label first, then the teacher's logits."""
         taught = [
-            self._answer(images[start : start + CHECKED_IMAGES]).numpy()
-            for start in range(0, len(images), CHECKED_IMAGES)
+            self._answer(inputs[start : start + CHECKED]).numpy()
+            for start in range(0, len(inputs), CHECKED)
         ]
-        return images, np.column_stack([labels, np.concatenate(taught)])
+        return inputs, np.column_stack([labels, np.concatenate(taught)])
 
     def _kept(self, name):
         return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"

@@ -5,11 +5,40 @@ import inspect
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 
 class NoTwin(ValueError):
     """A layer that tf_keras does not have, or a twin that answers otherwise."""
+
+
+class TopK(tf_keras.layers.Layer):
+    """The twin of `keras.ops.top_k`: the largest values of the last axis, and where.
+
+    Args:
+        k: How many, the largest first.
+        **options: Of every layer.
+    """
+
+    def __init__(self, k: int, **options):
+        super().__init__(**options)
+        self.k = k
+
+    def call(self, inputs):
+        """Values and places, `(..., k)` each."""
+        return tf.math.top_k(inputs, self.k)
+
+    def get_config(self):
+        """What makes the same layer again."""
+        return {**super().get_config(), "k": self.k}
+
+    def get_prunable_weights(self):
+        """None: TF-MOT asks each layer that it does not know."""
+        return []
+
+
+_OPERATIONS = {"TopK": TopK}  # What is no layer in Keras 3.
 
 
 def to_tf_keras(model: keras.Model, output: str = "logits") -> tf_keras.Model:
@@ -32,13 +61,14 @@ def to_tf_keras(model: keras.Model, output: str = "logits") -> tf_keras.Model:
     if not hasattr(model, "_run_through_graph"):
         raise NoTwin(f"`{model.name}` is not a functional model: only those have twins")
     made: dict[int, tuple] = {}
-    inputs = tf_keras.Input(model.inputs[0].shape[1:], name=model.inputs[0].name)
+    given = model.inputs[0]
+    inputs = tf_keras.Input(given.shape[1:], dtype=given.dtype, name=given.name)
     outputs = model._run_through_graph(inputs, operation_fn=_placer("", made))
     if isinstance(outputs, dict):
         outputs = outputs[output]
     twin = tf_keras.Model(inputs, outputs, name=model.name)
     for layer, copy in made.values():
-        if layer.weights:
+        if copy.weights:
             copy.set_weights(layer.get_weights())
     return twin
 
@@ -46,7 +76,7 @@ def to_tf_keras(model: keras.Model, output: str = "logits") -> tf_keras.Model:
 def check_equal(
     model: keras.Model,
     twin: tf_keras.Model,
-    images: np.ndarray,
+    inputs: np.ndarray,
     *,
     output: str = "logits",
     tolerance: float = 1e-5,
@@ -56,7 +86,7 @@ def check_equal(
     Args:
         model: The Keras 3 model.
         twin: Its twin.
-        images: Real inputs, `(n, height, width, channels)`.
+        inputs: Real ones, `(n, ...)`.
         output: Which output the twin keeps, where `model` returns a dict.
         tolerance: Largest difference allowed, in units of the output or, where
             an output is larger than 1, relative to the largest.
@@ -64,10 +94,10 @@ def check_equal(
     Raises:
         NoTwin: If they differ by more; says by how much.
     """
-    wanted = model(images, training=False)
+    wanted = model(inputs, training=False)
     wanted = wanted[output] if isinstance(wanted, dict) else wanted
     wanted = keras.ops.convert_to_numpy(wanted)
-    got = twin(images, training=False).numpy()
+    got = twin(inputs, training=False).numpy()
     difference = float(np.abs(wanted - got).max())
     if not difference <= tolerance * max(1.0, float(np.abs(wanted).max())):
         raise NoTwin(
@@ -99,10 +129,11 @@ def _call(layer, *inputs, **options):
 
 def _twin_layer(layer, name):
     """The tf_keras layer of the same class and options."""
-    kind = getattr(tf_keras.layers, type(layer).__name__, None)
+    called = type(layer).__name__
+    kind = getattr(tf_keras.layers, called, _OPERATIONS.get(called))
     if kind is None or not type(layer).__module__.startswith("keras."):
         raise NoTwin(
-            f"Layer `{name}` ({type(layer).__name__}) has no twin in tf_keras: "
+            f"Layer `{name}` ({called}) has no twin in tf_keras: "
             "replace it by a standard layer"
         )
     known = set(inspect.signature(kind.__init__).parameters)
