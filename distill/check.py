@@ -17,6 +17,7 @@ def _command(arguments: argparse.Namespace) -> int:
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
     from distill import cost, networks, teacher
+    from trainers import representations
 
     pairs = networks.check(run)
     teachers = {"teacher": run, **chain.co_teachers(run)}
@@ -26,7 +27,7 @@ def _command(arguments: argparse.Namespace) -> int:
         for name, part in teachers.items()
     }
     built |= {name: networks.build(name, part) for name, part in learners.items()}
-    shapes = {name: networks.representations(net) for name, net in built.items()}
+    shapes = {name: representations.shapes(net) for name, net in built.items()}
     costs = {name: cost.count(network) for name, network in built.items()}
     print(_pairs(shapes) if pairs is None else networks.table(pairs))
     print(_costs(costs))

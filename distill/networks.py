@@ -11,6 +11,7 @@ import keras
 import students
 from distill import chain, config, loader, pairing, scan, seeds
 from students import keras_graph
+from trainers import representations
 
 ROLES = ("teacher", "student")
 
@@ -179,15 +180,6 @@ def opened(path: str, sha256: str | None) -> keras.Model:
     return loader.foreign(pathlib.Path(path).expanduser(), sha256)
 
 
-def representations(network: keras.Model) -> dict[str, tuple[int, ...]]:
-    """Name of each representation of a network, in order, to its shape."""
-    return {
-        name: tuple(tensor.shape[1:])
-        for name, tensor in network.output.items()
-        if name != "logits"
-    }
-
-
 def _part(role, run):
     """What builds a network; None for a given file under the contract."""
     if role == "student":
@@ -239,7 +231,7 @@ def _shapes(role, run, cuts):
     part = _part(role, run)
     if part is not None:
         return part.shapes(run.data.input_shape)
-    return representations(opened(run.teacher.file, run.teacher.sha256))
+    return representations.shapes(opened(run.teacher.file, run.teacher.sha256))
 
 
 def _said(shapes):

@@ -8,7 +8,7 @@ import numpy as np
 
 import trainers
 from distill import data
-from trainers import representations, spans
+from trainers import representations
 
 MOST = 1000  # Examples of the validation split that are asked after each epoch.
 BATCH = 256
@@ -51,7 +51,7 @@ def stitched(teacher: keras.Model, student: keras.Model) -> keras.Model | None:
 
 def shared(teacher: keras.Model, student: keras.Model) -> list[str]:
     """The sections at which the two networks can be stitched, in order."""
-    given, made = spans.shapes(teacher), spans.shapes(student)
+    given, made = representations.shapes(teacher), representations.shapes(student)
     names = representations.section_names(made)
     return [name for name in names if given.get(name) == made[name]]
 

@@ -22,6 +22,7 @@ from distill import (
     seeds,
     stages,
 )
+from trainers import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
 DECIDING = (students, trainers, batches, networks, pairing, seeds, stages)
@@ -126,7 +127,7 @@ def given(run: config.Run) -> keras.Model:
     if student is None:
         return network  # `networks.check` has compared the two.
     try:
-        chain.check_pupil(pupil, networks.representations(network), student)
+        chain.check_pupil(pupil, representations.shapes(network), student)
     except ValueError as mistake:
         raise config.ConfigError(f"{where}: {mistake}") from None
     return network

@@ -80,6 +80,7 @@ class VDCNN(Network):
             ValueError: If the last section has fewer than `k` positions.
         """
         shapes = super().shapes((*input_shape, 1, 1))
+        assert shapes is not None
         positions = shapes["section4"][0]
         if positions < self.k:
             raise ValueError(

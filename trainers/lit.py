@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from trainers import copied, spans
+from trainers import copied, representations, spans
 from trainers.kd import KD
 from trainers.representations import linear, section_names
 
@@ -120,17 +120,19 @@ class LIT(KD):
 
     def spans(self, teacher, student) -> list[spans.Span]:
         """What is trained as one piece, in two built networks."""
-        return spans.spans(spans.shapes(teacher), spans.shapes(student), self.merge)
+        return spans.spans(
+            representations.shapes(teacher), representations.shapes(student), self.merge
+        )
 
     def starts(self, teacher, student) -> list[str]:
         """Representations that are compared as the student's own pass makes them."""
-        alike = spans.shapes(teacher) == spans.shapes(student)
+        alike = representations.shapes(teacher) == representations.shapes(student)
         return [] if alike else spans.starts(self.spans(teacher, student))
 
     def prepare(self, teacher, student):
         """Copies and freezes what is not a section."""
         sections = section_names(student.output)
-        alike = spans.shapes(teacher) == spans.shapes(student)
+        alike = representations.shapes(teacher) == representations.shapes(student)
         for layer in student.layers:
             # Between networks whose representations are alike, a layer that does
             # not fit is a mistake, and is named.
@@ -140,7 +142,7 @@ class LIT(KD):
 
     def companions(self, teacher, student):
         """A projector on each side of a section where the channels differ."""
-        given, made = spans.shapes(teacher), spans.shapes(student)
+        given, made = representations.shapes(teacher), representations.shapes(student)
         pieces = self.spans(teacher, student)
         found = {}
         for span in pieces:

@@ -31,6 +31,7 @@ class LITParallel(LIT):
     """
 
     end_to_end: ClassVar[bool] = False
+    imitates_several: ClassVar[bool] = False
 
     kd_weight: float = 0.0
 

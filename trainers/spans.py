@@ -1,7 +1,7 @@
 """What LIT trains as one piece: sections between representations of both networks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from trainers.representations import section_names
 
@@ -23,12 +23,6 @@ class Span(NamedTuple):
     def name(self) -> str:
         """Of the last section, which is that of what comes out."""
         return self.sections[-1]
-
-
-def shapes(network: Any) -> dict[str, tuple[int, ...]]:
-    """Name of each representation of a built network to the shape of one example."""
-    outputs = network.output.items()
-    return {name: tuple(x.shape[1:]) for name, x in outputs if name != "logits"}
 
 
 def spans(teacher: Shapes, student: Shapes, merge: int = 1) -> list[Span]:
