@@ -9,6 +9,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import typing
 
 from distill import signals
 from distill.finish.conversions import DynamicInt8, Float16, Float32
@@ -16,7 +17,7 @@ from distill.finish.finisher import Finisher
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
 
-__all__ = ["FINISHERS", "FinishError", "Finisher", "run"]
+__all__ = ["FINISHERS", "FinishError", "Finisher", "run", "to_tf_keras"]
 
 FINISHERS = {
     "float32": Float32,
@@ -34,6 +35,32 @@ EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
 
 class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
+
+
+def to_tf_keras(model: typing.Any) -> typing.Any:
+    """The tf_keras twin of a Keras 3 model, for TF-MOT and whatever else wants one.
+
+    Nested models are inlined, shared layers stay shared, operations that are no
+    layers become layers. The two are compared on made inputs.
+
+    Args:
+        model: A functional `keras.Model`, or a built `Sequential`; with any
+            structure of inputs and outputs.
+
+    Returns:
+        A functional `tf_keras.Model` from and to the same structures, without
+        regularizers, constraints and initializers.
+
+    Raises:
+        ValueError: A `distill.finish.twin.NoTwin`, which names every layer that
+            tf_keras has no counterpart of, and why; or by how much the twin
+            answers otherwise.
+    """
+    from distill.finish import twin
+
+    made = twin.to_tf_keras(model, output=None)
+    twin.check_equal(model, made, twin.examples(model, 4), output=None)
+    return made
 
 
 def run(folder: pathlib.Path) -> None:
