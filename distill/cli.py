@@ -29,6 +29,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "check",
+    "doctor",
     "compare",
     "score",
     "tabular",

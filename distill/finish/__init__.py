@@ -1,14 +1,16 @@
 """What is made of a trained student: files that ship, each with a promise.
 
-TF-MOT lives in a process of its own, `python -m distill.finish`: importing it
+TF-MOT lives in a process of its own, `distill.finish.child`: importing it
 can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
 and imports neither.
 """
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import typing
 
 from distill import signals
@@ -17,7 +19,7 @@ from distill.finish.finisher import Finisher
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
 
-__all__ = ["FINISHERS", "FinishError", "Finisher", "run", "to_tf_keras"]
+__all__ = ["FINISHERS", "FinishError", "Finisher", "diagnose", "run", "to_tf_keras"]
 
 FINISHERS = {
     "float32": Float32,
@@ -77,12 +79,42 @@ def run(folder: pathlib.Path) -> None:
         Stopped: If a signal came; the process has saved its work.
         SystemExit: With the exit code of a process that has said what failed.
     """
+    try:
+        _apart("finish", folder)
+    except FinishError as mistake:
+        raise FinishError(
+            f"{mistake}; what was finished is kept, and the same command goes on "
+            "from there"
+        ) from None
+
+
+def diagnose(network: typing.Any) -> dict:
+    """What TF-MOT can do with each layer of a network; asked in a process apart.
+
+    Args:
+        network: A built `keras.Model`; it need not be trained.
+
+    Returns:
+        As `distill.finish.diagnosis.diagnose` does.
+
+    Raises:
+        As `run` does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "network.keras"
+        network.save(path)
+        _apart("diagnose", path)
+        return json.loads(path.with_suffix(".json").read_text())
+
+
+def _apart(task, path):
+    """Runs a task of `distill.finish.child`, and hands on how it ended."""
     packages = str(pathlib.Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
+    search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "distill.finish", "--run", str(folder)],
-        env={**os.environ, **chosen, "PYTHONPATH": path},
+        [sys.executable, "-P", "-m", "distill.finish.child", task, str(path)],
+        env={**os.environ, **chosen, "PYTHONPATH": search},
         stdin=subprocess.PIPE,  # Its end tells the child that this process is gone.
         start_new_session=True,  # Ctrl-C comes here alone, and is handed on once.
     )
@@ -96,7 +128,4 @@ def run(folder: pathlib.Path) -> None:
         raise SystemExit(code)
     if code:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        raise FinishError(
-            f"finishing {folder} stopped ({how}); what was finished is kept, and "
-            "the same command goes on from there"
-        )
+        raise FinishError(f"the process for {task} of {path} stopped ({how})")

@@ -1,5 +1,6 @@
 """The work bench of the finishing process: student, teacher, data, one `fit`."""
 
+import functools
 import pathlib
 
 import numpy as np
@@ -33,9 +34,6 @@ class Bench:
     Attributes:
         trained: Name of each finisher that has trained to its history (each
             term, weighted, and metric to one value an epoch) and seconds.
-
-    Raises:
-        twin.NoTwin: If the student has no equal twin in tf_keras.
     """
 
     def __init__(self, run: config.Run, folder: pathlib.Path):
@@ -45,15 +43,25 @@ class Bench:
         self._student = loader.own(folder / "student.keras")
         teacher = loader.own(folder / "teacher.keras")
         self._answer = tf.function(lambda x: teacher(x, training=False)["logits"])
-        self._twin = twin.to_tf_keras(self._student)
-        images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
-        twin.check_equal(self._student, self._twin, images)
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
 
+    @functools.cached_property
+    def _twin(self):
+        """The student's, checked on its own images once one is needed."""
+        made = twin.to_tf_keras(self._student)
+        images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
+        twin.check_equal(self._student, made, images)
+        progress.say("    the student's tf_keras twin answers as the student")
+        return made
+
     def twin(self) -> tf_keras.Model:
-        """A new tf_keras twin of the student: TF-MOT changes what it is given."""
+        """A new tf_keras twin of the student: TF-MOT changes what it is given.
+
+        Raises:
+            twin.NoTwin: If the student has no equal twin.
+        """
         # Names that TF-MOT makes up reach the file: let them start anew, so that
         # a file does not tell which others its process made.
         tf_keras.backend.reset_uids()

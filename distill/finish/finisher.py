@@ -14,9 +14,12 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
+        asks: What TF-MOT must be able to do to every layer: `prune`, `cluster`,
+            `quantize`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    asks: ClassVar[tuple[str, ...]] = ()
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.

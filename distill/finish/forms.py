@@ -20,7 +20,7 @@ def quantizable(model: tf_keras.Model) -> tf_keras.Model:
         A model that answers as `model` does in inference mode; `model` itself
         if there is nothing to rewrite.
     """
-    norms = {layer.name for layer in model.layers if _is_norm_alone(layer)}
+    norms = {layer.name for layer in model.layers if is_norm_alone(layer)}
     rectifiers = {
         layer.name: _before(layer).name
         for layer in model.layers
@@ -52,7 +52,8 @@ def quantizable(model: tf_keras.Model) -> tf_keras.Model:
     return copy
 
 
-def _is_norm_alone(layer):
+def is_norm_alone(layer: tf_keras.layers.Layer) -> bool:
+    """Whether this is a norm that TF-MOT cannot take together with a kernel."""
     norm = isinstance(layer, tf_keras.layers.BatchNormalization)
     return norm and not _has_kernel(_before(layer))
 

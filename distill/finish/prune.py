@@ -27,6 +27,8 @@ class Pruned(TrainedFinisher):
         Zhu and Gupta, "To prune, or not to prune", 2017, section 3; as in TF-MOT.
     """
 
+    asks: ClassVar[tuple[str, ...]] = ("prune",)
+
     sparsity: float = 0.8
     rise: float = 0.6
 
@@ -70,6 +72,7 @@ class PrunedInt8(TrainedFinisher):
     """The pruned student, trained to bear eight bits with its zeros kept."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
+    asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
 
     def make(self, bench):
         """Trains what `pruned` made with simulated quantization."""

@@ -12,34 +12,45 @@ from distill import cli, config, finish, loader, progress, run_folder, signals
 
 
 def main(argv=None) -> int:
-    """`python -m distill.finish --run FOLDER`."""
-    flags = argparse_flags.ArgumentParser(
-        prog="python -m distill.finish",
-        description="Finishes the student of a run folder; started by distill.train.",
-    )
-    flags.add_argument("--run", required=True, type=pathlib.Path)
-    return cli.guarded(_finish, flags, argv)
+    """`python -m distill.finish.child TASK PATH`; started by `distill.finish`."""
+    flags = argparse_flags.ArgumentParser(prog="python -m distill.finish.child")
+    flags.add_argument("task", choices=_TASKS)
+    flags.add_argument("path", type=pathlib.Path)
+    return cli.guarded(_do, flags, argv)
 
 
-def _finish(arguments):
-    folder = arguments.run
+def _do(arguments):
     _end_with_parent()
-    run = config.load(folder / "run.yaml")
-    from distill import export
-    from distill.finish import bench, twin
+    from distill.finish import twin
 
     try:
-        work = bench.Bench(run, folder)
+        _TASKS[arguments.task](arguments.path)
     except twin.NoTwin as mistake:
         raise finish.FinishError(str(mistake)) from None
-    progress.say("    the student's tf_keras twin answers as the student")
+    return 0
+
+
+def _diagnose(path):
+    """Says beside a `.keras` file what TF-MOT can do with its layers."""
+    from distill.finish import diagnosis
+
+    found = diagnosis.diagnose(loader.own(path))
+    run_folder.atomic_write(path.with_suffix(".json"), json.dumps(found))
+
+
+def _finish(folder):
+    """Makes the files of a run folder."""
+    run = config.load(folder / "run.yaml")
+    from distill import export
+    from distill.finish import bench
+
+    work = bench.Bench(run, folder)
     teacher = folder / "teacher.float32.tflite"
     if not teacher.exists():
         network = loader.own(folder / "teacher.keras")
         run_folder.atomic_write(teacher, export.to_tflite(network, "float32"))
     records = [_one(part, work, folder) for part in run.finish]
     run_folder.atomic_write(folder / "finish.json", json.dumps(records))
-    return 0
 
 
 def _end_with_parent():
@@ -78,6 +89,9 @@ def _one(part, work, folder):
         run_folder.atomic_write(record, json.dumps(made))
         work.store(name).clear()
     return made
+
+
+_TASKS = {"finish": _finish, "diagnose": _diagnose}
 
 
 if __name__ == "__main__":
