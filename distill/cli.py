@@ -30,6 +30,7 @@ COMMANDS = (
     "export",
     "check",
     "doctor",
+    "finish",
     "compare",
     "score",
     "tabular",

@@ -106,14 +106,14 @@ def gather(
     from distill import tensorboard
 
     models, answers = [], {}
-    taught = logits(loader.own(folder / "teacher.keras"), splits.test)
-    for path in _files(run, folder):
+    taught = _taught(folder / "teacher.keras", splits.test)
+    for path in _files(run, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
             record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
-    _judge(run, folder, models)
+    _judge(run, folder, models, stages)
     result = {
-        "run": config.plain(run),
+        "run": _plain(run),
         "versions": run_folder.versions(),
         "machine": measure.machine(),
         "data": {
@@ -142,12 +142,24 @@ def gather(
     return result
 
 
-def _files(run, folder):
-    """Every model of a run, the teacher first."""
-    keras_files = ["teacher", "student", *(control.name for control in run.controls)]
+def _plain(run):
+    """With what the report asks for, and the run of a given network has not."""
+    plain = config.plain(run)
+    return plain | {key: [] for key in ("stages", "controls") if key not in plain}
+
+
+def _taught(path, split):
+    """The teacher's logits, if there is a teacher."""
+    return logits(loader.own(path), split) if path.exists() else None
+
+
+def _files(run, folder, has_teacher):
+    """Every model of a run, a teacher first."""
+    keras_files = ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
-    if exported:
-        exported.insert(0, "teacher.float32")
+    if has_teacher:
+        keras_files.insert(0, "teacher")
+        exported[:0] = ["teacher.float32"] if exported else []
     return [
         *(folder / f"{name}.keras" for name in keras_files),
         *(folder / f"{name}.tflite" for name in exported),
@@ -170,15 +182,19 @@ def _facts(path, network):
     }
 
 
-def _judge(run, folder, models):
+def _judge(run, folder, models, stages):
     """Writes into each exported student how it broke its promise."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
+    parity = {record["model"]: record.get("parity") for record in stages}
     student = by_name["student"]["accuracy"]
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
+        model["ops"], model["parity"] = facts.ops, parity.get(model["name"])
         model["failed"] += part.breaches(facts, parts)
+        if model["parity"]:
+            model["failed"] += part.conversion_breaches(model["parity"])
         drop = student - model["accuracy"]
         if drop > run.max_accuracy_drop:
             model["failed"].append(
@@ -190,11 +206,11 @@ def _judge(run, folder, models):
 def warnings(run: config.Run, models: list[dict]) -> list[str]:
     """What a reader of the numbers should know, one line each."""
     by_name = {model["name"]: model["accuracy"] for model in models}
-    teacher, student = by_name["teacher"], by_name["student"]
+    student, teacher = by_name["student"], by_name.get("teacher")
     lines = []
     for control in run.controls:
         reached = by_name[control.name]
-        if teacher < reached:
+        if teacher is not None and teacher < reached:
             lines.append(
                 f"The teacher ({teacher:.2f} %) is worse than {control.name} "
                 f"({reached:.2f} %): train it longer, or take a larger one"
@@ -217,10 +233,11 @@ def _alarms(records):
 
 
 def _wrong(chosen, answers, split, class_names):
-    """Test images that the chosen file gets wrong and the teacher right."""
+    """Test images that the chosen file gets wrong and its example right."""
     if chosen is None:
         return []
-    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], "teacher"))
+    right = "teacher" if "teacher" in answers else "student"
+    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], right))
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
     images = split.take(missed).floats()
     return [

@@ -12,14 +12,24 @@ import subprocess
 import sys
 import tempfile
 import typing
+from collections.abc import Sequence
 
-from distill import signals
+from distill import progress, signals
 from distill.finish.conversions import DynamicInt8, Float16, Float32
 from distill.finish.finisher import Finisher
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
 
-__all__ = ["FINISHERS", "FinishError", "Finisher", "diagnose", "run", "to_tf_keras"]
+__all__ = [
+    "FINISHERS",
+    "FinishError",
+    "Finisher",
+    "diagnose",
+    "main",
+    "ready",
+    "run",
+    "to_tf_keras",
+]
 
 FINISHERS = {
     "float32": Float32,
@@ -37,6 +47,13 @@ EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
 
 class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.finish`; see `distill.finish.command`."""
+    from distill.finish import command
+
+    return command.main(argv)
 
 
 def to_tf_keras(model: typing.Any) -> typing.Any:
@@ -65,11 +82,30 @@ def to_tf_keras(model: typing.Any) -> typing.Any:
     return made
 
 
+def ready(folder: pathlib.Path) -> list[dict]:
+    """The files of a run folder, made unless they are there.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        One record a file, as in `report.json`.
+
+    Raises:
+        As `run` does.
+    """
+    made = folder / "finish.json"
+    if not made.exists():
+        with progress.step("finish", "prune, quantize, export, in a process apart"):
+            run(folder)
+    return json.loads(made.read_text())
+
+
 def run(folder: pathlib.Path) -> None:
     """Finishes the student of a run folder, in a process apart.
 
-    Reads `run.yaml`, `teacher.keras` and `student.keras`; writes the `.tflite`
-    files and `finish.json`. Files that are there already are kept.
+    Reads `run.yaml`, `student.keras` and, if it is there, `teacher.keras`; writes
+    the `.tflite` files and `finish.json`. Files that are there already are kept.
 
     Args:
         folder: The run's folder.

@@ -6,9 +6,19 @@ import pathlib
 import sys
 import threading
 
+import yaml
 from absl.flags import argparse_flags
 
-from distill import cli, config, finish, loader, progress, run_folder, signals
+from distill import (
+    cli,
+    config,
+    finish,
+    finishing,
+    loader,
+    progress,
+    run_folder,
+    signals,
+)
 
 
 def main(argv=None) -> int:
@@ -40,17 +50,24 @@ def _diagnose(path):
 
 def _finish(folder):
     """Makes the files of a run folder."""
-    run = config.load(folder / "run.yaml")
+    run = _config(folder / "run.yaml")
     from distill import export
     from distill.finish import bench
 
     work = bench.Bench(run, folder)
-    teacher = folder / "teacher.float32.tflite"
-    if not teacher.exists():
-        network = loader.own(folder / "teacher.keras")
-        run_folder.atomic_write(teacher, export.to_tflite(network, "float32"))
+    given, teacher = folder / "teacher.keras", folder / "teacher.float32.tflite"
+    if given.exists() and not teacher.exists():
+        network = loader.own(given)
+        file = export.to_tflite(network, "float32")
+        run_folder.atomic_write(teacher, work.stamped("teacher.float32", file))
     records = [_one(part, work, folder) for part in run.finish]
     run_folder.atomic_write(folder / "finish.json", json.dumps(records))
+
+
+def _config(path):
+    """Of a run that has trained its student, or of one that was given it."""
+    trained = "student" in yaml.safe_load(path.read_text())
+    return config.read(config.Run if trained else finishing.Finishing, path)
 
 
 def _end_with_parent():
@@ -76,7 +93,7 @@ def _one(part, work, folder):
         progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"),
         signals.deferred(),
     ):
-        run_folder.atomic_write(path, part.make(work))
+        run_folder.atomic_write(path, work.stamped(f"student.{name}", part.make(work)))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
         made = {
             "model": f"student.{name}",
@@ -85,6 +102,7 @@ def _one(part, work, folder):
             "seconds": seconds,
             "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
             "metrics": metrics,
+            "parity": work.parity,
         }
         run_folder.atomic_write(record, json.dumps(made))
         work.store(name).clear()

@@ -28,6 +28,7 @@ class Pruned(TrainedFinisher):
     """
 
     asks: ClassVar[tuple[str, ...]] = ("prune",)
+    tolerance: ClassVar[float] = 1e-4
 
     sparsity: float = 0.8
     rise: float = 0.6
