@@ -31,6 +31,7 @@ COMMANDS = (
     "check",
     "doctor",
     "finish",
+    "inspect",
     "compare",
     "score",
     "tabular",

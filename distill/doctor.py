@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import check, cli, config, finish, loader
+from distill import check, cli, config, finish, finishing, loader
 
 # Class of a layer to what helps where TF-MOT refuses it.
 _CURES = {
-    "Rescaling": "scale the images before the network",
+    "Rescaling": "scale the images before the network (or it is part of a hard "
+    "sigmoid: take ReLU)",
     "Normalization": "normalize the images before the network",
     "Multiply": "leave the gate (squeeze-and-excitation, hard swish) out",
     "Activation": "take ReLU",
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--model", type=pathlib.Path, help="a student, a .keras file")
     flags.add_argument(
         "--config",
-        help="of a run: its finishers and, without --model, its untrained student",
+        help="of distill.train or distill.finish: its finishers and, without --model, "
+        "its student, untrained if it has yet to be trained",
     )
     cli.add_set(flags)
     flags.add_argument("--json", action="store_true", help="print JSON, no tables")
@@ -40,11 +42,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     if arguments.model is None and arguments.config is None:
         raise config.ConfigError("give --model, a .keras file, or --config, or both")
-    run = arguments.config and config.load(arguments.config, arguments.set)
+    run, path = _read(arguments)
     parts = run.finish if run else [kind() for kind in finish.FINISHERS.values()]
-    found = examine(_network(run, arguments.model), parts)
+    found = examine(_network(run, path), parts)
     print(json.dumps(found, indent=1) if arguments.json else tables(found))
     return cli.EXIT_FAILED if any(file["blocked"] for file in found["files"]) else 0
+
+
+def _read(arguments):
+    """The config, if there is one; and the file of the model, if there is one."""
+    if arguments.config is None:
+        return None, arguments.model
+    kind, given = finishing.kind_of(arguments.config), arguments.model
+    overrides = list(arguments.set)
+    if given is not None and kind is finishing.Finishing:
+        overrides.append(f"model={json.dumps(str(given))}")
+    run = config.read(kind, arguments.config, overrides)
+    named = getattr(run, "model", None)
+    return run, given or (pathlib.Path(named).expanduser() if named else None)
 
 
 def _network(run, path):

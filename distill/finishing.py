@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from distill import batches, config, data, loader, run_folder, scan
+from distill import batches, config, data, loader, run_folder, scan, yaml_tree
 from distill import finish as finishers  # `finish` is a field here.
 
 CHECKED = 256  # Examples that tell logits from probabilities.
@@ -63,6 +63,21 @@ class Finishing:
     def controls(self) -> tuple:
         """None: nothing is trained beside the files."""
         return ()
+
+
+def kind_of(path: str | pathlib.Path) -> type:
+    """What a config fills: `config.Run` if it has a student to train, else `Finishing`.
+
+    Args:
+        path: As of `config.read`.
+
+    Raises:
+        ConfigError: If there is no such file, or it cannot be read.
+    """
+    node = yaml_tree.read(
+        config.find(path), lambda base, user: config.find(base, user.parent)
+    )
+    return config.Run if "student" in yaml_tree.pairs(node) else Finishing
 
 
 def ready(run: Finishing, splits: data.Splits, folder: pathlib.Path) -> None:
@@ -124,7 +139,7 @@ def _opened(path, sha256, dataset):
             f"{path} must map inputs {wanted[0]} to {wanted[1][0]} logits. "
             f"Received: {received[0]} to {received[1]}"
         )
-    return keras.Model(network.inputs, {"logits": logits}, name=network.name)
+    return keras.Model(network.inputs[0], {"logits": logits}, name=network.name)
 
 
 def _check_logits(network: Any, path: str, splits: data.Splits) -> None:

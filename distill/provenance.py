@@ -28,11 +28,15 @@ def stamped(file: bytes, origin: dict[str, Any]) -> bytes:
     """
     model = schema.ModelT.InitFromPackedBuf(file, 0)
     text = json.dumps(origin, separators=(",", ":"), sort_keys=True)
-    entry = schema.MetadataT(name=ENTRY.encode(), buffer=len(model.buffers))
-    others = [old for old in model.metadata or [] if _name(old) != ENTRY]
-    added = schema.BufferT(data=np.frombuffer(text.encode(), np.uint8))
-    model.metadata = [*others, entry]
-    model.buffers = [_Buffer(old.data) for old in [*model.buffers, added]]
+    content = np.frombuffer(text.encode(), np.uint8)
+    entries, buffers = list(model.metadata or []), [old.data for old in model.buffers]
+    known = [entry for entry in entries if _name(entry) == ENTRY]
+    if known:
+        buffers[known[0].buffer] = content
+    else:
+        entries.append(schema.MetadataT(name=ENTRY.encode(), buffer=len(buffers)))
+        buffers.append(content)
+    model.metadata, model.buffers = entries, [_Buffer(data) for data in buffers]
     builder = flatbuffers.Builder(len(file) + len(text) + 1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

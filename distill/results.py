@@ -6,9 +6,11 @@ import pathlib
 import numpy as np
 
 from distill import (
+    card,
     config,
     cost,
     data,
+    front,
     loader,
     measure,
     progress,
@@ -96,8 +98,8 @@ def gather(
     Args:
         run: The run.
         splits: The data; only `test` is measured on.
-        folder: Holds the models; `report.json`, `report.html` and
-            `tensorboard/` are written there.
+        folder: Holds the models; `report.json`, `report.html`, `MODEL_CARD.md`,
+            the files of `front.write` and `tensorboard/` are written there.
         stages: The records of what was trained, in order.
 
     Returns:
@@ -137,6 +139,8 @@ def gather(
     }
     wrong = _wrong(report.smallest(models), answers, splits.test, run.data.class_names)
     run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
+    run_folder.atomic_write(folder / "MODEL_CARD.md", card.text(result))
+    front.write(folder, result)
     run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result

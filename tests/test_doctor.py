@@ -108,7 +108,7 @@ def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
     blocked = {file["name"]: set(file["blocked"]) for file in found["files"]}
     assert {name for name, layers in blocked.items() if not layers} >= NEED_NOTHING
     assert blocked["int8"] == {"scaling", "gate", "odd"}
-    assert blocked["pruned"] == set(refused(said["gated"], "prune"))
+    assert blocked["pruned"] == set()
     assert blocked["pruned_int8"] == blocked["int8"] | blocked["pruned"]
 
 

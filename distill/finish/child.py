@@ -6,7 +6,6 @@ import pathlib
 import sys
 import threading
 
-import yaml
 from absl.flags import argparse_flags
 
 from distill import (
@@ -50,7 +49,8 @@ def _diagnose(path):
 
 def _finish(folder):
     """Makes the files of a run folder."""
-    run = _config(folder / "run.yaml")
+    path = folder / "run.yaml"
+    run = config.read(finishing.kind_of(path), path)
     from distill import export
     from distill.finish import bench
 
@@ -62,12 +62,6 @@ def _finish(folder):
         run_folder.atomic_write(teacher, work.stamped("teacher.float32", file))
     records = [_one(part, work, folder) for part in run.finish]
     run_folder.atomic_write(folder / "finish.json", json.dumps(records))
-
-
-def _config(path):
-    """Of a run that has trained its student, or of one that was given it."""
-    trained = "student" in yaml.safe_load(path.read_text())
-    return config.read(config.Run if trained else finishing.Finishing, path)
 
 
 def _end_with_parent():

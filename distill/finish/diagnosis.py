@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import tf_keras
 
-from distill.finish import forms, twin
+from distill.finish import forms, prune, twin
 
 WAYS = ("prune", "cluster", "quantize")
 
@@ -77,10 +77,9 @@ class _Asked:
     def __init__(self):
         from tensorflow_model_optimization.clustering import keras as clustering
         from tensorflow_model_optimization.quantization import keras as quantization
-        from tensorflow_model_optimization.sparsity import keras as sparsity
 
         self._actions: dict[str, Callable] = {
-            "prune": sparsity.prune_low_magnitude,
+            "prune": prune.wrapped,
             "cluster": lambda model: clustering.cluster_weights(
                 model,
                 number_of_clusters=2,

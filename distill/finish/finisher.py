@@ -23,7 +23,7 @@ class Finisher:
 
     needs: ClassVar[tuple[str, ...]] = ()
     asks: ClassVar[tuple[str, ...]] = ()
-    tolerance: ClassVar[float] = 0.25
+    tolerance: ClassVar[float] = 0.2
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.
