@@ -1,5 +1,6 @@
 """The diagnosis is TF-MOT's own, and comes before any training."""
 
+import collections
 import json
 import os
 import pathlib
@@ -9,8 +10,10 @@ import sys
 import keras
 import pytest
 
+import students
 from distill import doctor, finish
 
+ZOO = os.environ.get("DISTILL_ZOO")
 ROOT = pathlib.Path(__file__).parents[1]
 PARTS = [kind() for kind in finish.FINISHERS.values()]
 NEED_NOTHING = {name for name, kind in finish.FINISHERS.items() if not kind.asks}
@@ -148,3 +151,46 @@ def test_the_command_exits_1_where_a_file_cannot_be_made(tmp_path, capsys):
 def test_it_wants_a_model_or_a_config(capsys):
     assert doctor.main([]) == 2
     assert "give --model" in capsys.readouterr().err
+
+
+def zoo():
+    """Networks of the house and of `keras.applications`, untrained, for 32 x 32."""
+    own = {
+        "resnet": students.ResNet(depth=8),
+        "resnet, pre": students.ResNet(depth=8, activation_order="pre"),
+        "resnext": students.ResNeXt(depth=11),
+        "mobilenet": students.MobileNet(),
+        "wide_resnet": students.WideResNet(depth=10),
+    }
+    for name, network in own.items():
+        yield name, network.build((32, 32, 3), 10)
+    for name in (
+        *["MobileNetV2", "ResNet50", "ResNet50V2"],
+        *["EfficientNetB0", "MobileNetV3Small"],
+    ):
+        build = getattr(keras.applications, name)
+        yield name, build(weights=None, input_shape=(32, 32, 3), classes=10)
+
+
+@pytest.mark.skipif(not ZOO, reason="long: DISTILL_ZOO=1 prints the table of docs")
+def test_the_table_of_networks(capsys):
+    lines = ["| network | twin | prune | cluster | quantize | in the way |"]
+    lines.append("|" + "---|" * 6)
+    for name, network in zoo():
+        found = finish.diagnose(network)
+        ways = ["prune", "cluster", "quantize"]
+        counts = collections.Counter(
+            layer["kind"]
+            for layer in found["layers"]
+            if any(layer[way] for way in ways)
+        )
+        cells = [
+            "no" if found["whole"][way] or refused(found, way) else "yes"
+            for way in ways
+        ]
+        blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        twin = "no" if found["twin"] else "equal"
+        lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")
+        assert not found["twin"], name
+    with capsys.disabled():
+        print("", *lines, sep="\n")

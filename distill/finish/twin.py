@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from distill.finish import counterparts
+from distill.finish import counterparts, operations
 
 
 class NoTwin(ValueError):
@@ -167,7 +167,7 @@ class _Builder:
                 # Without options that are None: a counterpart may not know them.
                 known = {key: val for key, val in options.items() if val is not None}
                 return self._layer(operation, prefix)(*given, **known)
-            placed = counterparts.of_operation(operation)
+            placed = operations.of_operation(operation)
             return placed(self._name(operation, prefix), *given, **options)
         except counterparts.Unmatched as why:
             return self._refuse(operation, prefix, str(why), *given, **options)
@@ -195,7 +195,7 @@ class _Builder:
         seen = keras.tree.map_structure(
             lambda x: (
                 keras.KerasTensor(x.shape, x.dtype.name)
-                if counterparts.is_tensor(x)
+                if operations.is_tensor(x)
                 else x
             ),
             (given, {key: val for key, val in options.items() if val is not None}),
