@@ -235,9 +235,9 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
     models = [
         model("teacher", 97.0, 900, 90),
         model("student.a", 96.0, 300, 10, 0.5),
-        model("student.b", 95.9, 400, 10, 0.4),
+        model("student.b", 95.9, 400, 10, 0.2),
         model("student.c", 99.0, 100, 5, 0.1, ["broken"]),
-        model("student.d", 95.0, 200, 10, 0.3),
+        model("student.d", 95.9, 200, 10, 0.3),
     ]
     found = front.front(models)
     beaten = {row["name"]: row["dominated_in"] for row in found["models"]}
@@ -247,7 +247,7 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
         "student.a": ["gzip_bytes"],
         "student.b": ["bytes", "gzip_bytes", "macs"],
         "student.c": every,
-        "student.d": ["gzip_bytes", "macs"],
+        "student.d": ["gzip_bytes", "macs", "latency_ms"],
     }
     assert found["chosen"] == "student.a"  # 95.9 and less are not within a point.
     assert front.front(models[:1])["chosen"] is None
