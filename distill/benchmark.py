@@ -82,8 +82,8 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     The parts of a method with companions are a step of KD, and a training step of
     each companion alone on twice the batch (as many outputs as teacher and student
     give together); of any other, the teacher's forward pass and the student's own
-    step. Each is called through Keras, whose few milliseconds a call the sum counts
-    once more than the step.
+    step, twice for LIT: end to end, and section by section. Each is called through
+    Keras, whose few milliseconds a call the sum counts once more than the step.
 
     Args:
         run: Networks, batch size and stages; nothing is trained to an end.
@@ -124,6 +124,9 @@ def _timed(stage, teacher, student, batch, rounds, steps):
             "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
             "student step": own_step,
         }
+        if isinstance(stage.trainer, trainers.LIT):
+            del actions["student step"]
+            actions["two student steps"] = lambda: (own_step(), own_step())
     with contextlib.ExitStack() as stack:
         for model in (learner, other, teacher):
             stack.enter_context(fused.batch_normalization(model))

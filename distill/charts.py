@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distill import formats
+from distill import chain, formats
 
 LINE = 14  # Height of a label in pixels.
 LETTER = 6.2  # Mean width of a letter of a label.
@@ -280,11 +280,15 @@ def _padded(low, high, log):
 def family(name: str) -> str:
     """Whose a model of a run is: `teacher`, `student` or `control`.
 
+    Assistants and the teachers beside the first are teachers too.
+
     Args:
         name: As in `report.json`, such as `student.int8`.
     """
     first = name.split(".")[0]
-    return first if first in ("teacher", "student") else "control"
+    if not chain.is_reserved(first):
+        return "control"
+    return "student" if first == "student" else "teacher"
 
 
 def _label(model):

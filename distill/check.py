@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from distill import cli, config
+from distill import chain, cli, config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,12 +18,13 @@ def _command(arguments: argparse.Namespace) -> int:
     # Imports Keras; a mistake in the config was answered above.
     from distill import cost, stages, teacher
 
+    teachers = {"teacher": run, **chain.co_teachers(run)}
+    learners = {**chain.assistants(run), "student": run}
     networks = {
-        "teacher": teacher.given(run)
-        if run.teacher.file
-        else stages.build("teacher", run),
-        "student": stages.build("student", run),
+        name: teacher.given(part) if part.teacher.file else stages.build(name, part)
+        for name, part in teachers.items()
     }
+    networks |= {name: stages.build(name, part) for name, part in learners.items()}
     shapes = {name: teacher.representations(net) for name, net in networks.items()}
     costs = {name: cost.count(network) for name, network in networks.items()}
     print(_pairs(shapes))

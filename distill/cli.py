@@ -139,6 +139,9 @@ def guarded(
 def _explained(mistake):
     """One line for what nobody expected."""
     kind = type(mistake).__name__
+    lacks = mistake.name or "" if isinstance(mistake, ModuleNotFoundError) else ""
+    if lacks.split(".")[0] == "tensorflow":
+        return "TensorFlow is not installed: install it, or set KERAS_BACKEND=jax"
     if isinstance(mistake, MemoryError) or kind == "ResourceExhaustedError":
         return (
             f"out of memory: {mistake}. Lower `batch_size`, or take smaller networks; "

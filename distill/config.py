@@ -18,7 +18,7 @@ import yaml
 
 import students
 import trainers
-from distill import batches, data, schema, yaml_tree
+from distill import batches, chain, data, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
@@ -46,6 +46,8 @@ class Stage:
         decay_epochs: Where `step` divides; increasing.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
+        clip_norm: Length that a gradient, over all of the student's weights, is
+            cut down to; absent, none is.
         task_weight: Multiplies the loss on the true labels.
         synthetic: Made examples, which the teacher labels; see
             `distill.synthetic.SOURCES`.
@@ -58,6 +60,7 @@ class Stage:
     decay_epochs: tuple[int, ...] = ()
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
+    clip_norm: float | None = None
     task_weight: float = 1.0
     synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
 
@@ -66,6 +69,12 @@ class Stage:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        _check(
+            self.clip_norm is None or self.clip_norm > 0,
+            "clip_norm",
+            "positive, or absent",
+            self.clip_norm,
+        )
         _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
         rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
         inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
@@ -86,6 +95,12 @@ class Stage:
             "synthetic",
             "absent without a trainer that asks a teacher, who alone can label it",
             self.synthetic,
+        )
+        _check(
+            self.trainer.end_to_end or not self.task_weight,
+            "task_weight",
+            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
+            self.task_weight,
         )
 
     @property
@@ -126,6 +141,50 @@ class Teacher:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CoTeacher(Teacher):
+    """A teacher beside the first: its answers are imitated too.
+
+    Attributes:
+        weight: Multiplies the loss of imitating it; that of the first teacher
+            counts once.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self):
+        """Refuses a weight without a meaning."""
+        super().__post_init__()
+        _check(self.weight > 0, "weight", "positive", self.weight)
+
+    @property
+    def teacher(self) -> Teacher:
+        """It alone, without a weight."""
+        names = (field.name for field in dataclasses.fields(Teacher))
+        return Teacher(**{name: getattr(self, name) for name in names})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assistant:
+    """A network between teacher and student: learns from the one, teaches the other.
+
+    Attributes:
+        network: See `students.BUILDERS`.
+        stages: How it is trained, as the student's.
+
+    Source:
+        Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant",
+        AAAI 2020, section 4. https://arxiv.org/abs/1902.03393
+    """
+
+    network: Annotated[students.Network, students.BUILDERS]
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self):
+        """Refuses an assistant that learns nothing."""
+        _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Generator:
     """Who makes examples for the stages that want them: trained once and kept.
 
@@ -153,17 +212,20 @@ class Control:
     Attributes:
         name: Its name in the report, and of its file.
         stages: How it is trained: as many epochs as the student in all.
+        skips_assistants: Whether it learns from the teacher itself, not from the
+            last of the `assistants`.
     """
 
     name: str = "control"
     stages: tuple[Stage, ...]
+    skips_assistants: bool = False
 
     def __post_init__(self):
         """Refuses names that are taken or no file names."""
         _check(
-            self.name.isidentifier() and self.name not in ("teacher", "student"),
+            self.name.isidentifier() and not chain.is_reserved(self.name),
             "name",
-            "letters, digits and _, and neither teacher nor student",
+            "letters, digits and _, and neither teacher nor student nor assistant",
             self.name,
         )
 
@@ -177,7 +239,11 @@ class Run:
         augmentation: Random changes to training images.
         batch_size: Images in a step.
         seed: Decides initial weights, order and augmentation.
-        teacher: Who is imitated.
+        teacher: Who is imitated, and asked for agreement, in finishing too.
+        co_teachers: Whose answers are imitated beside the teacher's, by methods
+            that can; representations are the teacher's own.
+        assistants: Who stand between teacher and student, in order: the first
+            learns from the teachers, the student from the last.
         generator: Who makes examples for `synthetic: {name: gan}`.
         student: What is trained and shipped; see `students.BUILDERS`.
         stages: How the student is trained, in order.
@@ -193,6 +259,8 @@ class Run:
     batch_size: int = 128
     seed: int = 0
     teacher: Teacher
+    co_teachers: tuple[CoTeacher, ...] = ()
+    assistants: tuple[Assistant, ...] = ()
     generator: Generator | None = None
     student: Annotated[students.Network, students.BUILDERS]
     stages: tuple[Stage, ...]
@@ -204,19 +272,32 @@ class Run:
         """Refuses parts that do not fit each other."""
         check_common(self)
         _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-        for index, stage in enumerate(self.teacher.stages):
-            _check(
-                not stage.trainer.needs_teacher,
-                f"teacher.stages[{index}].trainer",
-                "one that needs no teacher, such as supervised",
-                stage.name,
-            )
+        self._check_teachers()
         self._check_controls()
         self._check_generator()
         self._check_shapes()
 
+    def _check_teachers(self):
+        teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
+        for where, teacher in {"teacher": self.teacher, **teachers}.items():
+            for index, stage in enumerate(teacher.stages):
+                _check(
+                    not stage.trainer.needs_teacher,
+                    f"{where}.stages[{index}].trainer",
+                    "one that needs no teacher, such as supervised",
+                    stage.name,
+                )
+        chain.check(self)
+
     def _check_controls(self):
         names = [control.name for control in self.controls]
+        skipping = [part.name for part in self.controls if part.skips_assistants]
+        _check(
+            self.assistants or not skipping,
+            "controls",
+            "without `skips_assistants` where there are no `assistants`",
+            skipping,
+        )
         _check(len(set(names)) == len(names), "controls", "of different names", names)
         epochs = sum(stage.epochs for stage in self.stages)
         for index, control in enumerate(self.controls):
@@ -232,7 +313,7 @@ class Run:
     @property
     def uses_generator(self) -> bool:
         """Whether any stage wants examples of the generator."""
-        learners = [self.stages, *(control.stages for control in self.controls)]
+        learners = [lesson.stages for lesson in chain.lessons(self)]
         wanted = [stage.synthetic for stages in learners for stage in stages]
         return any(part is not None and part.needs_generator for part in wanted)
 
@@ -252,16 +333,16 @@ class Run:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
 
     def _check_shapes(self):
-        if self.teacher.network is None:
-            return
-        teacher = self.teacher.network.shapes(self.data.input_shape)
-        student = self.student.shapes(self.data.input_shape)
-        for stages in (self.stages, *(control.stages for control in self.controls)):
-            for stage in stages:
+        for lesson in chain.lessons(self):
+            if lesson.teacher is None:
+                continue
+            pair = lesson.teacher, lesson.learner
+            shapes = [network.shapes(self.data.input_shape) for network in pair]
+            for stage in lesson.stages:
                 try:
-                    stage.trainer.check_shapes(teacher, student)
+                    stage.trainer.check_shapes(*shapes)
                 except ValueError as mistake:
-                    raise ValueError(f"`student`: {mistake}") from None
+                    raise ValueError(f"`{lesson.where}`: {mistake}") from None
 
 
 def check_common(run: Any) -> None:

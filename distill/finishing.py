@@ -60,9 +60,11 @@ class Finishing:
         config.check_common(self)
 
     @property
-    def controls(self) -> tuple:
-        """None: nothing is trained beside the files."""
+    def stages(self) -> tuple:
+        """None: the student has been trained."""
         return ()
+
+    controls = stages  # Nor is anything trained beside it.
 
 
 def kind_of(path: str | pathlib.Path) -> type:

@@ -56,6 +56,12 @@ def table(report: dict) -> str:
         # A name that is longer goes on in the next line.
         maxcolwidths=[None, 24, *[None] * len(headers)],
     )
+    notes += [
+        f"{row['section']}: teacher, then student "
+        f"{formats.percent(row['teacher_first'])} %; student, then teacher "
+        f"{formats.percent(row['student_first'])} %"
+        for row in report["stitched"]
+    ]
     wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
     return "\n".join([lines, *wrapped])
 
@@ -217,6 +223,7 @@ _PANELS = {
         name == "val_loss" or (name.endswith("loss") and not name.startswith("val_"))
     ),
     "Accuracy, %": lambda name: name.endswith("accuracy"),
+    "Stitched accuracy, validation, %": lambda name: name.startswith("stitched/"),
     "Agreement, and whom the discriminator recognises, %": lambda name: (
         _is_of_a_game(name) and not name.startswith("val_")
     ),

@@ -1,12 +1,15 @@
 """A finished run folder -> its report: every model measured on the test split."""
 
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
 
+import trainers
 from distill import (
     card,
+    chain,
     config,
     cost,
     data,
@@ -17,8 +20,10 @@ from distill import (
     report,
     run_folder,
     scan,
+    stitching,
 )
 
+UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
 BATCH = 256  # Images at once where only answers are wanted.
 
 
@@ -108,12 +113,14 @@ def gather(
     from distill import tensorboard
 
     models, answers = [], {}
+    finished = (folder / "finish.json").exists()
+    made = run if finished else dataclasses.replace(run, finish=())
     taught = _taught(folder / "teacher.keras", splits.test)
-    for path in _files(run, folder, taught is not None):
+    for path in _files(made, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
             record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
-    _judge(run, folder, models, stages)
+    _judge(made, folder, models, stages)
     result = {
         "run": _plain(run),
         "versions": run_folder.versions(),
@@ -129,8 +136,13 @@ def gather(
             "fingerprint": splits.fingerprint(),
         },
         "models": models,
+        "stitched": _stitched(run, folder, splits.test),
         "stages": stages,
-        "warnings": [*warnings(run, models), *_alarms(stages)],
+        "warnings": [
+            *warnings(run, models),
+            *_alarms(stages),
+            *([UNFINISHED] if made != run else []),
+        ],
         "failures": [
             f"{model['name']}: {reason}"
             for model in models
@@ -157,13 +169,23 @@ def _taught(path, split):
     return logits(loader.own(path), split) if path.exists() else None
 
 
+def _stitched(run, folder, split):
+    """Where the student loses; empty if nothing taught its sections."""
+    if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
+        return []
+    pair = (loader.own(folder / f"{name}.keras") for name in ("teacher", "student"))
+    return stitching.record(*pair, split)
+
+
 def _files(run, folder, has_teacher):
     """Every model of a run, a teacher first."""
-    keras_files = ["student", *(control.name for control in run.controls)]
+    keras_files = ["teacher"] if has_teacher else []
+    if isinstance(run, config.Run):
+        keras_files += [*chain.co_teachers(run), *chain.assistants(run)]
+    keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
-    if has_teacher:
-        keras_files.insert(0, "teacher")
-        exported[:0] = ["teacher.float32"] if exported else []
+    if exported and has_teacher:
+        exported.insert(0, "teacher.float32")
     return [
         *(folder / f"{name}.keras" for name in keras_files),
         *(folder / f"{name}.tflite" for name in exported),

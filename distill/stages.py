@@ -9,6 +9,7 @@ import keras
 
 from distill import (
     batches,
+    chain,
     checkpoint,
     config,
     data,
@@ -20,6 +21,7 @@ from distill import (
     run_folder,
     seeds,
     signals,
+    stitching,
     synthetic,
     tensorboard,
 )
@@ -45,7 +47,8 @@ def train(
     an undisturbed one, bit for bit.
 
     Args:
-        name: `teacher`, `student` or a control's name: of files and in the report.
+        name: `teacher`, `teacher2`, `assistant1`, `student`, or a control's name:
+            of files and in the report.
         stages: What to run, in order.
         run: The rest of what decides the outcome.
         splits: The data.
@@ -89,9 +92,15 @@ def train(
 
 
 def build(name: str, run: config.Run) -> keras.Model:
-    """A network as it is before training; all controls start as the student."""
-    part = run.teacher.network if name == "teacher" else run.student
-    role = "teacher" if name == "teacher" else "student"
+    """A network as it is before training; all controls start as the student.
+
+    Args:
+        name: Of the model; one of several teachers or assistants starts otherwise
+            than another.
+        run: Whose teacher or student it is; see `chain`.
+    """
+    role = name if chain.is_reserved(name) else "student"
+    part = run.teacher.network if role.startswith("teacher") else run.student
     keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
     return part.build(run.data.input_shape, run.data.num_classes)
 
@@ -209,6 +218,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
         epochs=stage.epochs,
         store=store,
         callbacks=lambda past: [
+            *stitching.callbacks(learner, validation),
             *tensorboard.callbacks(log_dir, source.batch_size, past),
             Watch(stage.trainer, past),
         ],
@@ -275,8 +285,7 @@ def _optimizer(stage, steps_per_epoch):
             [epoch * steps_per_epoch for epoch in stage.decay_epochs],
             [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
         )
+    shared = {"global_clipnorm": stage.clip_norm, "name": "optimizer"}
     if stage.optimizer == "adam":
-        return keras.optimizers.Adam(rate, name="optimizer")
-    return keras.optimizers.SGD(
-        rate, momentum=stage.momentum, nesterov=True, name="optimizer"
-    )
+        return keras.optimizers.Adam(rate, **shared)
+    return keras.optimizers.SGD(rate, momentum=stage.momentum, nesterov=True, **shared)

@@ -2,6 +2,8 @@
 
 import pathlib
 import shutil
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -9,6 +11,7 @@ import students
 import trainers
 from distill import (
     batches,
+    chain,
     config,
     data,
     kept,
@@ -20,13 +23,13 @@ from distill import (
 )
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
-_DECIDING = (students, trainers, batches, seeds, stages)
+DECIDING = (students, trainers, batches, seeds, stages)
 
 
 def ready(
-    run: config.Run, splits: data.Splits, folder: pathlib.Path
+    run: config.Run, splits: data.Splits, folder: pathlib.Path, name: str = "teacher"
 ) -> tuple[keras.Model, list[dict]]:
-    """The trained teacher, also written to `teacher.keras` in the run's folder.
+    """The trained teacher, also written to `<name>.keras` in the run's folder.
 
     A teacher that is trained is kept beside the run, in
     `teachers/<fingerprint>/`, where later runs of the same teacher find it.
@@ -35,6 +38,7 @@ def ready(
         run: The run.
         splits: The data.
         folder: The run's folder.
+        name: Of the teacher, where it is one of several.
 
     Returns:
         The network, and one record for each of its stages, as in `report.json`.
@@ -44,28 +48,50 @@ def ready(
             can use.
         FolderBusy: If another process trains the same teacher.
     """
-    path = folder / "teacher.keras"
     if run.teacher.file is not None:
-        progress.say(f"==> teacher: given, {run.teacher.file}")
+        progress.say(f"==> {name}: given, {run.teacher.file}")
         network = given(run)
-        stages.keep(network, path)
+        stages.keep(network, folder / f"{name}.keras")
         return network, []
-    home = kept.home(folder, "teachers", fingerprint(run, splits))
-    source = home / "teacher.keras"
+    home = kept.home(folder, "teachers", fingerprint(run, splits, name))
+    return train(name, run.teacher.stages, home, folder, run=run, splits=splits)
+
+
+def train(
+    name: str,
+    steps: Sequence[config.Stage],
+    home: pathlib.Path,
+    folder: pathlib.Path,
+    **options: Any,
+) -> tuple[keras.Model, list[dict]]:
+    """Trains a network for every run beside this one, or opens it; and copies it.
+
+    Args:
+        name: Of the network and its file.
+        steps: How it is trained.
+        home: Where it is kept.
+        folder: The run's.
+        **options: For `stages.train`.
+
+    Returns:
+        As `stages.train`.
+
+    Raises:
+        FolderBusy: If another process trains the same network.
+    """
+    source = home / f"{name}.keras"
     with run_folder.occupied(home):
-        network, records = stages.train(
-            "teacher", run.teacher.stages, run=run, splits=splits, folder=home
-        )
+        network, records = stages.train(name, steps, folder=home, **options)
         stages.keep(network, source)
-    with run_folder.whole_file(path) as temporary:
+    with run_folder.whole_file(folder / source.name) as temporary:
         shutil.copyfile(source, temporary)
     return network, records
 
 
-def fingerprint(run: config.Run, splits: data.Splits) -> str:
+def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
-    return kept.fingerprint(run, splits, options, _DECIDING)
+    return kept.fingerprint(run, splits, options, DECIDING, [name])
 
 
 def given(run: config.Run) -> keras.Model:
@@ -92,9 +118,10 @@ def given(run: config.Run) -> keras.Model:
             f"Received: {received[0]} to {received[1]}"
         )
     shapes = representations(network)
-    for stage in run.stages:
+    pupil = chain.pupil(run)
+    for stage in pupil.stages:
         try:
-            stage.trainer.check_shapes(shapes, run.student.shapes(wanted[0]))
+            stage.trainer.check_shapes(shapes, pupil.student.shapes(wanted[0]))
         except ValueError as mistake:
             raise config.ConfigError(f"{where}: {mistake}") from None
     return network

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, finish, progress, run_folder, scan
+from distill import chain, cli, config, data, finish, progress, run_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,6 +64,11 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
     with run_folder.occupied(folder):
         run_folder.claim(folder, run)
         progress.say(f"    run folder: {folder}")
+        if run.finish and (lacking := finish.missing()):
+            progress.say(
+                f"    without {', '.join(lacking)}, training ends with .keras files: "
+                "`finish` is left out"
+            )
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
         return _steps(run, splits, folder)
@@ -73,20 +78,16 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     """What a run's numbers stand on beside its config; see `run_folder.stay_with`.
 
     Raises:
-        Untrusted: If the teacher's file is nothing to open.
+        Untrusted: If a teacher's file is nothing to open.
     """
     import keras
 
     found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    if run.teacher.file is not None:
-        path = pathlib.Path(run.teacher.file).expanduser()
-        scan.members(path, run.teacher.sha256)
-        found["teacher file"] = scan.file_hash(path)
-    return {**found, **run_folder.versions()}
+    return {**found, **chain.files(run), **run_folder.versions()}
 
 
 def _steps(run, splits, folder):
-    from distill import generator, results, stages, teacher
+    from distill import generator, results, stages, teacher, tutors
 
     run_folder.stay_with(folder, ground(run, splits))
     network, records = teacher.ready(run, splits, folder)
@@ -94,9 +95,14 @@ def _steps(run, splits, folder):
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
     maker, more = generator.ready(run, splits, folder)
     records += more
-    learners = [("student", run.stages)]
-    learners += [(control.name, control.stages) for control in run.controls]
-    for name, steps in learners:
+    asked, more = tutors.ready(run, splits, folder, network, maker)
+    records += more
+    learners = [("student", run.stages, asked.last)]
+    learners += [
+        (part.name, part.stages, asked.first if part.skips_assistants else asked.last)
+        for part in run.controls
+    ]
+    for name, steps, network in learners:
         learned, more = stages.train(
             name,
             steps,
@@ -108,7 +114,7 @@ def _steps(run, splits, folder):
         )
         records += more
         stages.keep(learned, folder / f"{name}.keras")
-    if run.finish:
+    if run.finish and not finish.missing():
         records += finish.ready(folder)
     return results.gather(run, splits, folder, records)
 

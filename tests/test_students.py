@@ -25,6 +25,9 @@ NETWORKS = {
         depth=8, width=3, shortcut="zero_pad", activation_order="pre"
     ),
     "resnext": students.ResNeXt(depth=11, width=2, cardinality=2, bottleneck_width=2),
+    "resnext_basic": students.ResNeXt(
+        depth=8, width=4, cardinality=2, bottleneck_width=2, block="basic"
+    ),
     "wide_resnet": students.WideResNet(depth=10),
     "mobilenet": students.MobileNet(width_multiplier=0.25),
 }
@@ -127,6 +130,12 @@ def test_networks_of_one_depth_have_it(name, layers, network):
         ("wide_resnet", {"depth": 8}, "`depth` must be 6n [+] 4, such as 10"),
         ("wide_resnet", {"depth": 10, "widen_factor": 0}, "`widen_factor` must be at"),
         ("resnext", {"depth": 21}, "`depth` must be 9n [+] 2, such as 20"),
+        ("resnext", {"depth": 21, "block": "basic"}, "must be 6n [+] 2, such as 20"),
+        (
+            "resnext",
+            {"depth": 20, "width": 12, "block": "basic"},
+            "`width` must be a multiple of `cardinality` = 8",
+        ),
         ("resnext", {"depth": 20, "width": 0}, "`width` must be at least 1"),
         ("resnext", {"depth": 20, "cardinality": 0}, "`cardinality` must be at least"),
         ("resnext", {"depth": 20, "bottleneck_width": 0}, "`bottleneck_width` must be"),
@@ -142,6 +151,10 @@ def test_what_cannot_be_built_is_refused(name, options, said):
     [
         (students.WideResNet(depth=16, widen_factor=2), 16),
         (students.ResNeXt(depth=20, width=2, cardinality=2, bottleneck_width=2), 22),
+        (
+            students.ResNeXt(depth=32, width=2, cardinality=2, block="basic"),
+            33,  # The head is no convolution, two shortcuts are not counted.
+        ),
         (students.ResNet(depth=8, width=2, activation_order="pre"), 9),
         (students.ResNet(depth=8, width=2, shortcut="zero_pad"), 7),
     ],
@@ -173,11 +186,22 @@ def test_nothing_comes_after_the_sum_of_a_pre_activation_block(name, network):
     assert (outputs < 0).any()
 
 
-def test_groups_of_a_resnext_do_not_see_each_other(network):
-    grouped = (
-        network("resnext").get_layer("section1").get_layer("section1_block1_2_conv")
-    )
-    assert grouped.kernel.shape == (3, 3, 2, 4)
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    [
+        ("resnext", [(1, 1, 2, 4), (3, 3, 2, 4), (1, 1, 4, 8)]),
+        ("resnext_basic", [(3, 3, 2, 4), (3, 3, 2, 4)]),
+    ],
+)
+def test_groups_of_a_resnext_do_not_see_each_other(name, kernels, network):
+    section = network(name).get_layer("section1")
+    convolutions = [layer for layer in section.layers if "block1" in layer.name]
+    found = [
+        tuple(layer.kernel.shape)
+        for layer in convolutions
+        if layer.name.endswith(("1_conv", "2_conv", "3_conv"))
+    ]
+    assert found == kernels
 
 
 @pytest.mark.parametrize(
@@ -277,7 +301,8 @@ def test_the_float32_file_answers_as_the_network_at_any_batch(name, child):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_written_anew_to_be_quantized_answers_as_the_network(name, child):
     assert child[name]["written"] <= 1e-5
-    wanted = {"resnet", "resnet_zero_pad", "nin", "resnext", "mobilenet"}
+    wanted = {"resnet", "resnet_zero_pad", "nin", "mobilenet"}
+    wanted |= {"resnext", "resnext_basic"}
     assert child[name]["same"] == (name in wanted)
 
 

@@ -60,6 +60,7 @@ class Adversarial(KD):
     """
 
     teaches_copies: ClassVar[bool] = True  # A tie costs both sides something.
+    imitates_several: ClassVar[bool] = False  # Whose outputs would be real?
 
     adversarial_weight: float = 0.1
     sees: tuple[str, ...] = ("logits",)

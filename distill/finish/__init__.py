@@ -5,6 +5,7 @@ can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
 and imports neither.
 """
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -26,6 +27,7 @@ __all__ = [
     "Finisher",
     "diagnose",
     "main",
+    "missing",
     "ready",
     "run",
     "to_tf_keras",
@@ -99,6 +101,12 @@ def ready(folder: pathlib.Path) -> list[dict]:
         with progress.step("finish", "prune, quantize, export, in a process apart"):
             run(folder)
     return json.loads(made.read_text())
+
+
+def missing() -> list[str]:
+    """Packages that finishing needs and this machine lacks; it may train without."""
+    needed = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
 def run(folder: pathlib.Path) -> None:
