@@ -54,6 +54,10 @@ shared = layers.Dense(3, activation="hard_silu", name="shared")
 inner = keras.Sequential([layers.Dense(3), layers.Dropout(0.5)], name="inner")
 tried("shared", keras.Model(images, inner(shared(shared(inner(images))))))
 
+left = keras.Sequential([layers.Dense(3, name="b_c")], name="a")
+right = keras.Sequential([layers.Dense(3, name="c")], name="a_b")
+tried("names", keras.Model(images, right(left(images))))
+
 norm = layers.Normalization()
 norm.adapt(np.random.default_rng(1).normal(2, 3, (50, 6, 6, 3)).astype("float32"))
 tried("normalization", keras.Model(images, norm(layers.Rescaling(2.0, -1.0)(images))))
@@ -110,7 +114,7 @@ def test_an_activation_is_the_same_function_or_none(said):
     assert refused <= {"activation mish"}
 
 
-@pytest.mark.parametrize("name", ["shared", "normalization", "whole numbers"])
+@pytest.mark.parametrize("name", ["shared", "names", "normalization", "whole numbers"])
 def test_more_models_have_equal_twins(said, name):
     assert "refused" not in said[name]
 
