@@ -54,8 +54,8 @@ shared = layers.Dense(3, activation="hard_silu", name="shared")
 inner = keras.Sequential([layers.Dense(3), layers.Dropout(0.5)], name="inner")
 tried("shared", keras.Model(images, inner(shared(shared(inner(images))))))
 
-left = keras.Sequential([layers.Dense(3, name="b_c")], name="a")
-right = keras.Sequential([layers.Dense(3, name="c")], name="a_b")
+left = keras.Sequential([layers.Dense(3, name="x_c")], name="n")
+right = keras.Sequential([layers.Dense(3, name="c")], name="n_x")
 tried("names", keras.Model(images, right(left(images))))
 
 norm = layers.Normalization()
