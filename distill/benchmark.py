@@ -95,10 +95,10 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         round, `step` being the method's own; `examples_per_second` of it; and
         `ratio`, the median over the rounds of `step` to the sum of its parts.
     """
-    from distill import stages, teacher
+    from distill import networks, teacher
 
-    asked = teacher.given(run) if run.teacher.file else stages.build("teacher", run)
-    student = stages.build("student", run)
+    asked = teacher.given(run) if run.teacher.file else networks.build("teacher", run)
+    student = networks.build("student", run)
     batch = _batch(run)
     return [
         {"name": stage.name, **_timed(stage, asked, student, batch, rounds, steps)}
@@ -141,12 +141,16 @@ def _timed(stage, teacher, student, batch, rounds, steps):
 
 
 def _batch(run):
-    """Random images and labels: what they show does not matter here."""
+    """Random inputs and labels: what they show does not matter here."""
     import numpy as np
 
     rng = np.random.default_rng(0)
-    images = rng.random((run.batch_size, *run.data.input_shape), np.float32)
-    return images, rng.integers(0, run.data.num_classes, run.batch_size)
+    shape = (run.batch_size, *run.data.input_shape)
+    if run.data.vocabulary is None:
+        inputs = rng.random(shape, np.float32)
+    else:
+        inputs = rng.integers(0, run.data.vocabulary, shape, np.int32)
+    return inputs, rng.integers(0, run.data.num_classes, run.batch_size)
 
 
 def _learner(method, teacher, student, batch):

@@ -9,7 +9,6 @@ first of the co-teachers, `assistant1` the first of the assistants.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import re
 import typing
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from typing import NamedTuple
 
 import students
 import trainers
-from distill import scan
 
 if typing.TYPE_CHECKING:
     from distill import config
+
+Shapes = dict[str, tuple[int, ...]]
 
 _RESERVED = re.compile("(teacher|assistant)[0-9]*|student")
 
@@ -85,6 +85,69 @@ def check(run: config.Run) -> None:
                 )
 
 
+def check_shapes(run: config.Run) -> None:
+    """Refuses learners that cannot use their teachers' representations.
+
+    Networks whose shapes only their graphs tell are left to `distill.networks`,
+    which pairs a run's teacher and student alone.
+
+    Raises:
+        ValueError: Names the place.
+    """
+    parts = {"teacher.network": run.teacher.network, "student": run.student}
+    parts |= {
+        f"assistants[{index}].network": part.network
+        for index, part in enumerate(run.assistants)
+    }
+    shapes = {
+        part: _shapes(run, where, part)
+        for where, part in parts.items()
+        if part is not None
+    }
+    opaque = run.teacher.sections is not None or None in shapes.values()
+    if opaque and run.assistants:
+        raise ValueError(
+            "`assistants` must be absent where `sections` of a Keras model are paired: "
+            "only teacher and student are. "
+            f"Received: {len(run.assistants)} of them"
+        )
+    for lesson in lessons(run):
+        if lesson.teacher is None or opaque:
+            continue
+        pair = shapes[lesson.teacher], shapes[lesson.learner]
+        _fit(lesson.stages, pair, lesson.where)
+
+
+def check_pupil(run: config.Run, teacher: Shapes, student: Shapes) -> None:
+    """The same for shapes that only the built networks tell.
+
+    Args:
+        run: Of the teacher and who learns from it; see `pupil`.
+        teacher: Name of each representation to its shape, in order.
+        student: The same for the student.
+
+    Raises:
+        ValueError: Says what does not fit.
+    """
+    for stages in (run.stages, *(control.stages for control in run.controls)):
+        _fit(stages, (teacher, student), "student")
+
+
+def _shapes(run, where, network):
+    try:
+        return network.shapes(run.data.input_shape)
+    except ValueError as mistake:
+        raise ValueError(f"`{where}`: {mistake}") from None
+
+
+def _fit(stages, shapes, where):
+    for stage in stages:
+        try:
+            stage.trainer.check_shapes(*shapes)
+        except ValueError as mistake:
+            raise ValueError(f"`{where}`: {mistake}") from None
+
+
 def is_reserved(name: str) -> bool:
     """Whether a teacher, an assistant or the student has or may have this name."""
     return _RESERVED.fullmatch(name) is not None
@@ -123,18 +186,3 @@ def assistants(run: config.Run) -> dict[str, config.Run]:
 def pupil(run: config.Run) -> config.Run:
     """The run of who learns from the teacher: itself, or that of an assistant."""
     return next(iter(assistants(run).values()), run)
-
-
-def files(run: config.Run) -> dict[str, str]:
-    """What each teacher that is given as a file hashes to.
-
-    Raises:
-        Untrusted: If one is nothing to open.
-    """
-    found = {}
-    for name, part in {"teacher": run, **co_teachers(run)}.items():
-        if part.teacher.file is not None:
-            path = pathlib.Path(part.teacher.file).expanduser()
-            scan.members(path, part.teacher.sha256)
-            found[f"{name} file"] = scan.file_hash(path)
-    return found

@@ -16,18 +16,19 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, stages, teacher
+    from distill import cost, networks, teacher
 
+    pairs = networks.check(run)
     teachers = {"teacher": run, **chain.co_teachers(run)}
     learners = {**chain.assistants(run), "student": run}
-    networks = {
-        name: teacher.given(part) if part.teacher.file else stages.build(name, part)
+    built = {
+        name: teacher.given(part) if part.teacher.file else networks.build(name, part)
         for name, part in teachers.items()
     }
-    networks |= {name: stages.build(name, part) for name, part in learners.items()}
-    shapes = {name: teacher.representations(net) for name, net in networks.items()}
-    costs = {name: cost.count(network) for name, network in networks.items()}
-    print(_pairs(shapes))
+    built |= {name: networks.build(name, part) for name, part in learners.items()}
+    shapes = {name: networks.representations(net) for name, net in built.items()}
+    costs = {name: cost.count(network) for name, network in built.items()}
+    print(_pairs(shapes) if pairs is None else networks.table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
     return 0

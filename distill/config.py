@@ -12,13 +12,13 @@ import re
 import sysconfig
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 
 import students
 import trainers
-from distill import batches, chain, data, schema, yaml_tree
+from distill import batches, chain, data, kinds, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
@@ -42,8 +42,9 @@ class Stage:
         epochs: Times that every training example is seen.
         learning_rate: Of the first step.
         schedule: `constant`; `cosine`, down to zero at the last step; or
-            `step`, divided by 10 at each of `decay_epochs`.
-        decay_epochs: Where `step` divides; increasing.
+            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
+        decay_epochs: Where `step` multiplies; increasing.
+        decay_factor: Between 0 and 1.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
         clip_norm: Length that a gradient, over all of the student's weights, is
@@ -58,6 +59,7 @@ class Stage:
     learning_rate: float = 0.1
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     decay_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     clip_norm: float | None = None
@@ -76,6 +78,8 @@ class Stage:
             self.clip_norm,
         )
         _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        factor = self.decay_factor
+        _check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
         rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
         inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
         _check(
@@ -116,21 +120,28 @@ class Teacher:
     Attributes:
         network: What to train; see `students.BUILDERS`.
         stages: How it is trained.
-        file: A trained `.keras` model under the contract of `students`.
+        file: A trained `.keras` model: under the contract of `students`, or, with
+            `sections`, any functional one.
         sha256: What the bytes of `file` must hash to; pins it.
+        sections: Where a file that is not under the contract is cut; see
+            `students.KerasModel`. To train such a file further, give it as the
+            `network` named `keras_file`.
     """
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
     sha256: str | None = None
+    sections: tuple[str, ...] | Literal["auto"] | None = None
 
     def __post_init__(self):
         """Refuses anything but one of the two ways, whole."""
         if self.file is None:
             _check(self.network is not None, "network", "given, or else `file`", None)
             _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-            _check(self.sha256 is None, "sha256", "absent without `file`", self.sha256)
+            for name in ("sha256", "sections"):
+                given = getattr(self, name)
+                _check(given is None, name, "absent without `file`", given)
             return
         _check(self.network is None, "network", "absent beside `file`", "a network")
         _check(not self.stages, "stages", "absent beside `file`", "a list")
@@ -194,6 +205,8 @@ class Generator:
         training: How the two are trained.
         epochs: Times that every training example is seen.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("images",)
 
     network: Annotated[generators.Generator, generators.GENERATORS]
     discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
@@ -275,7 +288,7 @@ class Run:
         self._check_teachers()
         self._check_controls()
         self._check_generator()
-        self._check_shapes()
+        chain.check_shapes(self)
 
     def _check_teachers(self):
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
@@ -332,18 +345,6 @@ class Run:
             except ValueError as mistake:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
 
-    def _check_shapes(self):
-        for lesson in chain.lessons(self):
-            if lesson.teacher is None:
-                continue
-            pair = lesson.teacher, lesson.learner
-            shapes = [network.shapes(self.data.input_shape) for network in pair]
-            for stage in lesson.stages:
-                try:
-                    stage.trainer.check_shapes(*shapes)
-                except ValueError as mistake:
-                    raise ValueError(f"`{lesson.where}`: {mistake}") from None
-
 
 def check_common(run: Any) -> None:
     """Refuses what no run can have: of numbers, augmentation and finishers.
@@ -362,6 +363,7 @@ def check_common(run: Any) -> None:
         "at least 0",
         run.max_accuracy_drop,
     )
+    kinds.check(run)
     size = min(run.data.input_shape[:2])
     _check(
         run.augmentation.shift < size,

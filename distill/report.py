@@ -13,7 +13,7 @@ import yaml
 from distill import charts, formats, pictures, shares
 
 WIDTH = 100  # Columns of the console's table.
-PICTURES = 48  # Most wrong answers shown.
+WRONG = 48  # Most wrong answers shown.
 HUES = 8  # Colours of lines in the style sheet.
 
 
@@ -66,14 +66,14 @@ def table(report: dict) -> str:
     return "\n".join([lines, *wrapped])
 
 
-def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str:
+def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) -> str:
     """The report as one page that needs nothing else: no file, script or network.
 
     Args:
         report: As in `report.json`.
         wrong: What `smallest` gets wrong and the teacher right: image, float in
-            [0, 1], `(height, width, channels)`; true class; the file's answer;
-            the teacher's.
+            [0, 1], `(height, width, channels)`, or text; true class; the file's
+            answer; the teacher's.
     """
     models = report["models"]
     by_name = {model["name"]: model for model in models}
@@ -95,7 +95,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         fronts=fronts(models, limit),
         training=_training(report["stages"]),
         classes=_classes(report, chosen),
-        pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
+        wrong=[(_source(look), *words) for look, *words in wrong[:WRONG]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
         hues=_hues(report["stages"]) | share_hues(shared),
@@ -162,6 +162,11 @@ def _cells(model):
         formats.percent(100 * model["sparsity"], 1),
         formats.milliseconds(model["latency_ms"]),
     ]
+
+
+def _source(look):
+    """What the page shows: a text itself, an image as the address of its bytes."""
+    return look if isinstance(look, str) else _data_uri(look)
 
 
 def _data_uri(image):

@@ -24,7 +24,7 @@ from distill import (
 )
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
-BATCH = 256  # Images at once where only answers are wanted.
+BATCH = 256  # Examples at once where only answers are wanted.
 
 
 def logits(model, split: data.Split) -> np.ndarray:
@@ -41,7 +41,7 @@ def logits(model, split: data.Split) -> np.ndarray:
         return measure.predict(model, split.floats())
     import keras
 
-    # Without the representations, which need much more memory than the images.
+    # Without the representations, which need much more memory than the inputs.
     answers = keras.Model(model.inputs, model.output["logits"])
     return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
 
@@ -127,6 +127,7 @@ def gather(
         "machine": measure.machine(),
         "data": {
             "name": config.name_of(run.data),
+            "kind": run.data.kind,
             "class_names": list(run.data.class_names),
             "input_shape": list(run.data.input_shape),
             **{
@@ -149,7 +150,7 @@ def gather(
             for reason in model["failed"]
         ],
     }
-    wrong = _wrong(report.smallest(models), answers, splits.test, run.data.class_names)
+    wrong = _wrong(report.smallest(models), answers, splits, run.data.class_names)
     run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
     run_folder.atomic_write(folder / "MODEL_CARD.md", card.text(result))
     front.write(folder, result)
@@ -258,15 +259,15 @@ def _alarms(records):
     ]
 
 
-def _wrong(chosen, answers, split, class_names):
-    """Test images that the chosen file gets wrong and its example right."""
+def _wrong(chosen, answers, splits, class_names):
+    """Test examples that the chosen file gets wrong and its example right."""
     if chosen is None:
         return []
-    right = "teacher" if "teacher" in answers else "student"
+    split, right = splits.test, "teacher" if "teacher" in answers else "student"
     said, taught = (answers[name].argmax(-1) for name in (chosen["name"], right))
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
-    images = split.take(missed).floats()
+    shown = splits.shown(split.take(missed).floats())
     return [
-        (image, *(class_names[given[index]] for given in (split.labels, said, taught)))
-        for image, index in zip(images, missed, strict=True)
+        (look, *(class_names[given[index]] for given in (split.labels, said, taught)))
+        for look, index in zip(shown, missed, strict=True)
     ]

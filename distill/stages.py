@@ -9,13 +9,13 @@ import keras
 
 from distill import (
     batches,
-    chain,
     checkpoint,
     config,
     data,
     fused,
     loader,
     memory,
+    networks,
     progress,
     resume,
     run_folder,
@@ -64,7 +64,7 @@ def train(
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
 
         def stage_of(store, network=network, index=index, stage=stage):
-            network = network or build(name, run)
+            network = network or networks.build(name, run)
             memory.check(network, run.batch_size)
             mixed = synthetic.mixture(
                 stage.synthetic, splits.train, generator=generator, teacher=teacher
@@ -89,20 +89,6 @@ def train(
         )
         records.append(record)
     return network, records
-
-
-def build(name: str, run: config.Run) -> keras.Model:
-    """A network as it is before training; all controls start as the student.
-
-    Args:
-        name: Of the model; one of several teachers or assistants starts otherwise
-            than another.
-        run: Whose teacher or student it is; see `chain`.
-    """
-    role = name if chain.is_reserved(name) else "student"
-    part = run.teacher.network if role.startswith("teacher") else run.student
-    keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
-    return part.build(run.data.input_shape, run.data.num_classes)
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:
@@ -283,7 +269,10 @@ def _optimizer(stage, steps_per_epoch):
     elif stage.schedule == "step":
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * steps_per_epoch for epoch in stage.decay_epochs],
-            [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
+            [
+                rate * stage.decay_factor**power
+                for power in range(len(stage.decay_epochs) + 1)
+            ],
         )
     shared = {"global_clipnorm": stage.clip_norm, "name": "optimizer"}
     if stage.optimizer == "adam":

@@ -15,7 +15,8 @@ from distill import (
     config,
     data,
     kept,
-    loader,
+    networks,
+    pairing,
     progress,
     run_folder,
     seeds,
@@ -23,7 +24,7 @@ from distill import (
 )
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
-DECIDING = (students, trainers, batches, seeds, stages)
+DECIDING = (students, trainers, batches, networks, pairing, seeds, stages)
 
 
 def ready(
@@ -91,7 +92,8 @@ def train(
 def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
-    return kept.fingerprint(run, splits, options, DECIDING, [name])
+    also = [name, *networks.decided("teacher", run)]
+    return kept.fingerprint(run, splits, options, DECIDING, also)
 
 
 def given(run: config.Run) -> keras.Model:
@@ -102,35 +104,29 @@ def given(run: config.Run) -> keras.Model:
         Untrusted: If something speaks against opening it.
     """
     where = f"`teacher.file` = {run.teacher.file}"
-    path = pathlib.Path(run.teacher.file).expanduser()
-    network = loader.foreign(path, run.teacher.sha256)
+    if run.teacher.sections is not None:
+        return networks.build("teacher", run)
+    network = networks.opened(run.teacher.file, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise config.ConfigError(
-            f"{where} must return a dict with `logits`. Received: a model with "
-            f"outputs {sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
+            f"{where} must return a dict with `logits`, or be cut into sections: set "
+            "`teacher.sections: auto`. Received: a model with outputs "
+            f"{sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
         )
     wanted = (run.data.input_shape, run.data.num_classes)
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
     if received != wanted:
         raise config.ConfigError(
-            f"{where} must map images {wanted[0]} to {wanted[1]} classes. "
+            f"{where} must map inputs {wanted[0]} to {wanted[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
-    shapes = representations(network)
     pupil = chain.pupil(run)
-    for stage in pupil.stages:
-        try:
-            stage.trainer.check_shapes(shapes, pupil.student.shapes(wanted[0]))
-        except ValueError as mistake:
-            raise config.ConfigError(f"{where}: {mistake}") from None
+    student = pupil.student.shapes(wanted[0])
+    if student is None:
+        return network  # `networks.check` has compared the two.
+    try:
+        chain.check_pupil(pupil, networks.representations(network), student)
+    except ValueError as mistake:
+        raise config.ConfigError(f"{where}: {mistake}") from None
     return network
-
-
-def representations(network: keras.Model) -> dict[str, tuple[int, ...]]:
-    """Name of each representation of a network, in order, to its shape."""
-    return {
-        name: tuple(tensor.shape[1:])
-        for name, tensor in network.output.items()
-        if name != "logits"
-    }

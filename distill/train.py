@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import chain, cli, config, data, finish, progress, run_folder
+from distill import cli, config, data, finish, progress, run_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,8 +54,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         The report, as in `report.json`.
 
     Raises:
-        ConfigError: If the folder holds another run, or the teacher's file
-            does not fit.
+        ConfigError: If the folder holds another run, or a network whose shapes
+            the config does not tell does not fit.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
@@ -78,18 +78,26 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     """What a run's numbers stand on beside its config; see `run_folder.stay_with`.
 
     Raises:
-        Untrusted: If a teacher's file is nothing to open.
+        Untrusted: If the file of a network is nothing to open.
     """
     import keras
 
+    from distill import networks
+
     found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    return {**found, **chain.files(run), **run_folder.versions()}
+    return {**found, **networks.hashes(run), **run_folder.versions()}
 
 
 def _steps(run, splits, folder):
-    from distill import generator, results, stages, teacher, tutors
+    from distill import generator, networks, results, stages, teacher, tutors
 
     run_folder.stay_with(folder, ground(run, splits))
+    pairs = networks.check(run)
+    if pairs is not None:
+        progress.say(networks.table(pairs))
+    if splits.tokenizer is not None:
+        text = splits.tokenizer.to_str(pretty=True)
+        run_folder.atomic_write(folder / "tokenizer.json", text)
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")

@@ -8,7 +8,17 @@ import numpy as np
 from keras import ops
 
 import gan
-from distill import chain, config, data, generator, kept, munge, synthetic, teacher
+from distill import (
+    chain,
+    config,
+    data,
+    generator,
+    kept,
+    munge,
+    networks,
+    synthetic,
+    teacher,
+)
 
 # Code that decides what an assistant becomes.
 _DECIDING = (*teacher.DECIDING, gan, munge, synthetic)
@@ -84,7 +94,7 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str) -> str:
     """
     options = ("teacher", "co_teachers", "assistants", "student", "stages")
     options += ("data", "augmentation", "batch_size", "seed")
-    also = [name, *chain.files(run).values()]
+    also = [name, *networks.hashes(run).values()]
     if run.uses_generator:
         also.append(generator.fingerprint(run, splits))
     return kept.fingerprint(run, splits, options, _DECIDING, also)

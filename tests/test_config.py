@@ -65,6 +65,7 @@ def test_a_bare_name_means_a_shipped_config():
         ("stages.0.trainer.options.temperature=0", ["`temperature` must be positive"]),
         ("stages.0.trainer.name=lid", ["stages[0].trainer", "Did you mean `lit`?"]),
         ("stages.0.schedule=cosin", ["stages[0].schedule", "Did you mean `cosine`?"]),
+        ("stages.0.decay_factor=1", ["`decay_factor` must be between 0 and 1"]),
         ("stages.0.epochs=1e1", ["stages[0].epochs", "a whole number"]),
         ("stages.0.learning_rate=.inf", ["stages[0].learning_rate", "a number"]),
         ("stages.9.epochs=1", ["index below 2", "9"]),

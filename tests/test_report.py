@@ -128,6 +128,7 @@ def make(classes=10):
             "validation": 144,
             "test": 360,
             "fingerprint": "0f" * 32,
+            "kind": "images",
             "input_shape": [8, 8, 1],
         },
         "models": models,

@@ -14,7 +14,8 @@ from keras import ops
 
 import students
 import trainers
-from distill import arms, chain, config, loader, stages, teacher, train, tutors
+from distill import arms, chain, config, loader, teacher, train, tutors
+from distill import networks as built
 from distill.config import ConfigError
 from trainers import trainer
 
@@ -38,7 +39,7 @@ def resnet(**options):
 
 @pytest.mark.parametrize("name", TAUGHT)
 def test_a_method_that_cannot_imitate_several_is_refused(name):
-    stage = f"stages=[{{trainer: {{name: {name}}}, epochs: 1}}]"
+    stage = f"stages=[{{trainer: {{name: {name}}}, task_weight: 0, epochs: 1}}]"
     load(stage)
     if name in ABLE:
         load(stage, f"co_teachers=[{SECOND}]")
@@ -350,7 +351,7 @@ def test_the_second_assistant_depends_on_the_first_and_is_none_of_the_same(split
     ]
     assert len(set(found)) == 4
     first, second = (
-        stages.build(name, part).get_weights()
+        built.build(name, part).get_weights()
         for name, part in chain.assistants(runs[0]).items()
     )
     assert not same(first, second)
@@ -365,7 +366,7 @@ def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
     network, records = teacher.ready(part, None, tmp_path, "teacher2")
     assert not records
     assert same(weights(tmp_path / "teacher2.keras"), network.get_weights())
-    assert list(chain.files(run)) == ["teacher2 file"]
+    assert list(built.hashes(run)) == ["teacher2 file"]
 
 
 WITHOUT = """

@@ -116,6 +116,11 @@ class Adversarial(KD):
         )
 
     @property
+    def takes(self):
+        """Images alone where the discriminator reads the input itself."""
+        return ("images",) if self.condition == "input" else KD.takes
+
+    @property
     def steps_per_update(self):
         """Of the student, whose gradient is the mean over as many batches."""
         return self.discriminator_steps

@@ -1,6 +1,7 @@
 """LIT, with a discriminator a section that tells it from the teacher's own."""
 
 import dataclasses
+from typing import ClassVar
 
 from trainers import game
 from trainers.adversarial import Adversarial
@@ -26,6 +27,8 @@ class LITAdversarial(LIT, Adversarial):
     Source:
         See `LIT` and `Adversarial`.
     """
+
+    takes: ClassVar[tuple[str, ...]] = KD.takes  # `input` is a representation here.
 
     def __post_init__(self):
         """Refuses an option without effect."""

@@ -24,10 +24,10 @@ class LITParallel(LIT):
         ValueError: If an option is out of its range.
 
     Source:
-        See `LIT`: that its sections can be trained in parallel is the paper's own
-        remark. Each block alone, on its teacher's input: Li et al., "Block-wisely
-        Supervised Neural Architecture Search with Knowledge Distillation", CVPR 2020,
-        section 3.2. https://arxiv.org/abs/1911.13053
+        See `LIT`, whose authors' code for text puts the sections on different GPUs.
+        Each block alone, on its teacher's input: Li et al., "Block-wisely Supervised
+        Neural Architecture Search with Knowledge Distillation", CVPR 2020.
+        https://arxiv.org/abs/1911.13053
     """
 
     end_to_end: ClassVar[bool] = False

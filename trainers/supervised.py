@@ -31,6 +31,7 @@ class Supervised:
     """No teacher: the task's loss and the regularisers. The base of all methods.
 
     Attributes:
+        takes: Kinds of inputs that it works on: `images`, `texts`.
         needs_teacher: Whether the method asks a teacher.
         recalibrates: Whether BatchNorm statistics are measured anew at the end
             of the stage.
@@ -49,6 +50,7 @@ class Supervised:
             `...temperature` is not positive.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("images", "texts")
     stop_on_collapse: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
     recalibrates: ClassVar[bool] = False

@@ -54,8 +54,8 @@ class Trainer(Tracked):
             method.prepare(teacher, student)
             self.companions = method.companions(teacher, student)
             self.draws = keras.random.SeedGenerator()
-            # Asked once on a blank image: a pair that does not fit fails here.
-            blank = ops.zeros((1, *student.input_shape[1:]))
+            # Asked once on a blank input: a pair that does not fit fails here.
+            blank = ops.zeros((1, *student.input_shape[1:]), student.inputs[0].dtype)
             label = ops.zeros((1,), "int32")
             pair = _whole(teacher(blank)), _whole(student(blank))
             step = Step(blank, label, *pair, False)

@@ -22,7 +22,7 @@ from distill import (
 from distill.finish import parity, twin
 from trainers import losses
 
-CHECKED_IMAGES = 256  # The twin must answer as the student on these.
+CHECKED = 256  # Examples on which the twin must answer as the student.
 
 
 class Bench:
@@ -51,7 +51,7 @@ class Bench:
 
     @functools.cached_property
     def _images(self):
-        return self._splits.train.take(slice(CHECKED_IMAGES)).floats()
+        return self._splits.train.take(slice(CHECKED)).floats()
 
     @functools.cached_property
     def _twin(self):
@@ -133,12 +133,12 @@ class Bench:
         return checkpoint.Store(run_folder.checkpoints(self._folder), f"finish.{name}")
 
     def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
-        """Trains on the labels and the teacher's answers to the same pixels.
+        """Trains on the labels and the teacher's answers to the same inputs.
 
         What it showed goes into `trained`.
 
         Args:
-            model: A twin, as TF-MOT wrapped it; images to logits.
+            model: A twin, as TF-MOT wrapped it; inputs to logits.
             part: The `TrainedFinisher` with the options.
             callbacks: For tf_keras.
         """
@@ -180,18 +180,18 @@ class Bench:
         )
 
     def _stream(self, name, step):
-        for images, labels in self._batches(name).stream(step):
-            yield self._taught(images, labels)
+        for inputs, labels in self._batches(name).stream(step):
+            yield self._taught(inputs, labels)
 
-    def _taught(self, images, labels):
-        """Images, and what is asked: label first, then any teacher's logits."""
+    def _taught(self, inputs, labels):
+        """Inputs, and what is asked: label first, then any teacher's logits."""
         if self._answer is None:
-            return images, np.asarray(labels)[:, None]
+            return inputs, np.asarray(labels)[:, None]
         taught = [
-            self._answer(images[start : start + CHECKED_IMAGES]).numpy()
-            for start in range(0, len(images), CHECKED_IMAGES)
+            self._answer(inputs[start : start + CHECKED]).numpy()
+            for start in range(0, len(inputs), CHECKED)
         ]
-        return images, np.column_stack([labels, np.concatenate(taught)])
+        return inputs, np.column_stack([labels, np.concatenate(taught)])
 
     def _kept(self, name):
         return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"

@@ -18,7 +18,7 @@ class Float32(Finisher):
 
     def predicted_bytes(self, cost):
         """Four bytes a weight."""
-        return 4 * (cost.kernels + cost.channels) + 350 * cost.layers
+        return 4 * (cost.tables + cost.kernels + cost.channels) + 350 * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Float16(Finisher):
 
     def predicted_bytes(self, cost):
         """Two bytes a weight."""
-        return 2 * (cost.kernels + cost.channels) + 550 * cost.layers
+        return 2 * (cost.tables + cost.kernels + cost.channels) + 550 * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,4 +46,4 @@ class DynamicInt8(Finisher):
 
     def predicted_bytes(self, cost):
         """One byte a weight, a scale a channel."""
-        return cost.kernels + 16 * cost.channels + 550 * cost.layers
+        return cost.tables + cost.kernels + 16 * cost.channels + 550 * cost.layers

@@ -76,7 +76,6 @@ class _Asked:
 
     def __init__(self):
         from tensorflow_model_optimization.clustering import keras as clustering
-        from tensorflow_model_optimization.quantization import keras as quantization
 
         self._actions: dict[str, Callable] = {
             "prune": prune.wrapped,
@@ -85,7 +84,7 @@ class _Asked:
                 number_of_clusters=2,
                 cluster_centroids_init=clustering.CentroidInitialization.LINEAR,
             ),
-            "quantize": quantization.quantize_model,
+            "quantize": forms.simulated,
         }
         self._known: dict[tuple, str | None] = {}
 

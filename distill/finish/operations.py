@@ -6,11 +6,37 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 from distill.finish import counterparts
 
 layers = tf_keras.layers
+
+
+class TopK(tf_keras.layers.Layer):
+    """The twin of `keras.ops.top_k`: the largest values of the last axis, and where.
+
+    Args:
+        k: How many, the largest first.
+        **options: Of every layer.
+    """
+
+    def __init__(self, k: int, **options):
+        super().__init__(**options)
+        self.k = k
+
+    def call(self, inputs):
+        """Values and places, `(..., k)` each."""
+        return tf.math.top_k(inputs, self.k)
+
+    def get_config(self):
+        """What makes the same layer again."""
+        return {**super().get_config(), "k": self.k}
+
+    def get_prunable_weights(self):
+        """None: TF-MOT asks each layer that it does not know."""
+        return []
 
 
 def of_operation(operation) -> Callable[..., Any]:
@@ -149,6 +175,7 @@ _OPERATIONS: dict[str, Callable] = {
     "Squeeze": _shaped,
     "ExpandDims": _shaped,
     "Concatenate": _joined,
+    "TopK": lambda operation, name, x: TopK(operation.k, name=name)(x),
     "Mean": _pooled(
         {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}
     ),

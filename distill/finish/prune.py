@@ -14,7 +14,8 @@ class Pruned(TrainedFinisher):
     """The smallest weights of every kernel set to zero, little by little.
 
     The share of zeros rises from none along a cubic over the first part of the
-    training; the rest lets what is left recover. The file is encoded sparse.
+    training; the rest lets what is left recover. The file is encoded sparse, but for
+    a table in which ids are looked up: it is pruned too, and stored whole.
 
     Attributes:
         sparsity: Share of zeros in every kernel at the end.
@@ -64,8 +65,9 @@ class Pruned(TrainedFinisher):
         return _zeros_lost(facts, self.sparsity)
 
     def predicted_bytes(self, cost):
-        """A value and an index for each weight that is left."""
-        return round(5.5 * (1 - self.sparsity) * cost.kernels) + 550 * cost.layers
+        """A value and an index for each weight that is left; tables stay whole."""
+        left = round(5.5 * (1 - self.sparsity) * cost.kernels)
+        return 4 * cost.tables + left + 550 * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,17 +80,11 @@ class PrunedInt8(TrainedFinisher):
     def make(self, bench):
         """Trains what `pruned` made with simulated quantization."""
         from tensorflow_model_optimization import experimental
-        from tensorflow_model_optimization.quantization.keras import (
-            quantize_annotate_model,
-            quantize_apply,
-        )
 
         from distill.finish import forms
 
-        model = quantize_apply(
-            quantize_annotate_model(forms.quantizable(bench.kept("pruned"))),
-            experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
-        )
+        scheme = experimental.combine.Default8BitPrunePreserveQuantizeScheme()
+        model = forms.simulated(bench.kept("pruned"), scheme)
         bench.fit(model, self)
         return bench.convert(model, "pruned_int8")
 

@@ -19,11 +19,9 @@ class Int8(TrainedFinisher):
 
     def make(self, bench):
         """Trains the student with simulated quantization, and converts it."""
-        from tensorflow_model_optimization.quantization.keras import quantize_model
-
         from distill.finish import forms
 
-        model = quantize_model(forms.quantizable(bench.twin()))
+        model = forms.simulated(bench.twin())
         bench.fit(model, self)
         return bench.convert(model, "int8")
 
@@ -33,7 +31,7 @@ class Int8(TrainedFinisher):
 
     def predicted_bytes(self, cost):
         """One byte a weight; scale, zero point and bias for each channel."""
-        return cost.kernels + 36 * cost.channels + 550 * cost.layers
+        return cost.tables + cost.kernels + 36 * cost.channels + 550 * cost.layers
 
 
 def float_ops(facts) -> list[str]:
