@@ -39,12 +39,12 @@ def _pairs(shapes):
     """Each representation of the one beside its counterpart of the other."""
     names = dict.fromkeys(name for kind in shapes.values() for name in kind)
     rows = [(name, *(kind.get(name) for kind in shapes.values())) for name in names]
-    return _table(rows, ["representation", *shapes])
+    return table(rows, ["representation", *shapes])
 
 
 def _costs(costs):
     rows = [(name, cost.parameters, cost.macs) for name, cost in costs.items()]
-    return _table(rows, ["network", "parameters", "MACs an image"])
+    return table(rows, ["network", "parameters", "MACs an image"])
 
 
 def _sizes(run, cost):
@@ -52,10 +52,11 @@ def _sizes(run, cost):
         (f"student.{config.name_of(part)}.tflite", part.predicted_bytes(cost))
         for part in run.finish
     ]
-    return _table(rows, ["file", "bytes, predicted"])
+    return table(rows, ["file", "bytes, predicted"])
 
 
-def _table(rows, headers):
+def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
+    """Rows under headers, for the console; whole numbers get their commas."""
     import tabulate
 
     return tabulate.tabulate(rows, headers, intfmt=",") + "\n"

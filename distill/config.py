@@ -283,28 +283,12 @@ class Run:
 
     def __post_init__(self):
         """Refuses parts that do not fit each other."""
-        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _check(self.seed >= 0, "seed", "at least 0", self.seed)
+        check_common(self)
         _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-        _check(
-            self.max_accuracy_drop >= 0,
-            "max_accuracy_drop",
-            "at least 0",
-            self.max_accuracy_drop,
-        )
-        kinds.check(self)
-        size = min(self.data.input_shape[:2])
-        _check(
-            self.augmentation.shift < size,
-            "augmentation.shift",
-            f"less than the images' {size} pixels",
-            self.augmentation.shift,
-        )
         self._check_teachers()
         self._check_controls()
         self._check_generator()
         chain.check_shapes(self)
-        self._check_finish()
 
     def _check_teachers(self):
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
@@ -361,17 +345,42 @@ class Run:
             except ValueError as mistake:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
 
-    def _check_finish(self):
-        names = [name_of(part) for part in self.finish]
-        _check(len(set(names)) == len(names), "finish", "of different names", names)
-        for index, part in enumerate(self.finish):
-            for needed in part.needs:
-                _check(
-                    needed in names[:index],
-                    f"finish[{index}]",
-                    f"after `{needed}`, from which `{names[index]}` starts",
-                    names,
-                )
+
+def check_common(run: Any) -> None:
+    """Refuses what no run can have: of numbers, augmentation and finishers.
+
+    Args:
+        run: A `Run`, or another config with these fields.
+
+    Raises:
+        ValueError: Names the option.
+    """
+    _check(run.batch_size >= 1, "batch_size", "at least 1", run.batch_size)
+    _check(run.seed >= 0, "seed", "at least 0", run.seed)
+    _check(
+        run.max_accuracy_drop >= 0,
+        "max_accuracy_drop",
+        "at least 0",
+        run.max_accuracy_drop,
+    )
+    kinds.check(run)
+    size = min(run.data.input_shape[:2])
+    _check(
+        run.augmentation.shift < size,
+        "augmentation.shift",
+        f"less than the images' {size} pixels",
+        run.augmentation.shift,
+    )
+    names = [name_of(part) for part in run.finish]
+    _check(len(set(names)) == len(names), "finish", "of different names", names)
+    for index, part in enumerate(run.finish):
+        for needed in part.needs:
+            _check(
+                needed in names[:index],
+                f"finish[{index}]",
+                f"after `{needed}`, from which `{names[index]}` starts",
+                names,
+            )
 
 
 def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:

@@ -78,6 +78,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
     models = report["models"]
     by_name = {model["name"]: model for model in models}
     chosen = smallest(models)
+    teacher = by_name.get("teacher", by_name["student"])
     limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
     shared = share_charts(
         {"Test split": report["run"]}, lambda _, name: by_name[name]["accuracy"]
@@ -86,9 +87,11 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         report=report,
         chosen=chosen,
         subject=chosen or by_name["student"],
-        teacher=by_name["teacher"],
+        # Who is compared with: the student itself, where nobody taught it.
+        teacher=teacher,
+        whom="the teacher" if "teacher" in by_name else "the float model",
         student=by_name["student"],
-        baseline=by_name.get("teacher.float32", by_name["teacher"]),
+        baseline=by_name.get("teacher.float32", teacher),
         fronts=fronts(models, limit),
         training=_training(report["stages"]),
         classes=_classes(report, chosen),

@@ -8,10 +8,12 @@ import numpy as np
 
 import trainers
 from distill import (
+    card,
     chain,
     config,
     cost,
     data,
+    front,
     loader,
     measure,
     progress,
@@ -101,8 +103,8 @@ def gather(
     Args:
         run: The run.
         splits: The data; only `test` is measured on.
-        folder: Holds the models; `report.json`, `report.html` and
-            `tensorboard/` are written there.
+        folder: Holds the models; `report.json`, `report.html`, `MODEL_CARD.md`,
+            the files of `front.write` and `tensorboard/` are written there.
         stages: The records of what was trained, in order.
 
     Returns:
@@ -113,14 +115,14 @@ def gather(
     models, answers = [], {}
     finished = (folder / "finish.json").exists()
     made = run if finished else dataclasses.replace(run, finish=())
-    taught = logits(loader.own(folder / "teacher.keras"), splits.test)
-    for path in _files(made, folder):
+    taught = _taught(folder / "teacher.keras", splits.test)
+    for path in _files(made, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
             record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
-    _judge(made, folder, models)
+    _judge(made, folder, models, stages)
     result = {
-        "run": config.plain(run),
+        "run": _plain(run),
         "versions": run_folder.versions(),
         "machine": measure.machine(),
         "data": {
@@ -150,9 +152,22 @@ def gather(
     }
     wrong = _wrong(report.smallest(models), answers, splits, run.data.class_names)
     run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
+    run_folder.atomic_write(folder / "MODEL_CARD.md", card.text(result))
+    front.write(folder, result)
     run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result
+
+
+def _plain(run):
+    """With what the report asks for, and the run of a given network has not."""
+    plain = config.plain(run)
+    return plain | {key: [] for key in ("stages", "controls") if key not in plain}
+
+
+def _taught(path, split):
+    """The teacher's logits, if there is a teacher."""
+    return logits(loader.own(path), split) if path.exists() else None
 
 
 def _stitched(run, folder, split):
@@ -163,12 +178,14 @@ def _stitched(run, folder, split):
     return stitching.record(*pair, split)
 
 
-def _files(run, folder):
-    """Every model of a run, the teacher first."""
-    keras_files = ["teacher", *chain.co_teachers(run), *chain.assistants(run)]
+def _files(run, folder, has_teacher):
+    """Every model of a run, a teacher first."""
+    keras_files = ["teacher"] if has_teacher else []
+    if isinstance(run, config.Run):
+        keras_files += [*chain.co_teachers(run), *chain.assistants(run)]
     keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
-    if exported:
+    if exported and has_teacher:
         exported.insert(0, "teacher.float32")
     return [
         *(folder / f"{name}.keras" for name in keras_files),
@@ -192,15 +209,19 @@ def _facts(path, network):
     }
 
 
-def _judge(run, folder, models):
+def _judge(run, folder, models, stages):
     """Writes into each exported student how it broke its promise."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
+    parity = {record["model"]: record.get("parity") for record in stages}
     student = by_name["student"]["accuracy"]
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
+        model["ops"], model["parity"] = facts.ops, parity.get(model["name"])
         model["failed"] += part.breaches(facts, parts)
+        if model["parity"]:
+            model["failed"] += part.conversion_breaches(model["parity"])
         drop = student - model["accuracy"]
         if drop > run.max_accuracy_drop:
             model["failed"].append(
@@ -212,11 +233,11 @@ def _judge(run, folder, models):
 def warnings(run: config.Run, models: list[dict]) -> list[str]:
     """What a reader of the numbers should know, one line each."""
     by_name = {model["name"]: model["accuracy"] for model in models}
-    teacher, student = by_name["teacher"], by_name["student"]
+    student, teacher = by_name["student"], by_name.get("teacher")
     lines = []
     for control in run.controls:
         reached = by_name[control.name]
-        if teacher < reached:
+        if teacher is not None and teacher < reached:
             lines.append(
                 f"The teacher ({teacher:.2f} %) is worse than {control.name} "
                 f"({reached:.2f} %): train it longer, or take a larger one"
@@ -239,11 +260,11 @@ def _alarms(records):
 
 
 def _wrong(chosen, answers, splits, class_names):
-    """Test examples that the chosen file gets wrong and the teacher right."""
+    """Test examples that the chosen file gets wrong and its example right."""
     if chosen is None:
         return []
-    split = splits.test
-    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], "teacher"))
+    split, right = splits.test, "teacher" if "teacher" in answers else "student"
+    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], right))
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
     shown = splits.shown(split.take(missed).floats())
     return [

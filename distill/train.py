@@ -1,7 +1,6 @@
 """The conductor: one config in, measured TFLite students out."""
 
 import argparse
-import json
 import pathlib
 from collections.abc import Sequence
 
@@ -20,7 +19,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     folder = arguments.out or cli.default_folder(arguments)
-    result = train(run, folder)
+    return told(train(run, folder), folder)
+
+
+def told(result: dict, folder: pathlib.Path) -> int:
+    """Prints a report, and says what is wrong and where the page is.
+
+    Args:
+        result: As in `report.json`.
+        folder: Of the run.
+
+    Returns:
+        The exit code.
+    """
     from distill import report
 
     print(report.table(result))
@@ -112,11 +123,7 @@ def _steps(run, splits, folder):
         records += more
         stages.keep(learned, folder / f"{name}.keras")
     if run.finish and not finish.missing():
-        made = folder / "finish.json"
-        if not made.exists():
-            with progress.step("finish", "prune, quantize, export, in a process apart"):
-                finish.run(folder)
-        records += json.loads(made.read_text())
+        records += finish.ready(folder)
     return results.gather(run, splits, folder, records)
 
 

@@ -137,6 +137,8 @@ divergence = 0.7 * 9 * (p * np.log(p / q)).sum(-1)
 said["kd"] = [float(abs(kd(asked, made).numpy() - divergence).max())]
 ce = -np.log(soft(made)[np.arange(6), labels])
 said["task"] = [float(abs(task(asked, made).numpy() - 0.3 * ce).max())]
+(alone,) = bench._terms(Part, taught=False)
+said["alone"] = [float(abs(alone(asked[:, :1], made).numpy() - ce).max())]
 print(json.dumps(said))
 """
 
@@ -175,3 +177,7 @@ def test_an_unequal_twin_is_refused(child):
 def test_finishing_learns_by_the_papers_formula(child):
     assert child["kd"][0] <= 1e-5
     assert child["task"][0] <= 1e-5
+
+
+def test_without_a_teacher_the_labels_get_the_whole_weight(child):
+    assert child["alone"][0] <= 1e-5

@@ -39,6 +39,7 @@ def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     expected |= {"teacher.keras", "student.keras", "control.keras"}
     expected |= {f"student.{name}.tflite" for name in finish.FINISHERS}
     expected |= {"teacher.float32.tflite", "checkpoint", "tensorboard"}
+    expected |= {"MODEL_CARD.md", "front.html", "front.csv", "front.json"}
     visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
     assert visible == expected
     assert {path.name for path in folder.glob(".*")} <= {".lock"}

@@ -1,5 +1,6 @@
 """The work bench of the finishing process: student, teacher, data, one `fit`."""
 
+import functools
 import pathlib
 
 import numpy as np
@@ -13,11 +14,12 @@ from distill import (
     export,
     loader,
     progress,
+    provenance,
     resume,
     run_folder,
     seeds,
 )
-from distill.finish import twin
+from distill.finish import parity, twin
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
@@ -28,14 +30,12 @@ class Bench:
 
     Args:
         run: The run.
-        folder: Holds `teacher.keras` and `student.keras`.
+        folder: Holds `student.keras` and, if there is a teacher, `teacher.keras`.
 
     Attributes:
+        parity: Of the file made last; see `parity.compare`.
         trained: Name of each finisher that has trained to its history (each
             term, weighted, and metric to one value an epoch) and seconds.
-
-    Raises:
-        twin.NoTwin: If the student has no equal twin in tf_keras.
     """
 
     def __init__(self, run: config.Run, folder: pathlib.Path):
@@ -43,17 +43,30 @@ class Bench:
         self._folder = folder
         self._splits = run.data.load()
         self._student = loader.own(folder / "student.keras")
-        teacher = loader.own(folder / "teacher.keras")
-        self._answer = tf.function(lambda x: teacher(x, training=False)["logits"])
-        self._twin = twin.to_tf_keras(self._student)
-        inputs = self._splits.train.take(slice(CHECKED)).floats()
-        twin.check_equal(self._student, self._twin, inputs)
+        self._answer = _answers(folder / "teacher.keras")
+        self.parity: dict[str, float] = {}
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
 
+    @functools.cached_property
+    def _images(self):
+        return self._splits.train.take(slice(CHECKED)).floats()
+
+    @functools.cached_property
+    def _twin(self):
+        """The student's, checked on its own images once one is needed."""
+        made = twin.to_tf_keras(self._student)
+        twin.check_equal(self._student, made, self._images)
+        progress.say("    the student's tf_keras twin answers as the student")
+        return made
+
     def twin(self) -> tf_keras.Model:
-        """A new tf_keras twin of the student: TF-MOT changes what it is given."""
+        """A new tf_keras twin of the student: TF-MOT changes what it is given.
+
+        Raises:
+            twin.NoTwin: If the student has no equal twin.
+        """
         # Names that TF-MOT makes up reach the file: let them start anew, so that
         # a file does not tell which others its process made.
         tf_keras.backend.reset_uids()
@@ -75,11 +88,45 @@ class Bench:
 
     def export(self, variant: str) -> bytes:
         """The student, without further training, as a `.tflite` file."""
-        return export.to_tflite(self._student, variant)
+        return self.convert(self._student, variant)
 
     def convert(self, model: tf_keras.Model, variant: str) -> bytes:
-        """What TF-MOT made, as a `.tflite` file."""
-        return export.to_tflite(model, variant)
+        """What TF-MOT made, as a `.tflite` file; notes whether both answer alike."""
+        file = export.to_tflite(model, variant)
+        self.parity = parity.compare(model, file, self._images)
+        return file
+
+    def stamped(self, name: str, file: bytes) -> bytes:
+        """A file that says what it was made of; see `provenance.stamped`.
+
+        Args:
+            name: Of the model, such as `student.int8`.
+            file: The `.tflite` file.
+        """
+        split = self._splits.validation
+        right = parity.answers(file, split.floats()).argmax(-1) == split.labels
+        origin = {
+            "model": name,
+            "config": config.plain(self._run),
+            "versions": run_folder.versions(),
+            "data": self._splits.fingerprint(),
+            "weights": self._weights,
+            "validation": {
+                "examples": len(right),
+                "accuracy": 100 * float(right.mean()),
+            },
+        }
+        return provenance.stamped(file, origin)
+
+    @functools.cached_property
+    def _weights(self):
+        """Fingerprint of student and teacher, as far as there are any."""
+        paths = [self._folder / f"{name}.keras" for name in ("student", "teacher")]
+        return {
+            path.stem: provenance.weights_hash(loader.own(path))
+            for path in paths
+            if path.exists()
+        }
 
     def store(self, name: str) -> checkpoint.Store:
         """Where the training of one finisher is committed."""
@@ -97,7 +144,7 @@ class Bench:
         """
         name = config.name_of(part)
         tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
-        terms = _terms(part)
+        terms = _terms(part, taught=self._answer is not None)
         model.compile(
             optimizer=tf_keras.optimizers.SGD(
                 tf_keras.optimizers.schedules.CosineDecay(
@@ -137,7 +184,9 @@ class Bench:
             yield self._taught(inputs, labels)
 
     def _taught(self, inputs, labels):
-        """Inputs, and what is asked: label first, then the teacher's logits."""
+        """Inputs, and what is asked: label first, then any teacher's logits."""
+        if self._answer is None:
+            return inputs, np.asarray(labels)[:, None]
         taught = [
             self._answer(inputs[start : start + CHECKED]).numpy()
             for start in range(0, len(inputs), CHECKED)
@@ -148,19 +197,33 @@ class Bench:
         return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"
 
 
-def _terms(part):
-    """The two terms of the loss, each also shown as a metric by its name."""
+def _answers(path):
+    """The function from images to the teacher's logits, if there is a teacher."""
+    if not path.exists():
+        progress.say(
+            "    no teacher: labels alone teach, weighed task_weight + kd_weight"
+        )
+        return None
+    teacher = loader.own(path)
+    return tf.function(lambda x: teacher(x, training=False)["logits"])
+
+
+def _terms(part, taught=True):
+    """The terms of the loss, each also shown as a metric by its name."""
+    # The whole weight is on the labels where nobody else teaches: the learning
+    # rate was chosen for it.
+    weight = part.task_weight + (0.0 if taught else part.kd_weight)
 
     def task_loss(asked, made):
-        return part.task_weight * tf.nn.sparse_softmax_cross_entropy_with_logits(
+        return weight * tf.nn.sparse_softmax_cross_entropy_with_logits(
             tf.cast(asked[:, 0], tf.int32), made
         )
 
     def kd_loss(asked, made):
-        taught = asked[:, 1:]
-        return part.kd_weight * losses.kd_loss(taught, made, part.temperature)
+        answered = asked[:, 1:]
+        return part.kd_weight * losses.kd_loss(answered, made, part.temperature)
 
-    return task_loss, kd_loss
+    return (task_loss, kd_loss) if taught else (task_loss,)
 
 
 def accuracy(asked, made):

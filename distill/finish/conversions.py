@@ -1,6 +1,7 @@
 """Files that need no further training: the student's weights, stored narrower."""
 
 import dataclasses
+from typing import ClassVar
 
 from distill.finish.finisher import Finisher
 
@@ -8,6 +9,8 @@ from distill.finish.finisher import Finisher
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Float32(Finisher):
     """The student as it was trained."""
+
+    tolerance: ClassVar[float] = 1e-4
 
     def make(self, bench):
         """Converts the student."""
@@ -21,6 +24,8 @@ class Float32(Finisher):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Float16(Finisher):
     """Weights stored in half precision; computes in float32 on a CPU."""
+
+    tolerance: ClassVar[float] = 0.01
 
     def make(self, bench):
         """Converts the student."""

@@ -14,9 +14,16 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
+        asks: What TF-MOT must be able to do to every layer: `prune`, `cluster`,
+            `quantize`.
+        tolerance: Largest difference of a logit that conversion may make, as a
+            share of the largest logit: what eight bits need, unless a finisher
+            states less.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    asks: ClassVar[tuple[str, ...]] = ()
+    tolerance: ClassVar[float] = 0.2
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.
@@ -42,6 +49,24 @@ class Finisher:
             Each broken promise in words; empty if all are kept.
         """
         return []
+
+    def conversion_breaches(self, parity: dict[str, float]) -> list[str]:
+        """How a file answers otherwise than the model that it was converted from.
+
+        Args:
+            parity: See `distill.finish.parity.compare`.
+
+        Returns:
+            As `breaches`.
+        """
+        allowed = self.tolerance * parity["scale"]
+        if parity["max"] <= allowed:
+            return []
+        return [
+            f"conversion changed the answers: logits differ by up to "
+            f"{parity['max']:.3g} on {parity['examples']} examples, allowed "
+            f"{allowed:.3g}"
+        ]
 
     def predicted_bytes(self, cost: "cost.Cost") -> int:
         """About how many bytes the file of a network of this cost will have."""

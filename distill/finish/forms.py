@@ -4,7 +4,7 @@ import numpy as np
 import tf_keras
 from tensorflow_model_optimization.quantization import keras as quantization
 
-from distill.finish import twin
+from distill.finish import operations
 
 
 def quantizable(model: tf_keras.Model) -> tf_keras.Model:
@@ -23,7 +23,7 @@ def quantizable(model: tf_keras.Model) -> tf_keras.Model:
         A model that answers as `model` does in inference mode; `model` itself
         if there is nothing to rewrite.
     """
-    norms = {layer.name for layer in model.layers if _is_norm_alone(layer)}
+    norms = {layer.name for layer in model.layers if is_norm_alone(layer)}
     rectifiers = {
         layer.name: _before(layer).name
         for layer in model.layers
@@ -95,11 +95,11 @@ def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
     def annotate(layer):
         if layer in tables:
             layer = tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
-        known = Untouched() if isinstance(layer, twin.TopK) else None
+        known = Untouched() if isinstance(layer, operations.TopK) else None
         return quantization.quantize_annotate_layer(layer, known)
 
     start = [tf_keras.Input(table.output.shape[1:], name="read") for table in tables]
-    with quantization.quantize_scope({"TopK": twin.TopK, "Untouched": Untouched}):
+    with quantization.quantize_scope({"TopK": operations.TopK, "Untouched": Untouched}):
         copy = tf_keras.models.clone_model(model, start or None, annotate)
         options = {} if scheme is None else {"scheme": scheme}
         copy = quantization.quantize_apply(copy, **options)
@@ -111,7 +111,8 @@ def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
     return tf_keras.Model(ids, copy(table(ids)), name=model.name)
 
 
-def _is_norm_alone(layer):
+def is_norm_alone(layer: tf_keras.layers.Layer) -> bool:
+    """Whether this is a norm that TF-MOT cannot take together with a kernel."""
     norm = isinstance(layer, tf_keras.layers.BatchNormalization)
     return norm and not _has_kernel(_before(layer))
 

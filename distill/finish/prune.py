@@ -1,7 +1,7 @@
 """Magnitude pruning: most weights become exactly zero, and stay so."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from distill.finish import quantize
 from distill.finish.finisher import TrainedFinisher
@@ -28,6 +28,9 @@ class Pruned(TrainedFinisher):
         Zhu and Gupta, "To prune, or not to prune", 2017, section 3; as in TF-MOT.
     """
 
+    asks: ClassVar[tuple[str, ...]] = ("prune",)
+    tolerance: ClassVar[float] = 1e-4
+
     sparsity: float = 0.8
     rise: float = 0.6
 
@@ -51,7 +54,7 @@ class Pruned(TrainedFinisher):
         schedule = sparsity.PolynomialDecay(
             0.0, self.sparsity, begin_step=0, end_step=last, frequency=every
         )
-        model = sparsity.prune_low_magnitude(bench.twin(), schedule)
+        model = wrapped(bench.twin(), schedule)
         bench.fit(model, self, [sparsity.UpdatePruningStep()])
         model = sparsity.strip_pruning(model)
         bench.keep("pruned", model)
@@ -72,6 +75,7 @@ class PrunedInt8(TrainedFinisher):
     """The pruned student, trained to bear eight bits with its zeros kept."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
+    asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
 
     def make(self, bench):
         """Trains what `pruned` made with simulated quantization."""
@@ -92,6 +96,28 @@ class PrunedInt8(TrainedFinisher):
     def predicted_bytes(self, cost):
         """As `int8`: zeros are stored."""
         return quantize.Int8.predicted_bytes(self, cost)
+
+
+def wrapped(model: Any, schedule: Any = None) -> Any:
+    """A tf_keras model whose kernels get pruned; its layers are those of `model`.
+
+    Layers without a kernel are left alone: TF-MOT has nothing to prune in them,
+    and refuses some.
+
+    Args:
+        model: A functional tf_keras model.
+        schedule: Of TF-MOT; None means half of each kernel at once.
+    """
+    import tf_keras
+    from tensorflow_model_optimization.sparsity import keras as sparsity
+
+    options = {"pruning_schedule": schedule} if schedule else {}
+
+    def wrap(layer):
+        kernels = [weight for weight in layer.weights if "kernel" in weight.name]
+        return sparsity.prune_low_magnitude(layer, **options) if kernels else layer
+
+    return tf_keras.models.clone_model(model, clone_function=wrap)
 
 
 def _zeros_lost(facts, promised):

@@ -1,6 +1,7 @@
 """Quantization-aware training: integers from the first op to the last."""
 
 import dataclasses
+from typing import ClassVar
 
 from distill.finish.finisher import TrainedFinisher
 
@@ -13,6 +14,8 @@ class Int8(TrainedFinisher):
         Jacob et al., "Quantization and Training of Neural Networks for Efficient
         Integer-Arithmetic-Only Inference", CVPR 2018, section 3; as in TF-MOT.
     """
+
+    asks: ClassVar[tuple[str, ...]] = ("quantize",)
 
     def make(self, bench):
         """Trains the student with simulated quantization, and converts it."""
