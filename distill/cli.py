@@ -32,6 +32,7 @@ COMMANDS = (
     "compare",
     "score",
     "tabular",
+    "generate",
     "benchmark",
 )
 

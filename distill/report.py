@@ -86,7 +86,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         fronts=fronts(models, limit),
         training=_training(report["stages"]),
         classes=_classes(report, chosen),
-        pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
+        pictures=[(data_uri(image), *words) for image, *words in wrong[:PICTURES]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
         hues=_hues(report["stages"]) | share_hues(shared),
@@ -155,7 +155,8 @@ def _cells(model):
     ]
 
 
-def _data_uri(image):
+def data_uri(image: np.ndarray) -> str:
+    """An image, as of `pictures.png`, to stand in a page itself."""
     return "data:image/png;base64," + base64.b64encode(pictures.png(image)).decode()
 
 
