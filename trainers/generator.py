@@ -84,6 +84,8 @@ class GeneratorTrainer(Tracked):
 
         The named losses sum up to it. Each batch's noise comes from `draws`.
         """
+        # Run eagerly, Keras hands arrays on, of which no gradient can be asked.
+        x = ops.convert_to_tensor(x)
         terms = self._terms(x, ops.cast(y, "int32"), y_pred, training)
         for name, per_example in terms.items():
             terms[name] = ops.mean(ops.cast(per_example, "float32"))

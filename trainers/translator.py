@@ -34,7 +34,8 @@ class TranslatorTrainer(GeneratorTrainer):
         method = self.method
         every = method.discriminator_steps
         return self._adams(
-            LateDecay(method.generator_learning_rate, max(1, steps // every)),
+            # Keras counts batches here, also where several make an update.
+            LateDecay(method.generator_learning_rate, steps),
             LateDecay(method.discriminator_learning_rate, steps),
             # Keras takes no 1 here.
             gradient_accumulation_steps=every if every > 1 else None,

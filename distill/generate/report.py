@@ -23,9 +23,9 @@ from distill.generate.study import Study
 
 TITLES = {
     "teacher": "teacher",
-    "student": "student, LIT and game",
-    "student_lit": "student after LIT alone",
-    "scratch": "the same, from scratch",
+    "student": "student",
+    "student_lit": "student, LIT alone",
+    "scratch": "from scratch",
 }
 SHEETS = ("teacher", "student", "scratch")
 
@@ -172,7 +172,7 @@ def table(result: Mapping) -> str:
     """
     rows = [[m["title"], *cells(result, m)] for m in result["models"]]
     lines = tabulate.tabulate(
-        [*rows, ["real training images", *real_cells(result)]],
+        [*rows, ["real, training", *real_cells(result)]],
         headers=["made by", *HEADERS],
         colalign=["left", *["right"] * len(HEADERS)],
         disable_numparse=True,
