@@ -24,7 +24,7 @@ from distill.generate.study import Study
 TITLES = {
     "teacher": "teacher",
     "student": "student",
-    "student_lit": "student, LIT alone",
+    "student_lit": "LIT alone",
     "scratch": "from scratch",
 }
 SHEETS = ("teacher", "student", "scratch")
@@ -172,7 +172,7 @@ def table(result: Mapping) -> str:
     """
     rows = [[m["title"], *cells(result, m)] for m in result["models"]]
     lines = tabulate.tabulate(
-        [*rows, ["real, training", *real_cells(result)]],
+        [*rows, ["real", *real_cells(result)]],
         headers=["made by", *HEADERS],
         colalign=["left", *["right"] * len(HEADERS)],
         disable_numparse=True,
@@ -198,8 +198,8 @@ def note(result: Mapping) -> str:
         f"features ({result['features']}) of a classifier trained on the real training "
         "images; no FID, whose features are Inception's. Lower is better. Score: the "
         "Inception score's formula with this classifier; class: how often it sees the "
-        "wanted class. Updates: of the generator. File and latency: of the first seed, "
-        "float32, one thread."
+        "wanted class. Real: the training images. Updates: of the generator. kB and "
+        "ms: of the first seed's float32 file, on one thread."
     )
 
 
