@@ -17,26 +17,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser(
         "generate", "Compresses a generator that turns images into other classes."
     )
-    flags.add_argument(
-        "--seeds",
-        action="append",
-        type="seeds={}".format,
-        dest="set",
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="short for --set seeds=N",
-    )
-    flags.add_argument(
-        "--out", type=pathlib.Path, help="folder of the study; default: runs/<config>"
-    )
+    cli.add_seeds(flags)
     return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
-    # More seeds go on in the same folder, so its name does not tell how many.
-    arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
-    folder = arguments.out or cli.default_folder(arguments)
+    folder = cli.study_folder(arguments)
     result = run(study, folder)
     from distill.generate import report
 
