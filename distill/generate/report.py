@@ -122,7 +122,6 @@ def _failures(record):
 
 HEADERS = (
     "conv",
-    "params",
     "MACs",
     "updates",
     "Fréchet",
@@ -139,7 +138,6 @@ def cells(result: Mapping, model: Mapping) -> list[str]:
     frechet = model["frechet_classifier"]
     return [
         formats.whole(model["depth"]),
-        formats.whole(model["parameters"]),
         formats.short(model["macs"]),
         formats.whole(result["updates"][model["name"]]),
         formats.plain(frechet["mean"]),
@@ -155,7 +153,7 @@ def real_cells(result: Mapping) -> list[str]:
     """The numbers of the real training images, under `HEADERS`."""
     real = result["real"]
     return [
-        *[formats.NOTHING] * 4,
+        *[formats.NOTHING] * 3,
         formats.plain(real["frechet_classifier"]),
         formats.NOTHING,
         formats.percent(real["classifier_score"]),
