@@ -35,6 +35,7 @@ COMMANDS = (
     "compare",
     "score",
     "tabular",
+    "generate",
     "benchmark",
 )
 
@@ -98,6 +99,28 @@ def default_folder(arguments: argparse.Namespace) -> pathlib.Path:
     """`runs/<config>`, with what `--set` and `--seed` changed in its name."""
     name = ",".join([pathlib.Path(arguments.config).stem, *overrides(arguments)])
     return pathlib.Path("runs") / name.replace(os.sep, "_")
+
+
+def add_seeds(flags: argparse.ArgumentParser) -> None:
+    """Gives the parser of a study over several seeds `--seeds` and `--out`."""
+    flags.add_argument(
+        "--seeds",
+        action="append",
+        type="seeds={}".format,
+        dest="set",
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="short for --set seeds=N",
+    )
+    flags.add_argument(
+        "--out", type=pathlib.Path, help="folder of the study; default: runs/<config>"
+    )
+
+
+def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
+    """`--out`, or `default_folder`: more seeds go on in the same folder."""
+    arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
+    return arguments.out or default_folder(arguments)
 
 
 def guarded(

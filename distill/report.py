@@ -166,10 +166,11 @@ def _cells(model):
 
 def _source(look):
     """What the page shows: a text itself, an image as the address of its bytes."""
-    return look if isinstance(look, str) else _data_uri(look)
+    return look if isinstance(look, str) else data_uri(look)
 
 
-def _data_uri(image):
+def data_uri(image: np.ndarray) -> str:
+    """An image, as of `pictures.png`, to stand in a page itself."""
     return "data:image/png;base64," + base64.b64encode(pictures.png(image)).decode()
 
 

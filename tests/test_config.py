@@ -33,8 +33,11 @@ def write(tmp_path):
     return write
 
 
-# Those of `distill.tabular` are another kind: see tests/test_tabular.py.
-RUNS = sorted({*SHIPPED.glob("*.yaml")} - {*SHIPPED.glob("tabular_*.yaml")})
+# Those of `distill.tabular` and `distill.generate` are of other kinds: see their tests.
+OTHERS = ("tabular_*.yaml", "lit_generator_*.yaml")
+RUNS = sorted(
+    {*SHIPPED.glob("*.yaml")}.difference(*(SHIPPED.glob(name) for name in OTHERS))
+)
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.name)
