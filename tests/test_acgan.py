@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from stores import Everything, Only, Source
 
-from distill import checkpoint, resume
+from distill import resume
 from gan import conditional, generators, losses, sizes
 from trainers import generator as trainer
 from trainers.acgan import ACGAN
@@ -170,43 +171,10 @@ def test_a_generator_learns_to_fool_and_to_make_the_class():
         assert last[name] < first[name], name
 
 
-class Source:
-    """Batches, each from its own step."""
-
-    steps_per_epoch = 3
-
-    def stream(self, step):
-        while True:
-            rng = np.random.default_rng(step)
-            yield REAL[rng.permutation(BATCH)], LABELS
-            step += 1
-
-
-class Everything(checkpoint.Store):
-    """Keeps every moment ever saved."""
-
-    def save(self, moment):
-        super().save(moment)
-        self.moments = [*getattr(self, "moments", []), super().newest()]
-
-
-class Only:
-    """A store with one moment."""
-
-    def __init__(self, moment):
-        self.moment = moment
-
-    def newest(self):
-        return self.moment
-
-    def save(self, moment):
-        self.moment = moment
-
-
 def run(learner, store):
     history, _ = resume.fit(
         learner,
-        Source(),
+        Source(REAL, LABELS),
         callback=keras.callbacks.Callback,
         epochs=2,
         store=store,

@@ -14,8 +14,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from stores import Everything, Only, Source
 
-from distill import checkpoint, config, data, intervals, loader, quality, resume
+from distill import config, data, intervals, loader, quality, resume
 from distill.generate import command, measured, report, training, translation
 from distill.generate.study import Study
 from gan import conditional, sizes, translators
@@ -266,43 +267,10 @@ def test_a_rate_stays_for_half_of_the_steps_and_falls_to_0():
     assert translator.LateDecay(**rate.get_config()).get_config() == rate.get_config()
 
 
-class Source:
-    """Batches, each from its own step."""
-
-    steps_per_epoch = 3
-
-    def stream(self, step):
-        while True:
-            rng = np.random.default_rng(step)
-            yield REAL[rng.permutation(BATCH)], LABELS
-            step += 1
-
-
-class Everything(checkpoint.Store):
-    """Keeps every moment ever saved."""
-
-    def save(self, moment):
-        super().save(moment)
-        self.moments = [*getattr(self, "moments", []), super().newest()]
-
-
-class Only:
-    """A store with one moment."""
-
-    def __init__(self, moment):
-        self.moment = moment
-
-    def newest(self):
-        return self.moment
-
-    def save(self, moment):
-        self.moment = moment
-
-
 def fitted(learner, store):
     resume.fit(
         learner,
-        Source(),
+        Source(REAL, LABELS),
         callback=keras.callbacks.Callback,
         epochs=2,
         store=store,

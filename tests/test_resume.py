@@ -7,6 +7,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from stores import Only
 
 import trainers
 from distill import checkpoint, resume, signals
@@ -42,19 +43,6 @@ class Everything(checkpoint.Store):
     def save(self, moment):
         super().save(moment)
         self.moments[moment.step] = super().newest()
-
-
-class Only:
-    """A store with one moment, which saves no other but at the end of a leg."""
-
-    def __init__(self, moment):
-        self.moment = moment
-
-    def newest(self):
-        return self.moment
-
-    def save(self, moment):
-        self.moment = moment
 
 
 def network():

@@ -1,0 +1,47 @@
+"""What tests of resumption fit with: batches told by their step, and odd stores."""
+
+import numpy as np
+
+from distill import checkpoint
+
+
+class Source:
+    """Batches of the same examples, in an order that the step alone decides.
+
+    Args:
+        inputs: `(batch, ...)`.
+        labels: `(batch,)`; they stay where they are.
+        steps_per_epoch: Steps in each epoch.
+    """
+
+    def __init__(self, inputs, labels, steps_per_epoch=3):
+        self.steps_per_epoch = steps_per_epoch
+        self._inputs = inputs
+        self._labels = labels
+
+    def stream(self, step):
+        while True:
+            rng = np.random.default_rng(step)
+            yield self._inputs[rng.permutation(len(self._labels))], self._labels
+            step += 1
+
+
+class Everything(checkpoint.Store):
+    """Keeps every moment ever saved."""
+
+    def save(self, moment):
+        super().save(moment)
+        self.moments = [*getattr(self, "moments", []), super().newest()]
+
+
+class Only:
+    """A store with one moment, which saves no other but at the end of a leg."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    def newest(self):
+        return self.moment
+
+    def save(self, moment):
+        self.moment = moment
