@@ -18,6 +18,7 @@ def _command(arguments: argparse.Namespace) -> int:
     # Imports Keras; a mistake in the config was answered above.
     from distill import cost, stages, teacher
 
+    stages.check_finish(run)
     networks = {
         "teacher": teacher.given(run)
         if run.teacher.file

@@ -175,10 +175,11 @@ def _judge(run, folder, models):
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
     student = by_name["student"]["accuracy"]
+    counted = cost.count(loader.own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
-        model["failed"] += part.breaches(facts, parts)
+        model["failed"] += part.breaches(facts, parts, counted)
         drop = student - model["accuracy"]
         if drop > run.max_accuracy_drop:
             model["failed"].append(

@@ -11,6 +11,7 @@ from distill import (
     batches,
     checkpoint,
     config,
+    cost,
     data,
     fused,
     loader,
@@ -94,6 +95,24 @@ def build(name: str, run: config.Run) -> keras.Model:
     role = "teacher" if name == "teacher" else "student"
     keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
     return part.build(run.data.input_shape, run.data.num_classes)
+
+
+def check_finish(run: config.Run) -> None:
+    """Refuses options of finishers that do not fit the student's layers.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    if not run.finish:
+        return
+    layers = cost.kernel_layers(build("student", run))
+    for part in run.finish:
+        try:
+            part.check_layers(layers)
+        except ValueError as mistake:
+            raise config.ConfigError(
+                f"finish.{config.name_of(part)}: {mistake}"
+            ) from None
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:

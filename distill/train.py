@@ -43,8 +43,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         The report, as in `report.json`.
 
     Raises:
-        ConfigError: If the folder holds another run, or the teacher's file
-            does not fit.
+        ConfigError: If the folder holds another run, or the teacher's file or
+            an option of a finisher does not fit.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
@@ -78,6 +78,7 @@ def _steps(run, splits, folder):
     from distill import generator, results, stages, teacher
 
     run_folder.stay_with(folder, ground(run, splits))
+    stages.check_finish(run)
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")

@@ -1,6 +1,7 @@
 """The work bench of the finishing process: student, teacher, data, one `fit`."""
 
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from distill import (
     run_folder,
     seeds,
 )
-from distill.finish import twin
+from distill.finish import finisher, twin
 from trainers import losses
 
 CHECKED_IMAGES = 256  # The twin must answer as the student on these.
@@ -66,20 +67,35 @@ class Bench:
         with run_folder.whole_file(self._kept(name)) as temporary:
             np.savez(temporary, *model.get_weights())
 
-    def kept(self, name: str) -> tf_keras.Model:
-        """The twin with the weights that were kept under this name."""
-        model = self.twin()
+    def kept(self, name: str, form: Callable = lambda twin: twin) -> tf_keras.Model:
+        """The twin with the weights that were kept under this name.
+
+        Args:
+            name: As given to `keep`.
+            form: Writes the twin anew, as what was kept was written.
+        """
+        model = form(self.twin())
         with np.load(self._kept(name), allow_pickle=False) as arrays:
             model.set_weights([arrays[key] for key in arrays.files])
         return model
 
-    def export(self, variant: str) -> bytes:
+    def export(self, variant: str, calibration: np.ndarray | None = None) -> bytes:
         """The student, without further training, as a `.tflite` file."""
-        return export.to_tflite(self._student, variant)
+        return export.to_tflite(self._student, variant, calibration)
+
+    def calibration(self, count: int) -> np.ndarray:
+        """Training images without augmentation, drawn by the run's seed."""
+        train = self._splits.train
+        draw = np.random.default_rng(seeds.seed_of(self._run.seed, "calibration"))
+        return train.take(draw.permutation(len(train.labels))[:count]).floats()
 
     def convert(self, model: tf_keras.Model, variant: str) -> bytes:
         """What TF-MOT made, as a `.tflite` file."""
         return export.to_tflite(model, variant)
+
+    def part(self, name: str) -> finisher.Finisher:
+        """The finisher of this name in the run."""
+        return next(p for p in self._run.finish if config.name_of(p) == name)
 
     def store(self, name: str) -> checkpoint.Store:
         """Where the training of one finisher is committed."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 if typing.TYPE_CHECKING:
@@ -29,14 +30,28 @@ class Finisher:
         """
         raise NotImplementedError
 
+    def check_layers(self, layers: Sequence[str]) -> None:
+        """Refuses a student whose layers do not fit the options.
+
+        Args:
+            layers: Names of the student's layers with a kernel.
+
+        Raises:
+            ValueError: In one line; begins with the option's name.
+        """
+
     def breaches(
-        self, facts: "measure.Facts", parts: "dict[str, Finisher]"
+        self,
+        facts: "measure.Facts",
+        parts: "dict[str, Finisher]",
+        student: "cost.Cost",
     ) -> list[str]:
         """How a file breaks its promise.
 
         Args:
             facts: What the file holds.
             parts: Name to finisher, of the whole run.
+            student: What the student costs.
 
         Returns:
             Each broken promise in words; empty if all are kept.

@@ -16,21 +16,34 @@ class Int8(TrainedFinisher):
 
     def make(self, bench):
         """Trains the student with simulated quantization, and converts it."""
-        from tensorflow_model_optimization.quantization.keras import quantize_model
-
-        from distill.finish import forms
-
-        model = quantize_model(forms.quantizable(bench.twin()))
+        model = aware(bench.twin())
         bench.fit(model, self)
         return bench.convert(model, "int8")
 
-    def breaches(self, facts, parts):
+    def breaches(self, facts, parts, student):
         """Every op must compute in integers."""
         return float_ops(facts)
 
     def predicted_bytes(self, cost):
         """One byte a weight; scale, zero point and bias for each channel."""
         return cost.kernels + 36 * cost.channels + 550 * cost.layers
+
+
+def aware(model, **scheme):
+    """A twin that computes as its integer file will, and learns to bear it.
+
+    Args:
+        model: A tf_keras twin; it is not to be used any more.
+        **scheme: `scheme`, of TF-MOT, where pruning or clusters are to be kept.
+    """
+    from tensorflow_model_optimization.quantization.keras import (
+        quantize_annotate_model,
+        quantize_apply,
+    )
+
+    from distill.finish import forms
+
+    return quantize_apply(quantize_annotate_model(forms.quantizable(model)), **scheme)
 
 
 def float_ops(facts) -> list[str]:

@@ -1,0 +1,189 @@
+"""Weight clustering: every kernel is written with a few different weights."""
+
+import dataclasses
+from typing import ClassVar
+
+from distill.finish import prune, quantize
+from distill.finish.finisher import TrainedFinisher
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clustered(TrainedFinisher):
+    """A kernel of few different weights: as large a file, but it packs far smaller.
+
+    Norms are put into the kernels before, since the converter would do it after.
+    Depthwise kernels keep all their weights: they are small, and bear no clusters.
+
+    Attributes:
+        clusters: Different weights in each kernel, at most.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Han et al., "Deep Compression", ICLR 2016, section 3, with the centroids
+        of Arthur and Vassilvitskii, "k-means++", SODA 2007; as in TF-MOT.
+    """
+
+    clusters: int = 16
+    learning_rate: float = 0.001  # No norm is left that would bear longer steps.
+
+    def __post_init__(self):
+        """Refuses clusters that are none."""
+        super().__post_init__()
+        if self.clusters < 2:
+            raise ValueError(
+                f"`clusters` must be at least 2. Received: {self.clusters}"
+            )
+
+    def make(self, bench):
+        """Trains the clusters of the student, and converts it."""
+        from distill.finish import forms
+
+        model = _train(bench, self, forms.folded(bench.twin()))
+        bench.keep("clustered", model)
+        return bench.convert(model, "float32")
+
+    def breaches(self, facts, parts, student):
+        """The clusters must have reached the file."""
+        return _clusters_lost(facts, self.clusters, "distinct")
+
+    def predicted_bytes(self, cost):
+        """As `float32`: each weight is stored, and only packing gains."""
+        return 4 * (cost.kernels + cost.channels) + 350 * cost.layers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrunedClustered(Clustered):
+    """The pruned student, clustered with its zeros kept: zero is one cluster."""
+
+    needs: ClassVar[tuple[str, ...]] = ("pruned",)
+
+    def __post_init__(self):
+        """Refuses clusters that leave nothing beside zero."""
+        super().__post_init__()
+        if self.clusters < 3:
+            raise ValueError(
+                "`clusters` must be at least 3, of which zero is one. "
+                f"Received: {self.clusters}"
+            )
+
+    def make(self, bench):
+        """Trains the clusters of what `pruned` made, and converts it."""
+        from distill.finish import forms
+
+        pruned = forms.folded(bench.kept("pruned"))
+        model = _train(bench, self, pruned, preserve_sparsity=True)
+        bench.keep("pruned_clustered", model)
+        return bench.convert(model, "pruned")
+
+    def breaches(self, facts, parts, student):
+        """Clusters, and the zeros of `pruned` kept."""
+        zeros = parts["pruned"].breaches(facts, parts, student)
+        return [*_clusters_lost(facts, self.clusters, "distinct"), *zeros]
+
+    def predicted_bytes(self, cost):
+        """As `pruned` at its usual share of zeros."""
+        return prune.Pruned().predicted_bytes(cost)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClusteredInt8(TrainedFinisher):
+    """The clustered student, trained to bear eight bits with its clusters kept.
+
+    Each output channel has a scale of its own, so that it is a channel which has
+    no more different weights than `clusters`, and no longer the whole kernel.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("clustered",)
+
+    learning_rate: float = 0.001  # As that of `clustered`.
+
+    def make(self, bench):
+        """Trains what was clustered with simulated quantization."""
+        return _integers(bench, self, preserve_sparsity=False)
+
+    def breaches(self, facts, parts, student):
+        """Integers alone, and the clusters kept in every channel."""
+        promised = parts[self.needs[0]].clusters
+        lost = _clusters_lost(facts, promised, "channel_distinct")
+        return [*quantize.float_ops(facts), *lost]
+
+    def predicted_bytes(self, cost):
+        """As `int8`."""
+        return quantize.Int8.predicted_bytes(self, cost)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrunedClusteredInt8(ClusteredInt8):
+    """The pruned and clustered student in eight bits, its zeros and clusters kept."""
+
+    needs: ClassVar[tuple[str, ...]] = ("pruned_clustered", "pruned")
+
+    def make(self, bench):
+        """Trains what was pruned and clustered with simulated quantization."""
+        return _integers(bench, self, preserve_sparsity=True)
+
+    def breaches(self, facts, parts, student):
+        """Integers alone; clusters and zeros kept."""
+        zeros = parts["pruned"].breaches(facts, parts, student)
+        return [*super().breaches(facts, parts, student), *zeros]
+
+
+def _train(bench, part, model, **options):
+    """Clusters a folded twin; returns what it has become, without wrappers."""
+    import numpy as np
+    import tf_keras
+    from tensorflow_model_optimization import clustering
+    from tensorflow_model_optimization.python.core.clustering.keras import (
+        cluster_config,
+    )
+
+    def wrap(layer):
+        if type(layer) not in (tf_keras.layers.Conv2D, tf_keras.layers.Dense):
+            return layer
+        if len(np.unique(layer.kernel)) <= part.clusters:
+            layer.trainable = False  # It has no more than it may, and keeps them.
+            return layer
+        return clustering.keras.cluster_weights(
+            layer,
+            part.clusters,
+            clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
+            # A sum over hundreds of weights is a step hundreds of times as long.
+            cluster_gradient_aggregation=cluster_config.GradientAggregation.AVG,
+            **options,
+        )
+
+    model = tf_keras.models.clone_model(model, clone_function=wrap)
+    bench.fit(model, part)
+    return clustering.keras.strip_clustering(model)
+
+
+def _integers(bench, part, preserve_sparsity):
+    from tensorflow_model_optimization.experimental import combine
+
+    from distill.finish import forms
+
+    model = quantize.aware(
+        bench.kept(part.needs[0], forms.folded),
+        scheme=combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity),
+    )
+    bench.fit(model, part)
+    return bench.convert(model, "int8")
+
+
+def _clusters_lost(facts, promised, where):
+    """Each kernel with more different weights than promised, in one line."""
+    over = {
+        kernel.layer: getattr(kernel, where)
+        for kernel in facts.kernels
+        if getattr(kernel, where) > promised
+    }
+    if not over:
+        return []
+    worst = max(over, key=over.get)
+    place = "a channel" if where == "channel_distinct" else "a kernel"
+    return [
+        f"{over[worst]} different weights in {place} of `{worst}`, promised "
+        f"{promised}; {len(over)} of {len(facts.kernels)} kernels have more"
+    ]
