@@ -109,7 +109,9 @@ def test_a_rule_for_no_layer_is_refused_before_anything_trains(given, words):
 
 
 def test_a_rule_is_checked_on_the_students_own_layers():
-    run = config.load("finish_resnet.yaml", ["finish.7.options.rules=[{layers: heat, sparsity: 0}]"])
+    run = config.load(
+        "finish_resnet.yaml", ["finish.7.options.rules=[{layers: heat, sparsity: 0}]"]
+    )
     with pytest.raises(config.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
         stages.check_finish(run)
     names = cost.kernel_layers(stages.build("student", run))

@@ -50,13 +50,12 @@ def inner(model: tf_keras.Model) -> list[Inner]:
     Args:
         model: A functional tf_keras model without nested ones, channels last.
     """
-    outputs = {id(tensor) for tensor in model.outputs}
     found = []
     for layer in model.layers:
-        if not _is_kernel(layer) or layer.kernel.shape[-1] < 2:
+        if not _is_kernel(layer) or _is_softmax(layer) or layer.kernel.shape[-1] < 2:
             continue
         between, takers = [], []
-        if _follow(layer, outputs, between, takers):
+        if _follow(layer, model.output_names, between, takers):
             count = layer.kernel.shape[-1]
             found.append(Inner(layer.name, tuple(between), tuple(takers), count))
     return found
@@ -158,7 +157,7 @@ def without(
 
 def _follow(layer, outputs, between, takers):
     """Whether only kernels take in what a layer gives; notes who they are."""
-    if len(layer.inbound_nodes) != 1 or id(layer.output) in outputs:
+    if len(layer.inbound_nodes) != 1 or layer.name in outputs:
         return False
     for node in layer.outbound_nodes:
         user = node.outbound_layer
@@ -182,8 +181,12 @@ def _is_kernel(layer):
 def _is_channelwise(layer):
     if isinstance(layer, LAYERS.DepthwiseConv2D):
         return layer.depth_multiplier == 1
-    softmax = getattr(layer, "activation", None) is tf_keras.activations.softmax
-    return isinstance(layer, CHANNELWISE) and not softmax
+    return isinstance(layer, CHANNELWISE) and not _is_softmax(layer)
+
+
+def _is_softmax(layer):
+    """Whether each channel of what a layer gives depends on all others."""
+    return getattr(layer, "activation", None) is tf_keras.activations.softmax
 
 
 def _take(array, axis, stay, count):
