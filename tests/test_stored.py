@@ -45,6 +45,23 @@ def test_blocks_that_are_stored_sparse_get_their_zeros_back():
     np.testing.assert_array_equal(got, [[0, 0, 1, 2], [3, 4, 0, 0]])
 
 
+def test_blocks_of_rows_and_columns_come_back_in_place():
+    """Of a (4, 4) matrix, blocks of (2, 2), the last one alone stored."""
+    sparsity = types.SimpleNamespace(
+        traversalOrder=[0, 1, 2, 3],
+        blockMap=[0, 1],
+        dimMetadata=[
+            level(2),
+            level(segments=[0, 0, 1], indices=[1]),
+            level(2),
+            level(2),
+        ],
+    )
+    got = stored.dense(np.array([1, 2, 3, 4]), sparsity, (4, 4))
+    np.testing.assert_array_equal(got[2:, 2:], [[1, 2], [3, 4]])
+    assert np.count_nonzero(got) == 4
+
+
 def test_different_weights_are_counted_whole_and_by_channel():
     values = np.array([[[[0, 1, 2, 2]]], [[[2, 3, 3, 3]]]], np.int8)
     kernel = stored.describe("net/quant_a/Conv2D;net/quant_a/Quant", values, 8)
