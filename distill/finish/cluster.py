@@ -135,9 +135,6 @@ def _train(bench, part, model, **options):
     import numpy as np
     import tf_keras
     from tensorflow_model_optimization import clustering
-    from tensorflow_model_optimization.python.core.clustering.keras import (
-        cluster_config,
-    )
 
     def wrap(layer):
         if type(layer) not in (tf_keras.layers.Conv2D, tf_keras.layers.Dense):
@@ -149,8 +146,7 @@ def _train(bench, part, model, **options):
             layer,
             part.clusters,
             clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
-            # A sum over hundreds of weights is a step hundreds of times as long.
-            cluster_gradient_aggregation=cluster_config.GradientAggregation.AVG,
+            cluster_gradient_aggregation=_averaged(),
             **options,
         )
 
@@ -168,8 +164,21 @@ def _integers(bench, part, preserve_sparsity):
         bench.kept(part.needs[0], forms.folded),
         scheme=combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity),
     )
+    for layer in model.layers:
+        for _, _, found in getattr(layer, "_weight_vars", ()):
+            if "clst_impl" in found:  # TF-MOT gives no choice here.
+                found["clst_impl"].cluster_gradient_aggregation = _averaged()
     bench.fit(model, part)
     return bench.convert(model, "int8")
+
+
+def _averaged():
+    """How centroids learn: by a sum over hundreds of weights, a step is as long."""
+    from tensorflow_model_optimization.python.core.clustering.keras import (
+        cluster_config,
+    )
+
+    return cluster_config.GradientAggregation.AVG
 
 
 def _clusters_lost(facts, promised, where):
