@@ -18,6 +18,8 @@ def with_controls(run: config.Run) -> config.Run:
       of `trainers.KD`.
     - `no_adversarial`, if a method has an `adversarial_weight`: the same stages
       with that weight 0.
+    - `no_assistants`, if there are assistants: the same stages, taught by the
+      teacher itself.
 
     The first two see real examples alone. They train for as many epochs as the
     student, thus as many updates, in the very same order. A student of one stage
@@ -35,7 +37,9 @@ def with_controls(run: config.Run) -> config.Run:
     """
     taught = [run.stages, *(control.stages for control in run.controls)]
     missing = [
-        config.Control(name=name, stages=stages)
+        config.Control(
+            name=name, stages=stages, skips_assistants=name == "no_assistants"
+        )
         for name, stages, there in (
             (
                 "scratch",
@@ -44,10 +48,17 @@ def with_controls(run: config.Run) -> config.Run:
             ),
             ("kd", _kd(run), any(_all(trainers.KD, s) for s in taught)),
             ("no_adversarial", _calm(run), _calm(run) in taught),
+            ("no_assistants", run.stages, _has_no_assistants(run)),
         )
         if not there
     ]
     return dataclasses.replace(run, controls=(*run.controls, *missing))
+
+
+def _has_no_assistants(run):
+    """Whether the run, or a control of it, is that of the student without them."""
+    skipping = [part.stages for part in run.controls if part.skips_assistants]
+    return not run.assistants or run.stages in skipping
 
 
 def _all(method, stages):

@@ -25,8 +25,15 @@ class Augmentation:
         if self.shift < 0:
             raise ValueError(f"`shift` must be at least 0. Received: {self.shift}")
 
+    @property
+    def takes(self):
+        """Kinds of inputs: images, but all where it changes nothing."""
+        return ("images",) if self.flip or self.shift else ("images", "texts")
+
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Changes a batch of images `(batch, height, width, channels)`."""
+        if not (self.flip or self.shift):
+            return images  # Or texts: see `takes`.
         count, height, width, _ = images.shape
         if self.flip:
             mirrored = rng.random(count) < 0.5
@@ -82,9 +89,8 @@ class Batches:
         """Batch number `step`, from 0.
 
         Returns:
-            Images, float32 in [0, 1], `(batch_size, height, width, channels)`,
-            and labels, int64, `(batch_size,)`, `synthetic.UNLABELLED` where an
-            example was made.
+            Inputs, see `data.floats`, `(batch_size, ...)`, and labels, int64,
+            `(batch_size,)`, `synthetic.UNLABELLED` where an example was made.
         """
         count = len(self.split.labels)
         positions = step * self.batch_size + np.arange(self.batch_size)

@@ -82,8 +82,8 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     The parts of a method with companions are a step of KD, and a training step of
     each companion alone on twice the batch (as many outputs as teacher and student
     give together); of any other, the teacher's forward pass and the student's own
-    step. Each is called through Keras, whose few milliseconds a call the sum counts
-    once more than the step.
+    step, twice for LIT: end to end, and section by section. Each is called through
+    Keras, whose few milliseconds a call the sum counts once more than the step.
 
     Args:
         run: Networks, batch size and stages; nothing is trained to an end.
@@ -95,10 +95,10 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         round, `step` being the method's own; `examples_per_second` of it; and
         `ratio`, the median over the rounds of `step` to the sum of its parts.
     """
-    from distill import stages, teacher
+    from distill import networks, teacher
 
-    asked = teacher.given(run) if run.teacher.file else stages.build("teacher", run)
-    student = stages.build("student", run)
+    asked = teacher.given(run) if run.teacher.file else networks.build("teacher", run)
+    student = networks.build("student", run)
     batch = _batch(run)
     return [
         {"name": stage.name, **_timed(stage, asked, student, batch, rounds, steps)}
@@ -124,6 +124,9 @@ def _timed(stage, teacher, student, batch, rounds, steps):
             "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
             "student step": own_step,
         }
+        if isinstance(stage.trainer, trainers.LIT):
+            del actions["student step"]
+            actions["two student steps"] = lambda: (own_step(), own_step())
     with contextlib.ExitStack() as stack:
         for model in (learner, other, teacher):
             stack.enter_context(fused.batch_normalization(model))
@@ -138,12 +141,16 @@ def _timed(stage, teacher, student, batch, rounds, steps):
 
 
 def _batch(run):
-    """Random images and labels: what they show does not matter here."""
+    """Random inputs and labels: what they show does not matter here."""
     import numpy as np
 
     rng = np.random.default_rng(0)
-    images = rng.random((run.batch_size, *run.data.input_shape), np.float32)
-    return images, rng.integers(0, run.data.num_classes, run.batch_size)
+    shape = (run.batch_size, *run.data.input_shape)
+    if run.data.vocabulary is None:
+        inputs = rng.random(shape, np.float32)
+    else:
+        inputs = rng.integers(0, run.data.vocabulary, shape, np.int32)
+    return inputs, rng.integers(0, run.data.num_classes, run.batch_size)
 
 
 def _learner(method, teacher, student, batch):

@@ -1,10 +1,13 @@
 """Numbers -> where to draw them: geometry only, in pixels of an SVG."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from distill import chain, formats
 
 LINE = 14  # Height of a label in pixels.
 LETTER = 6.2  # Mean width of a letter of a label.
@@ -28,24 +31,84 @@ def dominated(size: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
     return (smaller & better & ~equal).any(axis=1)
 
 
-def front(models: Sequence[dict], limit: float | None, width: int, height: int) -> dict:
-    """Accuracy against bytes, the x axis in logarithms.
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """What accuracy is weighed against.
+
+    Attributes:
+        key: In a model of `report.json`.
+        title: For people.
+        text: A value, written for an axis.
+    """
+
+    key: str
+    title: str
+    text: Callable[[float], str]
+
+    def of(self, model: dict) -> float | None:
+        """A model's value; None if it has none."""
+        value = model[self.key]
+        return value["median"] if isinstance(value, dict) else value
+
+
+MEASURES = {
+    "bytes": Measure("bytes", "size of the file", formats.file_size),
+    "gzip_bytes": Measure(
+        "gzip_bytes", "size of the file through gzip", formats.file_size
+    ),
+    "macs": Measure("macs", "multiply-adds for one image", formats.short),
+    "latency_ms": Measure("latency_ms", "milliseconds for one image", formats.plain),
+}
+
+
+def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
+    """Name of each model that has the measure to whether it is on no front.
+
+    A failed model is on none, and beats none.
+
+    Args:
+        models: As in `report.json`.
+        measure: What accuracy is weighed against.
+    """
+    measured = [model for model in models if measure.of(model)]
+    sound = [model for model in measured if not model["failed"]]
+    found = dominated([measure.of(m) for m in sound], [m["accuracy"] for m in sound])
+    names = (model["name"] for model in sound)
+    known = dict(zip(names, map(bool, found), strict=True))
+    return {model["name"]: known.get(model["name"], True) for model in measured}
+
+
+def front(
+    models: Sequence[dict],
+    limit: float | None,
+    width: int,
+    height: int,
+    *,
+    measure: Measure = MEASURES["bytes"],
+) -> dict:
+    """Accuracy against bytes or another measure, the x axis in logarithms.
 
     A failed model dominates none, is on no front, and does not stretch the y
     axis: if it lies below, it is drawn at the lower edge.
 
     Args:
-        models: As in `report.json`; those without finite numbers are left out.
+        models: As in `report.json`; those without finite numbers, or without the
+            measure, are left out.
             A `family` of its own goes before what the name says.
         limit: Percent; a line is drawn there, unless it is None.
         width: Pixels.
         height: Pixels.
+        measure: What is on the x axis.
 
     Returns:
         For the template: `points`, `line` (corners of the front), `limits`, none
-        or one, and both axes' ticks.
+        or one, both axes' ticks, and `measure`.
     """
-    models = [model for model in models if math.isfinite(model["accuracy"])]
+    models = [
+        model
+        for model in models
+        if math.isfinite(model["accuracy"]) and measure.of(model)
+    ]
     sound = [model for model in models if not model["failed"]]
     lines = [] if limit is None else [limit]
     seen = [*lines, *(model["accuracy"] for model in sound)]
@@ -53,23 +116,17 @@ def front(models: Sequence[dict], limit: float | None, width: int, height: int) 
     lowest, highest = min(seen), max(seen)
     margin = max(0.08 * (highest - lowest), 0.05)
     box = {"left": 46, "right": width - 12, "top": 14, "bottom": height - 40}
-    sizes = [model["bytes"] for model in models]
+    sizes = [measure.of(model) for model in models]
     x = axis(min(sizes) / 1.3, max(sizes) * 1.3, box["left"], box["right"], log=True)
     y = axis(lowest - margin, highest + margin, box["bottom"], box["top"])
-    beaten = dict(
-        zip(
-            (model["name"] for model in sound),
-            dominated([m["bytes"] for m in sound], [m["accuracy"] for m in sound]),
-            strict=True,
-        )
-    )
+    on_none = beaten(models, measure)
     points = [
         {
             "model": model,
-            "x": x["at"](model["bytes"]),
+            "x": x["at"](measure.of(model)),
             "y": float(np.clip(y["at"](model["accuracy"]), 0, box["bottom"])),
             "below": model["accuracy"] < y["low"],
-            "dominated": bool(beaten.get(model["name"], True)),
+            "dominated": on_none[model["name"]],
             "label": _label(model),
             "family": model.get("family") or family(model["name"]),
         }
@@ -84,7 +141,7 @@ def front(models: Sequence[dict], limit: float | None, width: int, height: int) 
     return {
         **{"width": width, "height": height, "box": box, "points": points},
         **{"line": corners, "limits": [y["at"](line) for line in lines]},
-        **{"x": x, "y": y},
+        **{"x": x, "y": y, "measure": measure},
     }
 
 
@@ -223,11 +280,15 @@ def _padded(low, high, log):
 def family(name: str) -> str:
     """Whose a model of a run is: `teacher`, `student` or `control`.
 
+    Assistants and the teachers beside the first are teachers too.
+
     Args:
         name: As in `report.json`, such as `student.int8`.
     """
     first = name.split(".")[0]
-    return first if first in ("teacher", "student") else "control"
+    if not chain.is_reserved(first):
+        return "control"
+    return "student" if first == "student" else "teacher"
 
 
 def _label(model):

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from distill import cli, config
+from distill import chain, cli, config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,18 +16,21 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, stages, teacher
+    from distill import cost, networks, stages, teacher
+    from trainers import representations
 
+    pairs = networks.check(run)
     stages.check_finish(run)
-    networks = {
-        "teacher": teacher.given(run)
-        if run.teacher.file
-        else stages.build("teacher", run),
-        "student": stages.build("student", run),
+    teachers = {"teacher": run, **chain.co_teachers(run)}
+    learners = {**chain.assistants(run), "student": run}
+    built = {
+        name: teacher.given(part) if part.teacher.file else networks.build(name, part)
+        for name, part in teachers.items()
     }
-    shapes = {name: teacher.representations(net) for name, net in networks.items()}
-    costs = {name: cost.count(network) for name, network in networks.items()}
-    print(_pairs(shapes))
+    built |= {name: networks.build(name, part) for name, part in learners.items()}
+    shapes = {name: representations.shapes(net) for name, net in built.items()}
+    costs = {name: cost.count(network) for name, network in built.items()}
+    print(_pairs(shapes) if pairs is None else networks.table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
     return 0
@@ -37,12 +40,12 @@ def _pairs(shapes):
     """Each representation of the one beside its counterpart of the other."""
     names = dict.fromkeys(name for kind in shapes.values() for name in kind)
     rows = [(name, *(kind.get(name) for kind in shapes.values())) for name in names]
-    return _table(rows, ["representation", *shapes])
+    return table(rows, ["representation", *shapes])
 
 
 def _costs(costs):
     rows = [(name, cost.parameters, cost.macs) for name, cost in costs.items()]
-    return _table(rows, ["network", "parameters", "MACs an image"])
+    return table(rows, ["network", "parameters", "MACs an image"])
 
 
 def _sizes(run, cost):
@@ -50,10 +53,11 @@ def _sizes(run, cost):
         (f"student.{config.name_of(part)}.tflite", part.predicted_bytes(cost))
         for part in run.finish
     ]
-    return _table(rows, ["file", "bytes, predicted"])
+    return table(rows, ["file", "bytes, predicted"])
 
 
-def _table(rows, headers):
+def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
+    """Rows under headers, for the console; whole numbers get their commas."""
     import tabulate
 
     return tabulate.tabulate(rows, headers, intfmt=",") + "\n"

@@ -29,9 +29,13 @@ COMMANDS = (
     "evaluate",
     "export",
     "check",
+    "doctor",
+    "finish",
+    "inspect",
     "compare",
     "score",
     "tabular",
+    "generate",
     "benchmark",
 )
 
@@ -97,6 +101,28 @@ def default_folder(arguments: argparse.Namespace) -> pathlib.Path:
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 
+def add_seeds(flags: argparse.ArgumentParser) -> None:
+    """Gives the parser of a study over several seeds `--seeds` and `--out`."""
+    flags.add_argument(
+        "--seeds",
+        action="append",
+        type="seeds={}".format,
+        dest="set",
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="short for --set seeds=N",
+    )
+    flags.add_argument(
+        "--out", type=pathlib.Path, help="folder of the study; default: runs/<config>"
+    )
+
+
+def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
+    """`--out`, or `default_folder`: more seeds go on in the same folder."""
+    arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
+    return arguments.out or default_folder(arguments)
+
+
 def guarded(
     command: Callable[[argparse.Namespace], int],
     flags: argparse.ArgumentParser,
@@ -136,6 +162,9 @@ def guarded(
 def _explained(mistake):
     """One line for what nobody expected."""
     kind = type(mistake).__name__
+    lacks = mistake.name or "" if isinstance(mistake, ModuleNotFoundError) else ""
+    if lacks.split(".")[0] == "tensorflow":
+        return "TensorFlow is not installed: install it, or set KERAS_BACKEND=jax"
     if isinstance(mistake, MemoryError) or kind == "ResourceExhaustedError":
         return (
             f"out of memory: {mistake}. Lower `batch_size`, or take smaller networks; "

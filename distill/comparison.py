@@ -65,9 +65,11 @@ def _models(seeds):
     if len(hashes) > 1:
         return found
     first = next(iter(seeds))
-    kept = [m for m in found if m["family"] != "teacher" or m["config"] == first]
+    shared = [m["model"].split(".")[0] == "teacher" for m in found]
     return [
-        m | ({"name": m["model"]} if m["family"] == "teacher" else {}) for m in kept
+        m | ({"name": m["model"]} if once else {})
+        for m, once in zip(found, shared, strict=True)
+        if not once or m["config"] == first
     ]
 
 

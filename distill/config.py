@@ -12,13 +12,13 @@ import re
 import sysconfig
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 
 import students
 import trainers
-from distill import batches, data, schema, yaml_tree
+from distill import batches, chain, data, kinds, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.yaml_tree import ConfigError
@@ -42,10 +42,13 @@ class Stage:
         epochs: Times that every training example is seen.
         learning_rate: Of the first step.
         schedule: `constant`; `cosine`, down to zero at the last step; or
-            `step`, divided by 10 at each of `decay_epochs`.
-        decay_epochs: Where `step` divides; increasing.
+            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
+        decay_epochs: Where `step` multiplies; increasing.
+        decay_factor: Between 0 and 1.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
+        clip_norm: Length that a gradient, over all of the student's weights, is
+            cut down to; absent, none is.
         task_weight: Multiplies the loss on the true labels.
         synthetic: Made examples, which the teacher labels; see
             `distill.synthetic.SOURCES`.
@@ -56,8 +59,10 @@ class Stage:
     learning_rate: float = 0.1
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     decay_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
+    clip_norm: float | None = None
     task_weight: float = 1.0
     synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
 
@@ -66,7 +71,15 @@ class Stage:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        _check(
+            self.clip_norm is None or self.clip_norm > 0,
+            "clip_norm",
+            "positive, or absent",
+            self.clip_norm,
+        )
         _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        factor = self.decay_factor
+        _check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
         rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
         inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
         _check(
@@ -87,6 +100,12 @@ class Stage:
             "absent without a trainer that asks a teacher, who alone can label it",
             self.synthetic,
         )
+        _check(
+            self.trainer.end_to_end or not self.task_weight,
+            "task_weight",
+            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
+            self.task_weight,
+        )
 
     @property
     def name(self) -> str:
@@ -101,21 +120,28 @@ class Teacher:
     Attributes:
         network: What to train; see `students.BUILDERS`.
         stages: How it is trained.
-        file: A trained `.keras` model under the contract of `students`.
+        file: A trained `.keras` model: under the contract of `students`, or, with
+            `sections`, any functional one.
         sha256: What the bytes of `file` must hash to; pins it.
+        sections: Where a file that is not under the contract is cut; see
+            `students.KerasModel`. To train such a file further, give it as the
+            `network` named `keras_file`.
     """
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
     sha256: str | None = None
+    sections: tuple[str, ...] | Literal["auto"] | None = None
 
     def __post_init__(self):
         """Refuses anything but one of the two ways, whole."""
         if self.file is None:
             _check(self.network is not None, "network", "given, or else `file`", None)
             _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-            _check(self.sha256 is None, "sha256", "absent without `file`", self.sha256)
+            for name in ("sha256", "sections"):
+                given = getattr(self, name)
+                _check(given is None, name, "absent without `file`", given)
             return
         _check(self.network is None, "network", "absent beside `file`", "a network")
         _check(not self.stages, "stages", "absent beside `file`", "a list")
@@ -123,6 +149,50 @@ class Teacher:
         _check(path.exists(), "file", "a file that exists", self.file)
         digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
         _check(digits, "sha256", "64 hexadecimal digits", self.sha256)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CoTeacher(Teacher):
+    """A teacher beside the first: its answers are imitated too.
+
+    Attributes:
+        weight: Multiplies the loss of imitating it; that of the first teacher
+            counts once.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self):
+        """Refuses a weight without a meaning."""
+        super().__post_init__()
+        _check(self.weight > 0, "weight", "positive", self.weight)
+
+    @property
+    def teacher(self) -> Teacher:
+        """It alone, without a weight."""
+        names = (field.name for field in dataclasses.fields(Teacher))
+        return Teacher(**{name: getattr(self, name) for name in names})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assistant:
+    """A network between teacher and student: learns from the one, teaches the other.
+
+    Attributes:
+        network: See `students.BUILDERS`.
+        stages: How it is trained, as the student's.
+
+    Source:
+        Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant",
+        AAAI 2020, section 4. https://arxiv.org/abs/1902.03393
+    """
+
+    network: Annotated[students.Network, students.BUILDERS]
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self):
+        """Refuses an assistant that learns nothing."""
+        _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,6 +205,8 @@ class Generator:
         training: How the two are trained.
         epochs: Times that every training example is seen.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("images",)
 
     network: Annotated[generators.Generator, generators.GENERATORS]
     discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
@@ -153,17 +225,20 @@ class Control:
     Attributes:
         name: Its name in the report, and of its file.
         stages: How it is trained: as many epochs as the student in all.
+        skips_assistants: Whether it learns from the teacher itself, not from the
+            last of the `assistants`.
     """
 
     name: str = "control"
     stages: tuple[Stage, ...]
+    skips_assistants: bool = False
 
     def __post_init__(self):
         """Refuses names that are taken or no file names."""
         _check(
-            self.name.isidentifier() and self.name not in ("teacher", "student"),
+            self.name.isidentifier() and not chain.is_reserved(self.name),
             "name",
-            "letters, digits and _, and neither teacher nor student",
+            "letters, digits and _, and neither teacher nor student nor assistant",
             self.name,
         )
 
@@ -177,7 +252,11 @@ class Run:
         augmentation: Random changes to training images.
         batch_size: Images in a step.
         seed: Decides initial weights, order and augmentation.
-        teacher: Who is imitated.
+        teacher: Who is imitated, and asked for agreement, in finishing too.
+        co_teachers: Whose answers are imitated beside the teacher's, by methods
+            that can; representations are the teacher's own.
+        assistants: Who stand between teacher and student, in order: the first
+            learns from the teachers, the student from the last.
         generator: Who makes examples for `synthetic: {name: gan}`.
         student: What is trained and shipped; see `students.BUILDERS`.
         stages: How the student is trained, in order.
@@ -193,6 +272,8 @@ class Run:
     batch_size: int = 128
     seed: int = 0
     teacher: Teacher
+    co_teachers: tuple[CoTeacher, ...] = ()
+    assistants: tuple[Assistant, ...] = ()
     generator: Generator | None = None
     student: Annotated[students.Network, students.BUILDERS]
     stages: tuple[Stage, ...]
@@ -202,36 +283,34 @@ class Run:
 
     def __post_init__(self):
         """Refuses parts that do not fit each other."""
-        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _check(self.seed >= 0, "seed", "at least 0", self.seed)
+        check_common(self)
         _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-        _check(
-            self.max_accuracy_drop >= 0,
-            "max_accuracy_drop",
-            "at least 0",
-            self.max_accuracy_drop,
-        )
-        size = min(self.data.input_shape[:2])
-        _check(
-            self.augmentation.shift < size,
-            "augmentation.shift",
-            f"less than the images' {size} pixels",
-            self.augmentation.shift,
-        )
-        for index, stage in enumerate(self.teacher.stages):
-            _check(
-                not stage.trainer.needs_teacher,
-                f"teacher.stages[{index}].trainer",
-                "one that needs no teacher, such as supervised",
-                stage.name,
-            )
+        self._check_teachers()
         self._check_controls()
         self._check_generator()
-        self._check_shapes()
-        self._check_finish()
+        chain.check_shapes(self)
+
+    def _check_teachers(self):
+        teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
+        for where, teacher in {"teacher": self.teacher, **teachers}.items():
+            for index, stage in enumerate(teacher.stages):
+                _check(
+                    not stage.trainer.needs_teacher,
+                    f"{where}.stages[{index}].trainer",
+                    "one that needs no teacher, such as supervised",
+                    stage.name,
+                )
+        chain.check(self)
 
     def _check_controls(self):
         names = [control.name for control in self.controls]
+        skipping = [part.name for part in self.controls if part.skips_assistants]
+        _check(
+            self.assistants or not skipping,
+            "controls",
+            "without `skips_assistants` where there are no `assistants`",
+            skipping,
+        )
         _check(len(set(names)) == len(names), "controls", "of different names", names)
         epochs = sum(stage.epochs for stage in self.stages)
         for index, control in enumerate(self.controls):
@@ -247,7 +326,7 @@ class Run:
     @property
     def uses_generator(self) -> bool:
         """Whether any stage wants examples of the generator."""
-        learners = [self.stages, *(control.stages for control in self.controls)]
+        learners = [lesson.stages for lesson in chain.lessons(self)]
         wanted = [stage.synthetic for stages in learners for stage in stages]
         return any(part is not None and part.needs_generator for part in wanted)
 
@@ -266,29 +345,42 @@ class Run:
             except ValueError as mistake:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
 
-    def _check_shapes(self):
-        if self.teacher.network is None:
-            return
-        teacher = self.teacher.network.shapes(self.data.input_shape)
-        student = self.student.shapes(self.data.input_shape)
-        for stages in (self.stages, *(control.stages for control in self.controls)):
-            for stage in stages:
-                try:
-                    stage.trainer.check_shapes(teacher, student)
-                except ValueError as mistake:
-                    raise ValueError(f"`student`: {mistake}") from None
 
-    def _check_finish(self):
-        names = [name_of(part) for part in self.finish]
-        _check(len(set(names)) == len(names), "finish", "of different names", names)
-        for index, part in enumerate(self.finish):
-            for needed in part.needs:
-                _check(
-                    needed in names[:index],
-                    f"finish[{index}]",
-                    f"after `{needed}`, from which `{names[index]}` starts",
-                    names,
-                )
+def check_common(run: Any) -> None:
+    """Refuses what no run can have: of numbers, augmentation and finishers.
+
+    Args:
+        run: A `Run`, or another config with these fields.
+
+    Raises:
+        ValueError: Names the option.
+    """
+    _check(run.batch_size >= 1, "batch_size", "at least 1", run.batch_size)
+    _check(run.seed >= 0, "seed", "at least 0", run.seed)
+    _check(
+        run.max_accuracy_drop >= 0,
+        "max_accuracy_drop",
+        "at least 0",
+        run.max_accuracy_drop,
+    )
+    kinds.check(run)
+    size = min(run.data.input_shape[:2])
+    _check(
+        run.augmentation.shift < size,
+        "augmentation.shift",
+        f"less than the images' {size} pixels",
+        run.augmentation.shift,
+    )
+    names = [name_of(part) for part in run.finish]
+    _check(len(set(names)) == len(names), "finish", "of different names", names)
+    for index, part in enumerate(run.finish):
+        for needed in part.needs:
+            _check(
+                needed in names[:index],
+                f"finish[{index}]",
+                f"after `{needed}`, from which `{names[index]}` starts",
+                names,
+            )
 
 
 def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:

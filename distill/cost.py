@@ -14,6 +14,7 @@ class Cost:
         parameters: All weights, BatchNormalization's statistics too.
         macs: Multiply-accumulates of kernels, for one image.
         kernels: Entries of all kernels: convolutions and dense layers.
+        tables: Entries of all tables in which ids are looked up.
         channels: Outputs of those layers: biases, once BatchNormalization is
             folded into the kernels.
         layers: Number of those layers.
@@ -23,6 +24,7 @@ class Cost:
     parameters: int
     macs: int
     kernels: int
+    tables: int
     channels: int
     layers: int
     activations: int
@@ -31,10 +33,12 @@ class Cost:
 def count(network) -> Cost:
     """Counts what a built functional `keras.Model` costs."""
     layers = list(_layers(network))
+    tables = [x for x in network.layers if hasattr(x, "embeddings")]
     return Cost(
         parameters=network.count_params(),
         macs=sum(_macs(layer) for layer in layers),
         kernels=sum(math.prod(layer.kernel.shape) for layer in layers),
+        tables=sum(math.prod(table.embeddings.shape) for table in tables),
         channels=sum(layer.output.shape[-1] for layer in layers),
         layers=len(layers),
         activations=sum(math.prod(layer.output.shape[1:]) for layer in layers),

@@ -1,4 +1,4 @@
-"""Models -> TFLite files; float32 images in, float32 logits out, in every one."""
+"""Models -> TFLite files; float32 images or int32 ids in, float32 logits out."""
 
 import argparse
 import pathlib
@@ -18,8 +18,8 @@ def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
     """Converts a model.
 
     Args:
-        model: A built Keras 3 or tf_keras model of one image input, which
-            returns logits or a dict with `"logits"`.
+        model: A built Keras 3 or tf_keras model of one input, which returns logits
+            or a dict with `"logits"`.
         variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
             `int8`, `pruned`, `pruned_int8`; or, by calibration, `int8`,
             `int16x8`.
@@ -27,18 +27,20 @@ def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
             the ranges of activations.
 
     Returns:
-        The file. Its input is `(1, height, width, channels)` and may be resized
-        to a batch.
+        The file. Its input is one image `(1, height, width, channels)`, which may
+        be resized to a batch, or one text `(1, length)`.
     """
     import tensorflow as tf
 
-    def answer(images):
-        outputs = model(images, training=False)
+    def answer(inputs):
+        outputs = model(inputs, training=False)
         return outputs["logits"] if isinstance(outputs, dict) else outputs
 
     # The concrete function and not the Keras model: the batch is known, which
     # leaves no shape arithmetic in the file, and no copy is written to disk.
-    shape = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="images")
+    dtype = tf.as_dtype(model.inputs[0].dtype)
+    name = "ids" if dtype.is_integer else "images"
+    shape = tf.TensorSpec((1, *model.input_shape[1:]), dtype, name=name)
     function = tf.function(answer).get_concrete_function(shape)
     holder = tf.Module()  # A Keras 3 model does not show TensorFlow its variables.
     holder.kept = function.variables

@@ -26,6 +26,7 @@ def fingerprint(
     splits: data.Splits,
     options: Iterable[str],
     modules: Iterable[types.ModuleType],
+    also: Iterable[str] = (),
 ) -> str:
     """Changes with everything that decides a trained network.
 
@@ -37,6 +38,7 @@ def fingerprint(
         splits: The data.
         options: Names of the options of `run` that decide.
         modules: Whose code decides: packages whole, modules alone.
+        also: What else decides.
     """
     whole = config.plain(run)
     decided = {name: whole[name] for name in options}
@@ -45,6 +47,7 @@ def fingerprint(
     return run_folder.fingerprint(
         json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
         splits.fingerprint(),
+        *also,
         *(file.read_text() for module in modules for file in _sources(module)),
     )
 

@@ -18,8 +18,9 @@ from distill import stored
 
 BATCH = 64  # Images at once where only answers are wanted.
 
-# Op -> which of its inputs are the kernel and the bias.
+# Which of an op's inputs are the kernel, the bias, what is looked up.
 _KERNEL, _BIAS = 1, 2
+_TABLE = 0
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
 _OPS = {
@@ -44,8 +45,8 @@ class Facts:
     """What a file holds.
 
     Attributes:
-        parameters: Entries of all kernels and biases, zeros too.
-        macs: Multiply-accumulates of kernels, for one image.
+        parameters: Entries of all kernels, biases and tables, zeros too.
+        macs: Multiply-accumulates of kernels, for one input.
         bytes: Size of the file.
         gzip_bytes: Size of the file through gzip.
         sparsity: Share of exact zeros among the entries of all kernels but
@@ -74,8 +75,11 @@ def inspect(path: pathlib.Path) -> Facts:
     """
     graph = _Graph(path)
     names = [graph.name(op) for op in graph.ops]
-    sizes, described, biases, macs = {}, {}, {}, 0
+    sizes, described, others, macs = {}, {}, {}, 0
     for op, name in zip(graph.ops, names, strict=True):
+        if name == "GATHER":
+            table = graph.stored(op.inputs[_TABLE])
+            others[table] = graph.size(table)
         if name not in _WEIGHTED:
             continue
         kernel = graph.stored(op.inputs[_KERNEL])
@@ -84,12 +88,12 @@ def inspect(path: pathlib.Path) -> Facts:
             described[kernel] = graph.kernel(kernel)
         if len(op.inputs) > _BIAS and op.inputs[_BIAS] >= 0:
             bias = graph.stored(op.inputs[_BIAS])
-            biases[bias] = graph.size(bias)
+            others[bias] = graph.size(bias)
         macs += _macs(name, graph.shape(kernel), graph.shape(op.outputs[0]))
     zeros = sum(kernel.zeros for kernel in described.values())
     prunable = sum(kernel.size for kernel in described.values())
     return Facts(
-        parameters=sum(sizes.values()) + sum(biases.values()),
+        parameters=sum(sizes.values()) + sum(others.values()),
         macs=macs,
         bytes=path.stat().st_size,
         gzip_bytes=gzip_bytes(path),
@@ -105,23 +109,24 @@ def gzip_bytes(path: pathlib.Path) -> int:
     return len(gzip.compress(path.read_bytes(), mtime=0))
 
 
-def predict(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
+def predict(path: pathlib.Path, inputs: np.ndarray) -> np.ndarray:
     """A file's answers.
 
     Args:
         path: The file.
-        images: float32 in [0, 1], `(n, height, width, channels)`.
+        inputs: Images, float32 in [0, 1], `(n, height, width, channels)`; or ids,
+            int32, `(n, length)`.
 
     Returns:
         Logits, float32, `(n, classes)`.
 
     Raises:
-        ValueError: If the file cannot be run on such images.
+        ValueError: If the file cannot be run on such inputs.
     """
-    size = BATCH if _takes(path, (BATCH, *images.shape[1:])) else 1
+    size = BATCH if _takes(path, (BATCH, *inputs.shape[1:])) else 1
     answers, run = [], None
-    for start in range(0, len(images), size):
-        batch = images[start : start + size]
+    for start in range(0, len(inputs), size):
+        batch = inputs[start : start + size]
         if run is None or len(batch) != size:
             run = _runner(path, batch.shape, os.cpu_count() or 1)
         answers.append(run(batch))
@@ -130,17 +135,17 @@ def predict(path: pathlib.Path, images: np.ndarray) -> np.ndarray:
 
 def latency(
     path: pathlib.Path,
-    image: np.ndarray,
+    example: np.ndarray,
     *,
     threads: int = 1,
     runs: int = 200,
     warmup: int = 20,
 ) -> dict:
-    """How long a file takes for one image.
+    """How long a file takes for one input.
 
     Args:
         path: The file.
-        image: float32, `(1, height, width, channels)`.
+        example: As in `predict`, one alone.
         threads: That the interpreter may use.
         runs: Measured calls.
         warmup: Calls before them.
@@ -148,16 +153,16 @@ def latency(
     Returns:
         `median` and `p90` in milliseconds; `threads`, `runs`, `machine`.
     """
-    run = _runner(path, image.shape, threads)
+    run = _runner(path, example.shape, threads)
     for _ in range(warmup):
-        run(image)
+        run(example)
     collecting = gc.isenabled()
     gc.disable()
     try:
         times = []
         for _ in range(runs):
             start = time.perf_counter()
-            run(image)
+            run(example)
             times.append(1000 * (time.perf_counter() - start))
     finally:
         if collecting:
@@ -193,20 +198,20 @@ def _takes(path, shape):
 
 
 def _runner(path, shape, threads):
-    """A function from images of this shape to the file's answers."""
+    """A function from inputs of this shape to the file's answers."""
     try:
         model = interpreter.Interpreter(str(path), num_threads=threads)
         given, made = model.get_input_details()[0], model.get_output_details()[0]
         wanted = tuple(int(size) for size in given["shape"][1:])
         if wanted != tuple(shape[1:]):
-            raise ValueError(f"expected images {wanted}. Received: {shape[1:]}")
+            raise ValueError(f"expected inputs {wanted}. Received: {shape[1:]}")
         model.resize_tensor_input(given["index"], shape)
         model.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be run: {error}") from None
 
-    def run(images):
-        model.set_tensor(given["index"], images)
+    def run(inputs):
+        model.set_tensor(given["index"], inputs)
         model.invoke()
         return model.get_tensor(made["index"])
 

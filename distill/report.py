@@ -13,7 +13,7 @@ import yaml
 from distill import charts, formats, pictures, shares
 
 WIDTH = 100  # Columns of the console's table.
-PICTURES = 48  # Most wrong answers shown.
+WRONG = 48  # Most wrong answers shown.
 HUES = 8  # Colours of lines in the style sheet.
 
 
@@ -56,22 +56,29 @@ def table(report: dict) -> str:
         # A name that is longer goes on in the next line.
         maxcolwidths=[None, 24, *[None] * len(headers)],
     )
+    notes += [
+        f"{row['section']}: teacher, then student "
+        f"{formats.percent(row['teacher_first'])} %; student, then teacher "
+        f"{formats.percent(row['student_first'])} %"
+        for row in report["stitched"]
+    ]
     wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
     return "\n".join([lines, *wrapped])
 
 
-def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str:
+def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) -> str:
     """The report as one page that needs nothing else: no file, script or network.
 
     Args:
         report: As in `report.json`.
         wrong: What `smallest` gets wrong and the teacher right: image, float in
-            [0, 1], `(height, width, channels)`; true class; the file's answer;
-            the teacher's.
+            [0, 1], `(height, width, channels)`, or text; true class; the file's
+            answer; the teacher's.
     """
     models = report["models"]
     by_name = {model["name"]: model for model in models}
     chosen = smallest(models)
+    teacher = by_name.get("teacher", by_name["student"])
     limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
     shared = share_charts(
         {"Test split": report["run"]}, lambda _, name: by_name[name]["accuracy"]
@@ -80,13 +87,15 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray, str, str, str]]) -> str
         report=report,
         chosen=chosen,
         subject=chosen or by_name["student"],
-        teacher=by_name["teacher"],
+        # Who is compared with: the student itself, where nobody taught it.
+        teacher=teacher,
+        whom="the teacher" if "teacher" in by_name else "the float model",
         student=by_name["student"],
-        baseline=by_name.get("teacher.float32", by_name["teacher"]),
+        baseline=by_name.get("teacher.float32", teacher),
         fronts=fronts(models, limit),
         training=_training(report["stages"]),
         classes=_classes(report, chosen),
-        pictures=[(_data_uri(image), *words) for image, *words in wrong[:PICTURES]],
+        wrong=[(_source(look), *words) for look, *words in wrong[:WRONG]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
         hues=_hues(report["stages"]) | share_hues(shared),
@@ -155,7 +164,13 @@ def _cells(model):
     ]
 
 
-def _data_uri(image):
+def _source(look):
+    """What the page shows: a text itself, an image as the address of its bytes."""
+    return look if isinstance(look, str) else data_uri(look)
+
+
+def data_uri(image: np.ndarray) -> str:
+    """An image, as of `pictures.png`, to stand in a page itself."""
     return "data:image/png;base64," + base64.b64encode(pictures.png(image)).decode()
 
 
@@ -214,6 +229,7 @@ _PANELS = {
         name == "val_loss" or (name.endswith("loss") and not name.startswith("val_"))
     ),
     "Accuracy, %": lambda name: name.endswith("accuracy"),
+    "Stitched accuracy, validation, %": lambda name: name.startswith("stitched/"),
     "Agreement, and whom the discriminator recognises, %": lambda name: (
         _is_of_a_game(name) and not name.startswith("val_")
     ),

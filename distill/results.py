@@ -1,23 +1,30 @@
 """A finished run folder -> its report: every model measured on the test split."""
 
+import dataclasses
 import json
 import pathlib
 
 import numpy as np
 
+import trainers
 from distill import (
+    card,
+    chain,
     config,
     cost,
     data,
+    front,
     loader,
     measure,
     progress,
     report,
     run_folder,
     scan,
+    stitching,
 )
 
-BATCH = 256  # Images at once where only answers are wanted.
+UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
+BATCH = 256  # Examples at once where only answers are wanted.
 
 
 def logits(model, split: data.Split) -> np.ndarray:
@@ -34,7 +41,7 @@ def logits(model, split: data.Split) -> np.ndarray:
         return measure.predict(model, split.floats())
     import keras
 
-    # Without the representations, which need much more memory than the images.
+    # Without the representations, which need much more memory than the inputs.
     answers = keras.Model(model.inputs, model.output["logits"])
     return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
 
@@ -96,8 +103,8 @@ def gather(
     Args:
         run: The run.
         splits: The data; only `test` is measured on.
-        folder: Holds the models; `report.json`, `report.html` and
-            `tensorboard/` are written there.
+        folder: Holds the models; `report.json`, `report.html`, `MODEL_CARD.md`,
+            the files of `front.write` and `tensorboard/` are written there.
         stages: The records of what was trained, in order.
 
     Returns:
@@ -106,18 +113,21 @@ def gather(
     from distill import tensorboard
 
     models, answers = [], {}
-    taught = logits(loader.own(folder / "teacher.keras"), splits.test)
-    for path in _files(run, folder):
+    finished = (folder / "finish.json").exists()
+    made = run if finished else dataclasses.replace(run, finish=())
+    taught = _taught(folder / "teacher.keras", splits.test)
+    for path in _files(made, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
             record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
-    _judge(run, folder, models)
+    _judge(made, folder, models, stages)
     result = {
-        "run": config.plain(run),
+        "run": _plain(run),
         "versions": run_folder.versions(),
         "machine": measure.machine(),
         "data": {
             "name": config.name_of(run.data),
+            "kind": run.data.kind,
             "class_names": list(run.data.class_names),
             "input_shape": list(run.data.input_shape),
             **{
@@ -127,26 +137,55 @@ def gather(
             "fingerprint": splits.fingerprint(),
         },
         "models": models,
+        "stitched": _stitched(run, folder, splits.test),
         "stages": stages,
-        "warnings": [*warnings(run, models), *_alarms(stages)],
+        "warnings": [
+            *warnings(run, models),
+            *_alarms(stages),
+            *([UNFINISHED] if made != run else []),
+        ],
         "failures": [
             f"{model['name']}: {reason}"
             for model in models
             for reason in model["failed"]
         ],
     }
-    wrong = _wrong(report.smallest(models), answers, splits.test, run.data.class_names)
+    wrong = _wrong(report.smallest(models), answers, splits, run.data.class_names)
     run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
+    run_folder.atomic_write(folder / "MODEL_CARD.md", card.text(result))
+    front.write(folder, result)
     run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result
 
 
-def _files(run, folder):
-    """Every model of a run, the teacher first."""
-    keras_files = ["teacher", "student", *(control.name for control in run.controls)]
+def _plain(run):
+    """With what the report asks for, and the run of a given network has not."""
+    plain = config.plain(run)
+    return plain | {key: [] for key in ("stages", "controls") if key not in plain}
+
+
+def _taught(path, split):
+    """The teacher's logits, if there is a teacher."""
+    return logits(loader.own(path), split) if path.exists() else None
+
+
+def _stitched(run, folder, split):
+    """Where the student loses; empty if nothing taught its sections."""
+    if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
+        return []
+    pair = (loader.own(folder / f"{name}.keras") for name in ("teacher", "student"))
+    return stitching.record(*pair, split)
+
+
+def _files(run, folder, has_teacher):
+    """Every model of a run, a teacher first."""
+    keras_files = ["teacher"] if has_teacher else []
+    if isinstance(run, config.Run):
+        keras_files += [*chain.co_teachers(run), *chain.assistants(run)]
+    keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
-    if exported:
+    if exported and has_teacher:
         exported.insert(0, "teacher.float32")
     return [
         *(folder / f"{name}.keras" for name in keras_files),
@@ -170,16 +209,20 @@ def _facts(path, network):
     }
 
 
-def _judge(run, folder, models):
+def _judge(run, folder, models, stages):
     """Writes into each exported student how it broke its promise."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
+    parity = {record["model"]: record.get("parity") for record in stages}
     student = by_name["student"]["accuracy"]
     counted = cost.count(loader.own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
+        model["ops"], model["parity"] = facts.ops, parity.get(model["name"])
         model["failed"] += part.breaches(facts, parts, counted)
+        if model["parity"]:
+            model["failed"] += part.conversion_breaches(model["parity"])
         drop = student - model["accuracy"]
         if drop > run.max_accuracy_drop:
             model["failed"].append(
@@ -191,11 +234,11 @@ def _judge(run, folder, models):
 def warnings(run: config.Run, models: list[dict]) -> list[str]:
     """What a reader of the numbers should know, one line each."""
     by_name = {model["name"]: model["accuracy"] for model in models}
-    teacher, student = by_name["teacher"], by_name["student"]
+    student, teacher = by_name["student"], by_name.get("teacher")
     lines = []
     for control in run.controls:
         reached = by_name[control.name]
-        if teacher < reached:
+        if teacher is not None and teacher < reached:
             lines.append(
                 f"The teacher ({teacher:.2f} %) is worse than {control.name} "
                 f"({reached:.2f} %): train it longer, or take a larger one"
@@ -217,14 +260,15 @@ def _alarms(records):
     ]
 
 
-def _wrong(chosen, answers, split, class_names):
-    """Test images that the chosen file gets wrong and the teacher right."""
+def _wrong(chosen, answers, splits, class_names):
+    """Test examples that the chosen file gets wrong and its example right."""
     if chosen is None:
         return []
-    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], "teacher"))
+    split, right = splits.test, "teacher" if "teacher" in answers else "student"
+    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], right))
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
-    images = split.take(missed).floats()
+    shown = splits.shown(split.take(missed).floats())
     return [
-        (image, *(class_names[given[index]] for given in (split.labels, said, taught)))
-        for image, index in zip(images, missed, strict=True)
+        (look, *(class_names[given[index]] for given in (split.labels, said, taught)))
+        for look, index in zip(shown, missed, strict=True)
     ]

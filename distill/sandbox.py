@@ -1,5 +1,6 @@
 """A process with limits, for foreign files; what it dies of hurts nobody else."""
 
+import importlib
 import pathlib
 import resource
 import sys
@@ -105,13 +106,12 @@ def open_keras(given: pathlib.Path, made: pathlib.Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m distill.sandbox open GIVEN MADE`, or `evaluate FLAGS`."""
+    """`python -m distill.sandbox open GIVEN MADE`, or a command and its flags."""
     limit()
     task, *rest = argv
-    if task == "evaluate":
-        from distill import evaluate
-
-        return evaluate.main(rest, limited=True)
+    if task in ("evaluate", "inspect"):
+        command = importlib.import_module(f"distill.{task}")
+        return command.main(rest, limited=True)
     try:
         open_keras(*map(pathlib.Path, rest))
     except Refused as found:

@@ -27,8 +27,8 @@ def fill(kind: type, node: yaml.Node | None, where: str = ""):
     """Turns a node into `kind`, or says exactly what is wrong.
 
     Args:
-        kind: A frozen dataclass, a tuple, a union with None, a Literal, a
-            scalar type, or `Annotated[..., table]` for a part: a mapping of
+        kind: A frozen dataclass, a tuple, a union with None or a Literal, a
+            Literal, a scalar type, or `Annotated[..., table]` for a part: a mapping of
             `name` and `options`, looked up in the table of dataclasses.
         node: The node.
         where: The path of the node in the file, such as `stages[0].trainer`.
@@ -45,12 +45,27 @@ def fill(kind: type, node: yaml.Node | None, where: str = ""):
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, node, where)
     if origin in (types.UnionType, typing.Union):
-        return None if _is_null(node) else fill(arguments[0], node, where)
+        return _either(arguments, node, where)
     if origin is tuple:
         return _tuple(arguments[0], node, where)
     if origin is typing.Literal:
         return _choice(arguments, node, where)
     return _scalar_value(kind, node, where)
+
+
+def _either(kinds, node, where):
+    """Of a kind, or one of the words, or null, where that is among the kinds."""
+    kind, *others = kinds
+    if types.NoneType in others and _is_null(node):
+        return None
+    words = [other for other in others if typing.get_origin(other) is typing.Literal]
+    if not words or not isinstance(node, yaml.ScalarNode):
+        return fill(kind, node, where)
+    choices = typing.get_args(words[0])
+    if node.value in choices:
+        return node.value
+    expected = f"expected a list, or {_listed(choices)}"
+    raise error(node, where, f"{expected}. Received: {shown(node)}")
 
 
 def _dataclass(kind, node, where):

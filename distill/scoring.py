@@ -63,7 +63,7 @@ class Bench:
         self._measured: data.Split = getattr(splits, split)
         self._teacher = teacher
         self._folder = folder
-        self._seer, self._features = _seer(teacher)
+        self._seer, self._features = seer(teacher)
         self._mode = quality.mode_accuracy(splits.train.labels, self._measured.labels)
 
     def measure(self, row: Any, seed: int, generator: keras.Model | None) -> dict:
@@ -234,11 +234,14 @@ def drawn(
     return np.concatenate([make(part, rng) for part in parts])
 
 
-def _seer(teacher):
-    """The teacher as a model of its features and logits, and the features' name.
+def seer(teacher: keras.Model) -> tuple[keras.Model, str]:
+    """A classifier as a model of its features and logits, and the features' name.
 
-    Features are the last representation, averaged over positions; the logits of a
-    teacher that shows none.
+    Features are the last representation, averaged over positions; the logits of one
+    that shows none.
+
+    Args:
+        teacher: Under the contract of `students`.
     """
     name = [name for name in teacher.output if name != "logits"][-1:] or ["logits"]
     features = teacher.output[name[0]]

@@ -16,11 +16,13 @@ from distill import (
     fused,
     loader,
     memory,
+    networks,
     progress,
     resume,
     run_folder,
     seeds,
     signals,
+    stitching,
     synthetic,
     tensorboard,
 )
@@ -46,7 +48,8 @@ def train(
     an undisturbed one, bit for bit.
 
     Args:
-        name: `teacher`, `student` or a control's name: of files and in the report.
+        name: `teacher`, `teacher2`, `assistant1`, `student`, or a control's name:
+            of files and in the report.
         stages: What to run, in order.
         run: The rest of what decides the outcome.
         splits: The data.
@@ -62,7 +65,7 @@ def train(
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
 
         def stage_of(store, network=network, index=index, stage=stage):
-            network = network or build(name, run)
+            network = network or networks.build(name, run)
             memory.check(network, run.batch_size)
             mixed = synthetic.mixture(
                 stage.synthetic, splits.train, generator=generator, teacher=teacher
@@ -89,14 +92,6 @@ def train(
     return network, records
 
 
-def build(name: str, run: config.Run) -> keras.Model:
-    """A network as it is before training; all controls start as the student."""
-    part = run.teacher.network if name == "teacher" else run.student
-    role = "teacher" if name == "teacher" else "student"
-    keras.utils.set_random_seed(seeds.seed_of(run.seed, role, "weights"))
-    return part.build(run.data.input_shape, run.data.num_classes)
-
-
 def check_finish(run: config.Run) -> None:
     """Refuses options of finishers that do not fit the student's layers.
 
@@ -106,7 +101,7 @@ def check_finish(run: config.Run) -> None:
     # Building moves Keras' counters of names: only where layers are asked for.
     if not any(getattr(part, "rules", ()) for part in run.finish):
         return
-    layers = cost.kernel_layers(build("student", run))
+    layers = cost.kernel_layers(networks.build("student", run))
     for part in run.finish:
         try:
             part.check_layers(layers)
@@ -229,6 +224,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
         epochs=stage.epochs,
         store=store,
         callbacks=lambda past: [
+            *stitching.callbacks(learner, validation),
             *tensorboard.callbacks(log_dir, source.batch_size, past),
             Watch(stage.trainer, past),
         ],
@@ -293,10 +289,12 @@ def _optimizer(stage, steps_per_epoch):
     elif stage.schedule == "step":
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * steps_per_epoch for epoch in stage.decay_epochs],
-            [rate * 0.1**power for power in range(len(stage.decay_epochs) + 1)],
+            [
+                rate * stage.decay_factor**power
+                for power in range(len(stage.decay_epochs) + 1)
+            ],
         )
+    shared = {"global_clipnorm": stage.clip_norm, "name": "optimizer"}
     if stage.optimizer == "adam":
-        return keras.optimizers.Adam(rate, name="optimizer")
-    return keras.optimizers.SGD(
-        rate, momentum=stage.momentum, nesterov=True, name="optimizer"
-    )
+        return keras.optimizers.Adam(rate, **shared)
+    return keras.optimizers.SGD(rate, momentum=stage.momentum, nesterov=True, **shared)

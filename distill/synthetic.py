@@ -43,6 +43,7 @@ class Synthetic:
     """
 
     needs_generator: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ("images",)
 
     p_fake: float
     mix: Literal["batch", "part"] = "batch"

@@ -2,6 +2,8 @@
 
 import pathlib
 import shutil
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -9,24 +11,27 @@ import students
 import trainers
 from distill import (
     batches,
+    chain,
     config,
     data,
     kept,
-    loader,
+    networks,
+    pairing,
     progress,
     run_folder,
     seeds,
     stages,
 )
+from trainers import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
-_DECIDING = (students, trainers, batches, seeds, stages)
+DECIDING = (students, trainers, batches, networks, pairing, seeds, stages)
 
 
 def ready(
-    run: config.Run, splits: data.Splits, folder: pathlib.Path
+    run: config.Run, splits: data.Splits, folder: pathlib.Path, name: str = "teacher"
 ) -> tuple[keras.Model, list[dict]]:
-    """The trained teacher, also written to `teacher.keras` in the run's folder.
+    """The trained teacher, also written to `<name>.keras` in the run's folder.
 
     A teacher that is trained is kept beside the run, in
     `teachers/<fingerprint>/`, where later runs of the same teacher find it.
@@ -35,6 +40,7 @@ def ready(
         run: The run.
         splits: The data.
         folder: The run's folder.
+        name: Of the teacher, where it is one of several.
 
     Returns:
         The network, and one record for each of its stages, as in `report.json`.
@@ -44,28 +50,51 @@ def ready(
             can use.
         FolderBusy: If another process trains the same teacher.
     """
-    path = folder / "teacher.keras"
     if run.teacher.file is not None:
-        progress.say(f"==> teacher: given, {run.teacher.file}")
+        progress.say(f"==> {name}: given, {run.teacher.file}")
         network = given(run)
-        stages.keep(network, path)
+        stages.keep(network, folder / f"{name}.keras")
         return network, []
-    home = kept.home(folder, "teachers", fingerprint(run, splits))
-    source = home / "teacher.keras"
+    home = kept.home(folder, "teachers", fingerprint(run, splits, name))
+    return train(name, run.teacher.stages, home, folder, run=run, splits=splits)
+
+
+def train(
+    name: str,
+    steps: Sequence[config.Stage],
+    home: pathlib.Path,
+    folder: pathlib.Path,
+    **options: Any,
+) -> tuple[keras.Model, list[dict]]:
+    """Trains a network for every run beside this one, or opens it; and copies it.
+
+    Args:
+        name: Of the network and its file.
+        steps: How it is trained.
+        home: Where it is kept.
+        folder: The run's.
+        **options: For `stages.train`.
+
+    Returns:
+        As `stages.train`.
+
+    Raises:
+        FolderBusy: If another process trains the same network.
+    """
+    source = home / f"{name}.keras"
     with run_folder.occupied(home):
-        network, records = stages.train(
-            "teacher", run.teacher.stages, run=run, splits=splits, folder=home
-        )
+        network, records = stages.train(name, steps, folder=home, **options)
         stages.keep(network, source)
-    with run_folder.whole_file(path) as temporary:
+    with run_folder.whole_file(folder / source.name) as temporary:
         shutil.copyfile(source, temporary)
     return network, records
 
 
-def fingerprint(run: config.Run, splits: data.Splits) -> str:
+def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
-    return kept.fingerprint(run, splits, options, _DECIDING)
+    also = [name, *networks.decided("teacher", run)]
+    return kept.fingerprint(run, splits, options, DECIDING, also)
 
 
 def given(run: config.Run) -> keras.Model:
@@ -76,34 +105,29 @@ def given(run: config.Run) -> keras.Model:
         Untrusted: If something speaks against opening it.
     """
     where = f"`teacher.file` = {run.teacher.file}"
-    path = pathlib.Path(run.teacher.file).expanduser()
-    network = loader.foreign(path, run.teacher.sha256)
+    if run.teacher.sections is not None:
+        return networks.build("teacher", run)
+    network = networks.opened(run.teacher.file, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise config.ConfigError(
-            f"{where} must return a dict with `logits`. Received: a model with "
-            f"outputs {sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
+            f"{where} must return a dict with `logits`, or be cut into sections: set "
+            "`teacher.sections: auto`. Received: a model with outputs "
+            f"{sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
         )
     wanted = (run.data.input_shape, run.data.num_classes)
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
     if received != wanted:
         raise config.ConfigError(
-            f"{where} must map images {wanted[0]} to {wanted[1]} classes. "
+            f"{where} must map inputs {wanted[0]} to {wanted[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
-    shapes = representations(network)
-    for stage in run.stages:
-        try:
-            stage.trainer.check_shapes(shapes, run.student.shapes(wanted[0]))
-        except ValueError as mistake:
-            raise config.ConfigError(f"{where}: {mistake}") from None
+    pupil = chain.pupil(run)
+    student = pupil.student.shapes(wanted[0])
+    if student is None:
+        return network  # `networks.check` has compared the two.
+    try:
+        chain.check_pupil(pupil, representations.shapes(network), student)
+    except ValueError as mistake:
+        raise config.ConfigError(f"{where}: {mistake}") from None
     return network
-
-
-def representations(network: keras.Model) -> dict[str, tuple[int, ...]]:
-    """Name of each representation of a network, in order, to its shape."""
-    return {
-        name: tuple(tensor.shape[1:])
-        for name, tensor in network.output.items()
-        if name != "logits"
-    }

@@ -28,7 +28,7 @@ from distill import batches, data, pictures, seeds
 if typing.TYPE_CHECKING:
     from distill import config
 
-SAMPLES = 40  # Images in a sheet of samples.
+SAMPLES = 40  # Examples in a sheet of samples.
 
 
 def callbacks(
@@ -63,8 +63,8 @@ def write_run(
 ) -> None:
     """Writes what belongs to the run as a whole.
 
-    That is: the config as text, samples of training images (as the first batch
-    of a first stage has them) and of test images, hyperparameters, and every
+    That is: the config as text, samples of training examples (as the first batch
+    of a first stage has them) and of test examples, hyperparameters, and every
     model's numbers, by which TensorBoard compares runs.
 
     Args:
@@ -84,8 +84,12 @@ def write_run(
     text = yaml.safe_dump(report["run"], sort_keys=False)
     file = _EventFile(log_dir)
     file.write(0, text_summary.text_pb("config", f"```yaml\n{text}```"))
-    file.write(0, _image("images/training", source.batch(0)[0][:SAMPLES]))
-    file.write(0, _image("images/test", splits.test.take(slice(SAMPLES)).floats()))
+    sheet = _texts if run.data.kind == "texts" else _image
+    for part, inputs in (
+        ("training", source.batch(0)[0][:SAMPLES]),
+        ("test", splits.test.take(slice(SAMPLES)).floats()),
+    ):
+        file.write(0, sheet(f"{run.data.kind}/{part}", splits.shown(inputs)))
     file.write(0, hparams_summary.hparams_pb(_flat(report["run"])))
     for tag, value in _final(report["models"]).items():
         file.write(0, scalar_summary.scalar_pb(tag, value))
@@ -189,6 +193,12 @@ def _image(tag, images):
         encoded_image_string=pictures.png(sheet),
     )
     return summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=tag, image=image)])
+
+
+def _texts(tag, texts):
+    """Texts as the summary of one list."""
+    # Indented, which shows a text as it is, whatever signs are in it.
+    return text_summary.text_pb(tag, "\n\n".join(f"    {text}" for text in texts))
 
 
 def _flat(value: typing.Any, key: str = "") -> dict[str, bool | int | float | str]:

@@ -1,11 +1,10 @@
 """The conductor: one config in, measured TFLite students out."""
 
 import argparse
-import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, finish, progress, run_folder, scan
+from distill import cli, config, data, finish, progress, run_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +19,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     folder = arguments.out or cli.default_folder(arguments)
-    result = train(run, folder)
+    return told(train(run, folder), folder)
+
+
+def told(result: dict, folder: pathlib.Path) -> int:
+    """Prints a report, and says what is wrong and where the page is.
+
+    Args:
+        result: As in `report.json`.
+        folder: Of the run.
+
+    Returns:
+        The exit code.
+    """
     from distill import report
 
     print(report.table(result))
@@ -43,8 +54,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         The report, as in `report.json`.
 
     Raises:
-        ConfigError: If the folder holds another run, or the teacher's file or
-            an option of a finisher does not fit.
+        ConfigError: If the folder holds another run; or if a network whose shapes
+            the config does not tell, or an option of a finisher, does not fit.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
@@ -53,6 +64,11 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
     with run_folder.occupied(folder):
         run_folder.claim(folder, run)
         progress.say(f"    run folder: {folder}")
+        if run.finish and (lacking := finish.missing()):
+            progress.say(
+                f"    without {', '.join(lacking)}, training ends with .keras files: "
+                "`finish` is left out"
+            )
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
         return _steps(run, splits, folder)
@@ -62,31 +78,40 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     """What a run's numbers stand on beside its config; see `run_folder.stay_with`.
 
     Raises:
-        Untrusted: If the teacher's file is nothing to open.
+        Untrusted: If the file of a network is nothing to open.
     """
     import keras
 
+    from distill import networks
+
     found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    if run.teacher.file is not None:
-        path = pathlib.Path(run.teacher.file).expanduser()
-        scan.members(path, run.teacher.sha256)
-        found["teacher file"] = scan.file_hash(path)
-    return {**found, **run_folder.versions()}
+    return {**found, **networks.hashes(run), **run_folder.versions()}
 
 
 def _steps(run, splits, folder):
-    from distill import generator, results, stages, teacher
+    from distill import generator, networks, results, stages, teacher, tutors
 
     run_folder.stay_with(folder, ground(run, splits))
+    pairs = networks.check(run)
+    if pairs is not None:
+        progress.say(networks.table(pairs))
     stages.check_finish(run)
+    if splits.tokenizer is not None:
+        text = splits.tokenizer.to_str(pretty=True)
+        run_folder.atomic_write(folder / "tokenizer.json", text)
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
     maker, more = generator.ready(run, splits, folder)
     records += more
-    learners = [("student", run.stages)]
-    learners += [(control.name, control.stages) for control in run.controls]
-    for name, steps in learners:
+    asked, more = tutors.ready(run, splits, folder, network, maker)
+    records += more
+    learners = [("student", run.stages, asked.last)]
+    learners += [
+        (part.name, part.stages, asked.first if part.skips_assistants else asked.last)
+        for part in run.controls
+    ]
+    for name, steps, network in learners:
         learned, more = stages.train(
             name,
             steps,
@@ -98,12 +123,8 @@ def _steps(run, splits, folder):
         )
         records += more
         stages.keep(learned, folder / f"{name}.keras")
-    if run.finish:
-        made = folder / "finish.json"
-        if not made.exists():
-            with progress.step("finish", "prune, quantize, export, in a process apart"):
-                finish.run(folder)
-        records += json.loads(made.read_text())
+    if run.finish and not finish.missing():
+        records += finish.ready(folder)
     return results.gather(run, splits, folder, records)
 
 

@@ -55,6 +55,32 @@ def squared_norm(gradients):
     return sum(ops.sum(ops.square(ops.cast(g, "float32")), axis=-1) for g in flat)
 
 
+def length_penalty(function, real, made, draws):
+    """How far gradients are from length 1, at points between what is real and made.
+
+    Args:
+        function: See `with_gradient`.
+        real: A list of tensors `(batch, ...)`.
+        made: Of the same shapes.
+        draws: The seed generator of the points, one an example.
+
+    Returns:
+        Squared differences, float32, shape `(batch,)`.
+
+    Source:
+        Gulrajani et al., "Improved Training of Wasserstein GANs", NeurIPS 2017,
+        section 4. https://arxiv.org/abs/1704.00028
+    """
+    share = keras.random.uniform((ops.shape(real[0])[0],), seed=draws)
+    between = []
+    for one, other in zip(real, made, strict=True):
+        part = ops.reshape(share, (-1, *[1] * (len(one.shape) - 1)))
+        between.append(part * one + (1 - part) * other)
+    _, slopes = with_gradient(function, between)
+    # An epsilon: the root of zero has no gradient.
+    return ops.square(ops.sqrt(squared_norm(slopes) + 1e-12) - 1)
+
+
 def _tensorflow(function, inputs):
     import tensorflow as tf
 

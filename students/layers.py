@@ -8,6 +8,8 @@ Source:
     initial weights.
 """
 
+NORM_MOMENTUM = 0.9  # What a step leaves of BatchNormalization's statistics.
+
 
 def conv(x, channels, kernel_size, stride, decay, *, name, **options):
     """Convolution with zeros around its input and no bias, unless `options` differ."""
@@ -43,7 +45,9 @@ def norm(x, *, name):
     """BatchNormalization whose statistics are those of about the last ten steps."""
     import keras
 
-    return keras.layers.BatchNormalization(momentum=0.9, name=f"{name}norm")(x)
+    return keras.layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}norm")(
+        x
+    )
 
 
 def conv_bn(x, channels, kernel_size, stride, decay, *, name, **options):
@@ -78,3 +82,26 @@ def dense(x, units, decay, *, name, initializer="glorot_uniform"):
         kernel_regularizer=keras.regularizers.L2(decay),
         name=name,
     )(x)
+
+
+def dense_head(x, units, more, num_classes, decay):
+    """Three dense layers on a whole map, rectifiers between them: the logits.
+
+    Args:
+        x: Shape `(batch, height, width, channels)`.
+        units: Of the first layer.
+        more: Units of the second.
+        num_classes: Units of the third.
+        decay: Of each kernel.
+    """
+    import keras
+
+    # The first dense layer as a convolution of the whole map, as in LeCun's paper: a
+    # file with it takes batches of any size, one that flattens takes its own.
+    kernel = units, x.shape[1:3], 1, decay
+    x = conv(x, *kernel, name="dense1_", padding="valid", use_bias=True)
+    x = keras.layers.ReLU(name="dense1_relu")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = dense(x, more, decay, name="dense2", initializer="he_normal")
+    x = keras.layers.ReLU(name="dense2_relu")(x)
+    return dense(x, num_classes, decay, name="head")

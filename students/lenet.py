@@ -55,16 +55,5 @@ class LeNet(Network):
         return keras.layers.MaxPooling2D(2, stride, "same", name=f"{name}pool")(x)
 
     def _head(self, x, num_classes):
-        import keras
-
-        # The first dense layer as a convolution of the whole map, as in the paper: a
-        # file with it takes batches of any size, one that flattens takes its own.
         units, more = map(self._widened, (120, 84))
-        kernel = units, x.shape[1:3], 1, self.weight_decay
-        x = layers.conv(x, *kernel, name="dense1_", padding="valid", use_bias=True)
-        x = keras.layers.ReLU(name="dense1_relu")(x)
-        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-        decay = self.weight_decay
-        x = layers.dense(x, more, decay, name="dense2", initializer="he_normal")
-        x = keras.layers.ReLU(name="dense2_relu")(x)
-        return layers.dense(x, num_classes, decay, name="head")
+        return layers.dense_head(x, units, more, num_classes, self.weight_decay)

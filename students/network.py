@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from typing import ClassVar
 
 from students import layers
 
@@ -18,6 +19,7 @@ class Network:
     An entry gives `_plan`, `_stem` and `_section`, and `_head` where it has its own.
 
     Attributes:
+        takes: Kinds of inputs that it can be built for: `images`, `texts`.
         weight_decay: L2 penalty per squared weight of each kernel. An SGD
             `weight_decay` of `w` is `w / 2` here.
 
@@ -25,20 +27,24 @@ class Network:
         ValueError: If an option is out of its range.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("images",)
+
     weight_decay: float = 5e-5
 
     def __post_init__(self):
         """Refuses what cannot be built."""
         self._check("weight_decay", 0 <= self.weight_decay < 1, "in [0, 1)")
 
-    def shapes(self, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]] | None:
         """Shapes of the representations, without building anything.
 
         Args:
-            input_shape: `(height, width, channels)` of one image.
+            input_shape: `(height, width, channels)` of one image, or `(length,)`
+                of one text.
 
         Returns:
-            Name of each representation, in order, to `(height, width, channels)`.
+            Name of each representation, in order, to `(height, width, channels)`;
+            None where only the built network tells.
         """
         height, width, _ = input_shape
         shapes: dict[str, tuple[int, ...]] = {}
@@ -47,21 +53,27 @@ class Network:
             shapes[f"section{index}" if index else "stem"] = (height, width, channels)
         return shapes
 
-    def build(self, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    def build(
+        self,
+        input_shape: tuple[int, ...],
+        num_classes: int,
+        vocabulary: int | None = None,
+    ) -> keras.Model:
         """Builds the network.
 
         Args:
-            input_shape: `(height, width, channels)` of one image.
+            input_shape: As in `shapes`.
             num_classes: Number of classes.
+            vocabulary: Number of different ids in a text; None for images.
 
         Returns:
-            A model from images `(batch, height, width, channels)` in [0, 1] to
-            a dict of `"logits"`, shape `(batch, num_classes)`, and the
-            representations of `shapes`.
+            A model from images `(batch, height, width, channels)` in [0, 1], or
+            texts, int32 ids `(batch, length)`, to a dict of `"logits"`, shape
+            `(batch, num_classes)`, and the representations of `shapes`.
         """
         import keras
 
-        images = x = keras.Input(input_shape, name="images")
+        inputs, x = self._entry(input_shape, vocabulary)
         x = self._stem(x)
         outputs = {"stem": x}
         for index in range(1, len(self._plan())):
@@ -70,14 +82,21 @@ class Network:
             x = keras.Model(given, self._section(given, index, name), name=name)(x)
             outputs[name] = x
         outputs["logits"] = self._head(x, num_classes)
-        return keras.Model(images, outputs, name=type(self).__name__.lower())
+        return keras.Model(inputs, outputs, name=type(self).__name__.lower())
 
     def _plan(self) -> list[tuple[int, int]]:
         """Channels and stride of the stem and of each section."""
         raise NotImplementedError
 
+    def _entry(self, input_shape, vocabulary):
+        """The network's input, and the map that the stem sees."""
+        import keras
+
+        images = keras.Input(input_shape, name="images")
+        return images, images
+
     def _stem(self, x):
-        """From images to the first representation."""
+        """From images, or what a text was looked up as, to the first representation."""
         raise NotImplementedError
 
     def _section(self, x, index, name):

@@ -19,7 +19,7 @@ def section(block, x, blocks, size, name):
     return x
 
 
-def post_activation(x, channels, stride, name, *, decay, shortcut):
+def post_activation(x, channels, stride, name, *, decay, shortcut, kernel_size=3):
     """Convolution, norm, rectifier; the last rectifier comes after the sum.
 
     Source:
@@ -28,8 +28,8 @@ def post_activation(x, channels, stride, name, *, decay, shortcut):
     """
     import keras
 
-    y = layers.conv_bn_relu(x, channels, 3, stride, decay, name=f"{name}1_")
-    y = layers.conv_bn(y, channels, 3, 1, decay, name=f"{name}2_")
+    y = layers.conv_bn_relu(x, channels, kernel_size, stride, decay, name=f"{name}1_")
+    y = layers.conv_bn(y, channels, kernel_size, 1, decay, name=f"{name}2_")
     if _changes(x, channels, stride):
         x = (
             zero_pad(x, channels, stride, name=f"{name}shortcut_")

@@ -30,6 +30,16 @@ def test_a_step_is_compared_with_its_parts(tmp_path, capsys):
     assert f"{method['ratio']:.2f}" in capsys.readouterr().out
 
 
+def test_sections_are_compared_with_two_steps_of_the_student(capsys):
+    trainer = (
+        "--set=stages=[{trainer: {name: lit_parallel}, task_weight: 0, epochs: 1}]"
+    )
+    small = ["--set=teacher.network.options.depth=8", "--set=batch_size=8", trainer]
+    small += ["--set=controls=[]", "--rounds=1", "--steps=1"]
+    assert benchmark.main(["--config=lit_resnet.yaml", *small]) == 0
+    assert "two student steps" in capsys.readouterr().out
+
+
 def test_no_rounds_are_refused(capfd):
     assert benchmark.main(["--config=gan_resnet.yaml", "--rounds=0"]) == 2
     assert "--rounds must be at least 1. Received: 0" in capfd.readouterr().err

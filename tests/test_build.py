@@ -110,8 +110,8 @@ def test_setup_cfg_ships_every_package_config_and_template():
         for path in (ROOT / package).rglob("__init__.py")
     }
     assert packages == found
-    shipped = set(options["options.data_files"]["share/distill/configs"].split())
-    assert shipped == {f"configs/{path.name}" for path in ROOT.glob("configs/*.yaml")}
+    shipped = options["options.data_files"]["share/distill/configs"]
+    assert shipped == "configs/*.yaml"
     assert options["options.package_data"]["distill"] == "templates/*"
 
 

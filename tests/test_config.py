@@ -33,8 +33,11 @@ def write(tmp_path):
     return write
 
 
-# Those of `distill.tabular` are another kind: see tests/test_tabular.py.
-RUNS = sorted({*SHIPPED.glob("*.yaml")} - {*SHIPPED.glob("tabular_*.yaml")})
+# Those of `distill.tabular` and `distill.generate` are of other kinds: see their tests.
+OTHERS = ("tabular_*.yaml", "lit_generator_*.yaml")
+RUNS = sorted(
+    {*SHIPPED.glob("*.yaml")}.difference(*(SHIPPED.glob(name) for name in OTHERS))
+)
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.name)
@@ -65,6 +68,7 @@ def test_a_bare_name_means_a_shipped_config():
         ("stages.0.trainer.options.temperature=0", ["`temperature` must be positive"]),
         ("stages.0.trainer.name=lid", ["stages[0].trainer", "Did you mean `lit`?"]),
         ("stages.0.schedule=cosin", ["stages[0].schedule", "Did you mean `cosine`?"]),
+        ("stages.0.decay_factor=1", ["`decay_factor` must be between 0 and 1"]),
         ("stages.0.epochs=1e1", ["stages[0].epochs", "a whole number"]),
         ("stages.0.learning_rate=.inf", ["stages[0].learning_rate", "a number"]),
         ("stages.9.epochs=1", ["index below 2", "9"]),

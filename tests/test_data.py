@@ -67,6 +67,23 @@ def test_a_test_split_of_its_own_is_kept_whole(tmp_path):
     assert len(splits.train.labels) + len(splits.validation.labels) == 120
 
 
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_an_archive_is_resized_after_its_splits_are_drawn(name, tmp_path):
+    shape = data.DATASETS[name].image_shape
+    kind = archive(tmp_path, name, shape=shape)
+    plain = kind(folder=str(tmp_path)).load()
+    made = kind(folder=str(tmp_path), size=(9, 14))
+    assert made.input_shape == (9, 14, shape[-1])
+    splits = made.load()
+    assert splits.test.inputs.shape == (20, 9, 14, shape[-1])
+    assert splits.test.inputs.dtype == np.uint8
+    np.testing.assert_array_equal(splits.train.labels, plain.train.labels)
+    same = kind(folder=str(tmp_path), size=shape[:2]).load()
+    assert same.fingerprint() == plain.fingerprint()
+    with pytest.raises(ValueError, match=r"`size` must be .*\[9\]"):
+        kind(folder=str(tmp_path), size=(9,))
+
+
 def test_the_environment_names_a_folder_too(tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
     assert len(archive(tmp_path)().load().test.labels) == 20

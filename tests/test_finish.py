@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-from distill import config, cost, finish, measure, run_folder, stages, stored
+from distill import (
+    config,
+    cost,
+    finish,
+    measure,
+    networks,
+    run_folder,
+    stages,
+    stored,
+)
 from distill.finish import prune
 from students import ResNet
 
@@ -15,7 +24,7 @@ INTEGERS = [name for name in finish.FINISHERS if name.startswith("int")]
 INTEGERS += [name for name in finish.FINISHERS if name.endswith("_int8")]
 INTEGERS.remove("dynamic_int8")
 PARTS = {name: kind() for name, kind in finish.FINISHERS.items()}
-STUDENT = cost.Cost(1, 1000, 1, 1, 1, 1)
+STUDENT = cost.Cost(1, 1000, 1, 0, 1, 1, 1)
 
 
 def facts(sparsity=0.8, float_ops=(), macs=500, **kernel):
@@ -114,7 +123,7 @@ def test_a_rule_is_checked_on_the_students_own_layers():
     )
     with pytest.raises(config.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
         stages.check_finish(run)
-    names = cost.kernel_layers(stages.build("student", run))
+    names = cost.kernel_layers(networks.build("student", run))
     assert "section2_block1_shortcut_conv" in names and "head" in names
 
 
@@ -258,6 +267,8 @@ divergence = 0.7 * 9 * (p * np.log(p / q)).sum(-1)
 said["kd"] = [float(abs(kd(asked, made).numpy() - divergence).max())]
 ce = -np.log(soft(made)[np.arange(6), labels])
 said["task"] = [float(abs(task(asked, made).numpy() - 0.3 * ce).max())]
+(alone,) = bench._terms(Part, taught=False)
+said["alone"] = [float(abs(alone(asked[:, :1], made).numpy() - ce).max())]
 print(json.dumps(said))
 """
 
@@ -296,3 +307,7 @@ def test_an_unequal_twin_is_refused(child):
 def test_finishing_learns_by_the_papers_formula(child):
     assert child["kd"][0] <= 1e-5
     assert child["task"][0] <= 1e-5
+
+
+def test_without_a_teacher_the_labels_get_the_whole_weight(child):
+    assert child["alone"][0] <= 1e-5

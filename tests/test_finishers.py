@@ -260,4 +260,4 @@ def test_costs_are_foretold(said):
 def test_what_cannot_be_narrowed_says_so_in_one_line(said):
     for how, line in said["bound"].items():
         assert line and "no filter can go" in line, how
-    assert "`macs` must be above 0." in said["too little"]
+    assert "`macs` must be at least 0.987" in said["too little"]

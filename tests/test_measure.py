@@ -131,7 +131,7 @@ def test_a_file_that_is_none_is_refused_in_one_line(content, tmp_path):
 
 
 def test_images_of_another_shape_are_refused(files):
-    with pytest.raises(ValueError, match=r"expected images \(6, 6, 2\)"):
+    with pytest.raises(ValueError, match=r"expected inputs \(6, 6, 2\)"):
         measure.predict(files / "float32.tflite", np.zeros((1, 5, 6, 2), "float32"))
 
 

@@ -128,9 +128,14 @@ def make(classes=10):
             "validation": 144,
             "test": 360,
             "fingerprint": "0f" * 32,
+            "kind": "images",
             "input_shape": [8, 8, 1],
         },
         "models": models,
+        "stitched": [
+            {"section": "section1", "teacher_first": 91.25, "student_first": 97.5},
+            {"section": "section2", "teacher_first": 96.75, "student_first": 88.5},
+        ],
         "stages": [
             stage("teacher", "supervised", 30),
             stage("student", "lit", 8),
@@ -293,6 +298,19 @@ def test_the_health_of_a_game_has_charts_of_its_own():
     assert re.search(r"student_gradient_norm <b>3.5</b>", shown)
     assert "val_agreement" not in shown
     assert "recognises" not in page(make())
+
+
+def test_stitched_networks_say_where_the_student_loses():
+    made = make()
+    console, whole = report.table(made), page(made)
+    for row in made["stitched"]:
+        line = next(x for x in console.splitlines() if x.startswith(row["section"]))
+        for text in (f"{row['teacher_first']:.2f}", f"{row['student_first']:.2f}"):
+            assert text in line
+            assert f"<td>{text}</td>" in whole
+    made["stitched"] = []
+    assert "Where the student loses" not in page(made)
+    assert "section1" not in report.table(made)
 
 
 def test_a_hundred_classes_fit():

@@ -25,10 +25,30 @@ NETWORKS = {
         depth=8, width=3, shortcut="zero_pad", activation_order="pre"
     ),
     "resnext": students.ResNeXt(depth=11, width=2, cardinality=2, bottleneck_width=2),
+    "resnext_basic": students.ResNeXt(
+        depth=8, width=4, cardinality=2, bottleneck_width=2, block="basic"
+    ),
     "wide_resnet": students.WideResNet(depth=10),
     "mobilenet": students.MobileNet(width_multiplier=0.25),
+    "vdcnn": students.VDCNN(depth=9, width=3, embedding=4, k=2, units=5),
+    "vdcnn_shortcut": students.VDCNN(depth=9, width=2, k=3, units=5, shortcut=True),
 }
-SHAPE, CLASSES = (9, 8, 3), 5
+IMAGES = [name for name, options in NETWORKS.items() if "images" in options.takes]
+SHAPE, LENGTH, CLASSES = (9, 8, 3), 21, 5
+VOCABULARY = 7
+
+
+def sizes(name):
+    """What a network is built for."""
+    text = (LENGTH,), CLASSES, VOCABULARY
+    return (SHAPE, CLASSES) if name in IMAGES else text
+
+
+def examples(name, count):
+    rng = np.random.default_rng(0)
+    if name in IMAGES:
+        return rng.uniform(size=(count, *SHAPE)).astype("float32")
+    return rng.integers(0, VOCABULARY, (count, LENGTH), "int32")
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +58,16 @@ def network():
 
     def network(name):
         if name not in built:
-            built[name] = NETWORKS[name].build(SHAPE, CLASSES)
+            built[name] = NETWORKS[name].build(*sizes(name))
         return built[name]
 
     return network
 
 
 def test_every_network_obeys_these_laws():
-    assert {type(options) for options in NETWORKS.values()} == set(
-        students.BUILDERS.values()
-    )
+    foreign = {students.KerasApplication, students.KerasFile}  # See test_keras_models.
+    laws = {type(options) for options in NETWORKS.values()}
+    assert laws | foreign == set(students.BUILDERS.values())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -55,13 +75,13 @@ def test_shapes_are_those_of_the_built_network(name, network):
     made = network(name).output
     built = {key: tuple(tensor.shape[1:]) for key, tensor in made.items()}
     assert built.pop("logits") == (CLASSES,)
-    assert built == NETWORKS[name].shapes(SHAPE)
+    assert built == NETWORKS[name].shapes(sizes(name)[0])
     sections = [f"section{index}" for index in range(1, len(built))]
     assert list(built) == ["stem", *sections]
     assert sections
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("size", [8, 64])
 def test_every_image_of_8_to_64_pixels_has_shapes(name, size):
     for height, width, channels in NETWORKS[name].shapes((size, size, 1)).values():
@@ -71,8 +91,7 @@ def test_every_image_of_8_to_64_pixels_has_shapes(name, size):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_section_maps_one_representation_to_the_next(name, network):
-    images = np.random.default_rng(0).uniform(size=(2, *SHAPE)).astype("float32")
-    outputs = network(name)(images, training=False)
+    outputs = network(name)(examples(name, 2), training=False)
     names = [key for key in outputs if key != "logits"]
     for given, made in itertools.pairwise(names):
         section = network(name).get_layer(made)(outputs[given], training=False)
@@ -127,9 +146,20 @@ def test_networks_of_one_depth_have_it(name, layers, network):
         ("wide_resnet", {"depth": 8}, "`depth` must be 6n [+] 4, such as 10"),
         ("wide_resnet", {"depth": 10, "widen_factor": 0}, "`widen_factor` must be at"),
         ("resnext", {"depth": 21}, "`depth` must be 9n [+] 2, such as 20"),
+        ("resnext", {"depth": 21, "block": "basic"}, "must be 6n [+] 2, such as 20"),
+        (
+            "resnext",
+            {"depth": 20, "width": 12, "block": "basic"},
+            "`width` must be a multiple of `cardinality` = 8",
+        ),
         ("resnext", {"depth": 20, "width": 0}, "`width` must be at least 1"),
         ("resnext", {"depth": 20, "cardinality": 0}, "`cardinality` must be at least"),
         ("resnext", {"depth": 20, "bottleneck_width": 0}, "`bottleneck_width` must be"),
+        ("vdcnn", {"depth": 10}, "`depth` must be one of 9, 17, 29, 49. Received: 10"),
+        ("vdcnn", {"depth": 9, "width": 0}, "`width` must be at least 1"),
+        ("vdcnn", {"depth": 9, "embedding": 0}, "`embedding` must be at least 1"),
+        ("vdcnn", {"depth": 9, "k": 0}, "`k` must be at least 1"),
+        ("vdcnn", {"depth": 9, "units": 0}, "`units` must be at least 1"),
     ],
 )
 def test_what_cannot_be_built_is_refused(name, options, said):
@@ -142,6 +172,10 @@ def test_what_cannot_be_built_is_refused(name, options, said):
     [
         (students.WideResNet(depth=16, widen_factor=2), 16),
         (students.ResNeXt(depth=20, width=2, cardinality=2, bottleneck_width=2), 22),
+        (
+            students.ResNeXt(depth=32, width=2, cardinality=2, block="basic"),
+            33,  # The head is no convolution, two shortcuts are not counted.
+        ),
         (students.ResNet(depth=8, width=2, activation_order="pre"), 9),
         (students.ResNet(depth=8, width=2, shortcut="zero_pad"), 7),
     ],
@@ -173,11 +207,22 @@ def test_nothing_comes_after_the_sum_of_a_pre_activation_block(name, network):
     assert (outputs < 0).any()
 
 
-def test_groups_of_a_resnext_do_not_see_each_other(network):
-    grouped = (
-        network("resnext").get_layer("section1").get_layer("section1_block1_2_conv")
-    )
-    assert grouped.kernel.shape == (3, 3, 2, 4)
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    [
+        ("resnext", [(1, 1, 2, 4), (3, 3, 2, 4), (1, 1, 4, 8)]),
+        ("resnext_basic", [(3, 3, 2, 4), (3, 3, 2, 4)]),
+    ],
+)
+def test_groups_of_a_resnext_do_not_see_each_other(name, kernels, network):
+    section = network(name).get_layer("section1")
+    convolutions = [layer for layer in section.layers if "block1" in layer.name]
+    found = [
+        tuple(layer.kernel.shape)
+        for layer in convolutions
+        if layer.name.endswith(("1_conv", "2_conv", "3_conv"))
+    ]
+    assert found == kernels
 
 
 @pytest.mark.parametrize(
@@ -199,44 +244,45 @@ CHILD = """
 import json, pathlib, sys, tempfile
 sys.path.insert(0, "tests")
 import keras, numpy as np, tf_keras
-from tensorflow_model_optimization.quantization.keras import quantize_model
-from test_students import CLASSES, NETWORKS, SHAPE
+from test_students import NETWORKS, examples, sizes
 from distill import export, measure
 from distill.finish import forms, twin
 
 rng = np.random.default_rng(0)
-images = rng.uniform(size=(5, *SHAPE)).astype("float32")
 path = pathlib.Path(tempfile.mkdtemp()) / "model.tflite"
 
 def file(model, variant):
     path.write_bytes(export.to_tflite(model, variant))
     facts = measure.inspect(path)
-    return measure.predict(path, images), facts
+    return measure.predict(path, inputs), facts
 
 def has_kernel(layer):
-    return layer.weights and "BatchNorm" not in type(layer).__name__
+    kind = type(layer).__name__
+    return layer.weights and "BatchNorm" not in kind and kind != "Embedding"
 
 def wrapped(model):
-    return [layer for layer in model.layers if hasattr(layer, "_weight_vars")]
+    layers = model._flatten_layers()
+    return [layer for layer in layers if hasattr(layer, "_weight_vars")]
 
 def difference(got):
     return float(abs(got - wanted).max() / abs(wanted).max())
 
 for name, options in NETWORKS.items():
-    student = options.build(SHAPE, CLASSES)
+    inputs = examples(name, 5)
+    student = options.build(*sizes(name))
     for variable in student.variables:
         variable.assign(variable + rng.uniform(-0.05, 0.05, variable.shape))
-    wanted = keras.ops.convert_to_numpy(student(images, training=False)["logits"])
+    wanted = keras.ops.convert_to_numpy(student(inputs, training=False)["logits"])
     copy = twin.to_tf_keras(student)
     written = forms.quantizable(copy)
     answers, facts = file(student, "float32")
-    trained = quantize_model(written)
+    trained = forms.simulated(copy)
     said = {
-        "twin": difference(copy(images, training=False).numpy()),
-        "written": difference(written(images, training=False).numpy()),
+        "twin": difference(copy(inputs, training=False).numpy()),
+        "written": difference(written(inputs, training=False).numpy()),
         "float32": difference(answers),
         "ops": list(facts.ops),
-        "batch": measure._takes(path, images.shape),
+        "batch": measure._takes(path, inputs.shape),
         "kernels": len([layer for layer in written.layers if has_kernel(layer)]),
         "quantized": sum(len(layer._weight_vars) for layer in wrapped(trained)),
         "same": written is copy,
@@ -268,16 +314,18 @@ def test_the_twin_answers_as_the_network(name, child):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_float32_file_answers_as_the_network_at_any_batch(name, child):
+def test_the_float32_file_answers_as_the_network(name, child):
     assert child[name]["float32"] <= 1e-5
-    assert child[name]["batch"]
+    # A text becomes an image by a reshape, which binds the file to one at once.
+    assert child[name]["batch"] == (name in IMAGES)
     assert not [op for op in child[name]["ops"] if "CUSTOM" in op]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_written_anew_to_be_quantized_answers_as_the_network(name, child):
     assert child[name]["written"] <= 1e-5
-    wanted = {"resnet", "resnet_zero_pad", "nin", "resnext", "mobilenet"}
+    wanted = {"resnet", "resnet_zero_pad", "nin", "mobilenet"}
+    wanted |= {"resnext", "resnext_basic"}
     assert child[name]["same"] == (name in wanted)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 
-from distill import config, train
+from distill import config, loader, stitching, train
 
 SHORT = [
     "--config=lit_resnet.yaml",
@@ -40,6 +40,7 @@ def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     made = map(config.name_of, config.load("lit_resnet.yaml").finish)
     expected |= {f"student.{name}.tflite" for name in made}
     expected |= {"teacher.float32.tflite", "checkpoint", "tensorboard"}
+    expected |= {"MODEL_CARD.md", "front.html", "front.csv", "front.json"}
     visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
     assert visible == expected
     assert {path.name for path in folder.glob(".*")} <= {".lock"}
@@ -114,6 +115,15 @@ def test_the_report_tells_of_every_stage(report):
     for stage in report["stages"][:4]:
         assert len(stage["metrics"]["val_accuracy"]) == stage["epochs"]
         assert stage["examples_per_second"] > 0
+
+
+def test_the_report_tells_at_which_section_the_student_loses(folder, report):
+    splits = config.load(folder / "run.yaml").data.load()
+    pair = (loader.own(folder / f"{name}.keras") for name in ("teacher", "student"))
+    assert report["stitched"] == stitching.record(*pair, splits.test)
+    assert len(report["stitched"]) == 3
+    lit = next(stage for stage in report["stages"] if stage["name"] == "lit")
+    assert sum(name.startswith("stitched/") for name in lit["metrics"]) == 6
 
 
 def test_the_same_command_again_trains_nothing(folder, report, capfd):

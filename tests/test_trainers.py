@@ -19,6 +19,18 @@ METHODS = {
     "supervised": trainers.Supervised(),
     "kd": trainers.KD(kd_weight=0.7, temperature=3.0),
     "lit": trainers.LIT(kd_weight=0.3, temperature=3.0, section_weight=0.5),
+    "lit_narrower": trainers.LIT(
+        section_weight=0.5,
+        section_weights=(2.0, 0.5),
+        section_loss="cosine",
+        section_noise=0.1,
+        merge=2,
+        projectors=True,
+        thaw=True,
+    ),
+    "lit_parallel": trainers.LITParallel(
+        section_loss="normalized_mse", section_noise=0.1
+    ),
     "adversarial": trainers.Adversarial(
         kd_weight=0.3,
         adversarial_weight=0.2,
@@ -43,14 +55,15 @@ METHODS = {
     "dist": trainers.DIST(inter_class_weight=0.3, intra_class_weight=0.4),
     "crd": trainers.CRD(contrast_temperature=0.5, embedding_size=5),
 }
-NARROWER = {"fitnet": 2}  # Width of the student, for its regressors to be there.
+# Width of the student, for its regressors and projectors to be there.
+NARROWER = {"fitnet": 2, "lit_narrower": 2}
 TAUGHT = [name for name, method in METHODS.items() if method.needs_teacher]
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def test_every_method_obeys_these_laws():
-    assert set(METHODS) == set(trainers.TRAINERS)
+    assert set(map(type, METHODS.values())) == set(trainers.TRAINERS.values())
 
 
 @functools.cache
@@ -127,7 +140,7 @@ def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
     assert not same(before[1], values(model.student))
 
 
-@pytest.mark.parametrize("name", ["fitnet", "crd"])
+@pytest.mark.parametrize("name", ["fitnet", "crd", "lit_narrower"])
 def test_companions_learn_beside_the_student_and_are_no_part_of_it(name, make, batch):
     student = network(8, 1, NARROWER.get(name, 4))
     variables = [variable.path for variable in student.variables]
@@ -198,11 +211,13 @@ def test_weight_zero_teaches_nothing(name, make, batch):
     taught = values(student)
     for variable, value in zip(student.variables, before, strict=True):
         variable.assign(value)
-    alone = make("supervised", student=student)
+    whole = METHODS[name].end_to_end
+    alone = make("supervised", student=student, task_weight=float(whole))
     METHODS[name].prepare(idle.teacher, student)  # What it freezes stays frozen.
     alone.fit(*batch, verbose=0)
-    for a, b in zip(taught, values(student), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for variable, was in zip(student.variables, taught, strict=True):
+        if whole or "moving" not in variable.path:  # Statistics are of other inputs.
+            np.testing.assert_allclose(variable, was, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -246,7 +261,7 @@ def test_one_forward_pass_each_and_nothing_twice(name, make, batch, monkeypatch)
     calls.clear()
     model.train_on_batch(*batch)
     assert sorted(calls) == sorted(
-        ["student", *(["teacher"] if name in TAUGHT else [])]
+        ["student"] * METHODS[name].end_to_end + ["teacher"] * (name in TAUGHT)
     )
 
 

@@ -15,6 +15,7 @@ from trainers.fitnet import FitNet
 from trainers.kd import KD
 from trainers.lit import LIT
 from trainers.lit_adversarial import LITAdversarial
+from trainers.lit_parallel import LITParallel
 from trainers.relational import Relational
 from trainers.similarity_preserving import SimilarityPreserving
 from trainers.supervised import Supervised
@@ -23,6 +24,7 @@ TRAINERS = {
     "supervised": Supervised,
     "kd": KD,
     "lit": LIT,
+    "lit_parallel": LITParallel,
     "adversarial": Adversarial,
     "lit_adversarial": LITAdversarial,
     "fitnet": FitNet,

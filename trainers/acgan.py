@@ -1,7 +1,7 @@
 """How a class-conditional generator is trained against a classifying discriminator."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gan import losses
 
@@ -21,6 +21,8 @@ class ACGAN:
         average: Of the generator's weights, how much of the running average each
             step keeps; the average is what is kept in the end. 0 keeps the last
             weights themselves.
+        classifies_made: Whether the discriminator's loss on the classes counts made
+            examples too.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -30,6 +32,8 @@ class ACGAN:
         GANs", ICML 2017, section 3. R1: Mescheder et al., "Which Training
         Methods for GANs do actually Converge?", ICML 2018, section 4.1.
     """
+
+    classifies_made: ClassVar[bool] = True
 
     loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = (
         "non_saturating"
@@ -55,10 +59,15 @@ class ACGAN:
             f"0 with `loss: {self.loss}`, which has no target to smooth",
         )
         self._check(
-            self.r1 > 0 or self.loss != "wasserstein",
+            self.bounded or self.loss != "wasserstein",
             "r1",
             "positive with `loss: wasserstein`, which nothing else bounds",
         )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether anything bounds the scores."""
+        return self.r1 > 0
 
     def _check(self, condition, name, rule):
         if not condition:

@@ -60,6 +60,7 @@ class Adversarial(KD):
     """
 
     teaches_copies: ClassVar[bool] = True  # A tie costs both sides something.
+    imitates_several: ClassVar[bool] = False  # Whose outputs would be real?
 
     adversarial_weight: float = 0.1
     sees: tuple[str, ...] = ("logits",)
@@ -113,6 +114,11 @@ class Adversarial(KD):
             "0 without a `condition`",
             self.mismatch_weight,
         )
+
+    @property
+    def takes(self):
+        """Images alone where the discriminator reads the input itself."""
+        return ("images",) if self.condition == "input" else KD.takes
 
     @property
     def steps_per_update(self):

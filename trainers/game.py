@@ -121,35 +121,23 @@ def _frozen_scores(judge, lot, training):
 
 def _penalties(trainer, judge, real, made, condition):
     """What the discriminator pays for steep gradients, shape `(batch,)`."""
-    from keras import ops, random
-
     from gan import gradients
 
     method = trainer.method
     loss = 0.0
 
-    def squared_norms(lot):
-        def score(values):
-            named = dict(zip(lot, values, strict=True))
-            return judge({**named, **condition}, training=True)[:, 0]
-
-        return gradients.squared_norm(
-            gradients.with_gradient(score, list(lot.values()))[1]
-        )
+    def score(values):
+        named = dict(zip(real, values, strict=True))
+        return judge({**named, **condition}, training=True)[:, 0]
 
     if method.r1:
-        loss += method.r1 / 2 * squared_norms(real)
+        _, slopes = gradients.with_gradient(score, list(real.values()))
+        loss += method.r1 / 2 * gradients.squared_norm(slopes)
     if method.gradient_penalty:
-        share = random.uniform(
-            (ops.shape(next(iter(real.values())))[0],), seed=trainer.draws
+        pair = list(real.values()), [made[key] for key in real]
+        loss += method.gradient_penalty * gradients.length_penalty(
+            score, *pair, trainer.draws
         )
-        between = {}
-        for key, value in real.items():
-            part = ops.reshape(share, (-1, *[1] * (len(value.shape) - 1)))
-            between[key] = part * value + (1 - part) * made[key]
-        # An epsilon: the root of zero has no gradient.
-        length = ops.sqrt(squared_norms(between) + 1e-12)
-        loss += method.gradient_penalty * ops.square(length - 1)
     return loss
 
 

@@ -52,17 +52,21 @@ class GeneratorTrainer(Tracked):
     def sides(self) -> Sides:
         """What to compile with: an Adam for each side."""
         method = self.method
-        average = {"use_ema": True, "ema_momentum": method.average}
+        return self._adams(
+            method.generator_learning_rate, method.discriminator_learning_rate
+        )
+
+    def _adams(self, generator_rate, discriminator_rate, **options):
+        """The optimizers at these rates; `options` are the generator's."""
+        if self.method.average:
+            options |= {"use_ema": True, "ema_momentum": self.method.average}
         return Sides(
             keras.optimizers.Adam(
-                method.generator_learning_rate,
-                beta_1=BETA,
-                name="generator",
-                **(average if method.average else {}),
+                generator_rate, beta_1=BETA, name="generator", **options
             ),
             {
                 "discriminator": keras.optimizers.Adam(
-                    method.discriminator_learning_rate, beta_1=BETA, name="against"
+                    discriminator_rate, beta_1=BETA, name="against"
                 )
             },
             {"discriminator": self.discriminator.trainable_variables},
@@ -80,18 +84,28 @@ class GeneratorTrainer(Tracked):
 
         The named losses sum up to it. Each batch's noise comes from `draws`.
         """
-        y = ops.cast(y, "int32")
-        length = self.generator.input["noise"].shape[-1]
-        noise = keras.random.normal((ops.shape(x)[0], length), seed=self.draws)
-        made = self.generator({"noise": noise, "label": y}, training=training)
-        told = self.discriminator(ops.stop_gradient(made), training=training)
-        fooled = gradients.frozen(self.discriminator, made, training)
-        terms = self._discriminator_terms(x, y, y_pred, told)
-        terms |= self._generator_terms(y, fooled)
+        # Run eagerly, Keras hands arrays on, of which no gradient can be asked.
+        x = ops.convert_to_tensor(x)
+        terms = self._terms(x, ops.cast(y, "int32"), y_pred, training)
         for name, per_example in terms.items():
             terms[name] = ops.mean(ops.cast(per_example, "float32"))
             self.track(name, terms[name])
         return sum(terms.values())
+
+    def _terms(self, x, y, y_pred, training):
+        """The terms of both sides, one number an example."""
+        length = self.generator.input["noise"].shape[-1]
+        noise = keras.random.normal((ops.shape(x)[0], length), seed=self.draws)
+        made = self.generator({"noise": noise, "label": y}, training=training)
+        told, fooled = self._judged(made, training)
+        return self._discriminator_terms(x, y, y_pred, told) | self._generator_terms(
+            y, fooled
+        )
+
+    def _judged(self, made, training):
+        """Answers to what is made: to move the discriminator by, and to move by it."""
+        told = self.discriminator(ops.stop_gradient(made), training=training)
+        return told, gradients.frozen(self.discriminator, made, training)
 
     def _discriminator_terms(self, x, y, real, made):
         """Moves the discriminator alone: nothing here depends on the generator."""
@@ -100,21 +114,24 @@ class GeneratorTrainer(Tracked):
         self.track("accuracy_on_real", ops.cast(real["score"] > middle, "float32"))
         self.track("accuracy_on_made", ops.cast(made["score"] <= middle, "float32"))
         self.track("class_accuracy", _right(y, real))
+        classes = _entropy(y, real)
+        if method.classifies_made:
+            classes += _entropy(y, made)
         terms = {
             "real_loss": losses.real_loss(
                 real["score"], method.loss, method.label_smoothing
             ),
             "made_loss": losses.fake_loss(made["score"], method.loss),
-            "class_loss": method.class_weight * (_entropy(y, real) + _entropy(y, made)),
+            "class_loss": method.class_weight * classes,
         }
         if method.r1:
-            _, slopes = gradients.with_gradient(
-                # Without dropout: the penalty is on the network as it is.
-                lambda given: self.discriminator(given, training=False)["score"],
-                x,
-            )
+            _, slopes = gradients.with_gradient(self._score, x)
             terms["r1_loss"] = method.r1 / 2 * gradients.squared_norm(slopes)
         return terms
+
+    def _score(self, given):
+        """Of one batch, without dropout: a penalty is on the network as it is."""
+        return self.discriminator(given, training=False)["score"]
 
     def _generator_terms(self, y, made):
         """Moves the generator alone: the discriminator's weights are constants."""

@@ -10,6 +10,10 @@ from trainers.supervised import Supervised
 class KD(Supervised):
     """Adds `kd_weight` times a loss between the logits to the task's loss.
 
+    Of several teachers, the losses are added, each times its teacher's weight:
+    for each temperature as if the mean of their softened classes were imitated,
+    up to a constant.
+
     Attributes:
         kd_weight: Multiplies the distillation loss; independent of the stage's
             `task_weight`.
@@ -33,6 +37,7 @@ class KD(Supervised):
     """
 
     needs_teacher: ClassVar[bool] = True
+    imitates_several: ClassVar[bool] = True
 
     kd_weight: float = 0.9
     match: Literal["softened", "logits"] = "softened"
@@ -41,12 +46,21 @@ class KD(Supervised):
 
     def terms(self, trainer, step):
         """One term, `kd_loss`."""
+        from keras import ops
+
+        learned = step.learned["logits"]
+        loss = self._loss(step.taught["logits"], learned)
+        if "co_logits" in step.taught:
+            each = self._loss(step.taught["co_logits"], learned[:, None])
+            loss += ops.sum(step.taught["co_weights"] * each, axis=-1)
+        return {"kd_loss": self.kd_weight * loss}
+
+    def _loss(self, *pair):
+        """Of teacher's and student's logits, `(..., classes)`: shape `(...,)`."""
         from trainers import losses
 
-        pair = step.taught["logits"], step.learned["logits"]
         if self.logit_standardization:
             pair = tuple(losses.standardized(logits) for logits in pair)
         if self.match == "logits":
-            return {"kd_loss": self.kd_weight * losses.logit_loss(*pair)}
-        loss = losses.kd_loss(*pair, self.temperature)
-        return {"kd_loss": self.kd_weight * loss}
+            return losses.logit_loss(*pair)
+        return losses.kd_loss(*pair, self.temperature)

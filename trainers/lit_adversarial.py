@@ -1,11 +1,12 @@
 """LIT, with a discriminator a section that tells it from the teacher's own."""
 
 import dataclasses
+from typing import ClassVar
 
 from trainers import game
 from trainers.adversarial import Adversarial
 from trainers.kd import KD
-from trainers.lit import LIT, section_pairs
+from trainers.lit import LIT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class LITAdversarial(LIT, Adversarial):
         See `LIT` and `Adversarial`.
     """
 
+    takes: ClassVar[tuple[str, ...]] = KD.takes  # `input` is a representation here.
+
     def __post_init__(self):
         """Refuses an option without effect."""
         super().__post_init__()
@@ -41,27 +44,33 @@ class LITAdversarial(LIT, Adversarial):
         LIT.check_shapes(self, teacher, student)
 
     def companions(self, teacher, student):
-        """A discriminator for each section."""
-        outputs = student.output
-        return {
-            _discriminator(name): self.opponent(
-                student, {name: outputs[name]}, outputs[given]
+        """Those of LIT, and a discriminator for each section."""
+        outputs = teacher.output  # What is judged has the teacher's shape.
+        return LIT.companions(self, teacher, student) | {
+            _discriminator(span.name): self.opponent(
+                student, {span.name: outputs[span.name]}, outputs[span.given]
             )
-            for given, name in section_pairs(student)
+            for span in self.spans(teacher, student)
         }
+
+    def optimizers(self, companions):
+        """As Adversarial, for the discriminators alone."""
+        against = [name for name in companions if _is_discriminator(name)]
+        return super().optimizers({name: companions[name] for name in against})
 
     def terms(self, trainer, step):
         """The terms of LIT, and two for each section's game."""
         made = self.made(trainer, step)
-        terms = {**KD.terms(self, trainer, step), **self.section_terms(step, made)}
+        terms = KD.terms(self, trainer, step)
+        terms |= self.section_terms(trainer, step, made)
         game.track_agreement(trainer, step)
-        for given, name in section_pairs(trainer.student):
+        for span in self.spans(trainer.teacher, trainer.student):
             terms |= game.play(
                 trainer,
-                _discriminator(name),
-                {name: step.taught[name]},
-                {name: made[name]},
-                self.told(step, step.taught[given]),
+                _discriminator(span.name),
+                {span.name: step.taught[span.name]},
+                {span.name: made[span.name]},
+                self.told(step, step.taught[span.given]),
                 step.training,
             )
         return terms
@@ -78,3 +87,7 @@ class LITAdversarial(LIT, Adversarial):
 
 def _discriminator(section):
     return f"{section}_discriminator"
+
+
+def _is_discriminator(name):
+    return name.endswith("_discriminator")

@@ -81,6 +81,57 @@ def representation_loss(teacher_features, student_features):
     return ops.mean(ops.reshape(error, (ops.shape(error)[0], -1)), axis=-1)
 
 
+def normalized_loss(teacher_features, student_features):
+    """Mean squared error as a share of the variance of the teacher's representation.
+
+    Args:
+        teacher_features: Shape `(batch, ...)`.
+        student_features: Shape `(batch, ...)`, equal to the teacher's.
+
+    Returns:
+        Shape `(batch,)`, no unit: 1 is what the teacher's own mean would get. 0 where
+        the teacher's representation is constant.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Source:
+        Moons et al., "Distilling Optimal Neural Networks: Rapid Search in Diverse
+        Spaces", ICCV 2021: noise-to-signal power. There the variance is of each
+        channel over the batch, here of each example, whose loss then depends on no
+        other example. https://arxiv.org/abs/2012.08859
+    """
+    error = representation_loss(teacher_features, student_features)
+    flat = ops.reshape(teacher_features, (ops.shape(teacher_features)[0], -1))
+    variance = ops.var(flat, axis=-1)
+    has = variance > EPSILON
+    return ops.where(has, error / ops.where(has, variance, 1.0), 0.0)
+
+
+def cosine_loss(teacher_features, student_features):
+    """One less the cosine of the angle at each position, averaged over positions.
+
+    Args:
+        teacher_features: Shape `(batch, ..., channels)`.
+        student_features: Shape `(batch, ..., channels)`, equal to the teacher's.
+
+    Returns:
+        Shape `(batch,)`, in [0, 2], no unit. A position where both are zero counts 0,
+        one where one of the two is zero 1/2.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Source:
+        Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class
+        Embedding", CVPR 2022, equations 1 and 2. https://arxiv.org/abs/2201.10703
+    """
+    # Half the squared distance of unit vectors is one less their cosine, and 0 for
+    # a perfect copy at zero too.
+    distance = representation_loss(unit(teacher_features), unit(student_features))
+    return distance * teacher_features.shape[-1] / 2
+
+
 def attention_loss(teacher_features, student_features):
     """Squared distance between two normalised maps of where activations are large.
 

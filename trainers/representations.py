@@ -89,6 +89,13 @@ def section_names(names: Iterable[str]) -> list[str]:
     return sorted(sections, key=lambda name: int(name.removeprefix("section")))
 
 
+def shapes(network: Any) -> dict[str, tuple[int, ...]]:
+    """Name of each representation of a built network, in order, to its shape."""
+    outputs = network.output
+    names = [*(name for name in outputs if name == "stem"), *section_names(outputs)]
+    return {name: tuple(outputs[name].shape[1:]) for name in names}
+
+
 def pooled(features: Any) -> Any:
     """Means over all positions: `(batch, ..., channels)` to `(batch, channels)`."""
     from keras import ops

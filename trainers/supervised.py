@@ -12,7 +12,9 @@ class Step(NamedTuple):
         inputs: The batch, `(batch, ...)`.
         labels: Its classes, `(batch,)`.
         taught: The teacher's outputs, a dict with `"logits"` and its
-            representations, in inference mode.
+            representations, in inference mode. Beside co-teachers also
+            `"co_logits"`, `(batch, co-teachers, classes)`, and `"co_weights"`,
+            `(batch, co-teachers)`.
         learned: The student's outputs, likewise.
         training: Whether the student is in training mode.
     """
@@ -29,26 +31,33 @@ class Supervised:
     """No teacher: the task's loss and the regularisers. The base of all methods.
 
     Attributes:
+        takes: Kinds of inputs that it works on: `images`, `texts`.
         needs_teacher: Whether the method asks a teacher.
         recalibrates: Whether BatchNorm statistics are measured anew at the end
             of the stage.
         stop_on_collapse: Whether an `alarm` ends the run instead of warning.
+        end_to_end: Whether a training step runs the student whole. If not, `terms`
+            is shown no `learned` there, and the labels teach nothing.
         relates_examples: Whether an example's terms depend on the others of its
             batch, in training mode or not. Sample weights then choose whose terms
             count, not who is compared with.
         teaches_copies: Whether terms stay above 0 for a perfect copy of the
             teacher.
+        imitates_several: Whether the answers of co-teachers are imitated too.
 
     Raises:
         ValueError: If an option named `..._weight` is negative, or one named
             `...temperature` is not positive.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("images", "texts")
     stop_on_collapse: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
     recalibrates: ClassVar[bool] = False
+    end_to_end: ClassVar[bool] = True
     relates_examples: ClassVar[bool] = False
     teaches_copies: ClassVar[bool] = False
+    imitates_several: ClassVar[bool] = False
 
     def __post_init__(self):
         """Refuses weights and temperatures without a meaning."""

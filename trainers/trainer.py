@@ -54,8 +54,8 @@ class Trainer(Tracked):
             method.prepare(teacher, student)
             self.companions = method.companions(teacher, student)
             self.draws = keras.random.SeedGenerator()
-            # Asked once on a blank image: a pair that does not fit fails here.
-            blank = ops.zeros((1, *student.input_shape[1:]))
+            # Asked once on a blank input: a pair that does not fit fails here.
+            blank = ops.zeros((1, *student.input_shape[1:]), student.inputs[0].dtype)
             label = ops.zeros((1,), "int32")
             pair = _whole(teacher(blank)), _whole(student(blank))
             step = Step(blank, label, *pair, False)
@@ -87,8 +87,18 @@ class Trainer(Tracked):
         known = {id(variable) for variable in still}
         return [variable for variable in self.variables if id(variable) not in known]
 
+    @property
+    def metrics(self):
+        """Those of Keras that exist: the first logits build what is compiled."""
+        return [m for m in super().metrics if getattr(m, "built", True)]
+
     def call(self, x, training=None):
-        """The student's outputs: a dict with `"logits"` and representations."""
+        """The student's outputs: a dict with `"logits"` and representations.
+
+        Empty in the training of a method that does without them.
+        """
+        if training and not self.method.end_to_end:
+            return {}
         return self.student(x, training=training)
 
     def compute_loss(
@@ -101,9 +111,14 @@ class Trainer(Tracked):
             taught = _whole(self.teacher(x, training=False))
             task_weight = _labelled(y, sample_weight)
             y = ops.where(y < 0, ops.argmax(taught["logits"], axis=-1), y)
-        loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
+        loss = None
+        if y_pred:
+            loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
         penalty = sum(self.losses, start=ops.zeros(()))
-        self.track("task_loss", loss - penalty)
+        if loss is None:
+            loss = penalty
+        else:
+            self.track("task_loss", loss - penalty)
         self.track("regularization_loss", penalty)
         if taught is None:
             return loss
@@ -117,7 +132,10 @@ class Trainer(Tracked):
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """The compiled metrics, of the logits."""
+        """The compiled metrics, of the logits; without any, the terms alone."""
+        if not y_pred:
+            shown = {"loss", *self.trackers} - {"task_loss"}
+            return {m.name: m.result() for m in self.metrics if m.name in shown}
         if self.teacher is not None:
             sample_weight = _labelled(y, sample_weight)
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)

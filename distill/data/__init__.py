@@ -1,8 +1,9 @@
-"""Name -> labelled images in three disjoint splits: train, validation, test."""
+"""Name -> labelled examples in three disjoint splits: train, validation, test."""
 
 from distill.data.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
 from distill.data.dataset import DataError, Dataset, Split, Splits, floats
 from distill.data.image_folder import ImageFolder
+from distill.data.text import Imdb, Sst2, TextFile
 
 __all__ = ["DATASETS", "DataError", "Dataset", "Split", "Splits", "floats"]
 
@@ -13,4 +14,7 @@ DATASETS = {
     "cifar10": Cifar10,
     "cifar100": Cifar100,
     "image_folder": ImageFolder,
+    "text_file": TextFile,
+    "imdb": Imdb,
+    "sst2": Sst2,
 }

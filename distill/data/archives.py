@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill.data.dataset import DataError, Dataset, Split
+from distill.data.dataset import DataError, Dataset, Split, Splits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,20 +36,41 @@ class Archive(Dataset):
         folder: Where the file lies. `None` looks in the folder that the
             environment variable `DISTILL_DATA` names, then asks
             `keras.datasets`, which downloads once.
+        size: `[height, width]` that images are resized to, bilinearly. Empty leaves
+            them as they are. An exported file takes images of this size.
     """
 
     name: ClassVar[str]
     digest: ClassVar[str | None] = None  # SHA-256 of the download's arrays.
+    image_shape: ClassVar[tuple[int, int, int]]  # Of the images in the file.
 
     folder: str | None = None
+    size: tuple[int, ...] = ()
 
     def __post_init__(self):
-        """Refuses a folder without the file."""
+        """Refuses a folder without the file, and sizes that are none."""
         super().__post_init__()
+        if self.size and (len(self.size) != 2 or min(self.size) < 1):
+            raise ValueError(
+                f"`size` must be [height, width]. Received: {list(self.size)}"
+            )
         if self.folder is not None and not self._file(self.folder).is_file():
             raise ValueError(
                 f"`folder` must hold {self.name}.npz. Received: {self.folder}"
             )
+
+    @property
+    def input_shape(self):
+        """`(height, width, channels)`."""
+        return (*(self.size or self.image_shape[:2]), self.image_shape[2])
+
+    def load(self):
+        """Reads the set, draws its splits, and resizes them."""
+        splits = super().load()
+        if not self.size:
+            return splits
+        parts = (splits.train, splits.validation, splits.test)
+        return Splits(*(_resized(part, self.size) for part in parts))
 
     def _file(self, folder):
         return pathlib.Path(folder).expanduser() / f"{self.name}.npz"
@@ -63,7 +84,7 @@ class Archive(Dataset):
         splits = []
         for part in ("train", "test"):
             images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
-            images = images.reshape(len(images), *self.input_shape)
+            images = images.reshape(len(images), *self.image_shape)
             splits.append(Split(images, labels.reshape(-1).astype(np.int64)))
         return tuple(splits)
 
@@ -98,7 +119,7 @@ class Mnist(Archive):
 
     name = "mnist"
     digest = "c868f4cc70f1ec2961bd3b26437ea3a5d0e93cba4d95b336c6d475dd9dabb021"
-    input_shape = (28, 28, 1)
+    image_shape = (28, 28, 1)
     num_classes = 10
     class_names = tuple("0123456789")
 
@@ -109,7 +130,7 @@ class FashionMnist(Archive):
 
     name = "fashion_mnist"
     digest = "59c4ea05a36442d6513afff578fc9c4a49bab9b60a7432bf84452b97809256a8"
-    input_shape = (28, 28, 1)
+    image_shape = (28, 28, 1)
     num_classes = 10
     class_names = (
         "T-shirt",
@@ -130,7 +151,7 @@ class Cifar10(Archive):
     """CIFAR-10: small photographs, 50,000 and 10,000 images, 32 x 32 x 3."""
 
     name = "cifar10"  # Keras pins the hash of its download.
-    input_shape = (32, 32, 3)
+    image_shape = (32, 32, 3)
     num_classes = 10
     class_names = (
         "airplane",
@@ -151,7 +172,7 @@ class Cifar100(Archive):
     """CIFAR-100, fine labels: 50,000 and 10,000 images, 32 x 32 x 3."""
 
     name = "cifar100"  # Keras pins the hash of its download.
-    input_shape = (32, 32, 3)
+    image_shape = (32, 32, 3)
     num_classes = 100
     class_names = tuple(str(label) for label in range(100))
 
@@ -168,6 +189,17 @@ def _read_archive(path):
             f"{path} must be an .npz file with x_train, y_train, x_test and y_test, "
             f"without pickles: {error}"
         ) from None
+
+
+def _resized(split, size):
+    from PIL import Image
+
+    def resized(image):
+        picture = Image.fromarray(image.squeeze())
+        made = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(made).reshape(*size, image.shape[-1])
+
+    return Split(np.stack([resized(image) for image in split.inputs]), split.labels)
 
 
 def _digest(arrays):

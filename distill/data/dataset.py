@@ -1,10 +1,13 @@
-"""What a data set is: labelled images in three disjoint splits."""
+"""What a data set is: labelled images or texts in three disjoint splits."""
 
 import dataclasses
 import hashlib
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
+
+from distill.data import tokens
 
 
 class DataError(ValueError):
@@ -13,10 +16,11 @@ class DataError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Labelled images.
+    """Labelled examples.
 
     Attributes:
-        inputs: `(n, height, width, channels)`; uint8, or float32 in [0, 1].
+        inputs: Images `(n, height, width, channels)`, uint8 or float32 in [0, 1]; or
+            texts, int32 ids `(n, length)`.
         labels: int64, `(n,)`, from 0.
     """
 
@@ -24,7 +28,7 @@ class Split:
     labels: np.ndarray
 
     def floats(self) -> np.ndarray:
-        """All images as float32 in [0, 1]."""
+        """All inputs as a network takes them; see `floats`."""
         return floats(self.inputs)
 
     def take(self, chosen: np.ndarray) -> "Split":
@@ -34,26 +38,45 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Training, validation and test examples; no example is in two of them."""
+    """Training, validation and test examples; no example is in two of them.
+
+    Attributes:
+        tokenizer: Of texts, the `tokenizers.Tokenizer` that made the ids; else None.
+    """
 
     train: Split
     validation: Split
     test: Split
+    tokenizer: Any = None
 
     def fingerprint(self) -> str:
-        """SHA-256 over all pixels and labels, in order."""
+        """SHA-256 over all inputs and labels, in order, and the tokenizer."""
         sha = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for array in (split.inputs, split.labels):
                 sha.update(np.ascontiguousarray(array).tobytes())
+        if self.tokenizer is not None:
+            sha.update(self.tokenizer.to_str().encode())
         return sha.hexdigest()
 
+    def shown(self, inputs: np.ndarray) -> Sequence[np.ndarray] | Sequence[str]:
+        """Inputs as people look at them: images as they are, texts as one reads them.
 
-def floats(images: np.ndarray) -> np.ndarray:
-    """Pixels as float32 in [0, 1]; uint8 is divided by 255."""
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
-    return images.astype(np.float32, copy=False)
+        Args:
+            inputs: As a network takes them, `(n, ...)`.
+        """
+        if self.tokenizer is None:
+            return inputs
+        return [tokens.read(self.tokenizer, row) for row in inputs]
+
+
+def floats(inputs: np.ndarray) -> np.ndarray:
+    """Pixels as float32 in [0, 1]; uint8 is divided by 255. Ids, int32, stay ids."""
+    if inputs.dtype == np.uint8:
+        return inputs.astype(np.float32) / np.float32(255)
+    if inputs.dtype == np.int32:
+        return inputs
+    return inputs.astype(np.float32, copy=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +84,9 @@ class Dataset:
     """What all sets share. A set has `_examples`: training, and test if it has one.
 
     Attributes:
+        kind: Of the inputs: `images` or `texts`.
+        input_shape: Of one input.
+        vocabulary: Number of different ids in texts; None for images.
         train_examples: Keep this many training examples, drawn by class; the
             validation split is carved from them. `None` keeps all.
         validation_fraction: Share of the training examples that is set aside
@@ -74,7 +100,9 @@ class Dataset:
         ValueError: If an option is out of its range.
     """
 
-    input_shape: ClassVar[tuple[int, int, int]]
+    kind: ClassVar[str] = "images"
+    vocabulary: ClassVar[int | None] = None
+    input_shape: ClassVar[tuple[int, ...]]
     num_classes: ClassVar[int]
     class_names: ClassVar[tuple[str, ...]]
 
@@ -90,15 +118,20 @@ class Dataset:
                 raise ValueError(
                     f"`{name}` must be between 0 and 1. Received: {getattr(self, name)}"
                 )
-        least = 2 * self.num_classes
-        if self.train_examples is not None and self.train_examples < least:
-            raise ValueError(
-                f"`train_examples` must be at least {least}, two for each class. "
-                f"Received: {self.train_examples}"
-            )
+        self._check_train_examples()
         if self.split_seed < 0:
             raise ValueError(
                 f"`split_seed` must be at least 0. Received: {self.split_seed}"
+            )
+
+    def _check_train_examples(self):
+        if self.train_examples is None:
+            return  # To count the classes may mean to read a file.
+        least = 2 * self.num_classes
+        if self.train_examples < least:
+            raise ValueError(
+                f"`train_examples` must be at least {least}, two for each class. "
+                f"Received: {self.train_examples}"
             )
 
     def load(self) -> Splits:

@@ -1,16 +1,21 @@
 """What is made of a trained student: files that ship, each with a promise.
 
-TF-MOT lives in a process of its own, `python -m distill.finish`: importing it
+TF-MOT lives in a process of its own, `distill.finish.child`: importing it
 can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
 and imports neither.
 """
 
+import importlib.util
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import typing
+from collections.abc import Sequence
 
-from distill import signals
+from distill import progress, signals
 from distill.finish.calibrate import Int8Calibrated, Int16x8
 from distill.finish.cluster import (
     Clustered,
@@ -25,7 +30,17 @@ from distill.finish.narrow import Narrowed, NarrowedInt8
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
 
-__all__ = ["FINISHERS", "FinishError", "Finisher", "run"]
+__all__ = [
+    "FINISHERS",
+    "FinishError",
+    "Finisher",
+    "diagnose",
+    "main",
+    "missing",
+    "ready",
+    "run",
+    "to_tf_keras",
+]
 
 FINISHERS = {
     "float32": Float32,
@@ -54,11 +69,69 @@ class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.finish`; see `distill.finish.command`."""
+    from distill.finish import command
+
+    return command.main(argv)
+
+
+def to_tf_keras(model: typing.Any) -> typing.Any:
+    """The tf_keras twin of a Keras 3 model, for TF-MOT and whatever else wants one.
+
+    Nested models are inlined, shared layers stay shared, operations that are no
+    layers become layers. The two are compared on made inputs.
+
+    Args:
+        model: A functional `keras.Model`, or a built `Sequential`; with any
+            structure of inputs and outputs.
+
+    Returns:
+        A functional `tf_keras.Model` from and to the same structures, without
+        regularizers, constraints and initializers.
+
+    Raises:
+        ValueError: A `distill.finish.twin.NoTwin`, which names every layer that
+            tf_keras has no counterpart of, and why; or by how much the twin
+            answers otherwise.
+    """
+    from distill.finish import twin
+
+    made = twin.to_tf_keras(model, output=None)
+    twin.check_equal(model, made, twin.examples(model, 4), output=None)
+    return made
+
+
+def ready(folder: pathlib.Path) -> list[dict]:
+    """The files of a run folder, made unless they are there.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        One record a file, as in `report.json`.
+
+    Raises:
+        As `run` does.
+    """
+    made = folder / "finish.json"
+    if not made.exists():
+        with progress.step("finish", "prune, quantize, export, in a process apart"):
+            run(folder)
+    return json.loads(made.read_text())
+
+
+def missing() -> list[str]:
+    """Packages that finishing needs and this machine lacks; it may train without."""
+    needed = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
 def run(folder: pathlib.Path) -> None:
     """Finishes the student of a run folder, in a process apart.
 
-    Reads `run.yaml`, `teacher.keras` and `student.keras`; writes the `.tflite`
-    files and `finish.json`. Files that are there already are kept.
+    Reads `run.yaml`, `student.keras` and, if it is there, `teacher.keras`; writes
+    the `.tflite` files and `finish.json`. Files that are there already are kept.
 
     Args:
         folder: The run's folder.
@@ -68,12 +141,42 @@ def run(folder: pathlib.Path) -> None:
         Stopped: If a signal came; the process has saved its work.
         SystemExit: With the exit code of a process that has said what failed.
     """
+    try:
+        _apart("finish", folder)
+    except FinishError as mistake:
+        raise FinishError(
+            f"{mistake}; what was finished is kept, and the same command goes on "
+            "from there"
+        ) from None
+
+
+def diagnose(network: typing.Any) -> dict:
+    """What TF-MOT can do with each layer of a network; asked in a process apart.
+
+    Args:
+        network: A built `keras.Model`; it need not be trained.
+
+    Returns:
+        As `distill.finish.diagnosis.diagnose` does.
+
+    Raises:
+        As `run` does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "network.keras"
+        network.save(path)
+        _apart("diagnose", path)
+        return json.loads(path.with_suffix(".json").read_text())
+
+
+def _apart(task, path):
+    """Runs a task of `distill.finish.child`, and hands on how it ended."""
     packages = str(pathlib.Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
+    search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "distill.finish", "--run", str(folder)],
-        env={**os.environ, **chosen, "PYTHONPATH": path},
+        [sys.executable, "-P", "-m", "distill.finish.child", task, str(path)],
+        env={**os.environ, **chosen, "PYTHONPATH": search},
         stdin=subprocess.PIPE,  # Its end tells the child that this process is gone.
         start_new_session=True,  # Ctrl-C comes here alone, and is handed on once.
     )
@@ -87,7 +190,4 @@ def run(folder: pathlib.Path) -> None:
         raise SystemExit(code)
     if code:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        raise FinishError(
-            f"finishing {folder} stopped ({how}); what was finished is kept, and "
-            "the same command goes on from there"
-        )
+        raise FinishError(f"the process for {task} of {path} stopped ({how})")

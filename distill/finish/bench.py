@@ -1,7 +1,9 @@
 """The work bench of the finishing process: student, teacher, data, one `fit`."""
 
+import functools
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,14 +16,15 @@ from distill import (
     export,
     loader,
     progress,
+    provenance,
     resume,
     run_folder,
     seeds,
 )
-from distill.finish import finisher, twin
+from distill.finish import finisher, parity, twin
 from trainers import losses
 
-CHECKED_IMAGES = 256  # The twin must answer as the student on these.
+CHECKED = 256  # Examples on which the twin must answer as the student.
 
 
 class Bench:
@@ -29,14 +32,12 @@ class Bench:
 
     Args:
         run: The run.
-        folder: Holds `teacher.keras` and `student.keras`.
+        folder: Holds `student.keras` and, if there is a teacher, `teacher.keras`.
 
     Attributes:
+        parity: Of the file made last; see `parity.compare`.
         trained: Name of each finisher that has trained to its history (each
             term, weighted, and metric to one value an epoch) and seconds.
-
-    Raises:
-        twin.NoTwin: If the student has no equal twin in tf_keras.
     """
 
     def __init__(self, run: config.Run, folder: pathlib.Path):
@@ -44,17 +45,30 @@ class Bench:
         self._folder = folder
         self._splits = run.data.load()
         self._student = loader.own(folder / "student.keras")
-        teacher = loader.own(folder / "teacher.keras")
-        self._answer = tf.function(lambda x: teacher(x, training=False)["logits"])
-        self._twin = twin.to_tf_keras(self._student)
-        images = self._splits.train.take(slice(CHECKED_IMAGES)).floats()
-        twin.check_equal(self._student, self._twin, images)
+        self._answer = _answers(folder / "teacher.keras")
+        self.parity: dict[str, float] = {}
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
 
+    @functools.cached_property
+    def _images(self):
+        return self._splits.train.take(slice(CHECKED)).floats()
+
+    @functools.cached_property
+    def _twin(self):
+        """The student's, checked on its own images once one is needed."""
+        made = twin.to_tf_keras(self._student)
+        twin.check_equal(self._student, made, self._images)
+        progress.say("    the student's tf_keras twin answers as the student")
+        return made
+
     def twin(self) -> tf_keras.Model:
-        """A new tf_keras twin of the student: TF-MOT changes what it is given."""
+        """A new tf_keras twin of the student: TF-MOT changes what it is given.
+
+        Raises:
+            twin.NoTwin: If the student has no equal twin.
+        """
         # Names that TF-MOT makes up reach the file: let them start anew, so that
         # a file does not tell which others its process made.
         tf_keras.backend.reset_uids()
@@ -79,19 +93,72 @@ class Bench:
             model.set_weights([arrays[key] for key in arrays.files])
         return model
 
-    def export(self, variant: str, calibration: np.ndarray | None = None) -> bytes:
-        """The student, without further training, as a `.tflite` file."""
-        return export.to_tflite(self._student, variant, calibration)
+    def export(self, variant: str, **options: Any) -> bytes:
+        """The student, without further training, as a `.tflite` file.
+
+        Args:
+            variant: See `export.to_tflite`.
+            **options: Of `convert`.
+        """
+        return self.convert(self._student, variant, **options)
 
     def calibration(self, count: int) -> np.ndarray:
-        """Training images without augmentation, drawn by the run's seed."""
+        """Training examples without augmentation, drawn by the run's seed."""
         train = self._splits.train
         draw = np.random.default_rng(seeds.seed_of(self._run.seed, "calibration"))
         return train.take(draw.permutation(len(train.labels))[:count]).floats()
 
-    def convert(self, model: tf_keras.Model, variant: str) -> bytes:
-        """What TF-MOT made, as a `.tflite` file."""
-        return export.to_tflite(model, variant)
+    def convert(
+        self,
+        model: tf_keras.Model,
+        variant: str,
+        *,
+        calibration: np.ndarray | None = None,
+        rewrite: Callable[[bytes], bytes] = bytes,
+    ) -> bytes:
+        """What TF-MOT made, as a `.tflite` file; notes whether both answer alike.
+
+        Args:
+            model: From inputs to logits, or to a dict with them.
+            variant: See `export.to_tflite`.
+            calibration: Likewise.
+            rewrite: What is done to the file before the two are compared.
+        """
+        file = rewrite(export.to_tflite(model, variant, calibration))
+        self.parity = parity.compare(model, file, self._images)
+        return file
+
+    def stamped(self, name: str, file: bytes) -> bytes:
+        """A file that says what it was made of; see `provenance.stamped`.
+
+        Args:
+            name: Of the model, such as `student.int8`.
+            file: The `.tflite` file.
+        """
+        split = self._splits.validation
+        right = parity.answers(file, split.floats()).argmax(-1) == split.labels
+        origin = {
+            "model": name,
+            "config": config.plain(self._run),
+            "versions": run_folder.versions(),
+            "data": self._splits.fingerprint(),
+            "weights": self._weights,
+            "validation": {
+                "examples": len(right),
+                "accuracy": 100 * float(right.mean()),
+            },
+        }
+        return provenance.stamped(file, origin)
+
+    @functools.cached_property
+    def _weights(self):
+        """Fingerprint of student and teacher, as far as there are any."""
+        paths = [self._folder / f"{name}.keras" for name in ("student", "teacher")]
+        return {
+            path.stem: provenance.weights_hash(loader.own(path))
+            for path in paths
+            if path.exists()
+        }
 
     def part(self, name: str) -> finisher.Finisher:
         """The finisher of this name in the run."""
@@ -102,18 +169,18 @@ class Bench:
         return checkpoint.Store(run_folder.checkpoints(self._folder), f"finish.{name}")
 
     def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
-        """Trains on the labels and the teacher's answers to the same pixels.
+        """Trains on the labels and the teacher's answers to the same inputs.
 
         What it showed goes into `trained`.
 
         Args:
-            model: A twin, as TF-MOT wrapped it; images to logits.
+            model: A twin, as TF-MOT wrapped it; inputs to logits.
             part: The `TrainedFinisher` with the options.
             callbacks: For tf_keras.
         """
         name = config.name_of(part)
         tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
-        terms = _terms(part)
+        terms = _terms(part, taught=self._answer is not None)
         model.compile(
             optimizer=tf_keras.optimizers.SGD(
                 tf_keras.optimizers.schedules.CosineDecay(
@@ -149,34 +216,50 @@ class Bench:
         )
 
     def _stream(self, name, step):
-        for images, labels in self._batches(name).stream(step):
-            yield self._taught(images, labels)
+        for inputs, labels in self._batches(name).stream(step):
+            yield self._taught(inputs, labels)
 
-    def _taught(self, images, labels):
-        """Images, and what is asked: label first, then the teacher's logits."""
+    def _taught(self, inputs, labels):
+        """Inputs, and what is asked: label first, then any teacher's logits."""
+        if self._answer is None:
+            return inputs, np.asarray(labels)[:, None]
         taught = [
-            self._answer(images[start : start + CHECKED_IMAGES]).numpy()
-            for start in range(0, len(images), CHECKED_IMAGES)
+            self._answer(inputs[start : start + CHECKED]).numpy()
+            for start in range(0, len(inputs), CHECKED)
         ]
-        return images, np.column_stack([labels, np.concatenate(taught)])
+        return inputs, np.column_stack([labels, np.concatenate(taught)])
 
     def _kept(self, name):
         return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"
 
 
-def _terms(part):
-    """The two terms of the loss, each also shown as a metric by its name."""
+def _answers(path):
+    """The function from images to the teacher's logits, if there is a teacher."""
+    if not path.exists():
+        progress.say(
+            "    no teacher: labels alone teach, weighed task_weight + kd_weight"
+        )
+        return None
+    teacher = loader.own(path)
+    return tf.function(lambda x: teacher(x, training=False)["logits"])
+
+
+def _terms(part, taught=True):
+    """The terms of the loss, each also shown as a metric by its name."""
+    # The whole weight is on the labels where nobody else teaches: the learning
+    # rate was chosen for it.
+    weight = part.task_weight + (0.0 if taught else part.kd_weight)
 
     def task_loss(asked, made):
-        return part.task_weight * tf.nn.sparse_softmax_cross_entropy_with_logits(
+        return weight * tf.nn.sparse_softmax_cross_entropy_with_logits(
             tf.cast(asked[:, 0], tf.int32), made
         )
 
     def kd_loss(asked, made):
-        taught = asked[:, 1:]
-        return part.kd_weight * losses.kd_loss(taught, made, part.temperature)
+        answered = asked[:, 1:]
+        return part.kd_weight * losses.kd_loss(answered, made, part.temperature)
 
-    return task_loss, kd_loss
+    return (task_loss, kd_loss) if taught else (task_loss,)
 
 
 def accuracy(asked, made):

@@ -30,7 +30,8 @@ class Int8Calibrated(Finisher):
 
     def make(self, bench):
         """Converts the student by what it does on training images."""
-        return bench.export("int8", bench.calibration(self.calibration_examples))
+        examples = bench.calibration(self.calibration_examples)
+        return bench.export("int8", calibration=examples)
 
     def breaches(self, facts, parts, student):
         """Every op must compute in integers."""
@@ -47,4 +48,5 @@ class Int16x8(Int8Calibrated):
 
     def make(self, bench):
         """Converts the student by what it does on training images."""
-        return bench.export("int16x8", bench.calibration(self.calibration_examples))
+        examples = bench.calibration(self.calibration_examples)
+        return bench.export("int16x8", calibration=examples)

@@ -9,6 +9,10 @@ import tf_keras
 from distill.finish import forms
 
 LAYERS = tf_keras.layers
+BOUND = (
+    "no filter can go: no channels of this student go from kernel to kernel without a "
+    "sum, a group or an output in between"
+)
 # Each channel passes through them on its own.
 CHANNELWISE = (
     LAYERS.BatchNormalization,
@@ -96,6 +100,15 @@ def counts(
         if cost(costs, found, kept) <= share * sum(costs.values()):
             return kept
     return None
+
+
+def least(model: tf_keras.Model) -> float:
+    """Share of multiply-accumulates that no cut goes below; 1 if no filter can go."""
+    costs, found = macs(model), inner(model)
+    if not found:
+        return 1.0
+    fewest = {part.maker: _step(part.count) for part in found}
+    return cost(costs, found, fewest) / sum(costs.values())
 
 
 def cost(costs: dict[str, int], found: list[Inner], kept: dict[str, int]) -> float:
@@ -199,5 +212,9 @@ def _take(array, axis, stay, count):
 
 def _rounded(count, part):
     """Many channels stay in fours, which kernels compute at once."""
-    step = 4 if count >= 16 else 1
+    step = _step(count)
     return min(count, max(step, step * round(part * count / step)))
+
+
+def _step(count):
+    return 4 if count >= 16 else 1

@@ -1,9 +1,9 @@
 """Weight clustering: every kernel is written with a few different weights."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from distill.finish import prune, quantize
+from distill.finish import conversions, prune, quantize
 from distill.finish.finisher import TrainedFinisher
 
 
@@ -24,6 +24,9 @@ class Clustered(TrainedFinisher):
         Han et al., "Deep Compression", ICLR 2016, section 3, with the centroids
         of Arthur and Vassilvitskii, "k-means++", SODA 2007; as in TF-MOT.
     """
+
+    asks: ClassVar[tuple[str, ...]] = ("cluster",)
+    tolerance: ClassVar[float] = 1e-4
 
     clusters: int = 16
     learning_rate: float = 0.001  # No norm is left that would bear longer steps.
@@ -50,7 +53,7 @@ class Clustered(TrainedFinisher):
 
     def predicted_bytes(self, cost):
         """As `float32`: each weight is stored, and only packing gains."""
-        return 4 * (cost.kernels + cost.channels) + 350 * cost.layers
+        return conversions.Float32().predicted_bytes(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class PrunedClustered(Clustered):
     """The pruned student, clustered with its zeros kept: zero is one cluster."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
+    asks: ClassVar[tuple[str, ...]] = ("prune", "cluster")
 
     def __post_init__(self):
         """Refuses clusters that leave nothing beside zero."""
@@ -96,6 +100,7 @@ class ClusteredInt8(TrainedFinisher):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("clustered",)
+    asks: ClassVar[tuple[str, ...]] = ("cluster", "quantize")
 
     learning_rate: float = 0.001  # As that of `clustered`.
 
@@ -119,6 +124,7 @@ class PrunedClusteredInt8(ClusteredInt8):
     """The pruned and clustered student in eight bits, its zeros and clusters kept."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned_clustered", "pruned")
+    asks: ClassVar[tuple[str, ...]] = ("prune", "cluster", "quantize")
 
     def make(self, bench):
         """Trains what was pruned and clustered with simulated quantization."""
@@ -130,29 +136,44 @@ class PrunedClusteredInt8(ClusteredInt8):
         return [*super().breaches(facts, parts, student), *zeros]
 
 
-def _train(bench, part, model, **options):
-    """Clusters a folded twin; returns what it has become, without wrappers."""
+def wrapped(model: Any, clusters: int, **options: Any) -> Any:
+    """A tf_keras model whose kernels get clustered; its layers are those of `model`.
+
+    Args:
+        model: A functional tf_keras model, as `forms.folded` writes it.
+        clusters: Different weights in each kernel, at most. One that has no more is
+            frozen as it is.
+        **options: Of TF-MOT.
+    """
     import numpy as np
     import tf_keras
-    from tensorflow_model_optimization import clustering
+    from tensorflow_model_optimization.clustering import keras as clustering
+
+    options = {
+        "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
+        "cluster_gradient_aggregation": _averaged(),
+        **options,
+    }
 
     def wrap(layer):
-        if type(layer) not in (tf_keras.layers.Conv2D, tf_keras.layers.Dense):
+        kernels = prune.kernels(layer)
+        if not kernels:
             return layer
-        if len(np.unique(layer.kernel)) <= part.clusters:
-            layer.trainable = False  # It has no more than it may, and keeps them.
+        if all(len(np.unique(kernel)) <= clusters for kernel in kernels):
+            layer.trainable = False
             return layer
-        return clustering.keras.cluster_weights(
-            layer,
-            part.clusters,
-            clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
-            cluster_gradient_aggregation=_averaged(),
-            **options,
-        )
+        return clustering.cluster_weights(layer, clusters, **options)
 
-    model = tf_keras.models.clone_model(model, clone_function=wrap)
+    return tf_keras.models.clone_model(model, clone_function=wrap)
+
+
+def _train(bench, part, model, **options):
+    """Clusters a folded twin; returns what it has become, without wrappers."""
+    from tensorflow_model_optimization.clustering import keras as clustering
+
+    model = wrapped(model, part.clusters, **options)
     bench.fit(model, part)
-    return clustering.keras.strip_clustering(model)
+    return clustering.strip_clustering(model)
 
 
 def _integers(bench, part, preserve_sparsity):
@@ -160,11 +181,11 @@ def _integers(bench, part, preserve_sparsity):
 
     from distill.finish import forms
 
-    model = quantize.aware(
+    model = forms.simulated(
         bench.kept(part.needs[0], forms.folded),
-        scheme=combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity),
+        combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity),
     )
-    for layer in model.layers:
+    for layer in model.submodules:
         for _, _, found in getattr(layer, "_weight_vars", ()):
             if "clst_impl" in found:  # TF-MOT gives no choice here.
                 found["clst_impl"].cluster_gradient_aggregation = _averaged()

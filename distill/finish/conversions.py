@@ -1,6 +1,7 @@
 """Files that need no further training: the student's weights, stored narrower."""
 
 import dataclasses
+from typing import ClassVar
 
 from distill.finish.finisher import Finisher
 
@@ -9,18 +10,22 @@ from distill.finish.finisher import Finisher
 class Float32(Finisher):
     """The student as it was trained."""
 
+    tolerance: ClassVar[float] = 1e-4
+
     def make(self, bench):
         """Converts the student."""
         return bench.export("float32")
 
     def predicted_bytes(self, cost):
         """Four bytes a weight."""
-        return 4 * (cost.kernels + cost.channels) + 350 * cost.layers
+        return 4 * (cost.tables + cost.kernels + cost.channels) + 350 * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Float16(Finisher):
     """Weights stored in half precision; computes in float32 on a CPU."""
+
+    tolerance: ClassVar[float] = 0.01
 
     def make(self, bench):
         """Converts the student."""
@@ -28,7 +33,7 @@ class Float16(Finisher):
 
     def predicted_bytes(self, cost):
         """Two bytes a weight."""
-        return 2 * (cost.kernels + cost.channels) + 550 * cost.layers
+        return 2 * (cost.tables + cost.kernels + cost.channels) + 550 * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,4 +46,4 @@ class DynamicInt8(Finisher):
 
     def predicted_bytes(self, cost):
         """One byte a weight, a scale a channel."""
-        return cost.kernels + 16 * cost.channels + 550 * cost.layers
+        return cost.tables + cost.kernels + 16 * cost.channels + 550 * cost.layers

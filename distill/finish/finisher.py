@@ -15,9 +15,16 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
+        asks: What must be possible: TF-MOT must be able to `prune`, `cluster`,
+            `quantize` every layer; `narrow` wants filters that can go.
+        tolerance: Largest difference of a logit that conversion may make, as a
+            share of the largest logit: what eight bits need, unless a finisher
+            states less.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    asks: ClassVar[tuple[str, ...]] = ()
+    tolerance: ClassVar[float] = 0.2
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.
@@ -40,6 +47,30 @@ class Finisher:
             ValueError: In one line; begins with the option's name.
         """
 
+    def blocked(self, found: dict) -> dict[str, str]:
+        """What keeps this file of a network from being made.
+
+        Args:
+            found: See `distill.finish.diagnose`.
+
+        Returns:
+            Name of each layer in the way (`model` where it is no single one) to
+            the reason.
+        """
+        if not self.asks:
+            return {}
+        whole = [found["whole"][way] for way in self.asks if found["whole"][way]]
+        return {
+            **found["twin"],
+            **{
+                layer["name"]: layer[way]
+                for way in self.asks
+                for layer in found["layers"]
+                if layer.get(way)
+            },
+            **({"model": whole[0]} if whole else {}),
+        }
+
     def breaches(
         self,
         facts: "measure.Facts",
@@ -57,6 +88,24 @@ class Finisher:
             Each broken promise in words; empty if all are kept.
         """
         return []
+
+    def conversion_breaches(self, parity: dict[str, float]) -> list[str]:
+        """How a file answers otherwise than the model that it was converted from.
+
+        Args:
+            parity: See `distill.finish.parity.compare`.
+
+        Returns:
+            As `breaches`.
+        """
+        allowed = self.tolerance * parity["scale"]
+        if parity["max"] <= allowed:
+            return []
+        return [
+            f"conversion changed the answers: logits differ by up to "
+            f"{parity['max']:.3g} on {parity['examples']} examples, allowed "
+            f"{allowed:.3g}"
+        ]
 
     def predicted_bytes(self, cost: "cost.Cost") -> int:
         """About how many bytes the file of a network of this cost will have."""

@@ -2,6 +2,9 @@
 
 import numpy as np
 import tf_keras
+from tensorflow_model_optimization.quantization import keras as quantization
+
+from distill.finish import operations
 
 
 def quantizable(model: tf_keras.Model) -> tf_keras.Model:
@@ -20,7 +23,7 @@ def quantizable(model: tf_keras.Model) -> tf_keras.Model:
         A model that answers as `model` does in inference mode; `model` itself
         if there is nothing to rewrite.
     """
-    norms = {layer.name for layer in model.layers if _is_norm_alone(layer)}
+    norms = {layer.name for layer in model.layers if is_norm_alone(layer)}
     rectifiers = {
         layer.name: _before(layer).name
         for layer in model.layers
@@ -93,17 +96,74 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
     return copy
 
 
+class Untouched(quantization.QuantizeConfig):
+    """Tells TF-MOT of a layer that it keeps the scale of what it is given."""
+
+    def get_weights_and_quantizers(self, layer):
+        """None."""
+        return []
+
+    get_activations_and_quantizers = get_weights_and_quantizers
+    get_output_quantizers = get_weights_and_quantizers
+
+    def set_quantize_weights(self, layer, quantize_weights):
+        """Nothing to set."""
+
+    set_quantize_activations = set_quantize_weights
+
+    def get_config(self):
+        """Without options."""
+        return {}
+
+
+def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
+    """A model that trains while it computes as with eight bits.
+
+    Of a model of texts that is all behind the table in which ids are looked up:
+    TF-MOT would quantize the ids. The table stays as it is, also its zeros; what is
+    read from it is quantized, and so it is itself in the file.
+
+    Args:
+        model: As for `quantizable`.
+        scheme: Of TF-MOT; None means its own.
+
+    Returns:
+        A model of the same inputs and outputs.
+    """
+    model = quantizable(model)
+    tables = [x for x in model.layers if isinstance(x, tf_keras.layers.Embedding)]
+
+    def annotate(layer):
+        if layer in tables:
+            layer = tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
+        known = Untouched() if isinstance(layer, operations.TopK) else None
+        return quantization.quantize_annotate_layer(layer, known)
+
+    start = [tf_keras.Input(table.output.shape[1:], name="read") for table in tables]
+    with quantization.quantize_scope({"TopK": operations.TopK, "Untouched": Untouched}):
+        copy = tf_keras.models.clone_model(model, start or None, annotate)
+        options = {} if scheme is None else {"scheme": scheme}
+        copy = quantization.quantize_apply(copy, **options)
+    if not tables:
+        return copy
+    (table,) = tables
+    table.trainable = False
+    ids = tf_keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="ids")
+    return tf_keras.Model(ids, copy(table(ids)), name=model.name)
+
+
+def is_norm_alone(layer: tf_keras.layers.Layer) -> bool:
+    """Whether this is a norm that TF-MOT cannot take together with a kernel."""
+    norm = isinstance(layer, tf_keras.layers.BatchNormalization)
+    return norm and not _has_kernel(_before(layer))
+
+
 def _affine(norm):
     """Scale and offset of a norm in inference mode; each option of it may be off."""
     gamma = norm.gamma.numpy() if norm.scale else 1
     beta = norm.beta.numpy() if norm.center else 0
     scale = gamma / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
     return scale, beta - norm.moving_mean.numpy() * scale
-
-
-def _is_norm_alone(layer):
-    norm = isinstance(layer, tf_keras.layers.BatchNormalization)
-    return norm and not _has_kernel(_before(layer))
 
 
 def _is_rectifier(layer):

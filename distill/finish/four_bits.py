@@ -17,12 +17,7 @@ class DynamicInt4(Finisher):
 
     def make(self, bench):
         """Quantizes the kernels of the student's float file."""
-        from ai_edge_quantizer import quantizer, recipe
-
-        work = quantizer.Quantizer(
-            bytearray(bench.export("float32")), recipe.dynamic_wi4_afp32()
-        )
-        return bytes(work.quantize(enable_progress_report=False).quantized_model)
+        return bench.export("float32", rewrite=_rewritten)
 
     def breaches(self, facts, parts, student):
         """Every kernel but depthwise ones must have four bits a weight."""
@@ -33,4 +28,12 @@ class DynamicInt4(Finisher):
 
     def predicted_bytes(self, cost):
         """Half a byte a weight; scale, zero point and bias for each channel."""
-        return cost.kernels // 2 + 16 * cost.channels + 550 * cost.layers
+        left = cost.kernels // 2
+        return 4 * cost.tables + left + 16 * cost.channels + 550 * cost.layers
+
+
+def _rewritten(file):
+    from ai_edge_quantizer import quantizer, recipe
+
+    work = quantizer.Quantizer(bytearray(file), recipe.dynamic_wi4_afp32())
+    return bytes(work.quantize(enable_progress_report=False).quantized_model)

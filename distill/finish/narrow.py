@@ -1,6 +1,7 @@
 """Structured pruning: whole filters go, and every file is smaller and faster."""
 
 import dataclasses
+import math
 from typing import ClassVar
 
 from distill.finish import quantize
@@ -24,6 +25,9 @@ class Narrowed(TrainedFinisher):
     Source:
         Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017.
     """
+
+    asks: ClassVar[tuple[str, ...]] = ("narrow",)
+    tolerance: ClassVar[float] = 1e-4
 
     macs: float = 0.5
     epochs: int = 20
@@ -52,19 +56,27 @@ class Narrowed(TrainedFinisher):
 
         costs, found = channels.macs(twin), channels.inner(twin)
         if not found:
-            raise finish.FinishError(
-                "narrowed: no filter can go: no channels of this student go from "
-                "kernel to kernel without a sum, a group or an output in between"
-            )
+            raise finish.FinishError(f"narrowed: {channels.BOUND}")
         kept = channels.counts(costs, found, self.macs)
         if kept is None:
-            least = channels.cost(costs, found, {part.maker: 1 for part in found})
             raise finish.FinishError(
-                f"narrowed: `macs` must be above {least / sum(costs.values()):.2f} "
-                f"for this student, most of which is bound by sums and outputs. "
-                f"Received: {self.macs}"
+                f"narrowed: {self._too_little(channels.least(twin))}"
             )
         return channels.without(twin, found, kept)
+
+    def blocked(self, found):
+        """Also a student that cannot be made so small."""
+        blocked = super().blocked(found)
+        if blocked or found["least_macs"] <= self.macs:
+            return blocked
+        return {"model": self._too_little(found["least_macs"])}
+
+    def _too_little(self, least):
+        return (
+            f"`macs` must be at least {math.ceil(1000 * least) / 1000} for this "
+            "student, the rest of which is bound by sums and outputs. "
+            f"Received: {self.macs}"
+        )
 
     def breaches(self, facts, parts, student):
         """The file must compute no more than was promised."""
@@ -77,9 +89,8 @@ class Narrowed(TrainedFinisher):
 
     def predicted_bytes(self, cost):
         """As `float32` of so many weights."""
-        return (
-            round(4 * self.macs * cost.kernels) + 3 * cost.channels + 350 * cost.layers
-        )
+        left = round(4 * self.macs * cost.kernels)
+        return 4 * cost.tables + left + 3 * cost.channels + 350 * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,11 +98,14 @@ class NarrowedInt8(TrainedFinisher):
     """The narrowed student, trained to bear eight bits."""
 
     needs: ClassVar[tuple[str, ...]] = ("narrowed",)
+    asks: ClassVar[tuple[str, ...]] = ("narrow", "quantize")
 
     def make(self, bench):
         """Trains what `narrowed` made with simulated quantization."""
+        from distill.finish import forms
+
         part = bench.part("narrowed")
-        model = quantize.aware(bench.kept("narrowed", part.form))
+        model = forms.simulated(bench.kept("narrowed", part.form))
         bench.fit(model, self)
         return bench.convert(model, "int8")
 
@@ -102,4 +116,5 @@ class NarrowedInt8(TrainedFinisher):
 
     def predicted_bytes(self, cost):
         """As `int8` of so many weights, half of them where no more is known."""
-        return cost.kernels // 2 + 27 * cost.channels + 550 * cost.layers
+        left = cost.kernels // 2
+        return cost.tables + left + 27 * cost.channels + 550 * cost.layers

@@ -2,7 +2,8 @@
 
 import dataclasses
 import fnmatch
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 from distill.finish import conversions, quantize
 from distill.finish.finisher import TrainedFinisher
@@ -36,7 +37,8 @@ class Pruned(TrainedFinisher):
     """The smallest weights of every kernel set to zero.
 
     The share of zeros rises from none along a cubic over the first part of the
-    training; the rest lets what is left recover. The file is encoded sparse.
+    training; the rest lets what is left recover. The file is encoded sparse; a
+    table in which ids are looked up is no kernel, and stays whole.
 
     Attributes:
         sparsity: Share of zeros in every kernel at the end.
@@ -57,6 +59,9 @@ class Pruned(TrainedFinisher):
         `2_of_4`: Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021,
         section 3.
     """
+
+    asks: ClassVar[tuple[str, ...]] = ("prune",)
+    tolerance: ClassVar[float] = 1e-4
 
     sparsity: float = 0.8
     schedule: Literal["polynomial", "constant"] = "polynomial"
@@ -111,35 +116,34 @@ class Pruned(TrainedFinisher):
 
     def make(self, bench):
         """Trains the student while it is pruned, and converts it."""
-        import tf_keras
         from tensorflow_model_optimization.sparsity import keras as sparsity
 
         steps = self.epochs * bench.steps_per_epoch
         every = max(1, int(steps * self.rise) // 50)
         last = max(1, int(steps * self.rise) // every) * every
         times = {"begin_step": 0, "end_step": last, "frequency": every}
-        pattern = {"sparsity_m_by_n": (2, 4)} if self.pattern == "2_of_4" else {}
 
-        def wrap(layer):
+        def options(layer):
             share = self.share(layer.name)
-            if not (share and hasattr(layer, "kernel") and self._bears(layer.kernel)):
-                return layer
+            if not share or not self._bears(layer):
+                return None
             schedule = (
                 sparsity.ConstantSparsity(share, **times)
                 if self.schedule == "constant"
                 else sparsity.PolynomialDecay(0.0, share, **times)
             )
-            return sparsity.prune_low_magnitude(layer, schedule, **pattern)
+            pattern = {"sparsity_m_by_n": (2, 4)} if self._in_fours else {}
+            return {"pruning_schedule": schedule, **pattern}
 
-        model = tf_keras.models.clone_model(bench.twin(), clone_function=wrap)
+        model = wrapped(bench.twin(), options)
         bench.fit(model, self, [sparsity.UpdatePruningStep()])
         model = sparsity.strip_pruning(model)
         bench.keep("pruned", model)
-        return bench.convert(model, "float32" if pattern else "pruned")
+        return bench.convert(model, "float32" if self._in_fours else "pruned")
 
     def breaches(self, facts, parts, student):
         """The zeros must have reached the file."""
-        if self.pattern == "2_of_4":
+        if self._in_fours:
             return self._patterns_lost(facts)
         if self.rules:
             return self._shares_lost(facts)
@@ -148,14 +152,20 @@ class Pruned(TrainedFinisher):
         return [f"sparsity {facts.sparsity:.3f} of the file, promised {self.sparsity}"]
 
     def predicted_bytes(self, cost):
-        """A value and an index for each weight that is left."""
-        if self.pattern == "2_of_4":
+        """A value and an index for each weight that is left; tables stay whole."""
+        if self._in_fours:
             return conversions.Float32().predicted_bytes(cost)
-        return round(5.5 * (1 - self.sparsity) * cost.kernels) + 550 * cost.layers
+        left = round(5.5 * (1 - self.sparsity) * cost.kernels)
+        return 4 * cost.tables + left + 550 * cost.layers
 
-    def _bears(self, kernel):
-        """Whether the pattern fits a kernel `(..., in, out)`."""
-        return self.pattern == "unstructured" or kernel.shape[-2] % 4 == 0
+    @property
+    def _in_fours(self):
+        return self.pattern == "2_of_4"
+
+    def _bears(self, layer):
+        """Whether the pattern fits the kernels, `(..., in, out)` each."""
+        fits = (kernel.shape[-2] % 4 == 0 for kernel in kernels(layer))
+        return not self._in_fours or all(fits)
 
     def _patterns_lost(self, facts):
         promised = [
@@ -186,15 +196,16 @@ class PrunedInt8(TrainedFinisher):
     """The pruned student, trained to bear eight bits with its zeros kept."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
+    asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
 
     def make(self, bench):
         """Trains what `pruned` made with simulated quantization."""
-        from tensorflow_model_optimization.experimental import combine
+        from tensorflow_model_optimization import experimental
 
-        model = quantize.aware(
-            bench.kept("pruned"),
-            scheme=combine.Default8BitPrunePreserveQuantizeScheme(),
-        )
+        from distill.finish import forms
+
+        scheme = experimental.combine.Default8BitPrunePreserveQuantizeScheme()
+        model = forms.simulated(bench.kept("pruned"), scheme)
         bench.fit(model, self)
         return bench.convert(model, "pruned_int8")
 
@@ -206,3 +217,38 @@ class PrunedInt8(TrainedFinisher):
     def predicted_bytes(self, cost):
         """As `int8`: zeros are stored."""
         return quantize.Int8.predicted_bytes(self, cost)
+
+
+def wrapped(
+    model: Any, options: Callable[[Any], dict[str, Any] | None] = lambda layer: {}
+) -> Any:
+    """A tf_keras model whose kernels get pruned; its layers are those of `model`.
+
+    Layers without a kernel are left alone: TF-MOT has nothing to prune in them,
+    and refuses some.
+
+    Args:
+        model: A functional tf_keras model.
+        options: From a layer to what TF-MOT is told of it, where nothing means half
+            of the kernel at once; None leaves it whole.
+    """
+    import tf_keras
+    from tensorflow_model_optimization.sparsity import keras as sparsity
+
+    def wrap(layer):
+        told = options(layer) if kernels(layer) else None
+        if told is None:
+            return layer
+        return sparsity.prune_low_magnitude(layer, **told)
+
+    return tf_keras.models.clone_model(model, clone_function=wrap)
+
+
+def kernels(layer: Any) -> list[Any]:
+    """The kernels of a tf_keras layer; not a depthwise one, too small to bear less."""
+    weights = [(weight.name.rpartition("/")[-1], weight) for weight in layer.weights]
+    return [
+        weight
+        for name, weight in weights
+        if "kernel" in name and "depthwise" not in name
+    ]

@@ -1,6 +1,7 @@
 """Quantization-aware training: integers from the first op to the last."""
 
 import dataclasses
+from typing import ClassVar
 
 from distill.finish.finisher import TrainedFinisher
 
@@ -14,9 +15,13 @@ class Int8(TrainedFinisher):
         Integer-Arithmetic-Only Inference", CVPR 2018, section 3; as in TF-MOT.
     """
 
+    asks: ClassVar[tuple[str, ...]] = ("quantize",)
+
     def make(self, bench):
         """Trains the student with simulated quantization, and converts it."""
-        model = aware(bench.twin())
+        from distill.finish import forms
+
+        model = forms.simulated(bench.twin())
         bench.fit(model, self)
         return bench.convert(model, "int8")
 
@@ -26,24 +31,7 @@ class Int8(TrainedFinisher):
 
     def predicted_bytes(self, cost):
         """One byte a weight; scale, zero point and bias for each channel."""
-        return cost.kernels + 36 * cost.channels + 550 * cost.layers
-
-
-def aware(model, **scheme):
-    """A twin that computes as its integer file will, and learns to bear it.
-
-    Args:
-        model: A tf_keras twin; it is not to be used any more.
-        **scheme: `scheme`, of TF-MOT, where pruning or clusters are to be kept.
-    """
-    from tensorflow_model_optimization.quantization.keras import (
-        quantize_annotate_model,
-        quantize_apply,
-    )
-
-    from distill.finish import forms
-
-    return quantize_apply(quantize_annotate_model(forms.quantizable(model)), **scheme)
+        return cost.tables + cost.kernels + 36 * cost.channels + 550 * cost.layers
 
 
 def float_ops(facts) -> list[str]:

@@ -20,27 +20,14 @@ REPEATS = 3  # Of the measurement of speed.
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.tabular --config FILE`. Returns the exit code."""
     flags = cli.parser("tabular", "Compresses a forest on a table of numbers.")
-    flags.add_argument(
-        "--seeds",
-        action="append",
-        type="seeds={}".format,
-        dest="set",
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="short for --set seeds=N",
-    )
-    flags.add_argument(
-        "--out", type=pathlib.Path, help="folder of the study; default: runs/<config>"
-    )
+    cli.add_seeds(flags)
     return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     table = study.data.load()
-    # More seeds go on in the same folder, so its name does not tell how many.
-    arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
-    folder = arguments.out or cli.default_folder(arguments)
+    folder = cli.study_folder(arguments)
     result = run(study, table, folder)
     from distill.tabular import report
 

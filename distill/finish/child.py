@@ -1,0 +1,110 @@
+"""The finishing process: the only place with tf_keras and TF-MOT."""
+
+import json
+import os
+import pathlib
+import sys
+import threading
+
+from absl.flags import argparse_flags
+
+from distill import (
+    cli,
+    config,
+    finish,
+    finishing,
+    loader,
+    progress,
+    run_folder,
+    signals,
+)
+
+
+def main(argv=None) -> int:
+    """`python -m distill.finish.child TASK PATH`; started by `distill.finish`."""
+    flags = argparse_flags.ArgumentParser(prog="python -m distill.finish.child")
+    flags.add_argument("task", choices=_TASKS)
+    flags.add_argument("path", type=pathlib.Path)
+    return cli.guarded(_do, flags, argv)
+
+
+def _do(arguments):
+    _end_with_parent()
+    from distill.finish import twin
+
+    try:
+        _TASKS[arguments.task](arguments.path)
+    except twin.NoTwin as mistake:
+        raise finish.FinishError(str(mistake)) from None
+    return 0
+
+
+def _diagnose(path):
+    """Says beside a `.keras` file what TF-MOT can do with its layers."""
+    from distill.finish import diagnosis
+
+    found = diagnosis.diagnose(loader.own(path))
+    run_folder.atomic_write(path.with_suffix(".json"), json.dumps(found))
+
+
+def _finish(folder):
+    """Makes the files of a run folder."""
+    path = folder / "run.yaml"
+    run = config.read(finishing.kind_of(path), path)
+    from distill import export
+    from distill.finish import bench
+
+    work = bench.Bench(run, folder)
+    given, teacher = folder / "teacher.keras", folder / "teacher.float32.tflite"
+    if given.exists() and not teacher.exists():
+        network = loader.own(given)
+        file = export.to_tflite(network, "float32")
+        run_folder.atomic_write(teacher, work.stamped("teacher.float32", file))
+    records = [_one(part, work, folder) for part in run.finish]
+    run_folder.atomic_write(folder / "finish.json", json.dumps(records))
+
+
+def _end_with_parent():
+    """Lets no process train on in a folder that its parent no longer guards."""
+
+    def watch():
+        os.read(sys.stdin.fileno(), 1)  # Until the parent, at the other end, is gone.
+        os._exit(cli.EXIT_FAILED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _one(part, work, folder):
+    """Makes one file, or keeps the one that is there; returns its record."""
+    name = config.name_of(part)
+    path = folder / f"student.{name}.tflite"
+    record = run_folder.checkpoints(folder) / f"finish.{name}.json"
+    if path.exists() and record.exists():
+        progress.say(f"==> {path.name}: finished before, kept")
+        return json.loads(record.read_text())
+    epochs = getattr(part, "epochs", 0)
+    with (
+        progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"),
+        signals.deferred(),
+    ):
+        run_folder.atomic_write(path, work.stamped(f"student.{name}", part.make(work)))
+        metrics, seconds = work.trained.get(name, ({}, 0.0))
+        made = {
+            "model": f"student.{name}",
+            "name": name,
+            "epochs": epochs,
+            "seconds": seconds,
+            "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
+            "metrics": metrics,
+            "parity": work.parity,
+        }
+        run_folder.atomic_write(record, json.dumps(made))
+        work.store(name).clear()
+    return made
+
+
+_TASKS = {"finish": _finish, "diagnose": _diagnose}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,136 @@
+"""A Keras 3 layer -> layers of tf_keras that compute the same."""
+
+import functools
+import inspect
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tf_keras
+
+layers = tf_keras.layers
+
+
+class Unmatched(ValueError):
+    """Why one layer has no counterpart, in a few words."""
+
+
+def of_layer(layer, name: str) -> tuple[tf_keras.layers.Layer, Callable]:
+    """The tf_keras layer of the same class and options.
+
+    Args:
+        layer: Of Keras 3, built.
+        name: For the counterpart.
+
+    Returns:
+        The layer, which takes the weights of `layer`; and a function that calls
+        it, with whatever tf_keras cannot do inside it behind.
+
+    Raises:
+        Unmatched: If there is none.
+    """
+    kind = getattr(layers, type(layer).__name__, None)
+    if not type(layer).__module__.startswith("keras."):
+        raise Unmatched("it is no standard layer")
+    if kind is None:
+        raise Unmatched("tf_keras has no such layer")
+    options = _options(layer, kind)
+    if type(layer) is keras.layers.Normalization:
+        # As constants: the two keep what they have learned in different variables.
+        options["mean"], options["variance"] = _moments(layer)
+    behind = None
+    if isinstance(options.get("activation"), str):
+        options["activation"], behind = activation(options["activation"])
+    made = kind(**options, name=name)
+    if behind is None:
+        return made, made
+    behind = behind(name)
+    return made, lambda *given, **more: behind(made(*given, **more))
+
+
+def _options(layer, kind):
+    """What both classes know; what only one knows must be as if it were not there."""
+    known = set(inspect.signature(kind.__init__).parameters)
+    own = inspect.signature(type(layer).__init__).parameters
+    left_behind = ("initializer", "regularizer", "constraint", "dtype", "name")
+    options = {}
+    for key, value in layer.get_config().items():
+        if key.endswith(left_behind):
+            continue
+        key = key if key in known else _RENAMED.get(key, key)
+        if key in known:
+            options[key] = value
+        elif key in own and value not in (own[key].default, _ONLY_WAY.get(key)):
+            raise Unmatched(f"tf_keras has no option `{key}`, here {value!r}")
+    return options
+
+
+_RENAMED = {"negative_slope": "alpha"}
+_ONLY_WAY = {"data_format": "channels_last"}  # Of a class without the option.
+
+
+def _moments(layer):
+    """Mean and variance of a `Normalization`, of which it may have learned none."""
+    learned = getattr(layer, "mean", None) is not None
+    names = ("mean", "variance") if learned else ("adapt_mean", "adapt_variance")
+    return [
+        np.squeeze(keras.ops.convert_to_numpy(getattr(layer, n))).tolist()
+        for n in names
+    ]
+
+
+def activation(name: str) -> tuple[str, Callable | None]:
+    """What stands for an activation of Keras 3.
+
+    Args:
+        name: As in a layer's config.
+
+    Returns:
+        tf_keras' activation of this name and None; or `linear`, and a function
+        from a name to what computes it behind.
+
+    Raises:
+        Unmatched: If the two Keras mean other functions by it.
+    """
+    if name in _COMPOSED:
+        return "linear", _COMPOSED[name]
+    name = {"silu": "swish"}.get(name, name)
+    if not _agree(name):
+        raise Unmatched(f"tf_keras computes no activation `{name}` as Keras 3 does")
+    return name, None
+
+
+@functools.cache
+def _agree(name):
+    """Whether an activation of this name is the same function in both."""
+    points = np.linspace(-7, 7, 57, dtype="float32")[None]
+    try:
+        theirs = tf_keras.activations.get(name)(tf_keras.backend.constant(points))
+    except ValueError:
+        return False
+    ours = keras.ops.convert_to_numpy(keras.activations.get(name)(points))
+    return np.allclose(theirs, ours, rtol=1e-5, atol=1e-6)
+
+
+def _hard_sigmoid(name):
+    """tf_keras has one of this name, with another slope."""
+    shift = layers.Rescaling(1.0, 3.0, name=f"{name}_shift")
+    clip = layers.ReLU(6.0, name=f"{name}_clip")
+    scale = layers.Rescaling(1 / 6, name=f"{name}_scale")
+    return lambda x: scale(clip(shift(x)))
+
+
+def _hard_silu(name):
+    gate, sigmoid = layers.Multiply(name=f"{name}_gate"), _hard_sigmoid(name)
+    return lambda x: gate([x, sigmoid(x)])
+
+
+# Name of an activation to what makes layers that compute it: once, since a layer
+# may be called twice.
+_COMPOSED: dict[str, Callable] = {
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_silu,
+    "hard_swish": _hard_silu,
+    "relu6": lambda name: layers.ReLU(6.0, name=f"{name}_relu6"),
+    "leaky_relu": lambda name: layers.LeakyReLU(0.2, name=f"{name}_leaky"),
+}

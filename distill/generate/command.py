@@ -1,0 +1,130 @@
+"""The conductor of a study: the classifier, each seed once, then the report."""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+from distill import cli, config, data, progress, run_folder
+from distill.generate.study import Study
+
+EXPORTED = ("teacher", "student")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.generate --config FILE`. Returns the exit code."""
+    flags = cli.parser(
+        "generate", "Compresses a generator that turns images into other classes."
+    )
+    cli.add_seeds(flags)
+    return cli.guarded(_command, flags, argv)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    study = config.read(Study, arguments.config, cli.overrides(arguments))
+    folder = cli.study_folder(arguments)
+    result = run(study, folder)
+    from distill.generate import report
+
+    print(report.table(result))
+    for line in result["failures"]:
+        progress.say(f"failed: {line}")
+    progress.say(f"==> {folder / 'report.html'}")
+    return cli.EXIT_FAILED if result["failures"] else 0
+
+
+def run(study: Study, folder: pathlib.Path) -> dict:
+    """Every seed of a study; what is finished is not done again.
+
+    Args:
+        study: What to do.
+        folder: Made if need be. Holds `run.yaml`, `report.json` and `report.html`,
+            and for each seed a folder with `teacher.keras`, `student.keras`,
+            `scratch.keras` and the TFLite files.
+
+    Returns:
+        The report, as in `report.json`.
+
+    Raises:
+        ConfigError: If the folder holds another study.
+        CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
+        DataError: If the data cannot be had.
+        FolderBusy: If another process works there.
+    """
+    with run_folder.occupied(folder):
+        # More seeds go on in the same folder.
+        run_folder.claim(folder, dataclasses.replace(study, seeds=1))
+        progress.say(f"    run folder: {folder}")
+        with progress.step("data", f"reading {config.name_of(study.data)}"):
+            splits = study.data.load()
+        import keras
+
+        ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
+        run_folder.stay_with(folder, {**ground, **run_folder.versions()})
+        from distill.generate import measured, report, training
+
+        judge = measured.Judge(
+            training.classifier(study, splits, folder), splits, study.measured
+        )
+        records = [
+            _once(study, splits, seed, folder, judge)
+            for seed in range(study.seed, study.seed + study.seeds)
+        ]
+        result = report.gather(study, splits, judge, records)
+        sheets = report.sheets(folder / _home(study.seed), splits)
+        run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+        run_folder.atomic_write(folder / "report.html", report.html(result, sheets))
+    return result
+
+
+def one(
+    study: Study, splits: data.Splits, seed: int, home: pathlib.Path, judge
+) -> dict:
+    """All generators of one seed, trained and measured.
+
+    Args:
+        study: What to do.
+        splits: The data.
+        seed: Decides all but the classifier.
+        home: The folder of the seed.
+        judge: A `measured.Judge`.
+
+    Returns:
+        The record: `seed`, `stages`, and `models`, name to what was measured.
+    """
+    import keras
+
+    from distill import stages
+    from distill.generate import measured, training
+
+    home.mkdir(parents=True, exist_ok=True)
+    lesson = training.Lesson(study, splits, seed, home)
+    lesson.give()
+    models = {}
+    for name, network in lesson.networks.items():
+        with progress.step(f"{name}, seed {seed}", "turning test images, measuring"):
+            stages.keep(network, home / f"{name}.keras")
+            models[name] = {
+                **measured.costs(network),
+                **judge.scores(network, study.data.num_classes),
+            }
+            if name in EXPORTED and keras.backend.backend() == "tensorflow":
+                path = home / f"{name}.float32.tflite"
+                models[name] |= measured.exported(network, path, splits.test)
+    return {"seed": seed, "models": models, "stages": lesson.records}
+
+
+def _once(study, splits, seed, folder, judge):
+    home = folder / _home(seed)
+    done = home / "seed.json"
+    if done.exists():
+        progress.say(f"==> seed {seed}: finished before, kept")
+    else:
+        record = one(study, splits, seed, home, judge)
+        run_folder.atomic_write(done, json.dumps(record, indent=1))
+    return json.loads(done.read_text())
+
+
+def _home(seed):
+    return f"seed={seed}"

@@ -1,0 +1,96 @@
+"""Says what a .tflite file holds, and what it says of itself; does not run it."""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl.flags import argparse_flags
+
+from distill import cli, loader, scan
+from distill.config import ConfigError
+
+
+def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
+    """`python -m distill.inspect FILE.tflite`.
+
+    Args:
+        argv: None means the command line.
+        limited: Whether this is the process with limits, for foreign files.
+    """
+    flags = argparse_flags.ArgumentParser(
+        prog="python -m distill.inspect",
+        description="Says what a .tflite file holds, and what it was made of.",
+    )
+    flags.add_argument("model", type=pathlib.Path, help="a .tflite file")
+    flags.add_argument("--json", action="store_true", help="print JSON, no table")
+
+    def command(arguments):
+        if not arguments.model.exists():
+            raise ConfigError(f"no such file: {arguments.model}")
+        scan.check_kind(arguments.model, ".tflite")
+        if not limited:  # Whatever a file does to its reader stays in there.
+            return loader.apart(arguments.model, ["inspect", *argv])
+        return _command(arguments)
+
+    argv = sys.argv[1:] if argv is None else argv
+    return cli.guarded(command, flags, argv)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    from distill import measure, provenance
+
+    path = arguments.model
+    try:
+        facts, origin = measure.inspect(path), provenance.read(path)
+    except ValueError as mistake:
+        raise ConfigError(str(mistake)) from None
+    found = {
+        "file": path.name,
+        "sha256": scan.file_hash(path),
+        **dataclasses.asdict(facts),
+        "origin": origin,
+    }
+    print(json.dumps(found, indent=1) if arguments.json else _lines(found))
+    return 0
+
+
+def _lines(found):
+    """Name and value of everything, the config last as YAML."""
+    import yaml
+
+    from distill import check
+
+    origin = found["origin"] or {}
+    ops = ", ".join(f"{count} {name}" for name, count in found["ops"].items())
+    rows = [
+        ("file", found["file"]),
+        ("SHA-256", found["sha256"]),
+        ("bytes", found["bytes"]),
+        ("bytes, gzip", found["gzip_bytes"]),
+        ("parameters", found["parameters"]),
+        ("MACs an image", found["macs"]),
+        ("zeros, %", f"{100 * found['sparsity']:.1f}"),
+        ("ops", ops),
+        ("in float", ", ".join(found["float_ops"]) or "none"),
+    ]
+    if not origin:
+        return check.table(rows, []) + "It does not say what it was made of."
+    validation = origin["validation"]
+    rows += [
+        ("model", origin["model"]),
+        (
+            "validation",
+            f"{validation['accuracy']:.2f} % of {validation['examples']} examples",
+        ),
+        ("data", origin["data"]),
+        *((f"weights of {name}", sha) for name, sha in origin["weights"].items()),
+        ("versions", ", ".join(f"{n} {v}" for n, v in origin["versions"].items())),
+    ]
+    return check.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

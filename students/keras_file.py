@@ -1,0 +1,65 @@
+"""A network that someone else has built and saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+
+from students.keras_model import KerasModel
+
+_LEAST_SCALE = 0.02  # Below it, a network divides its inputs by something like 255.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KerasFile(KerasModel):
+    """The functional model of a `.keras` file, with its weights.
+
+    It takes what the data set gives, which is images in [0, 1], and returns logits of
+    the data set's classes; a softmax at its end is left out. Models inside it are
+    inlined. All its layers are trained, whatever was frozen when it was saved.
+
+    Attributes:
+        path: The file.
+        sha256: What its bytes must hash to; pins it.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    path: str
+    sha256: str | None = None
+
+    def __post_init__(self):
+        """Refuses a file that is not there."""
+        super().__post_init__()
+        self._check("path", pathlib.Path(self.path).expanduser().exists(), "there")
+        digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
+        self._check("sha256", digits, "64 hexadecimal digits")
+
+    @property
+    def file(self):
+        """The file, and its hash if it is pinned."""
+        return self.path, self.sha256
+
+    def whole(self, input_shape, num_classes, opened):
+        """The file's model, flat."""
+        from students import keras_flat
+
+        network = keras_flat.flatten(opened(*self.file), input_shape)
+        made = tuple(network.output.shape[1:])
+        if made != (num_classes,):
+            raise ValueError(
+                f"must map an input to {num_classes} classes. Received: a network that "
+                f"makes {made} of it"
+            )
+        first = network.layers[1]
+        scale = getattr(first, "scale", 1.0)
+        if isinstance(scale, float) and abs(scale) < _LEAST_SCALE:
+            raise ValueError(
+                "must take images in [0, 1]. Received: a network whose first layer, "
+                f"{first.name}, multiplies them by {scale:.3g}, as if they were bytes: "
+                "save it again behind a `keras.layers.Rescaling(255)`"
+            )
+        keras_flat.decay(network, self.weight_decay)
+        return network

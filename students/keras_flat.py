@@ -1,0 +1,113 @@
+"""Any functional Keras model -> one without models inside, from examples to logits."""
+
+from __future__ import annotations
+
+import itertools
+import typing
+
+if typing.TYPE_CHECKING:
+    import keras
+
+
+def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
+    """The same layers with the same weights, without models inside the model.
+
+    Args:
+        network: A functional or sequential model of one input, which returns one
+            tensor or a dict with `"logits"`.
+        input_shape: Of one example.
+
+    Returns:
+        A functional model of one tensor: logits, also where `network` ends in a
+        softmax. It shares its layers with `network`, but for a last dense layer
+        with a softmax, whose place a copy without it takes.
+
+    Raises:
+        ValueError: Says what is in the way, and where.
+    """
+    import keras
+
+    graph = _functional(network)
+    if len(graph.inputs) != 1:
+        names = ", ".join(tensor.name for tensor in graph.inputs)
+        raise ValueError(f"must take one input. Received: {len(graph.inputs)}, {names}")
+    wanted = tuple(graph.inputs[0].shape[1:])
+    fits = len(wanted) == len(input_shape) and all(
+        size in (None, given) for size, given in zip(wanted, input_shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"must take inputs of shape {tuple(input_shape)}. Received: a network of "
+            f"{wanted}"
+        )
+    images = keras.Input(input_shape, dtype=graph.inputs[0].dtype, name="images")
+    try:
+        outputs = graph._run_through_graph(images, operation_fn=_inlined)
+        if isinstance(outputs, dict) and "logits" in outputs:
+            outputs = outputs["logits"]
+        if not isinstance(outputs, keras.KerasTensor):
+            raise ValueError(
+                "must return one tensor, or a dict with `logits`. Received: "
+                f"{len(network.outputs)} outputs"
+            )
+        return keras.Model(images, _logits(outputs), name=network.name)
+    except ValueError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+
+
+def decay(network: keras.Model, weight_decay: float) -> None:
+    """Puts an L2 penalty on every kernel of a flat model that has none."""
+    import keras
+
+    for layer, kind in itertools.product(
+        network.layers, ("kernel", "depthwise", "pointwise")
+    ):
+        slot = f"{kind}_regularizer"
+        if not weight_decay or getattr(layer, slot, 0) is not None:
+            continue
+        name = "kernel" if hasattr(layer, "kernel") else f"{kind}_kernel"
+        setattr(layer, slot, keras.regularizers.L2(weight_decay))
+        getattr(layer, name).regularizer = getattr(layer, slot)
+
+
+def _functional(network):
+    """The functional model that a model is, or that stands in a sequential one."""
+    graph = getattr(network, "_functional", network)
+    if not hasattr(graph, "_run_through_graph"):
+        raise ValueError(f"must be functional. Received: {type(network).__name__}")
+    return graph
+
+
+def _inlined(operation):
+    """The operation; a nested model's own operations, at every depth."""
+    import keras
+
+    if not isinstance(operation, keras.Model):
+        return operation
+    inside = _functional(operation)
+    return lambda x, **_: inside._run_through_graph(x, operation_fn=_inlined)
+
+
+def _logits(output):
+    """What a last softmax is given; what ends otherwise, as it is."""
+    import keras
+
+    layer, index, _ = output._keras_history
+    (given, *_) = layer._inbound_nodes[index].input_tensors
+    activation = getattr(layer, "activation", None)
+    kind = getattr(activation, "__name__", "linear")
+    if isinstance(layer, keras.layers.Softmax):
+        return given
+    if kind == "linear":
+        return output
+    if kind != "softmax":
+        raise ValueError(
+            f"must end in logits or a softmax. Received: {layer.name}, which ends in "
+            f"{kind}: save the model again with `activation=None` there"
+        )
+    if isinstance(layer, keras.layers.Activation):
+        return given
+    bare = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+    made = bare(given)
+    bare.set_weights(layer.get_weights())
+    return made

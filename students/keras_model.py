@@ -1,0 +1,71 @@
+"""Networks that were not written under the contract: how they are put under it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from typing import Literal
+
+from students.network import Network
+
+if typing.TYPE_CHECKING:
+    import keras
+
+Opener = Callable[[str, "str | None"], "keras.Model"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KerasModel(Network):
+    """A functional Keras model, cut into sections at some of its layers.
+
+    Attributes:
+        sections: Layers whose outputs are the representations, in order: the first
+            is the `stem`, the next `section1`, and so on. `auto` takes those that
+            pair with the other network's; see `distill.networks`. An empty list
+            leaves the logits alone, which is enough for `kd`.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    sections: tuple[str, ...] | Literal["auto"] = "auto"
+
+    def __post_init__(self):
+        """Refuses a layer that is named twice."""
+        super().__post_init__()
+        if self.sections == "auto":
+            return
+        names = list(self.sections)
+        self._check("sections", len(set(names)) == len(names), "of different names")
+
+    @property
+    def file(self) -> tuple[str, str | None] | None:
+        """Path and pinned SHA-256 of the file that it starts from, or None."""
+        return None
+
+    def shapes(self, input_shape):
+        """None: only the built network tells."""
+        return None
+
+    def whole(
+        self, input_shape: tuple[int, ...], num_classes: int, opened: Opener
+    ) -> keras.Model:
+        """Builds the network, flat and without sections.
+
+        Args:
+            input_shape: Of one example.
+            num_classes: Number of classes.
+            opened: Opens the `.keras` file of a path and its SHA-256.
+
+        Returns:
+            A model as `students.keras_flat.flatten` returns it.
+
+        Raises:
+            ValueError: Says what does not fit.
+        """
+        raise NotImplementedError
+
+    def build(self, input_shape, num_classes, vocabulary=None):
+        """Not from here: the sections depend on the other network."""
+        raise TypeError("`distill.networks.build` builds what is cut into sections")

@@ -1,0 +1,219 @@
+"""The diagnosis is TF-MOT's own, and comes before any training."""
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import students
+from distill import doctor, finish
+
+ZOO = os.environ.get("DISTILL_ZOO")
+ROOT = pathlib.Path(__file__).parents[1]
+PARTS = [kind() for kind in finish.FINISHERS.values()]
+NEED_NOTHING = {name for name, kind in finish.FINISHERS.items() if not kind.asks}
+
+# TF-MOT in a process of its own, and asked outright whether it is as diagnosed.
+CHILD = """
+import json
+import keras, tf_keras
+from keras import layers
+from distill.finish import diagnosis, forms, twin
+from students import ResNet
+
+images = keras.Input((4, 4, 3))
+def gated(name):
+    x = layers.Conv2D(4, 1, name="conv")(layers.Rescaling(0.5, name="scaling")(images))
+    x = layers.Multiply(name=name)([x, layers.Conv2D(4, 1, activation="sigmoid")(x)])
+    x = layers.Conv2D(5, 1, activation="softplus", name="odd")(x)
+    return keras.Model(images, layers.Flatten()(x))
+
+networks = {
+    "plain": ResNet(depth=8, width=4).build((8, 8, 1), 3),
+    "before": ResNet(depth=8, width=4, activation_order="pre").build((8, 8, 1), 3),
+    "gated": gated("gate"),
+    "alone": keras.Model(images, layers.BatchNormalization(name="norm")(
+        layers.Flatten()(images))),
+    "none": keras.Model(images, layers.RMSNormalization(name="rms")(images)),
+}
+said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
+
+def takes(name, way):
+    model = twin.to_tf_keras(networks[name])
+    if way == "quantize" and name != "alone":
+        model = forms.quantizable(model)
+    return diagnosis._Asked().model(way, model) is None
+
+for name in ("plain", "before", "gated", "alone"):
+    said[name]["takes"] = {way: takes(name, way) for way in diagnosis.WAYS}
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said():
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        cwd=ROOT,
+        env={**os.environ, "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def refused(found, way):
+    return {layer["name"]: layer[way] for layer in found["layers"] if layer[way]}
+
+
+@pytest.mark.parametrize("name", ["plain", "before", "gated", "alone"])
+def test_a_network_is_refused_just_where_a_layer_or_the_whole_is_blamed(said, name):
+    found = said[name]
+    for way, takes in found["takes"].items():
+        blamed = bool(refused(found, way) or found["whole"][way])
+        assert takes == (not blamed), way
+
+
+def test_every_layer_in_the_way_is_named_with_the_reason(said):
+    found = refused(said["gated"], "quantize")
+    assert set(found) == {"scaling", "gate", "odd"}
+    assert "no Rescaling" in found["scaling"]
+    assert "with activation `softplus`" in found["odd"]
+
+
+def test_norms_before_kernels_are_rewritten_and_not_refused(said):
+    assert not refused(said["before"], "quantize")
+    written = [each["kind"] for each in said["before"]["layers"] if each["rewritten"]]
+    assert "BatchNormalization" in written
+    assert not any(layer["rewritten"] for layer in said["plain"]["layers"])
+
+
+def test_what_has_no_twin_is_said_and_nothing_else_asked(said):
+    assert "rms" in next(iter(said["none"]["twin"]))
+    assert said["none"]["layers"] == []
+
+
+def examined(monkeypatch, found):
+    monkeypatch.setattr(finish, "diagnose", lambda network: found)
+    images = keras.Input((4, 4, 3))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(4, 1)(images))
+    return doctor.examine(keras.Model(images, x), PARTS)
+
+
+def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
+    found = examined(monkeypatch, said["gated"])
+    blocked = {file["name"]: set(file["blocked"]) for file in found["files"]}
+    assert {name for name, layers in blocked.items() if not layers} >= NEED_NOTHING
+    assert blocked["int8"] == {"scaling", "gate", "odd"}
+    assert blocked["pruned"] == set()
+    assert blocked["pruned_int8"] == blocked["int8"] | blocked["pruned"]
+    assert blocked["clustered_int8"] == blocked["int8"] | blocked["clustered"]
+    assert blocked["narrowed"] == {"model"}  # A product binds its channels.
+    assert blocked["narrowed_int8"] == blocked["int8"] | blocked["narrowed"]
+
+
+def test_a_student_that_cannot_be_narrowed_is_told_why(said, monkeypatch):
+    why = said["alone"]["whole"]["narrow"]
+    assert "no filter can go" in why and said["alone"]["least_macs"] == 1.0
+    blocked = {
+        file["name"]: file["blocked"]
+        for file in examined(monkeypatch, said["alone"])["files"]
+    }
+    assert blocked["narrowed"] == {"model": why}
+    assert blocked["narrowed_int8"]["model"] == why
+
+
+def test_a_student_that_cannot_be_narrowed_so_far_is_told_how_far(said):
+    least = said["plain"]["least_macs"]
+    assert 0 < least < 0.5
+    part = finish.FINISHERS["narrowed"]
+    assert part(macs=least).blocked(said["plain"]) == {}
+    (why,) = part(macs=0.9 * least).blocked(said["plain"]).values()
+    assert "`macs` must be at least" in why
+
+
+def test_the_share_that_stays_float_is_that_of_the_refused_layers(said, monkeypatch):
+    share = examined(monkeypatch, said["gated"])["float_share"]
+    # conv 3x4, gate's 4x4, odd 4x5, each at 16 pixels; a bias for each channel.
+    assert share["macs"] == pytest.approx(20 / 48)
+    assert share["bytes"] == pytest.approx(25 / (16 + 20 + 25))
+
+
+def test_without_a_twin_only_plain_conversions_are_left(said, monkeypatch):
+    found = examined(monkeypatch, said["none"])
+    free = {file["name"] for file in found["files"] if not file["blocked"]}
+    assert free == NEED_NOTHING
+    assert "rms" in doctor.tables(found)
+
+
+def test_the_tables_name_layers_reasons_and_cures(said, monkeypatch):
+    text = doctor.tables(examined(monkeypatch, said["gated"]))
+    assert "41.7 % of the MACs" in text
+    assert "`gate`: TF-MOT can quantize no Multiply" in text
+    assert "change: `scaling`: scale the images before the network" in text
+
+
+def test_the_command_exits_1_where_a_file_cannot_be_made(tmp_path, capsys):
+    images = keras.Input((4, 4, 3))
+    x = keras.layers.Dense(2)(keras.layers.Rescaling(2.0, name="scaling")(images))
+    keras.Model(images, x).save(tmp_path / "student.keras")
+    given = ["--model", str(tmp_path / "student.keras"), "--json"]
+    assert doctor.main(given) == 1
+    files = json.loads(capsys.readouterr().out)["files"]
+    blocked = {file["name"]: file["blocked"] for file in files}
+    assert list(blocked["int8"]) == ["scaling"]
+    assert blocked["float32"] == {}
+
+
+def test_it_wants_a_model_or_a_config(capsys):
+    assert doctor.main([]) == 2
+    assert "give --model" in capsys.readouterr().err
+
+
+def zoo():
+    """Networks of the house and of `keras.applications`, untrained, for 32 x 32."""
+    own = {
+        "resnet": students.ResNet(depth=8),
+        "resnet, pre": students.ResNet(depth=8, activation_order="pre"),
+        "resnext": students.ResNeXt(depth=11),
+        "mobilenet": students.MobileNet(),
+        "wide_resnet": students.WideResNet(depth=10),
+    }
+    for name, network in own.items():
+        yield name, network.build((32, 32, 3), 10)
+    for name in (
+        *["MobileNetV2", "ResNet50", "ResNet50V2"],
+        *["EfficientNetB0", "MobileNetV3Small"],
+    ):
+        build = getattr(keras.applications, name)
+        yield name, build(weights=None, input_shape=(32, 32, 3), classes=10)
+
+
+@pytest.mark.skipif(not ZOO, reason="long: DISTILL_ZOO=1 prints the table of docs")
+def test_the_table_of_networks(capsys):
+    lines = ["| network | twin | prune | cluster | quantize | in the way |"]
+    lines.append("|" + "---|" * 6)
+    for name, network in zoo():
+        found = finish.diagnose(network)
+        ways = ["prune", "cluster", "quantize"]
+        counts = collections.Counter(
+            layer["kind"]
+            for layer in found["layers"]
+            if any(layer[way] for way in ways)
+        )
+        cells = [
+            "no" if found["whole"][way] or refused(found, way) else "yes"
+            for way in ways
+        ]
+        blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        twin = "no" if found["twin"] else "equal"
+        lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")
+        assert not found["twin"], name
+    with capsys.disabled():
+        print("", *lines, sep="\n")

@@ -1,0 +1,255 @@
+"""A network made elsewhere becomes measured files, with a teacher or without one."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from distill import charts, config, finish, finishing, front, loader, provenance
+
+LINES = """
+data: {name: digits, options: {train_examples: 128}}
+batch_size: 64
+finish:
+  - {name: float32}
+  - {name: int8, options: {epochs: 1}}
+max_accuracy_drop: 100
+"""
+
+
+def network(activation=None, classes=10, size=8):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((size, size, 1)),
+            keras.layers.Conv2D(4, 3, 2),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(classes, activation=activation),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The run folder of a network without a teacher, and its report."""
+    folder = tmp_path_factory.mktemp("finishing")
+    (folder / "finish.yaml").write_text(LINES)
+    network().save(folder / "given.keras")
+    flags = [f"--model={folder / 'given.keras'}", f"--config={folder / 'finish.yaml'}"]
+    assert finish.main([*flags, f"--out={folder / 'run'}"]) == 0
+    report = json.loads((folder / "run" / "report.json").read_text())
+    return folder / "run", report
+
+
+def test_its_files_are_made_and_measured(made):
+    folder, report = made
+    names = [model["name"] for model in report["models"]]
+    assert names == ["student", "student.float32", "student.int8"]
+    accuracy = {model["name"]: model["accuracy"] for model in report["models"]}
+    assert accuracy["student"] == accuracy["student.float32"]
+    assert not any(model["agreement_with_teacher"] for model in report["models"])
+    assert (folder / "report.html").exists()
+
+
+def test_labels_alone_teach_it(made):
+    _, report = made
+    metrics = next(s for s in report["stages"] if s["name"] == "int8")["metrics"]
+    assert "task_loss" in metrics
+    assert "kd_loss" not in metrics
+
+
+def test_answers_before_and_after_conversion_are_compared(made):
+    _, report = made
+    found = {model["name"]: model for model in report["models"]}
+    parity = found["student.float32"]["parity"]
+    assert parity["examples"] == report["data"]["train"]
+    assert 0 < parity["mean"] <= parity["max"] <= 1e-4 * parity["scale"]
+    eight = found["student.int8"]["parity"]
+    assert eight["max"] <= 0.2 * eight["scale"] > 0
+    assert eight["scale"] != parity["scale"]  # Of the model that learned to bear it.
+    assert found["student.float32"]["ops"] == {"CONV_2D": 1, **_dense()}
+
+
+def _dense():
+    return {"FULLY_CONNECTED": 1, "RESHAPE": 1}
+
+
+def test_every_file_says_what_it_was_made_of(made):
+    folder, report = made
+    student = loader.own(folder / "student.keras")
+    for name in ("student.float32", "student.int8"):
+        origin = provenance.read(folder / f"{name}.tflite")
+        assert origin["model"] == name
+        assert origin["data"] == report["data"]["fingerprint"]
+        assert origin["config"]["max_accuracy_drop"] == 100
+        assert origin["weights"] == {"student": provenance.weights_hash(student)}
+        assert 0 <= origin["validation"]["accuracy"] <= 100
+
+
+def test_a_card_and_a_front_lie_beside_the_files(made):
+    folder, report = made
+    card = (folder / "MODEL_CARD.md").read_text()
+    for text in (
+        "student.int8.tflite",
+        report["data"]["fingerprint"],
+        "batch_size: 64",
+    ):
+        assert text in card
+    found = json.loads((folder / "front.json").read_text())
+    assert found["reference"] == "student"
+    lines = (folder / "front.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(found["models"])
+    page = (folder / "front.html").read_text()
+    assert all(measure.title in page for measure in charts.MEASURES.values())
+
+
+def test_the_same_command_again_makes_nothing(made):
+    folder, _ = made
+    before = {path: path.read_bytes() for path in folder.glob("*.tflite")}
+    given = folder.parent / "given.keras", folder.parent / "finish.yaml"
+    flags = [f"--model={given[0]}", f"--config={given[1]}", f"--out={folder}"]
+    assert finish.main(flags) == 0
+    assert before == {path: path.read_bytes() for path in folder.glob("*.tflite")}
+    assert finish.main([*flags, "--seed=3"]) == 2
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """A function: writes a network, and makes it ready as a run would."""
+    monkeypatch.setattr(loader, "foreign", lambda path, sha256: loader.own(path))
+
+    def ready(given, teacher=None):
+        (tmp_path / "finish.yaml").write_text(LINES)
+        given.save(tmp_path / "given.keras")
+        changes = [f"model={tmp_path / 'given.keras'}"]
+        if teacher is not None:
+            teacher.save(tmp_path / "its_teacher.keras")
+            changes.append(f"teacher={tmp_path / 'its_teacher.keras'}")
+        run = config.read(finishing.Finishing, tmp_path / "finish.yaml", changes)
+        finishing.ready(run, run.data.load(), tmp_path)
+        return tmp_path
+
+    return ready
+
+
+def test_probabilities_are_refused_with_the_cure(opened):
+    with pytest.raises(config.ConfigError, match=r"before softmax.*activations.linear"):
+        opened(network("softmax"))
+    with pytest.raises(config.ConfigError, match=r"its_teacher.*probabilities"):
+        opened(network(), network("softmax"))
+
+
+def test_the_cure_cures(opened):
+    given = network("softmax")
+    given.layers[-1].activation = keras.activations.linear
+    assert (opened(given) / "student.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (network(classes=9), r"to 10 logits. Received: \(8, 8, 1\) to \(9,\)"),
+        (network(size=9), r"Received: \(9, 9, 1\) to"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused(opened, given, words):
+    with pytest.raises(config.ConfigError, match=words):
+        opened(given)
+
+
+def test_several_inputs_or_outputs_are_refused(opened):
+    images = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(10)(keras.layers.Flatten()(images))
+    with pytest.raises(
+        config.ConfigError, match=r"Received: 1 inputs, and \['other'\]"
+    ):
+        opened(keras.Model(images, {"other": x}))
+    with pytest.raises(config.ConfigError, match="several outputs"):
+        opened(keras.Model(images, [x, x]))
+
+
+def test_a_teacher_and_named_outputs_are_kept_as_networks_of_the_house(opened):
+    images = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(images)
+    given = keras.Model(images, {"x": x, "logits": keras.layers.Dense(10)(x)})
+    folder = opened(given, network())
+    inputs = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")
+    for name, wanted in (("student", given(inputs)["logits"]), ("teacher", None)):
+        kept = loader.own(folder / f"{name}.keras")
+        assert list(kept.output) == ["logits"]
+        if wanted is not None:
+            np.testing.assert_allclose(kept(inputs)["logits"], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("model=none.keras", "`model` must be a file that exists"),
+        ("teacher=none.keras", "`teacher` must be a file that exists"),
+        ("finish=[]", "`finish` must be a list of at least one"),
+        ("batch_size=0", "`batch_size` must be at least 1"),
+        ("finish=[{name: pruned_int8}]", "must be after `pruned`"),
+    ],
+)
+def test_mistakes_of_a_config_are_named(tmp_path, change, words):
+    (tmp_path / "finish.yaml").write_text(LINES)
+    (tmp_path / "given.keras").write_text("")
+    changes = [f"model={tmp_path / 'given.keras'}", change]
+    with pytest.raises(config.ConfigError, match=words):
+        config.read(finishing.Finishing, tmp_path / "finish.yaml", changes)
+
+
+def test_a_config_is_told_by_whether_it_has_a_student(tmp_path):
+    (tmp_path / "finish.yaml").write_text(LINES)
+    assert finishing.kind_of(tmp_path / "finish.yaml") is finishing.Finishing
+    assert finishing.kind_of("lit_resnet.yaml") is config.Run
+
+
+@pytest.mark.parametrize("name", finish.FINISHERS)
+def test_a_difference_beyond_the_tolerance_is_a_breach(name):
+    part = finish.FINISHERS[name]()
+    parity = {"examples": 9, "mean": 0.0, "scale": 5.0}
+    allowed = 5 * part.tolerance
+    assert part.conversion_breaches({**parity, "max": 0.99 * allowed}) == []
+    for wrong in (1.01 * allowed, float("nan")):
+        (line,) = part.conversion_breaches({**parity, "max": wrong})
+        assert "conversion changed the answers" in line
+        assert "on 9 examples" in line
+
+
+def model(name, accuracy, size, macs=10, latency=None, failed=()):
+    return {
+        "name": name,
+        "file": name,
+        "accuracy": accuracy,
+        "bytes": size,
+        "gzip_bytes": 1000 - size,
+        "macs": macs,
+        "latency_ms": latency and {"median": latency},
+        "failed": list(failed),
+    }
+
+
+def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
+    models = [
+        model("teacher", 97.0, 900, 90),
+        model("student.a", 96.0, 300, 10, 0.5),
+        model("student.b", 95.9, 400, 10, 0.2),
+        model("student.c", 99.0, 100, 5, 0.1, ["broken"]),
+        model("student.d", 95.9, 200, 10, 0.3),
+    ]
+    found = front.front(models)
+    beaten = {row["name"]: row["dominated_in"] for row in found["models"]}
+    every = list(charts.MEASURES)
+    assert beaten == {
+        "teacher": [],
+        "student.a": ["gzip_bytes"],
+        "student.b": ["bytes", "gzip_bytes", "macs"],
+        "student.c": every,
+        "student.d": ["gzip_bytes", "macs", "latency_ms"],
+    }
+    assert found["chosen"] == "student.a"  # 95.9 and less are not within a point.
+    assert front.front(models[:1])["chosen"] is None

@@ -1,0 +1,676 @@
+"""An image-to-image generator under LIT: who moves, who is copied, what is measured."""
+
+import contextlib
+import hashlib
+import io
+import json
+import pathlib
+import re
+import shutil
+import types
+import typing
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from distill import checkpoint, config, data, intervals, loader, quality, resume
+from distill.generate import command, measured, report, training, translation
+from distill.generate.study import Study
+from gan import conditional, sizes, translators
+from gan.translators import ResidualTranslator
+from trainers import translator
+from trainers.lit import LIT
+from trainers.stargan import StarGAN
+
+SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(SHIPPED.glob("lit_generator_*"))
+CLASSES, BATCH, SHAPE = 3, 6, (4, 4, 1)
+RNG = np.random.default_rng(0)
+REAL = RNG.uniform(0, 1, (BATCH, *SHAPE)).astype("float32")
+LABELS = np.array([0, 1, 2, 0, 1, 1], "int32")
+WANTED = LABELS[::-1]
+GAME = StarGAN(
+    loss="non_saturating",
+    gradient_penalty=0.7,
+    r1=0.6,
+    class_weight=0.9,
+    reconstruction_weight=3.0,
+    discriminator_steps=1,
+)
+TINY = [
+    "data.options.train_examples=40",
+    "data.options.validation_fraction=0.25",
+    "batch_size=10",
+    "classifier.network.options.width=2",
+    "classifier.stages.0.epochs=1",
+    "teacher={blocks: 2, width: 2, halvings: 1}",
+    "student={blocks: 1, width: 2, halvings: 1}",
+    "discriminator.options.width=2",
+    "teacher_epochs=1",
+    "lit.epochs=1",
+    "tuning_epochs=1",
+    "measured=4",
+    "seeds=1",
+]
+
+
+def study(*overrides, name="lit_generator_digits.yaml"):
+    return config.read(Study, name, [*TINY, *overrides])
+
+
+def mistake(*overrides):
+    with pytest.raises(config.ConfigError) as caught:
+        study(*overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def small(blocks=1, seed=0):
+    keras.utils.set_random_seed(seed)
+    return ResidualTranslator(blocks=blocks, width=2, halvings=1).build(SHAPE, CLASSES)
+
+
+def game(method=GAME, seed=0, steps=10):
+    generator = small(seed=seed)
+    learner = translator.TranslatorTrainer(
+        generator=generator,
+        discriminator=conditional.DenseClassifier(units=(7,)).build(SHAPE, CLASSES),
+        method=method,
+    )
+    compile_(learner, learner.sides(steps))
+    return learner
+
+
+def compile_(learner, sides):
+    jax = keras.backend.backend() == "jax"
+    learner.compile(sides, run_eagerly=not jax, jit_compile="auto" if jax else False)
+
+
+def weights(network):
+    return [np.array(ops.convert_to_numpy(v)) for v in network.weights]
+
+
+def same(before, after):
+    return all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def named(network, part):
+    """The weights of the layers whose name begins so, nested ones too."""
+    return [
+        array
+        for layer in network.layers
+        if layer.name.startswith(part)
+        for array in layer.get_weights()
+    ]
+
+
+def made_of(network, images, labels):
+    planes = np.broadcast_to(
+        np.eye(CLASSES, dtype="float32")[labels][:, None, None],
+        (*images.shape[:3], CLASSES),
+    )
+    return {
+        name: ops.convert_to_numpy(value)
+        for name, value in network(np.concatenate([images, planes], axis=-1)).items()
+    }
+
+
+@pytest.fixture
+def fixed(monkeypatch):
+    """Draws that are known: the wanted classes, and a point for each example."""
+    share = np.linspace(0.1, 0.9, BATCH).astype("float32")
+    monkeypatch.setattr(
+        keras.random, "shuffle", lambda y, **_: ops.convert_to_tensor(WANTED[: len(y)])
+    )
+    monkeypatch.setattr(
+        keras.random, "uniform", lambda shape, **_: ops.convert_to_tensor(share)
+    )
+    return share[:, None, None, None]
+
+
+# The network.
+
+
+@pytest.mark.parametrize(
+    ("shape", "halvings"), [((8, 8, 1), 1), ((8, 12, 3), 2), ((16, 8, 1), 3)]
+)
+def test_a_translator_keeps_its_contract(shape, halvings):
+    part = ResidualTranslator(blocks=1, width=2, halvings=halvings)
+    network = part.build(shape, CLASSES)
+    images = RNG.uniform(0, 1, (3, *shape)).astype("float32")
+    made = made_of(network, images, LABELS[:3])
+    assert made["images"].shape == images.shape
+    assert 0 <= made["images"].min() <= made["images"].max() <= 1
+    for name, wanted in part.shapes(shape).items():
+        assert made[name].shape[1:] == wanted
+    section = network.get_layer("section1")(made["stem"])
+    np.testing.assert_allclose(section, made["section1"], rtol=1e-4, atol=1e-5)
+    alone = made_of(network, images[:1], LABELS[:1])
+    np.testing.assert_allclose(made["images"][:1], alone["images"], atol=1e-5)
+    assert measured.costs(network)["depth"] == part.depth
+
+
+def test_the_papers_depths_are_18_and_10():
+    depths = [ResidualTranslator(blocks=blocks).depth for blocks in (6, 2)]
+    assert depths == [18, 10]
+
+
+def test_a_deeper_one_has_the_same_representations():
+    few, many = (ResidualTranslator(blocks=blocks) for blocks in (1, 6))
+    assert few.shapes((28, 28, 1)) == many.shapes((28, 28, 1))
+
+
+def test_the_wanted_class_is_a_plane_and_is_heard():
+    given = ops.convert_to_numpy(translators.with_planes(REAL, LABELS, CLASSES))
+    np.testing.assert_array_equal(given[..., :1], REAL)
+    for row, label in zip(given, LABELS, strict=True):
+        np.testing.assert_array_equal(
+            row[..., 1:], np.tile(np.eye(CLASSES)[label], (4, 4, 1))
+        )
+    network = small()
+    a, b = (made_of(network, REAL, labels)["images"] for labels in (LABELS, WANTED))
+    changed = np.abs(a - b).max(axis=(1, 2, 3)) > 1e-3
+    np.testing.assert_array_equal(changed, LABELS != WANTED)
+
+
+# The game.
+
+
+def entropy(logits, labels):
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return -np.log((powers / powers.sum(-1, keepdims=True))[range(BATCH), labels])
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+def squared_slopes(network, images):
+    """Of the score by each pixel: one hidden layer of LeakyReLU."""
+    kernel, bias = network.get_layer("hidden1").get_weights()
+    head, _ = network.get_layer("score_head").get_weights()
+    hidden = images.reshape(BATCH, -1) @ kernel + bias
+    slope = np.where(hidden > 0, 1, sizes.SLOPE)
+    return np.square((slope * head[:, 0]) @ kernel.T).sum(-1)
+
+
+def test_the_losses_are_their_formulas_and_sum_up(fixed):
+    learner = game()
+    logs = learner.evaluate(REAL, LABELS, batch_size=BATCH, verbose=0, return_dict=True)
+    made = made_of(learner.generator, REAL, WANTED)["images"]
+    back = made_of(learner.generator, made, LABELS)["images"]
+    real_says, made_says = (
+        {k: ops.convert_to_numpy(v) for k, v in learner.discriminator(images).items()}
+        for images in (REAL, made)
+    )
+    between = fixed * REAL + (1 - fixed) * made
+    length = np.sqrt(squared_slopes(learner.discriminator, between))
+    wanted = {
+        "real_loss": softplus(-real_says["score"]),
+        "made_loss": softplus(made_says["score"]),
+        "class_loss": 0.9 * entropy(real_says["logits"], LABELS),
+        "r1_loss": 0.3 * squared_slopes(learner.discriminator, REAL),
+        "penalty_loss": 0.7 * (length - 1) ** 2,
+        "fooling_loss": softplus(-made_says["score"]),
+        "made_class_loss": 0.9 * entropy(made_says["logits"], WANTED),
+        # As if pixels lay in [-1, 1].
+        "reconstruction_loss": 3 * np.abs((2 * REAL - 1) - (2 * back - 1)),
+    }
+    for name, values in wanted.items():
+        assert logs[name] == pytest.approx(values.mean(), rel=1e-3, abs=1e-6), name
+    got = {name for name in logs if name.endswith("_loss")}
+    assert got == set(wanted)
+    assert logs["loss"] == pytest.approx(sum(logs[name] for name in got), rel=1e-5)
+
+
+def test_each_term_moves_one_side_and_nothing_else():
+    learner = game()
+    terms = learner._terms
+    sides = {
+        "discriminator": ("real", "made", "class", "r1", "penalty"),
+        "generator": ("fooling", "made_class", "reconstruction"),
+    }
+    for side, names in sides.items():
+        for name in names:
+            compile_(learner, learner.sides(10))  # Adam forgets what it did before.
+            learner._terms = lambda *given, name=name: {
+                key: value * (key == f"{name}_loss")
+                for key, value in terms(*given).items()
+            }
+            before = {key: weights(getattr(learner, key)) for key in sides}
+            learner.train_on_batch(REAL, LABELS)
+            after = {key: weights(getattr(learner, key)) for key in sides}
+            moved = [key for key in sides if not same(before[key], after[key])]
+            assert moved == [side], name
+
+
+def test_one_generator_step_for_several_of_the_discriminator():
+    learner = game(StarGAN(discriminator_steps=3))
+    moves = {"generator": [], "discriminator": []}
+    for _ in range(6):
+        before = {name: weights(getattr(learner, name)) for name in moves}
+        learner.train_on_batch(REAL, LABELS)
+        for name, kept in before.items():
+            moves[name].append(not same(kept, weights(getattr(learner, name))))
+    assert moves["generator"] == [False, False, True] * 2
+    assert moves["discriminator"] == [True] * 6
+
+
+def test_a_rate_stays_for_half_of_the_steps_and_falls_to_0():
+    rate = translator.LateDecay(0.2, 8)
+    found = [float(rate(step)) for step in range(10)]
+    wanted = [0.2] * 5 + [0.15, 0.1, 0.05, 0, 0]
+    np.testing.assert_allclose(found, wanted, atol=1e-7)
+    assert translator.LateDecay(**rate.get_config()).get_config() == rate.get_config()
+
+
+class Source:
+    """Batches, each from its own step."""
+
+    steps_per_epoch = 3
+
+    def stream(self, step):
+        while True:
+            rng = np.random.default_rng(step)
+            yield REAL[rng.permutation(BATCH)], LABELS
+            step += 1
+
+
+class Everything(checkpoint.Store):
+    """Keeps every moment ever saved."""
+
+    def save(self, moment):
+        super().save(moment)
+        self.moments = [*getattr(self, "moments", []), super().newest()]
+
+
+class Only:
+    """A store with one moment."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    def newest(self):
+        return self.moment
+
+    def save(self, moment):
+        self.moment = moment
+
+
+def fitted(learner, store):
+    resume.fit(
+        learner,
+        Source(),
+        callback=keras.callbacks.Callback,
+        epochs=2,
+        store=store,
+        variables=lambda: learner.moving_variables,
+        shuffle=False,
+        verbose=0,
+    )
+    sha = hashlib.sha256()
+    for variable in [*learner.moving_variables, *learner.optimizer.variables]:
+        sha.update(variable.numpy().tobytes())
+    return sha.hexdigest()
+
+
+def lesson(seed=0, teacher=None):
+    teacher = teacher or small(blocks=2)
+    learner = translator.SectionTrainer(
+        teacher=teacher, student=small(seed=1 + seed), method=LIT()
+    )
+    compile_(learner, learner.sides(0.02, 6))
+    return learner
+
+
+@pytest.mark.parametrize("kind", ["game", "lesson"])
+def test_from_every_step_the_end_is_the_same(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
+
+    def make(seed=0):
+        method = StarGAN(discriminator_steps=2, average=0.9)
+        return game(method, seed=seed) if kind == "game" else lesson(seed)
+
+    store = Everything(tmp_path, kind)
+    end = fitted(make(), store)
+    assert [moment.step for moment in store.moments] == [1, 2, 3, 4, 5]
+    for moment in store.moments[1:4:2]:
+        assert fitted(make(seed=7), Only(moment)) == end
+
+
+# The section's lesson.
+
+
+def test_the_section_learns_its_map_and_nothing_else_moves(fixed):
+    teacher = small(blocks=2)
+    kept = weights(teacher)
+    learner = lesson(teacher=teacher)
+    student = learner.student
+    for part in ("stem", "head"):
+        assert same(named(teacher, part), named(student, part))
+        assert len(named(student, part)) > 0
+    before = named(student, "section1")
+    taught = made_of(teacher, REAL, WANTED)
+    made = ops.convert_to_numpy(student.get_layer("section1")(taught["stem"]))
+    wanted = np.square(made - taught["section1"]).mean()
+    logs = learner.train_on_batch(REAL, LABELS, return_dict=True)
+    assert logs["loss"] == pytest.approx(wanted, rel=1e-4)
+    for _ in range(5):
+        learner.reset_metrics()
+        last = learner.train_on_batch(REAL, LABELS, return_dict=True)
+    assert last["section1_loss"] < wanted
+    assert same(kept, weights(teacher))
+    for part in ("stem", "head"):
+        assert same(named(teacher, part), named(student, part))
+    assert not same(before, named(student, "section1"))
+    moving = {id(variable) for variable in learner.moving_variables}
+    assert not moving & {id(variable) for variable in teacher.variables}
+
+
+# The study.
+
+
+class Eager:
+    """Runs few steps without tracing them first."""
+
+    def compile(self, optimizer, **options):
+        tensorflow = keras.backend.backend() == "tensorflow"
+        super().compile(optimizer, run_eagerly=tensorflow, **options)
+
+
+class Game(Eager, translator.TranslatorTrainer):
+    """Notes what every game starts from."""
+
+    played: typing.ClassVar[list] = []
+
+    def __init__(self, **given):
+        networks = given["generator"], given["discriminator"]
+        self.start = [weights(network) for network in networks]
+        assert all(v.trainable for network in networks for v in network.weights)
+        super().__init__(**given)
+        self.played.append(self)
+
+
+class Section(Eager, translator.SectionTrainer):
+    """Notes what the teacher was."""
+
+    taught: typing.ClassVar[list] = []
+
+    def __init__(self, **given):
+        self.taught.append(weights(given["teacher"]))
+        super().__init__(**given)
+
+
+class Lesson(training.Lesson):
+    """Is kept."""
+
+    given: typing.ClassVar[list] = []
+
+    def give(self):
+        super().give()
+        self.given.append(self)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "TranslatorTrainer", Game)
+        patch.setattr(training, "SectionTrainer", Section)
+        patch.setattr(training, "Lesson", Lesson)
+        yield
+
+
+PART = ["seed=3", "training.discriminator_steps=2", "lit.epochs=2"]
+FLAGS = ["--config=lit_generator_digits.yaml"]
+FLAGS += [f"--set={text}" for text in [*TINY, *PART] if not text.startswith("seeds")]
+
+
+@pytest.fixture(scope="module")
+def watched(eager, tmp_path_factory):
+    """A whole study of one seed, as the command runs it."""
+    folder, told = tmp_path_factory.mktemp("study"), io.StringIO()
+    with contextlib.redirect_stdout(told):
+        assert command.main([*FLAGS, "--seeds=1", f"--out={folder}"]) == 0
+    part = study(*PART)
+    return types.SimpleNamespace(
+        study=part,
+        splits=part.data.load(),
+        folder=folder,
+        table=told.getvalue(),
+        lesson=Lesson.given[0],
+        networks=Lesson.given[0].networks,
+        games=dict(zip(("teacher", "student", "scratch"), Game.played, strict=True)),
+    )
+
+
+def test_the_teacher_never_moves(watched):
+    kept = weights(watched.networks["teacher"])
+    assert same(Section.taught[0], kept)
+    assert same(kept, weights(watched.games["teacher"].generator))
+    file = watched.folder / "seed=3" / "teacher.keras"
+    assert same(kept, weights(loader.own(file)))
+
+
+def test_the_student_starts_where_lit_has_ended_and_moves_whole(watched):
+    teacher, after_lit, student = (
+        watched.networks[name] for name in ("teacher", "student_lit", "student")
+    )
+    assert same(watched.games["student"].start[0], weights(after_lit))
+    for part in ("stem", "head"):
+        assert same(named(teacher, part), named(after_lit, part))
+        assert not same(named(teacher, part), named(student, part))
+    assert not same(named(after_lit, "section1"), named(student, "section1"))
+    first = watched.games["scratch"].start[0]
+    assert not same(first, weights(after_lit))
+
+
+def test_the_discriminator_starts_as_the_teachers_has_ended(watched):
+    games = watched.games
+    start = {name: played.start[1] for name, played in games.items()}
+    end = {name: weights(played.discriminator) for name, played in games.items()}
+    assert same(start["student"], end["teacher"])
+    assert not same(start["student"], end["student"])
+    assert not same(start["teacher"], end["teacher"])
+    assert same(start["teacher"], start["scratch"])
+
+
+def test_the_control_has_as_many_updates_as_the_student(watched):
+    found = report.updates(watched.study, len(watched.splits.train.labels))
+    # Keras counts batches, of which two make an update of the generator.
+    counts = {
+        name: int(played.optimizer._student._iterations) / 2
+        for name, played in watched.games.items()
+    }
+    steps = len(watched.splits.train.labels) // watched.study.batch_size
+    lit = watched.study.lit.epochs * steps
+    assert found["student_lit"] == lit
+    assert counts["teacher"] - found["teacher"] in (0, 0.5)
+    assert lit + counts["student"] - found["student"] in (0, 0.5)
+    assert counts["scratch"] - found["scratch"] in (0, 0.5)
+    assert found["scratch"] == found["student"]
+
+
+def test_student_and_control_are_one_network_before_training(watched):
+    again = training.Lesson(watched.study, watched.splits, 3, watched.folder)
+    first = watched.games["scratch"].start[0]
+    assert same(first, weights(again._generator("student_lit")))
+    other = training.Lesson(watched.study, watched.splits, 4, watched.folder)
+    assert not same(first, weights(other._generator("scratch")))
+
+
+def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
+    watched, tmp_path
+):
+    kept = {name: weights(network) for name, network in watched.networks.items()}
+    shutil.copytree(watched.folder / "seed=3", tmp_path / "seed=3")
+    # As if killed before.
+    (tmp_path / "seed=3" / "checkpoint" / "student.json").unlink()
+    before = len(Game.played)
+    again = training.Lesson(watched.study, watched.splits, 3, tmp_path / "seed=3")
+    again.give()
+    assert len(Game.played) == before + 1
+    assert again.networks.keys() == kept.keys()
+    for name, network in again.networks.items():
+        assert same(kept[name], weights(network)), name
+
+
+def test_a_study_ends_in_a_report_and_goes_on(watched, monkeypatch):
+    folder = watched.folder
+    _, header, table = watched.table.rpartition("made by")
+    assert header
+    assert all(len(line) <= 100 for line in table.splitlines())
+    result = json.loads((folder / "report.json").read_text())
+    by_name = {model["name"]: model for model in result["models"]}
+    assert list(by_name) == list(report.TITLES)
+    scores = [
+        by_name[name]["frechet_classifier"]["values"] for name in ("student", "scratch")
+    ]
+    difference = intervals.paired_difference(*scores)
+    assert result["student_minus_scratch"] == difference
+    assert f"{difference['mean']:+.3g}; 1 seed" in watched.table
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png") == len(report.SHEETS)
+    assert not re.search(r"<(script|link)|https?:", page)
+    if keras.backend.backend() == "tensorflow":
+        record = result["seeds"][0]["models"]
+        for name in command.EXPORTED:
+            file = folder / "seed=3" / record[name]["file"]
+            assert file.stat().st_size == record[name]["bytes"]
+            assert record[name]["largest_difference"] < measured.CLOSE
+        assert by_name["student"]["bytes"] < by_name["teacher"]["bytes"]
+    monkeypatch.setattr(command, "one", None)  # Nothing is done again.
+    flags = [*FLAGS, f"--out={folder}", "--seeds=1"]
+    assert command.main(flags) == 0
+    assert command.main([*flags, "--set=tuning_epochs=2"]) == 2  # Another study.
+
+
+# What is measured.
+
+
+class Painter:
+    """A translator that paints every image in the wanted class's grey."""
+
+    input = np.empty((1, *SHAPE[:2], SHAPE[2] + CLASSES))
+
+    def __call__(self, given):
+        label = given[:, :1, :1, 1:].argmax(-1)[..., None]
+        return {"images": np.ones_like(given[..., :1]) * (label + 1) / 4}
+
+
+def classifier():
+    """Sees the class `label` in a grey of (label + 1) / 4, which is its feature."""
+    images = keras.Input(SHAPE)
+    grey = keras.layers.GlobalAveragePooling2D()(images)
+    section = keras.layers.Reshape((1, 1, 1))(grey)
+    logits = -100.0 * ops.square(4 * grey - np.array([[1.0, 2.0, 3.0]], "float32"))
+    return keras.Model(images, {"section1": section, "logits": logits})
+
+
+def test_scores_are_of_every_test_image_as_of_every_class():
+    images = RNG.uniform(0, 1, (7, *SHAPE)).astype("float32")
+    test = data.Split(images, np.arange(7) % CLASSES)
+    train = data.Split(REAL, LABELS.astype("int64"))
+    judge = measured.Judge(classifier(), data.Splits(train, train, test), 5)
+    assert judge.inputs == 5
+    found = judge.scores(Painter(), CLASSES)
+    greys = np.repeat([[0.25], [0.5], [0.75]], 5, axis=0)
+    distance = quality.frechet_distance(images.mean((1, 2)), greys)
+    assert found["frechet_classifier"] == pytest.approx(distance, rel=1e-4)
+    assert found["classifier_score"] == pytest.approx(3, rel=1e-4)
+    assert found["class_accuracy"] == 100
+    own = quality.frechet_distance(images.mean((1, 2)), REAL.mean((1, 2)))
+    assert judge.real_scores()["frechet_classifier"] == pytest.approx(own, rel=1e-3)
+
+
+def test_a_sheet_shows_each_image_above_itself_as_of_every_class():
+    split = data.Split(np.tile(REAL, (2, 1, 1, 1)), np.zeros(12, "int64"))
+    sheet = translation.samples(Painter(), split)
+    assert sheet.shape == (4 * 8, *SHAPE)
+    np.testing.assert_array_equal(sheet[:8], split.inputs[:8])
+    for label in range(CLASSES):
+        row = sheet[8 * (label + 1) : 8 * (label + 2)]
+        np.testing.assert_allclose(row, (label + 1) / 4)
+
+
+def test_a_file_that_differs_from_its_network_has_failed():
+    models = {
+        "student": {"largest_difference": 0.01, "file": "student.float32.tflite"},
+        "teacher": {"largest_difference": 1e-6, "file": "teacher.float32.tflite"},
+        "scratch": {},
+    }
+    (line,) = report._failures({"seed": 2, "models": models})
+    assert line.startswith("seed 2: student.float32.tflite")
+
+
+# The config.
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("student.width=4", ["`student`", "the same `width`"]),
+        ("teacher.halvings=4", ["`teacher`", "multiples of 2 ** 4", "(8, 8, 1)"]),
+        ("student.blocks=0", ["`blocks` must be at least 1"]),
+        ("lit.epochs=0", ["`epochs` must be at least 1"]),
+        ("lit.learning_rate=0", ["`learning_rate` must be positive"]),
+        ("tuning_epochs=0", ["`tuning_epochs` must be at least 1"]),
+        ("measured=1", ["`measured` must be at least 2"]),
+        ("seed=-1", ["`seed` must be at least 0"]),
+        ("classifier.stages=[]", ["`stages` must be at least one"]),
+        ("classifier.stages.0.trainer={name: kd}", ["by `supervised`", "['kd']"]),
+        ("training.discriminator_steps=0", ["`discriminator_steps`", "at least 1"]),
+        ("training.gradient_penalty=-1", ["`gradient_penalty`", "at least 0"]),
+        ("training.reconstruction_weight=-1", ["`reconstruction_weight`"]),
+    ],
+)
+def test_a_mistake_is_named(override, words):
+    text = mistake(override)
+    assert all(word in text for word in words), text
+
+
+def test_wasserstein_needs_a_bound_of_either_kind():
+    with pytest.raises(ValueError, match="`r1` must be positive"):
+        StarGAN(gradient_penalty=0.0)
+    StarGAN(gradient_penalty=0.0, r1=1.0)
+    assert StarGAN().loss == "wasserstein"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("fair", "dark"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_every_shipped_study_loads_reads_back_equal_and_steps(path, folder, tmp_path):
+    at = [f"data.options.path={folder}"] if "celeba" in path.name else []
+    found = config.read(Study, path, at)
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(config.dump(found))
+    assert config.read(Study, copy) == found
+    assert found.student.depth < 0.6 * found.teacher.depth
+    assert found.teacher.blocks == 6
+    # The step is the config's, on networks and images that are quick.
+    shape, classes = (8, 8, found.data.input_shape[-1]), found.data.num_classes
+    learner = translator.TranslatorTrainer(
+        generator=ResidualTranslator(blocks=1, width=2).build(shape, classes),
+        discriminator=found.discriminator.build(shape, classes),
+        method=found.training,
+    )
+    compile_(learner, learner.sides(10))
+    images = RNG.uniform(0, 1, (2, *shape)).astype("float32")
+    logs = learner.train_on_batch(images, np.array([0, 1]), return_dict=True)
+    assert np.isfinite(logs["loss"])
+
+
+def test_the_papers_settings_are_those_of_its_code(folder):
+    part = config.read(
+        Study, "lit_generator_celeba.yaml", [f"data.options.path={folder}"]
+    )
+    assert part.data.input_shape == (128, 128, 3)
+    assert (part.teacher.depth, part.student.depth) == (18, 10)
+    assert part.training == StarGAN()
+    assert part.batch_size == 16

@@ -1,0 +1,123 @@
+"""A file says what it was made of, and is no other file for it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from distill import export, inspect, measure, provenance
+
+ORIGIN = {
+    "model": "student.float32",
+    "config": {"seed": 0, "data": {"name": "dígits"}},
+    "versions": {"keras": "3"},
+    "data": "0f" * 32,
+    "weights": {"student": "1e" * 32},
+    "validation": {"examples": 7, "accuracy": 42.0},
+}
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    images = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(images)
+    return keras.Model(images, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Each variant as it was converted, and stamped."""
+    folder, found = tmp_path_factory.mktemp("files"), {}
+    model = network()
+    kernel = model.layers[1].kernel  # Zeros, so that the pruned file is sparse.
+    kernel.assign(np.where(np.arange(4) > 0, 0, np.asarray(kernel)))
+    for variant in ("float32", "dynamic_int8", "pruned"):
+        content = export.to_tflite(model, variant)
+        found[variant] = folder / f"{variant}.tflite", folder / f"{variant}.s.tflite"
+        found[variant][0].write_bytes(content)
+        found[variant][1].write_bytes(provenance.stamped(content, ORIGIN))
+    return found
+
+
+@pytest.mark.parametrize("variant", ["float32", "dynamic_int8", "pruned"])
+def test_a_stamped_file_holds_and_answers_the_same(files, variant):
+    plain, stamped = files[variant]
+    images = np.random.default_rng(0).uniform(size=(5, 6, 6, 2)).astype("float32")
+    answers = [measure.predict(path, images) for path in (plain, stamped)]
+    np.testing.assert_array_equal(*answers)
+    before, after = map(measure.inspect, (plain, stamped))
+    assert (before.ops, before.parameters) == (after.ops, after.parameters)
+    assert before.sparsity == after.sparsity
+    text = len(json.dumps(ORIGIN))
+    assert before.bytes < after.bytes <= before.bytes + text + 1500
+
+
+def test_it_reads_back_and_other_files_say_nothing(files):
+    plain, stamped = files["float32"]
+    assert provenance.read(stamped) == ORIGIN
+    assert provenance.read(plain) is None
+
+
+def test_the_same_origin_makes_the_same_bytes_and_replaces_itself(files):
+    plain, stamped = (path.read_bytes() for path in files["float32"])
+    assert provenance.stamped(plain, dict(reversed(ORIGIN.items()))) == stamped
+    again = provenance.stamped(stamped, {**ORIGIN, "model": "other"})
+    path = files["float32"][0].with_name("again.tflite")
+    path.write_bytes(again)
+    assert provenance.read(path)["model"] == "other"
+    assert provenance.stamped(again, ORIGIN) == stamped
+
+
+def test_every_buffer_stands_where_the_schema_wants_it(files):
+    content = files["float32"][1].read_bytes()
+    model = provenance.schema.ModelT.InitFromPackedBuf(content, 0)
+    filled = [buffer.data for buffer in model.buffers if buffer.data is not None]
+    whole = np.frombuffer(content, np.uint8)
+    for data in filled:
+        at = [
+            start
+            for start in range(0, len(whole) - len(data) + 1, 16)
+            if np.array_equal(whole[start : start + len(data)], data)
+        ]
+        assert at, len(data)
+
+
+def test_other_metadata_of_the_file_stay(files):
+    names = [
+        [provenance._name(entry) for entry in model.metadata]
+        for path in files["float32"]
+        for model in [provenance.schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)]
+    ]
+    assert names[1] == [*names[0], "distill"]
+
+
+def test_weights_hash_alike_where_they_are_alike():
+    one, other = network(), network()
+    assert provenance.weights_hash(one) == provenance.weights_hash(other)
+    other.layers[1].bias.assign_add(np.full(4, 1e-6))
+    assert provenance.weights_hash(one) != provenance.weights_hash(other)
+
+
+def test_the_command_says_what_the_file_says(files, capfd):
+    assert inspect.main([str(files["float32"][1]), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["origin"] == ORIGIN
+    assert found["ops"]["CONV_2D"] == 1
+
+
+def test_its_lines_are_for_people(files, capfd):
+    assert inspect.main([str(files["float32"][1])], limited=True) == 0
+    said = capfd.readouterr().out
+    assert "42.00 % of 7 examples" in said
+    assert "seed: 0" in said
+    assert inspect.main([str(files["float32"][0])], limited=True) == 0
+    assert "does not say what it was made of" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1c\0\0\0TFL3" + b"\xff" * 64])
+def test_a_damaged_file_is_one_line(content, tmp_path, capfd):
+    (tmp_path / "bad.tflite").write_bytes(content)
+    assert inspect.main([str(tmp_path / "bad.tflite")]) == 2
+    assert "TFLite file" in capfd.readouterr().err
+    assert inspect.main([str(tmp_path / "none.tflite")]) == 2
