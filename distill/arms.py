@@ -3,7 +3,7 @@
 import dataclasses
 
 import trainers
-from distill import config
+from distill import config, plan
 
 # Beside plain KD, where a config does not say; with `KD.kd_weight` they sum to 1.
 KD_TASK_WEIGHT = 0.1
@@ -37,9 +37,7 @@ def with_controls(run: config.Run) -> config.Run:
     """
     taught = [run.stages, *(control.stages for control in run.controls)]
     missing = [
-        config.Control(
-            name=name, stages=stages, skips_assistants=name == "no_assistants"
-        )
+        plan.Control(name=name, stages=stages, skips_assistants=name == "no_assistants")
         for name, stages, there in (
             (
                 "scratch",
@@ -67,7 +65,7 @@ def _all(method, stages):
 
 
 def _scratch(run):
-    return (_one(run, trainers.Supervised(), config.Stage.task_weight),)
+    return (_one(run, trainers.Supervised(), plan.Stage.task_weight),)
 
 
 def _kd(run):

@@ -18,7 +18,7 @@ import students
 import trainers
 
 if typing.TYPE_CHECKING:
-    from distill import config
+    from distill import config, plan
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -39,7 +39,7 @@ class Lesson(NamedTuple):
 
     teacher: students.Network | None
     learner: students.Network
-    stages: tuple[config.Stage, ...]
+    stages: tuple[plan.Stage, ...]
     has_co_teachers: bool
     where: str
     stages_at: str

@@ -8,22 +8,21 @@ within a second.
 import dataclasses
 import difflib
 import pathlib
-import re
 import sysconfig
 import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 
 import students
 import trainers
-from distill import batches, chain, data, kinds, schema, yaml_tree
+from distill import batches, chain, data, kinds, plan, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
+from distill.schema import check
 from distill.yaml_tree import ConfigError
 from gan import conditional, generators
-from trainers import acgan
 
 Tree = TypeVar("Tree")
 
@@ -31,216 +30,6 @@ CONFIGS = (
     pathlib.Path(__file__).resolve().parents[1] / "configs",
     pathlib.Path(sysconfig.get_path("data")) / "share" / "distill" / "configs",
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One stretch of training with one trainer and one optimizer.
-
-    Attributes:
-        trainer: The method; see `trainers.TRAINERS`.
-        epochs: Times that every training example is seen.
-        learning_rate: Of the first step.
-        schedule: `constant`; `cosine`, down to zero at the last step; or
-            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
-        decay_epochs: Where `step` multiplies; increasing.
-        decay_factor: Between 0 and 1.
-        optimizer: `sgd` (Nesterov) or `adam`.
-        momentum: Of SGD.
-        clip_norm: Length that a gradient, over all of the student's weights, is
-            cut down to; absent, none is.
-        task_weight: Multiplies the loss on the true labels.
-        synthetic: Made examples, which the teacher labels; see
-            `distill.synthetic.SOURCES`.
-    """
-
-    trainer: Annotated[trainers.Supervised, trainers.TRAINERS]
-    epochs: int
-    learning_rate: float = 0.1
-    schedule: Literal["constant", "cosine", "step"] = "cosine"
-    decay_epochs: tuple[int, ...] = ()
-    decay_factor: float = 0.1
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    momentum: float = 0.9
-    clip_norm: float | None = None
-    task_weight: float = 1.0
-    synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
-
-    def __post_init__(self):
-        """Refuses values out of range."""
-        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
-        _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
-        _check(
-            self.clip_norm is None or self.clip_norm > 0,
-            "clip_norm",
-            "positive, or absent",
-            self.clip_norm,
-        )
-        _check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
-        factor = self.decay_factor
-        _check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
-        rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
-        inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
-        _check(
-            rising and inside,
-            "decay_epochs",
-            f"increasing, between 0 and `epochs` = {self.epochs}",
-            list(self.decay_epochs),
-        )
-        _check(
-            bool(self.decay_epochs) == (self.schedule == "step"),
-            "decay_epochs",
-            "given with `schedule: step`, and only then",
-            list(self.decay_epochs),
-        )
-        _check(
-            self.synthetic is None or self.trainer.needs_teacher,
-            "synthetic",
-            "absent without a trainer that asks a teacher, who alone can label it",
-            self.synthetic,
-        )
-        _check(
-            self.trainer.end_to_end or not self.task_weight,
-            "task_weight",
-            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
-            self.task_weight,
-        )
-
-    @property
-    def name(self) -> str:
-        """The trainer's name in `trainers.TRAINERS`."""
-        return name_of(self.trainer)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Teacher:
-    """The network that is imitated: trained once and kept, or given as a file.
-
-    Attributes:
-        network: What to train; see `students.BUILDERS`.
-        stages: How it is trained.
-        file: A trained `.keras` model: under the contract of `students`, or, with
-            `sections`, any functional one.
-        sha256: What the bytes of `file` must hash to; pins it.
-        sections: Where a file that is not under the contract is cut; see
-            `students.KerasModel`. To train such a file further, give it as the
-            `network` named `keras_file`.
-    """
-
-    network: Annotated[students.Network | None, students.BUILDERS] = None
-    stages: tuple[Stage, ...] = ()
-    file: str | None = None
-    sha256: str | None = None
-    sections: tuple[str, ...] | Literal["auto"] | None = None
-
-    def __post_init__(self):
-        """Refuses anything but one of the two ways, whole."""
-        if self.file is None:
-            _check(self.network is not None, "network", "given, or else `file`", None)
-            _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-            for name in ("sha256", "sections"):
-                given = getattr(self, name)
-                _check(given is None, name, "absent without `file`", given)
-            return
-        _check(self.network is None, "network", "absent beside `file`", "a network")
-        _check(not self.stages, "stages", "absent beside `file`", "a list")
-        path = pathlib.Path(self.file).expanduser()
-        _check(path.exists(), "file", "a file that exists", self.file)
-        digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
-        _check(digits, "sha256", "64 hexadecimal digits", self.sha256)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CoTeacher(Teacher):
-    """A teacher beside the first: its answers are imitated too.
-
-    Attributes:
-        weight: Multiplies the loss of imitating it; that of the first teacher
-            counts once.
-    """
-
-    weight: float = 1.0
-
-    def __post_init__(self):
-        """Refuses a weight without a meaning."""
-        super().__post_init__()
-        _check(self.weight > 0, "weight", "positive", self.weight)
-
-    @property
-    def teacher(self) -> Teacher:
-        """It alone, without a weight."""
-        names = (field.name for field in dataclasses.fields(Teacher))
-        return Teacher(**{name: getattr(self, name) for name in names})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Assistant:
-    """A network between teacher and student: learns from the one, teaches the other.
-
-    Attributes:
-        network: See `students.BUILDERS`.
-        stages: How it is trained, as the student's.
-
-    Source:
-        Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant",
-        AAAI 2020, section 4. https://arxiv.org/abs/1902.03393
-    """
-
-    network: Annotated[students.Network, students.BUILDERS]
-    stages: tuple[Stage, ...]
-
-    def __post_init__(self):
-        """Refuses an assistant that learns nothing."""
-        _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Generator:
-    """Who makes examples for the stages that want them: trained once and kept.
-
-    Attributes:
-        network: See `gan.generators.GENERATORS`.
-        discriminator: See `gan.conditional.DISCRIMINATORS`.
-        training: How the two are trained.
-        epochs: Times that every training example is seen.
-    """
-
-    takes: ClassVar[tuple[str, ...]] = ("images",)
-
-    network: Annotated[generators.Generator, generators.GENERATORS]
-    discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
-    training: acgan.ACGAN = acgan.ACGAN()
-    epochs: int
-
-    def __post_init__(self):
-        """Refuses values out of range."""
-        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Control:
-    """The same student taught another way, to compare with.
-
-    Attributes:
-        name: Its name in the report, and of its file.
-        stages: How it is trained: as many epochs as the student in all.
-        skips_assistants: Whether it learns from the teacher itself, not from the
-            last of the `assistants`.
-    """
-
-    name: str = "control"
-    stages: tuple[Stage, ...]
-    skips_assistants: bool = False
-
-    def __post_init__(self):
-        """Refuses names that are taken or no file names."""
-        _check(
-            self.name.isidentifier() and not chain.is_reserved(self.name),
-            "name",
-            "letters, digits and _, and neither teacher nor student nor assistant",
-            self.name,
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -271,20 +60,20 @@ class Run:
     augmentation: batches.Augmentation = batches.Augmentation()
     batch_size: int = 128
     seed: int = 0
-    teacher: Teacher
-    co_teachers: tuple[CoTeacher, ...] = ()
-    assistants: tuple[Assistant, ...] = ()
-    generator: Generator | None = None
+    teacher: plan.Teacher
+    co_teachers: tuple[plan.CoTeacher, ...] = ()
+    assistants: tuple[plan.Assistant, ...] = ()
+    generator: plan.Generator | None = None
     student: Annotated[students.Network, students.BUILDERS]
-    stages: tuple[Stage, ...]
-    controls: tuple[Control, ...] = ()
+    stages: tuple[plan.Stage, ...]
+    controls: tuple[plan.Control, ...] = ()
     finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
     max_accuracy_drop: float = 1.0
 
     def __post_init__(self):
         """Refuses parts that do not fit each other."""
         check_common(self)
-        _check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+        check(len(self.stages) >= 1, "stages", "a list of at least one", [])
         self._check_teachers()
         self._check_controls()
         self._check_generator()
@@ -294,7 +83,7 @@ class Run:
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
         for where, teacher in {"teacher": self.teacher, **teachers}.items():
             for index, stage in enumerate(teacher.stages):
-                _check(
+                check(
                     not stage.trainer.needs_teacher,
                     f"{where}.stages[{index}].trainer",
                     "one that needs no teacher, such as supervised",
@@ -305,17 +94,17 @@ class Run:
     def _check_controls(self):
         names = [control.name for control in self.controls]
         skipping = [part.name for part in self.controls if part.skips_assistants]
-        _check(
+        check(
             self.assistants or not skipping,
             "controls",
             "without `skips_assistants` where there are no `assistants`",
             skipping,
         )
-        _check(len(set(names)) == len(names), "controls", "of different names", names)
+        check(len(set(names)) == len(names), "controls", "of different names", names)
         epochs = sum(stage.epochs for stage in self.stages)
         for index, control in enumerate(self.controls):
             spent = sum(stage.epochs for stage in control.stages)
-            _check(
+            check(
                 spent == epochs,
                 f"controls[{index}].stages",
                 f"as many epochs as the student's stages, {epochs}: else the two "
@@ -331,7 +120,7 @@ class Run:
         return any(part is not None and part.needs_generator for part in wanted)
 
     def _check_generator(self):
-        _check(
+        check(
             self.generator is not None or not self.uses_generator,
             "generator",
             "given for `synthetic: {name: gan}`",
@@ -355,9 +144,9 @@ def check_common(run: Any) -> None:
     Raises:
         ValueError: Names the option.
     """
-    _check(run.batch_size >= 1, "batch_size", "at least 1", run.batch_size)
-    _check(run.seed >= 0, "seed", "at least 0", run.seed)
-    _check(
+    check(run.batch_size >= 1, "batch_size", "at least 1", run.batch_size)
+    check(run.seed >= 0, "seed", "at least 0", run.seed)
+    check(
         run.max_accuracy_drop >= 0,
         "max_accuracy_drop",
         "at least 0",
@@ -365,17 +154,17 @@ def check_common(run: Any) -> None:
     )
     kinds.check(run)
     size = min(run.data.input_shape[:2])
-    _check(
+    check(
         run.augmentation.shift < size,
         "augmentation.shift",
         f"less than the images' {size} pixels",
         run.augmentation.shift,
     )
     names = [name_of(part) for part in run.finish]
-    _check(len(set(names)) == len(names), "finish", "of different names", names)
+    check(len(set(names)) == len(names), "finish", "of different names", names)
     for index, part in enumerate(run.finish):
         for needed in part.needs:
-            _check(
+            check(
                 needed in names[:index],
                 f"finish[{index}]",
                 f"after `{needed}`, from which `{names[index]}` starts",
@@ -457,7 +246,7 @@ def plain(value: Any, kind: Any = None) -> Any:
     if type(None) in arguments:
         return plain(value, arguments[0])
     if origin is Annotated:
-        name = name_in(arguments[1], value)
+        name = schema.name_in(arguments[1], value)
         return {"name": name, "options": plain(value)}
     if not dataclasses.is_dataclass(value):
         return value
@@ -486,13 +275,3 @@ def name_of(part: Any) -> str:
     )
     names = {kind: name for table in tables for name, kind in table.items()}
     return names[type(part)]
-
-
-def name_in(table: dict[str, Any], part: Any) -> str:
-    """The name of a part in the table of its kind."""
-    return next(name for name, kind in table.items() if kind is type(part))
-
-
-def _check(condition, name, rule, value):
-    if not condition:
-        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")

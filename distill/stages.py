@@ -17,6 +17,7 @@ from distill import (
     loader,
     memory,
     networks,
+    plan,
     progress,
     resume,
     run_folder,
@@ -33,7 +34,7 @@ RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle
 
 def train(
     name: str,
-    stages: Sequence[config.Stage],
+    stages: Sequence[plan.Stage],
     *,
     run: config.Run,
     splits: data.Splits,

@@ -17,6 +17,7 @@ from distill import (
     kept,
     networks,
     pairing,
+    plan,
     progress,
     run_folder,
     seeds,
@@ -61,7 +62,7 @@ def ready(
 
 def train(
     name: str,
-    steps: Sequence[config.Stage],
+    steps: Sequence[plan.Stage],
     home: pathlib.Path,
     folder: pathlib.Path,
     **options: Any,

@@ -4,7 +4,8 @@ import dataclasses
 from typing import Annotated
 
 import students
-from distill import config, data
+from distill import data, plan
+from distill.schema import check
 from gan import conditional
 from gan.translators import ResidualTranslator
 from trainers.lit import LIT
@@ -21,7 +22,7 @@ class Classifier:
     """
 
     network: Annotated[students.Network, students.BUILDERS]
-    stages: tuple[config.Stage, ...]
+    stages: tuple[plan.Stage, ...]
 
     def __post_init__(self):
         """Refuses stages that are none, or ask a teacher."""
@@ -49,8 +50,8 @@ class Imitation:
 
     def __post_init__(self):
         """Refuses values out of range."""
-        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
+        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,9 +104,9 @@ class Study:
     def __post_init__(self):
         """Refuses values out of range, and parts that do not fit each other."""
         for name in ("batch_size", "teacher_epochs", "tuning_epochs", "seeds"):
-            _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        _check(self.seed >= 0, "seed", "at least 0", self.seed)
-        _check(self.measured >= 2, "measured", "at least 2", self.measured)
+            check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        check(self.seed >= 0, "seed", "at least 0", self.seed)
+        check(self.measured >= 2, "measured", "at least 2", self.measured)
         shape = self.data.input_shape
         for name in ("teacher", "student", "discriminator"):
             try:
@@ -121,8 +122,3 @@ class Study:
     def scratch_epochs(self) -> int:
         """Of the control: as many updates of a generator as the student has in all."""
         return self.lit.epochs * self.training.discriminator_steps + self.tuning_epochs
-
-
-def _check(condition, name, rule, value):
-    if not condition:
-        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")

@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from distill import batches, config, data, memory, seeds, stages, tensorboard
+from distill import batches, config, data, memory, plan, seeds, stages, tensorboard
 from distill.generate import translation
 from distill.generate.study import Study
 from gan.translators import ResidualTranslator
@@ -20,7 +20,7 @@ def classifier(study: Study, splits: data.Splits, folder: pathlib.Path) -> keras
         data=study.data,
         batch_size=study.batch_size,
         seed=study.seed,
-        teacher=config.Teacher(network=part.network, stages=part.stages),
+        teacher=plan.Teacher(network=part.network, stages=part.stages),
         student=part.network,
         stages=part.stages,
     )

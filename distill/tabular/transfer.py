@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill import config, munge
+from distill import munge, schema
 from distill.tabular.learners import at_least_one
 from distill.tabular.rows import Rows
 from gan.conditional import DenseClassifier
@@ -205,5 +205,5 @@ TRANSFERS = {
 
 def label(part: Transfer) -> str:
     """The name of a transfer set in the report, such as `munge+train`."""
-    name = config.name_in(TRANSFERS, part)
+    name = schema.name_in(TRANSFERS, part)
     return f"{name}+train" if part.pooled else name

@@ -1,0 +1,224 @@
+"""The pieces of a run: stages, and the networks that go through them."""
+
+import dataclasses
+import pathlib
+import re
+from typing import Annotated, ClassVar, Literal
+
+import students
+import trainers
+from distill import chain, schema
+from distill import synthetic as sources  # `synthetic` is a field of a stage.
+from distill.schema import check
+from gan import conditional, generators
+from trainers import acgan
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training with one trainer and one optimizer.
+
+    Attributes:
+        trainer: The method; see `trainers.TRAINERS`.
+        epochs: Times that every training example is seen.
+        learning_rate: Of the first step.
+        schedule: `constant`; `cosine`, down to zero at the last step; or
+            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
+        decay_epochs: Where `step` multiplies; increasing.
+        decay_factor: Between 0 and 1.
+        optimizer: `sgd` (Nesterov) or `adam`.
+        momentum: Of SGD.
+        clip_norm: Length that a gradient, over all of the student's weights, is
+            cut down to; absent, none is.
+        task_weight: Multiplies the loss on the true labels.
+        synthetic: Made examples, which the teacher labels; see
+            `distill.synthetic.SOURCES`.
+    """
+
+    trainer: Annotated[trainers.Supervised, trainers.TRAINERS]
+    epochs: int
+    learning_rate: float = 0.1
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    decay_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.9
+    clip_norm: float | None = None
+    task_weight: float = 1.0
+    synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
+        check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        check(
+            self.clip_norm is None or self.clip_norm > 0,
+            "clip_norm",
+            "positive, or absent",
+            self.clip_norm,
+        )
+        check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        factor = self.decay_factor
+        check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
+        rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
+        inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
+        check(
+            rising and inside,
+            "decay_epochs",
+            f"increasing, between 0 and `epochs` = {self.epochs}",
+            list(self.decay_epochs),
+        )
+        check(
+            bool(self.decay_epochs) == (self.schedule == "step"),
+            "decay_epochs",
+            "given with `schedule: step`, and only then",
+            list(self.decay_epochs),
+        )
+        check(
+            self.synthetic is None or self.trainer.needs_teacher,
+            "synthetic",
+            "absent without a trainer that asks a teacher, who alone can label it",
+            self.synthetic,
+        )
+        check(
+            self.trainer.end_to_end or not self.task_weight,
+            "task_weight",
+            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
+            self.task_weight,
+        )
+
+    @property
+    def name(self) -> str:
+        """The trainer's name in `trainers.TRAINERS`."""
+        return schema.name_in(trainers.TRAINERS, self.trainer)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """The network that is imitated: trained once and kept, or given as a file.
+
+    Attributes:
+        network: What to train; see `students.BUILDERS`.
+        stages: How it is trained.
+        file: A trained `.keras` model: under the contract of `students`, or, with
+            `sections`, any functional one.
+        sha256: What the bytes of `file` must hash to; pins it.
+        sections: Where a file that is not under the contract is cut; see
+            `students.KerasModel`. To train such a file further, give it as the
+            `network` named `keras_file`.
+    """
+
+    network: Annotated[students.Network | None, students.BUILDERS] = None
+    stages: tuple[Stage, ...] = ()
+    file: str | None = None
+    sha256: str | None = None
+    sections: tuple[str, ...] | Literal["auto"] | None = None
+
+    def __post_init__(self):
+        """Refuses anything but one of the two ways, whole."""
+        if self.file is None:
+            check(self.network is not None, "network", "given, or else `file`", None)
+            check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+            for name in ("sha256", "sections"):
+                given = getattr(self, name)
+                check(given is None, name, "absent without `file`", given)
+            return
+        check(self.network is None, "network", "absent beside `file`", "a network")
+        check(not self.stages, "stages", "absent beside `file`", "a list")
+        path = pathlib.Path(self.file).expanduser()
+        check(path.exists(), "file", "a file that exists", self.file)
+        digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
+        check(digits, "sha256", "64 hexadecimal digits", self.sha256)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CoTeacher(Teacher):
+    """A teacher beside the first: its answers are imitated too.
+
+    Attributes:
+        weight: Multiplies the loss of imitating it; that of the first teacher
+            counts once.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self):
+        """Refuses a weight without a meaning."""
+        super().__post_init__()
+        check(self.weight > 0, "weight", "positive", self.weight)
+
+    @property
+    def teacher(self) -> Teacher:
+        """It alone, without a weight."""
+        names = (field.name for field in dataclasses.fields(Teacher))
+        return Teacher(**{name: getattr(self, name) for name in names})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assistant:
+    """A network between teacher and student: learns from the one, teaches the other.
+
+    Attributes:
+        network: See `students.BUILDERS`.
+        stages: How it is trained, as the student's.
+
+    Source:
+        Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant",
+        AAAI 2020, section 4. https://arxiv.org/abs/1902.03393
+    """
+
+    network: Annotated[students.Network, students.BUILDERS]
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self):
+        """Refuses an assistant that learns nothing."""
+        check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generator:
+    """Who makes examples for the stages that want them: trained once and kept.
+
+    Attributes:
+        network: See `gan.generators.GENERATORS`.
+        discriminator: See `gan.conditional.DISCRIMINATORS`.
+        training: How the two are trained.
+        epochs: Times that every training example is seen.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("images",)
+
+    network: Annotated[generators.Generator, generators.GENERATORS]
+    discriminator: Annotated[conditional.Classifier, conditional.DISCRIMINATORS]
+    training: acgan.ACGAN = acgan.ACGAN()
+    epochs: int
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Control:
+    """The same student taught another way, to compare with.
+
+    Attributes:
+        name: Its name in the report, and of its file.
+        stages: How it is trained: as many epochs as the student in all.
+        skips_assistants: Whether it learns from the teacher itself, not from the
+            last of the `assistants`.
+    """
+
+    name: str = "control"
+    stages: tuple[Stage, ...]
+    skips_assistants: bool = False
+
+    def __post_init__(self):
+        """Refuses names that are taken or no file names."""
+        check(
+            self.name.isidentifier() and not chain.is_reserved(self.name),
+            "name",
+            "letters, digits and _, and neither teacher nor student nor assistant",
+            self.name,
+        )
