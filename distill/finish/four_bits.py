@@ -1,6 +1,7 @@
 """Weights in four bits, without training."""
 
 import dataclasses
+from typing import ClassVar
 
 from distill.finish.finisher import Finisher
 
@@ -14,6 +15,8 @@ class DynamicInt4(Finisher):
     Source:
         LiteRT's quantizer, recipe `dynamic_wi4_afp32`: a scale a channel.
     """
+
+    tolerance: ClassVar[float] = 0.5  # A step is 16 times that of eight bits.
 
     def make(self, bench):
         """Quantizes the kernels of the student's float file."""
