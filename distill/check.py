@@ -16,10 +16,11 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, networks, teacher
+    from distill import cost, networks, stages, teacher
     from trainers import representations
 
     pairs = networks.check(run)
+    stages.check_finish(run)
     teachers = {"teacher": run, **chain.co_teachers(run)}
     learners = {**chain.assistants(run), "student": run}
     built = {

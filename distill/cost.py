@@ -61,6 +61,17 @@ def sparsity(network) -> float:
     return float(zeros / sum(kernel.size for kernel in kernels))
 
 
+def kernel_layers(network, prefix: str = "") -> list[str]:
+    """Names of the layers with a kernel; those of a nested model begin with its."""
+    names = []
+    for layer in network.layers:
+        if hasattr(layer, "layers"):
+            names += kernel_layers(layer, f"{prefix}{layer.name}_")
+        elif hasattr(layer, "kernel"):
+            names.append(prefix + layer.name.removeprefix(prefix))
+    return names
+
+
 def _layers(network):
     """Every layer with a kernel, nested ones too, in order."""
     for layer in network.layers:

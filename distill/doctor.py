@@ -1,6 +1,7 @@
 """Says before any training which files a student can become, and what is in the way."""
 
 import argparse
+import collections
 import json
 import pathlib
 from collections.abc import Sequence
@@ -64,9 +65,9 @@ def _read(arguments):
 
 def _network(run, path):
     if path is None:
-        from distill import stages
+        from distill import networks
 
-        return stages.build("student", run)
+        return networks.build("student", run)
     if not path.exists():
         raise config.ConfigError(f"--model: no such file: {path}")
     return loader.foreign(path)
@@ -90,11 +91,16 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
 
     found = finish.diagnose(network)
     counted = cost.count(network)
+    blocked: dict[str, dict[str, str]] = {}
+    for part in parts:
+        own = part.blocked(found)
+        before = [blocked.get(name, {}) for name in part.needs]
+        blocked[config.name_of(part)] = dict(collections.ChainMap(own, *before))
     files = [
         {
             "name": config.name_of(part),
             "predicted_bytes": part.predicted_bytes(counted),
-            "blocked": _blocked(found, part.asks),
+            "blocked": blocked[config.name_of(part)],
         }
         for part in parts
     ]
@@ -109,23 +115,6 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
         "float_share": share,
         "files": files,
         "advice": _advice(found, files),
-    }
-
-
-def _blocked(found, asks):
-    """What keeps a finisher from being made, and why."""
-    if not asks:
-        return {}
-    whole = [found["whole"][way] for way in asks if found["whole"][way]]
-    return {
-        **found["twin"],
-        **{
-            layer["name"]: layer[way]
-            for way in asks
-            for layer in found["layers"]
-            if layer[way]
-        },
-        **({"model": whole[0]} if whole else {}),
     }
 
 

@@ -14,14 +14,17 @@ from distill.config import ConfigError
 FORMATS = ("float32", "float16", "dynamic_int8")
 
 
-def to_tflite(model: Any, variant: str) -> bytes:
+def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
     """Converts a model.
 
     Args:
         model: A built Keras 3 or tf_keras model of one input, which returns logits
             or a dict with `"logits"`.
         variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
-            `int8`, `pruned`, `pruned_int8`.
+            `int8`, `pruned`, `pruned_int8`; or, by calibration, `int8`,
+            `int16x8`.
+        calibration: Real images, float32, `(n, height, width, channels)`, that set
+            the ranges of activations.
 
     Returns:
         The file. Its input is one image `(1, height, width, channels)`, which may
@@ -48,6 +51,14 @@ def to_tflite(model: Any, variant: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if variant == "int16x8":
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+    if calibration is not None:
+        converter.representative_dataset = lambda: (
+            [image[None]] for image in calibration
+        )
     return converter.convert()
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from ai_edge_litert import interpreter
 from ai_edge_litert import schema_py_generated as schema
 
+from distill import stored
+
 BATCH = 64  # Images at once where only answers are wanted.
 
 # Which of an op's inputs are the kernel, the bias, what is looked up.
@@ -26,7 +28,8 @@ _OPS = {
     for name, value in vars(schema.BuiltinOperator).items()
     if name[0] != "_"
 }
-_TYPES = {
+_TYPES = {  # Of four bits, a byte holds two.
+    schema.TensorType.INT4: np.uint8,
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.FLOAT16: np.float16,
     schema.TensorType.INT8: np.int8,
@@ -51,6 +54,7 @@ class Facts:
         float_ops: Ops that compute in float, in order, each named once; not
             the conversion of the input and of the output.
         ops: Name of each op to how often it stands in the file.
+        kernels: Each kernel but depthwise ones, in order.
     """
 
     parameters: int
@@ -60,6 +64,7 @@ class Facts:
     sparsity: float
     float_ops: tuple[str, ...]
     ops: dict[str, int]
+    kernels: tuple[stored.Kernel, ...] = ()
 
 
 def inspect(path: pathlib.Path) -> Facts:
@@ -70,7 +75,7 @@ def inspect(path: pathlib.Path) -> Facts:
     """
     graph = _Graph(path)
     names = [graph.name(op) for op in graph.ops]
-    kernels, zeros, others, macs = {}, {}, {}, 0
+    sizes, described, others, macs = {}, {}, {}, 0
     for op, name in zip(graph.ops, names, strict=True):
         if name == "GATHER":
             table = graph.stored(op.inputs[_TABLE])
@@ -78,22 +83,24 @@ def inspect(path: pathlib.Path) -> Facts:
         if name not in _WEIGHTED:
             continue
         kernel = graph.stored(op.inputs[_KERNEL])
-        kernels[kernel] = graph.size(kernel)
+        sizes[kernel] = graph.size(kernel)
         if name != "DEPTHWISE_CONV_2D":
-            zeros[kernel] = graph.zeros(kernel)
+            described[kernel] = graph.kernel(kernel)
         if len(op.inputs) > _BIAS and op.inputs[_BIAS] >= 0:
             bias = graph.stored(op.inputs[_BIAS])
             others[bias] = graph.size(bias)
         macs += _macs(name, graph.shape(kernel), graph.shape(op.outputs[0]))
-    prunable = sum(kernels[kernel] for kernel in zeros)
+    zeros = sum(kernel.zeros for kernel in described.values())
+    prunable = sum(kernel.size for kernel in described.values())
     return Facts(
-        parameters=sum(kernels.values()) + sum(others.values()),
+        parameters=sum(sizes.values()) + sum(others.values()),
         macs=macs,
         bytes=path.stat().st_size,
         gzip_bytes=gzip_bytes(path),
-        sparsity=float(sum(zeros.values()) / max(1, prunable)),
+        sparsity=float(zeros / max(1, prunable)),
         float_ops=tuple(dict.fromkeys(graph.float_ops())),
         ops={name: names.count(name) for name in sorted(set(names))},
+        kernels=tuple(described.values()),
     )
 
 
@@ -243,13 +250,18 @@ class _Graph:
     def size(self, index):
         return math.prod(self.shape(index))
 
-    def zeros(self, index):
-        """Exact zeros of a constant; what a sparse one leaves out is zero."""
+    def kernel(self, index):
+        """What there is to say of a constant; what a sparse one leaves out is zero."""
         tensor = self._tensors[index]
-        values = np.frombuffer(
-            bytes(self._model.buffers[tensor.buffer].data), _TYPES[tensor.type]
-        )
-        return self.size(index) - np.count_nonzero(values)
+        kind = np.dtype(_TYPES[tensor.type])
+        values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
+        bits = 8 * kind.itemsize
+        if tensor.type == schema.TensorType.INT4:
+            values, bits = stored.unpacked(values)[: self.size(index)], 4
+        if tensor.sparsity is not None:
+            values = stored.dense(values, tensor.sparsity, self.shape(index))
+        values = values.reshape(self.shape(index))
+        return stored.describe(tensor.name.decode(), values, bits)
 
     def float_ops(self):
         """Names of the ops that compute in float."""

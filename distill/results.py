@@ -215,11 +215,12 @@ def _judge(run, folder, models, stages):
     parts = {config.name_of(part): part for part in run.finish}
     parity = {record["model"]: record.get("parity") for record in stages}
     student = by_name["student"]["accuracy"]
+    counted = cost.count(loader.own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
         model["ops"], model["parity"] = facts.ops, parity.get(model["name"])
-        model["failed"] += part.breaches(facts, parts)
+        model["failed"] += part.breaches(facts, parts, counted)
         if model["parity"]:
             model["failed"] += part.conversion_breaches(model["parity"])
         drop = student - model["accuracy"]

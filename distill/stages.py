@@ -11,6 +11,7 @@ from distill import (
     batches,
     checkpoint,
     config,
+    cost,
     data,
     fused,
     loader,
@@ -90,6 +91,25 @@ def train(
         )
         records.append(record)
     return network, records
+
+
+def check_finish(run: config.Run) -> None:
+    """Refuses options of finishers that do not fit the student's layers.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    # Building moves Keras' counters of names: only where layers are asked for.
+    if not any(getattr(part, "rules", ()) for part in run.finish):
+        return
+    layers = cost.kernel_layers(networks.build("student", run))
+    for part in run.finish:
+        try:
+            part.check_layers(layers)
+        except ValueError as mistake:
+            raise config.ConfigError(
+                f"finish.{config.name_of(part)}: {mistake}"
+            ) from None
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:

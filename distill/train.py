@@ -54,8 +54,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         The report, as in `report.json`.
 
     Raises:
-        ConfigError: If the folder holds another run, or a network whose shapes
-            the config does not tell does not fit.
+        ConfigError: If the folder holds another run; or if a network whose shapes
+            the config does not tell, or an option of a finisher, does not fit.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
@@ -95,6 +95,7 @@ def _steps(run, splits, folder):
     pairs = networks.check(run)
     if pairs is not None:
         progress.say(networks.table(pairs))
+    stages.check_finish(run)
     if splits.tokenizer is not None:
         text = splits.tokenizer.to_str(pretty=True)
         run_folder.atomic_write(folder / "tokenizer.json", text)

@@ -113,6 +113,29 @@ def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
     assert blocked["int8"] == {"scaling", "gate", "odd"}
     assert blocked["pruned"] == set()
     assert blocked["pruned_int8"] == blocked["int8"] | blocked["pruned"]
+    assert blocked["clustered_int8"] == blocked["int8"] | blocked["clustered"]
+    assert blocked["narrowed"] == {"model"}  # A product binds its channels.
+    assert blocked["narrowed_int8"] == blocked["int8"] | blocked["narrowed"]
+
+
+def test_a_student_that_cannot_be_narrowed_is_told_why(said, monkeypatch):
+    why = said["alone"]["whole"]["narrow"]
+    assert "no filter can go" in why and said["alone"]["least_macs"] == 1.0
+    blocked = {
+        file["name"]: file["blocked"]
+        for file in examined(monkeypatch, said["alone"])["files"]
+    }
+    assert blocked["narrowed"] == {"model": why}
+    assert blocked["narrowed_int8"]["model"] == why
+
+
+def test_a_student_that_cannot_be_narrowed_so_far_is_told_how_far(said):
+    least = said["plain"]["least_macs"]
+    assert 0 < least < 0.5
+    part = finish.FINISHERS["narrowed"]
+    assert part(macs=least).blocked(said["plain"]) == {}
+    (why,) = part(macs=0.9 * least).blocked(said["plain"]).values()
+    assert "`macs` must be at least" in why
 
 
 def test_the_share_that_stays_float_is_that_of_the_refused_layers(said, monkeypatch):

@@ -7,20 +7,52 @@ import sys
 
 import pytest
 
-from distill import config, cost, finish, measure, run_folder
+from distill import (
+    config,
+    cost,
+    finish,
+    measure,
+    networks,
+    run_folder,
+    stages,
+    stored,
+)
+from distill.finish import prune
 from students import ResNet
 
-KEPT = {"int8": (), "pruned": ("CONV_2D",), "pruned_int8": ()}
+INTEGERS = [name for name in finish.FINISHERS if name.startswith("int")]
+INTEGERS += [name for name in finish.FINISHERS if name.endswith("_int8")]
+INTEGERS.remove("dynamic_int8")
 PARTS = {name: kind() for name, kind in finish.FINISHERS.items()}
+STUDENT = cost.Cost(1, 1000, 1, 0, 1, 1, 1)
 
 
-def facts(sparsity=0.8, float_ops=()):
-    return measure.Facts(1, 1, 1, 1, sparsity, tuple(float_ops), {})
+def facts(sparsity=0.8, float_ops=(), macs=500, **kernel):
+    return measure.Facts(
+        1, macs, 1, 1, sparsity, tuple(float_ops), {}, (kernel_of(**kernel),)
+    )
 
 
-@pytest.mark.parametrize("name", KEPT)
+def kernel_of(layer="conv", shape=(2, 1, 1, 8), bits=4, zeros=8, two_of_four=True, **n):
+    most, channel = n.get("distinct", 16), n.get("channel_distinct", 16)
+    return stored.Kernel(layer, shape, bits, zeros, most, channel, two_of_four)
+
+
+def breaches(name, of, **changed):
+    parts = {**PARTS, **changed}
+    return parts[name].breaches(of, parts, STUDENT)
+
+
+@pytest.mark.parametrize("name", PARTS)
 def test_a_kept_promise_is_no_breach(name):
-    assert PARTS[name].breaches(facts(0.799, KEPT[name]), PARTS) == []
+    floats = () if name in INTEGERS else ("CONV_2D",)
+    assert breaches(name, facts(0.799, floats)) == []
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integer_files_are_integers_alone(name):
+    (line,) = breaches(name, facts(float_ops=["MEAN"]))
+    assert "float ops left" in line and "MEAN" in line
 
 
 @pytest.mark.parametrize(
@@ -29,16 +61,91 @@ def test_a_kept_promise_is_no_breach(name):
         ("int8", facts(float_ops=["CONV_2D", "ADD"]), ["float", "CONV_2D, ADD"]),
         ("pruned", facts(0.79), ["sparsity 0.790", "promised 0.8"]),
         ("pruned_int8", facts(0.3), ["sparsity 0.300"]),
-        ("pruned_int8", facts(float_ops=["MEAN"]), ["float", "MEAN"]),
+        ("clustered", facts(distinct=17), ["17", "a kernel of `conv`", "promised 16"]),
+        ("clustered_int8", facts(channel_distinct=17), ["17", "a channel of `conv`"]),
+        ("pruned_clustered", facts(0.5), ["sparsity 0.500"]),
+        ("pruned_clustered", facts(distinct=17), ["17", "promised 16"]),
+        ("pruned_clustered_int8", facts(0.5), ["sparsity 0.500"]),
+        ("pruned_clustered_int8", facts(channel_distinct=17), ["17"]),
+        ("dynamic_int4", facts(bits=8), ["more than four bits", "conv"]),
+        ("narrowed", facts(macs=501), ["0.501 of the student's MACs", "promised 0.5"]),
+        ("narrowed_int8", facts(macs=501), ["0.501", "promised 0.5"]),
     ],
 )
 def test_a_broken_promise_is_told_in_words(name, broken, words):
-    lines = PARTS[name].breaches(broken, PARTS)
+    lines = breaches(name, broken)
     assert len(lines) == 1
     assert all(word in lines[0] for word in words)
 
 
-@pytest.mark.parametrize("name", ["int8", "pruned", "pruned_int8"])
+def test_a_kernel_of_integers_may_have_more_weights_than_a_channel_of_it():
+    assert breaches("clustered_int8", facts(distinct=40)) == []
+
+
+def rules(*pairs):
+    return tuple(prune.Rule(layers=layers, sparsity=share) for layers, share in pairs)
+
+
+@pytest.mark.parametrize(
+    ("layer", "zeros", "kept"),
+    [("head", 0, True), ("conv", 8, True), ("conv", 4, False), ("", 0, True)],
+)
+def test_with_rules_each_layer_has_its_own_promise(layer, zeros, kept):
+    part = prune.Pruned(sparsity=0.5, rules=rules(("h*", 0)))
+    lines = breaches("pruned", facts(0.0, layer=layer, zeros=zeros), pruned=part)
+    assert (lines == []) is kept
+    assert kept or "`conv`: 0.250, promised 0.5" in lines[0]
+
+
+def test_the_last_rule_that_matches_counts():
+    part = prune.Pruned(rules=rules(("*", 0.2), ("conv[12]", 0.4), ("conv2", 0)))
+    assert [part.share(name) for name in ("x", "conv1", "conv2")] == [0.2, 0.4, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([("heat", 0)], ["`rules[0].layers` must match", "conv, head", "'heat'"]),
+        ([("conv", 0.1), ("nod*", 0)], ["`rules[1].layers`", "'nod*'"]),
+        ([("*", 0)], ["`rules` must leave a layer"]),
+    ],
+)
+def test_a_rule_for_no_layer_is_refused_before_anything_trains(given, words):
+    with pytest.raises(ValueError) as caught:
+        prune.Pruned(rules=rules(*given)).check_layers(["conv", "head"])
+    assert all(word in str(caught.value) for word in words)
+    prune.Pruned(rules=rules(("h*", 0))).check_layers(["conv", "head"])
+
+
+def test_a_rule_is_checked_on_the_students_own_layers():
+    run = config.load(
+        "finish_resnet.yaml", ["finish.7.options.rules=[{layers: heat, sparsity: 0}]"]
+    )
+    with pytest.raises(config.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
+        stages.check_finish(run)
+    names = cost.kernel_layers(networks.build("student", run))
+    assert "section2_block1_shortcut_conv" in names and "head" in names
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kept"),
+    [
+        ({}, True),
+        ({"two_of_four": False}, False),
+        ({"two_of_four": False, "layer": "head"}, False),  # Nothing else is promised.
+        ({"two_of_four": False, "shape": (2, 1, 1, 3)}, False),
+    ],
+)
+def test_two_of_four_is_promised_where_it_fits(kernel, kept):
+    part = prune.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("head", 0)))
+    lines = breaches("pruned", facts(0.5, **kernel), pruned=part)
+    assert (lines == []) is kept
+    assert kept or "two zeros of every four" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, part in PARTS.items() if hasattr(part, "epochs")]
+)
 @pytest.mark.parametrize(
     "options",
     [{"epochs": 0}, {"learning_rate": 0.0}, {"temperature": 0.0}, {"kd_weight": -1.0}],
@@ -49,11 +156,31 @@ def test_options_out_of_range_are_refused_by_name(name, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"sparsity": 0.0}, {"sparsity": 1.0}, {"rise": 0.0}]
+    ("name", "options"),
+    [
+        ("pruned", {"sparsity": 0.0}),
+        ("pruned", {"sparsity": 1.0}),
+        ("pruned", {"rise": 0.0}),
+        ("pruned", {"pattern": "2_of_4"}),  # Which is a share of 0.5.
+        ("clustered", {"clusters": 1}),
+        ("pruned_clustered", {"clusters": 2}),
+        ("narrowed", {"macs": 0.0}),
+        ("narrowed", {"macs": 1.0}),
+        ("int8_calibrated", {"calibration_examples": 0}),
+        ("int16x8", {"calibration_examples": 0}),
+    ],
 )
-def test_shares_that_are_none_are_refused(options):
-    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
-        finish.FINISHERS["pruned"](**options)
+def test_options_that_promise_nothing_are_refused(name, options):
+    blamed = {"pattern": "sparsity"}.get(next(iter(options)), next(iter(options)))
+    with pytest.raises(ValueError, match=f"`{blamed}` must be"):
+        finish.FINISHERS[name](**options)
+
+
+def test_rules_promise_shares():
+    with pytest.raises(ValueError, match=r"`sparsity` must be in \[0, 1\)"):
+        prune.Rule(layers="*", sparsity=1.0)
+    with pytest.raises(ValueError, match=r"`rules\[0\].sparsity` must be 0 or 0.5"):
+        prune.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("*", 0.3)))
 
 
 def test_predicted_sizes_order_as_the_files_do():
@@ -63,6 +190,9 @@ def test_predicted_sizes_order_as_the_files_do():
     # As measured on the files of such a network.
     measured = {"float32": 317_500, "float16": 166_800, "dynamic_int8": 93_900}
     measured |= {"int8": 95_800, "pruned": 93_200, "pruned_int8": 95_800}
+    measured |= {"dynamic_int4": 52_600, "int8_calibrated": 96_500, "int16x8": 101_200}
+    measured |= {"clustered": 316_900, "clustered_int8": 96_200}
+    measured |= {"narrowed": 154_600, "narrowed_int8": 53_500}
     for name, wanted in measured.items():
         assert size[name] == pytest.approx(wanted, rel=0.1), name
 

@@ -72,6 +72,17 @@ def test_counts_are_those_made_by_hand(name, files):
     assert facts.bytes == (files / f"{name}.tflite").stat().st_size
 
 
+def test_a_sparse_file_tells_of_its_kernels_what_a_dense_one_does(files):
+    dense, sparse = (
+        measure.inspect(files / f"{name}.tflite").kernels
+        for name in ("float32", "pruned")
+    )
+    numbers = ("shape", "bits", "zeros", "distinct", "channel_distinct", "two_of_four")
+    assert len(dense) == 2
+    for one, other in zip(dense, sparse, strict=True):
+        assert all(getattr(one, name) == getattr(other, name) for name in numbers)
+
+
 def test_zeros_are_counted_and_not_supposed(network, files, tmp_path):
     dense = build()
     for variable in dense.variables:

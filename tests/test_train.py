@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 
-from distill import config, finish, loader, stitching, train
+from distill import config, loader, stitching, train
 
 SHORT = [
     "--config=lit_resnet.yaml",
@@ -37,7 +37,8 @@ def report(folder):
 def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     expected = {"run.yaml", "finish.json", "report.json", "report.html"}
     expected |= {"teacher.keras", "student.keras", "control.keras"}
-    expected |= {f"student.{name}.tflite" for name in finish.FINISHERS}
+    made = map(config.name_of, config.load("lit_resnet.yaml").finish)
+    expected |= {f"student.{name}.tflite" for name in made}
     expected |= {"teacher.float32.tflite", "checkpoint", "tensorboard"}
     expected |= {"MODEL_CARD.md", "front.html", "front.csv", "front.json"}
     visible = {path.name for path in folder.iterdir() if path.name[0] != "."}

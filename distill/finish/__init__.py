@@ -16,8 +16,17 @@ import typing
 from collections.abc import Sequence
 
 from distill import progress, signals
+from distill.finish.calibrate import Int8Calibrated, Int16x8
+from distill.finish.cluster import (
+    Clustered,
+    ClusteredInt8,
+    PrunedClustered,
+    PrunedClusteredInt8,
+)
 from distill.finish.conversions import DynamicInt8, Float16, Float32
 from distill.finish.finisher import Finisher
+from distill.finish.four_bits import DynamicInt4
+from distill.finish.narrow import Narrowed, NarrowedInt8
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
 
@@ -37,9 +46,18 @@ FINISHERS = {
     "float32": Float32,
     "float16": Float16,
     "dynamic_int8": DynamicInt8,
+    "dynamic_int4": DynamicInt4,
+    "int8_calibrated": Int8Calibrated,
+    "int16x8": Int16x8,
     "int8": Int8,
     "pruned": Pruned,
     "pruned_int8": PrunedInt8,
+    "clustered": Clustered,
+    "clustered_int8": ClusteredInt8,
+    "pruned_clustered": PrunedClustered,
+    "pruned_clustered_int8": PrunedClusteredInt8,
+    "narrowed": Narrowed,
+    "narrowed_int8": NarrowedInt8,
 }
 
 

@@ -2,6 +2,8 @@
 
 import functools
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +21,7 @@ from distill import (
     run_folder,
     seeds,
 )
-from distill.finish import parity, twin
+from distill.finish import finisher, parity, twin
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
@@ -79,20 +81,50 @@ class Bench:
         with run_folder.whole_file(self._kept(name)) as temporary:
             np.savez(temporary, *model.get_weights())
 
-    def kept(self, name: str) -> tf_keras.Model:
-        """The twin with the weights that were kept under this name."""
-        model = self.twin()
+    def kept(self, name: str, form: Callable = lambda twin: twin) -> tf_keras.Model:
+        """The twin with the weights that were kept under this name.
+
+        Args:
+            name: As given to `keep`.
+            form: Writes the twin anew, as what was kept was written.
+        """
+        model = form(self.twin())
         with np.load(self._kept(name), allow_pickle=False) as arrays:
             model.set_weights([arrays[key] for key in arrays.files])
         return model
 
-    def export(self, variant: str) -> bytes:
-        """The student, without further training, as a `.tflite` file."""
-        return self.convert(self._student, variant)
+    def export(self, variant: str, **options: Any) -> bytes:
+        """The student, without further training, as a `.tflite` file.
 
-    def convert(self, model: tf_keras.Model, variant: str) -> bytes:
-        """What TF-MOT made, as a `.tflite` file; notes whether both answer alike."""
-        file = export.to_tflite(model, variant)
+        Args:
+            variant: See `export.to_tflite`.
+            **options: Of `convert`.
+        """
+        return self.convert(self._student, variant, **options)
+
+    def calibration(self, count: int) -> np.ndarray:
+        """Training examples without augmentation, drawn by the run's seed."""
+        train = self._splits.train
+        draw = np.random.default_rng(seeds.seed_of(self._run.seed, "calibration"))
+        return train.take(draw.permutation(len(train.labels))[:count]).floats()
+
+    def convert(
+        self,
+        model: tf_keras.Model,
+        variant: str,
+        *,
+        calibration: np.ndarray | None = None,
+        rewrite: Callable[[bytes], bytes] = bytes,
+    ) -> bytes:
+        """What TF-MOT made, as a `.tflite` file; notes whether both answer alike.
+
+        Args:
+            model: From inputs to logits, or to a dict with them.
+            variant: See `export.to_tflite`.
+            calibration: Likewise.
+            rewrite: What is done to the file before the two are compared.
+        """
+        file = rewrite(export.to_tflite(model, variant, calibration))
         self.parity = parity.compare(model, file, self._images)
         return file
 
@@ -127,6 +159,10 @@ class Bench:
             for path in paths
             if path.exists()
         }
+
+    def part(self, name: str) -> finisher.Finisher:
+        """The finisher of this name in the run."""
+        return next(p for p in self._run.finish if config.name_of(p) == name)
 
     def store(self, name: str) -> checkpoint.Store:
         """Where the training of one finisher is committed."""

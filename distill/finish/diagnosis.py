@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import tf_keras
 
-from distill.finish import forms, prune, twin
+from distill.finish import channels, cluster, forms, prune, twin
 
 WAYS = ("prune", "cluster", "quantize")
 
@@ -24,13 +24,15 @@ def diagnose(network: keras.Model) -> dict:
         of its weights in float32, `kernels` (whether it has one), `rewritten`
         (see `forms.quantizable`), and for each of `WAYS` why TF-MOT refuses the
         layer, or None; `whole`, for each of `WAYS` why TF-MOT refuses the model
-        for no layer's sake, or None.
+        for no layer's sake, or None, and for `narrow` why no filter can go;
+        `least_macs`, the share of the MACs that `narrowed` cannot go below.
     """
     try:
         model = twin.to_tf_keras(network)
     except twin.NoTwin as mistake:
         missing = mistake.layers or {network.name: str(mistake)}
-        return {"twin": missing, "layers": [], "whole": dict.fromkeys(WAYS)}
+        whole = dict.fromkeys([*WAYS, "narrow"])
+        return {"twin": missing, "layers": [], "whole": whole, "least_macs": 1.0}
     written, unwritten = _written(model)
     ask = _Asked()
     layers = [
@@ -43,7 +45,8 @@ def diagnose(network: keras.Model) -> dict:
         for way, asked in zip(WAYS, (model, model, written), strict=True)
     }
     whole["quantize"] = whole["quantize"] or unwritten
-    return {"twin": {}, "layers": layers, "whole": whole}
+    least, whole["narrow"] = _least(model)
+    return {"twin": {}, "layers": layers, "whole": whole, "least_macs": least}
 
 
 def _written(model):
@@ -52,6 +55,14 @@ def _written(model):
         return forms.quantizable(model), None
     except Exception as mistake:  # Whatever tf_keras makes of odd shapes.
         return model, _line(mistake)
+
+
+def _least(model):
+    """Share of the MACs that no cut goes below; if no filter can go, why."""
+    try:
+        return channels.least(model), None if channels.inner(model) else channels.BOUND
+    except AttributeError as mistake:  # Of a layer that is used in two sizes.
+        return 1.0, _line(mistake)
 
 
 def _layer(layer, written, ask):
@@ -79,9 +90,9 @@ class _Asked:
 
         self._actions: dict[str, Callable] = {
             "prune": prune.wrapped,
-            "cluster": lambda model: clustering.cluster_weights(
-                model,
-                number_of_clusters=2,
+            "cluster": lambda model: cluster.wrapped(
+                forms.folded(model),
+                clusters=2,
                 cluster_centroids_init=clustering.CentroidInitialization.LINEAR,
             ),
             "quantize": forms.simulated,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 if typing.TYPE_CHECKING:
@@ -14,8 +15,8 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
-        asks: What TF-MOT must be able to do to every layer: `prune`, `cluster`,
-            `quantize`.
+        asks: What must be possible: TF-MOT must be able to `prune`, `cluster`,
+            `quantize` every layer; `narrow` wants filters that can go.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit: what eight bits need, unless a finisher
             states less.
@@ -36,14 +37,52 @@ class Finisher:
         """
         raise NotImplementedError
 
+    def check_layers(self, layers: Sequence[str]) -> None:
+        """Refuses a student whose layers do not fit the options.
+
+        Args:
+            layers: Names of the student's layers with a kernel.
+
+        Raises:
+            ValueError: In one line; begins with the option's name.
+        """
+
+    def blocked(self, found: dict) -> dict[str, str]:
+        """What keeps this file of a network from being made.
+
+        Args:
+            found: See `distill.finish.diagnose`.
+
+        Returns:
+            Name of each layer in the way (`model` where it is no single one) to
+            the reason.
+        """
+        if not self.asks:
+            return {}
+        whole = [found["whole"][way] for way in self.asks if found["whole"][way]]
+        return {
+            **found["twin"],
+            **{
+                layer["name"]: layer[way]
+                for way in self.asks
+                for layer in found["layers"]
+                if layer.get(way)
+            },
+            **({"model": whole[0]} if whole else {}),
+        }
+
     def breaches(
-        self, facts: "measure.Facts", parts: "dict[str, Finisher]"
+        self,
+        facts: "measure.Facts",
+        parts: "dict[str, Finisher]",
+        student: "cost.Cost",
     ) -> list[str]:
         """How a file breaks its promise.
 
         Args:
             facts: What the file holds.
             parts: Name to finisher, of the whole run.
+            student: What the student costs.
 
         Returns:
             Each broken promise in words; empty if all are kept.

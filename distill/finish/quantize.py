@@ -25,7 +25,7 @@ class Int8(TrainedFinisher):
         bench.fit(model, self)
         return bench.convert(model, "int8")
 
-    def breaches(self, facts, parts):
+    def breaches(self, facts, parts, student):
         """Every op must compute in integers."""
         return float_ops(facts)
 

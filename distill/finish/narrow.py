@@ -1,0 +1,120 @@
+"""Structured pruning: whole filters go, and every file is smaller and faster."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+from distill.finish import quantize
+from distill.finish.finisher import TrainedFinisher
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Narrowed(TrainedFinisher):
+    """The student without its smallest filters, trained to do without them.
+
+    Only channels between two kernels go, the same part of each such place; what
+    a sum or an output binds stays.
+
+    Attributes:
+        macs: Multiply-accumulates of the file, at most, as a share of the
+            student's.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017.
+    """
+
+    asks: ClassVar[tuple[str, ...]] = ("narrow",)
+    tolerance: ClassVar[float] = 1e-4
+
+    macs: float = 0.5
+    epochs: int = 20
+
+    def __post_init__(self):
+        """Refuses shares that are none."""
+        super().__post_init__()
+        if not 0 < self.macs < 1:
+            raise ValueError(f"`macs` must be between 0 and 1. Received: {self.macs}")
+
+    def make(self, bench):
+        """Takes filters out of the student, trains it, and converts it."""
+        model = self.form(bench.twin())
+        bench.fit(model, self)
+        bench.keep("narrowed", model)
+        return bench.convert(model, "float32")
+
+    def form(self, twin):
+        """A twin without its smallest filters.
+
+        Raises:
+            FinishError: If no filter can go, or not enough of them.
+        """
+        from distill import finish
+        from distill.finish import channels
+
+        costs, found = channels.macs(twin), channels.inner(twin)
+        if not found:
+            raise finish.FinishError(f"narrowed: {channels.BOUND}")
+        kept = channels.counts(costs, found, self.macs)
+        if kept is None:
+            raise finish.FinishError(
+                f"narrowed: {self._too_little(channels.least(twin))}"
+            )
+        return channels.without(twin, found, kept)
+
+    def blocked(self, found):
+        """Also a student that cannot be made so small."""
+        blocked = super().blocked(found)
+        if blocked or found["least_macs"] <= self.macs:
+            return blocked
+        return {"model": self._too_little(found["least_macs"])}
+
+    def _too_little(self, least):
+        return (
+            f"`macs` must be at least {math.ceil(1000 * least) / 1000} for this "
+            "student, the rest of which is bound by sums and outputs. "
+            f"Received: {self.macs}"
+        )
+
+    def breaches(self, facts, parts, student):
+        """The file must compute no more than was promised."""
+        if facts.macs <= self.macs * student.macs:
+            return []
+        return [
+            f"{facts.macs / student.macs:.3f} of the student's MACs, promised "
+            f"{self.macs}"
+        ]
+
+    def predicted_bytes(self, cost):
+        """As `float32` of so many weights."""
+        left = round(4 * self.macs * cost.kernels)
+        return 4 * cost.tables + left + 3 * cost.channels + 350 * cost.layers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NarrowedInt8(TrainedFinisher):
+    """The narrowed student, trained to bear eight bits."""
+
+    needs: ClassVar[tuple[str, ...]] = ("narrowed",)
+    asks: ClassVar[tuple[str, ...]] = ("narrow", "quantize")
+
+    def make(self, bench):
+        """Trains what `narrowed` made with simulated quantization."""
+        from distill.finish import forms
+
+        part = bench.part("narrowed")
+        model = forms.simulated(bench.kept("narrowed", part.form))
+        bench.fit(model, self)
+        return bench.convert(model, "int8")
+
+    def breaches(self, facts, parts, student):
+        """Integers alone, and no more of them than `narrowed` promised."""
+        more = parts["narrowed"].breaches(facts, parts, student)
+        return [*quantize.float_ops(facts), *more]
+
+    def predicted_bytes(self, cost):
+        """As `int8` of so many weights, half of them where no more is known."""
+        left = cost.kernels // 2
+        return cost.tables + left + 27 * cost.channels + 550 * cost.layers

@@ -1,0 +1,263 @@
+"""What each finisher makes holds its promise in the file, and goes on after a kill."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+# TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
+CHILD = """
+import dataclasses, json, pathlib, sys
+import keras, numpy as np, tf_keras
+from distill import config, cost, finish, measure, resume
+from distill.finish import bench, channels, cluster, forms, narrow, prune, twin
+
+layers = keras.layers
+folder = pathlib.Path(sys.argv[1])
+(folder / "checkpoint").mkdir()
+names = list(finish.FINISHERS)
+run = config.load("finish_resnet.yaml", [
+    "data.options.train_examples=120", "batch_size=36", "augmentation={}",
+    "finish=[{name: pruned}, {name: narrowed, options: {macs: 0.6, epochs: 1}}]",
+])
+
+def network(seed):
+    keras.utils.set_random_seed(seed)
+    images = keras.Input((8, 8, 1), name="images")
+    def kernel(x, name, width, size=3):
+        x = layers.Conv2D(width, size, padding="same", use_bias=False, name=name)(x)
+        return layers.BatchNormalization(name=f"{name}_norm")(x)
+    x = stem = layers.ReLU(name="stem_relu")(kernel(images, "stem", 8))
+    x = layers.ReLU(name="inner_relu")(kernel(x, "inner", 8))
+    x = layers.Add(name="sum")([stem, kernel(x, "outer", 8)])
+    x = layers.GlobalAveragePooling2D(name="pool")(layers.ReLU(name="sum_relu")(x))
+    model = keras.Model(images, {"logits": layers.Dense(10, name="head")(x)})
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        variable.assign(variable + rng.uniform(0, 0.2, variable.shape))
+    return model
+
+student = network(0)
+student.save(folder / "student.keras")
+network(1).save(folder / "teacher.keras")
+work = bench.Bench(run, folder)
+said = {}
+
+def made(part, name=None):
+    path = folder / "x.tflite"
+    path.write_bytes(part.make(work))
+    work.store(config.name_of(part)).clear()
+    return path
+
+counted = cost.count(student)
+short = {"epochs": 1}
+rule = prune.Rule(layers="head", sparsity=0.2)
+parts = {
+    "pruned": prune.Pruned(sparsity=0.7, rules=(rule,), **short),
+    "pruned_clustered": cluster.PrunedClustered(clusters=6, **short),
+    "pruned_clustered_int8": cluster.PrunedClusteredInt8(**short),
+    "clustered": cluster.Clustered(clusters=6, **short),
+    "clustered_int8": cluster.ClusteredInt8(**short),
+    "narrowed": run.finish[1],
+    "narrowed_int8": narrow.NarrowedInt8(**short),
+}
+for name in ("dynamic_int4", "int8_calibrated", "int16x8"):
+    parts[name] = finish.FINISHERS[name]()
+for name, part in parts.items():
+    facts = measure.inspect(made(part))
+    said[name] = {
+        "breaches": part.breaches(facts, parts, counted),
+        "distinct": [kernel.distinct for kernel in facts.kernels],
+        "channel": [kernel.channel_distinct for kernel in facts.kernels],
+        "zeros": {kernel.layer: kernel.zeros / kernel.size for kernel in facts.kernels},
+        "shapes": [kernel.shape for kernel in facts.kernels],
+        "bits": [kernel.bits for kernel in facts.kernels],
+        "macs": facts.macs / counted.macs,
+    }
+four = prune.Pruned(sparsity=0.5, pattern="2_of_4", schedule="constant", **short)
+facts = measure.inspect(made(four))
+said["2_of_4"] = {
+    "breaches": four.breaches(facts, {"pruned": four}, counted),
+    "kernels": {kernel.layer: kernel.two_of_four for kernel in facts.kernels},
+}
+
+# A kill at any step, and the same again.
+again = cluster.Clustered(clusters=6, epochs=2)
+whole = made(again).read_bytes()
+commit, commits = resume._Saver._commit, []
+def dies(self):
+    commit(self)
+    commits.append(self.step)
+    if len(commits) == 3:
+        raise KeyboardInterrupt
+resume._Saver._commit, resume.interval = dies, lambda: 0.0
+try:
+    again.make(work)
+except KeyboardInterrupt:
+    said["killed"] = commits
+resume._Saver._commit = commit
+said["resumed"] = made(again).read_bytes() == whole
+
+# Forms that must not change the answers.
+images = np.random.default_rng(0).uniform(size=(6, 8, 8, 1)).astype("float32")
+def apart(one, other, images=images):
+    return float(abs(one(images).numpy() - other(images).numpy()).max())
+original = work.twin()
+folded = forms.folded(work.twin())
+said["folded"] = apart(original, folded)
+said["left"] = sorted({type(layer).__name__ for layer in folded.layers})
+
+kinds = tf_keras.layers
+inputs = tf_keras.Input((8, 8, 3))
+x = kinds.Conv2D(6, 3, activation="relu", name="a")(inputs)
+x = kinds.DepthwiseConv2D(3, name="depthwise")(x)
+x = kinds.BatchNormalization(name="norm")(x)
+x = kinds.Flatten(name="flat")(kinds.MaxPooling2D(name="pool")(x))
+x = kinds.Dense(5, activation="relu", name="b")(x)
+mixed = tf_keras.Model(inputs, kinds.Dense(2, name="last")(x))
+rng = np.random.default_rng(0)
+for layer in mixed.layers:
+    values = layer.get_weights()
+    layer.set_weights([array + rng.uniform(0.1, 0.3, array.shape) for array in values])
+kernel, bias = mixed.get_layer("a").get_weights()
+kernel[..., [1, 4]] *= 1e-6  # Small, so that they go; and dead.
+bias[[1, 4]] = -1
+mixed.get_layer("a").set_weights([kernel, bias])
+for name in ("depthwise", "norm"):  # What they leave behind is zero too.
+    values = mixed.get_layer(name).get_weights()
+    values[1][[1, 4]] = 0
+    if name == "norm":
+        values[2][[1, 4]] = 0
+    mixed.get_layer(name).set_weights(values)
+found = channels.inner(mixed)
+said["inner"] = {part.maker: [part.between, part.takers, part.count] for part in found}
+smaller = channels.without(mixed, found[:1], {"a": 4})
+pixels = rng.uniform(size=(4, 8, 8, 3)).astype("float32")
+said["without"] = apart(mixed, smaller, pixels)
+foretold = channels.cost(channels.macs(mixed), found, {"a": 4, "b": 5})
+said["costs"] = [foretold, sum(channels.macs(smaller).values())]
+said["twin macs"] = [sum(channels.macs(original).values()), counted.macs]
+
+def refused(build, share=0.5):
+    inputs = tf_keras.Input((8, 8, 4))
+    try:
+        narrow.Narrowed(macs=share).form(tf_keras.Model(inputs, build(inputs)))
+    except finish.FinishError as mistake:
+        return str(mistake)
+
+conv = lambda *a, **o: kinds.Conv2D(*a, padding="same", **o)
+said["bound"] = {
+    "sum": refused(lambda x: kinds.Add()([conv(4, 3)(x), x])),
+    "output": refused(lambda x: [conv(4, 1)(y := conv(4, 1)(x)), y]),
+    "group": refused(lambda x: conv(8, 3, groups=2)(conv(8, 3)(x))),
+    "softmax": refused(lambda x: conv(8, 3)(conv(8, 3, activation="softmax")(x))),
+}
+bound = lambda x: kinds.Add()([conv(64, 3)(x), conv(64, 3)(x)])
+said["too little"] = refused(lambda x: conv(2, 1)(conv(2, 1)(bound(x))), 0.3)
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    root = pathlib.Path(__file__).parents[1]
+    folder = tmp_path_factory.mktemp("run")
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folder)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pruned",
+        "clustered",
+        "clustered_int8",
+        "pruned_clustered",
+        "pruned_clustered_int8",
+        "narrowed",
+        "narrowed_int8",
+        "dynamic_int4",
+        "int8_calibrated",
+        "int16x8",
+        "2_of_4",
+    ],
+)
+def test_a_file_holds_what_was_promised(said, name):
+    assert said[name]["breaches"] == []
+
+
+def test_clusters_are_as_few_as_asked_and_not_fewer(said):
+    assert max(said["clustered"]["distinct"]) == 6
+    assert max(said["pruned_clustered"]["distinct"]) == 6
+    assert max(said["clustered_int8"]["channel"]) > 2
+
+
+def test_a_rule_reaches_its_layer_alone(said):
+    zeros = said["pruned"]["zeros"]
+    assert zeros["inner"] == pytest.approx(0.7, abs=0.01)
+    assert sorted(zeros.values())[0] == pytest.approx(0.2, abs=0.02)
+
+
+def test_two_of_four_goes_where_four_inputs_are(said):
+    assert said["2_of_4"]["kernels"] == {
+        "stem": True,  # One input: the other three of four are zero.
+        "inner": True,
+        "outer": True,
+        "head": True,
+    }
+
+
+def test_only_channels_between_kernels_go(said):
+    assert said["narrowed"]["shapes"] == [
+        [8, 3, 3, 1],
+        [4, 3, 3, 8],
+        [8, 3, 3, 4],
+        [10, 8],
+    ]
+    assert said["narrowed"]["macs"] < 0.6
+    assert said["narrowed_int8"]["macs"] == said["narrowed"]["macs"]
+
+
+def test_kernels_are_stored_as_narrow_as_said(said):
+    assert set(said["dynamic_int4"]["bits"]) == {4}
+    assert set(said["int16x8"]["bits"]) == {8}
+
+
+def test_a_killed_finisher_goes_on_bit_for_bit(said):
+    assert said["killed"] == [1, 2, 3]
+    assert said["resumed"]
+
+
+def test_folding_changes_no_answer(said):
+    assert said["folded"] <= 1e-5
+    assert "BatchNormalization" not in said["left"]
+
+
+def test_channels_are_followed_by_the_graph(said):
+    assert said["inner"] == {
+        "a": [["depthwise", "norm", "pool", "flat"], ["b"], 6],
+        "b": [[], ["last"], 5],
+    }
+
+
+def test_channels_that_nobody_hears_go_unnoticed(said):
+    assert said["without"] <= 1e-5
+
+
+def test_costs_are_foretold(said):
+    assert said["costs"][0] == pytest.approx(said["costs"][1])
+    assert said["twin macs"][0] == said["twin macs"][1]
+
+
+def test_what_cannot_be_narrowed_says_so_in_one_line(said):
+    for how, line in said["bound"].items():
+        assert line and "no filter can go" in line, how
+    assert "`macs` must be at least 0.987" in said["too little"]
