@@ -23,6 +23,7 @@ def test_the_laws_hold_on_another_backend(backend, file):
             "-m",
             "pytest",
             "-q",
+            "--dist=load",  # One file: its tests share the cores.
             "-p",
             "no:cacheprovider",
             str(HERE / file),
