@@ -1,16 +1,14 @@
 """A generator and its discriminator: whose loss is what, who moves whom, resume."""
 
 import dataclasses
-import hashlib
 import typing
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
-from stores import Everything, Only, Source
+from stores import Everything, Only, Source, fitted
 
-from distill import resume
 from gan import conditional, generators, losses, sizes
 from trainers import generator as trainer
 from trainers.acgan import ACGAN
@@ -171,32 +169,17 @@ def test_a_generator_learns_to_fool_and_to_make_the_class():
         assert last[name] < first[name], name
 
 
-def run(learner, store):
-    history, _ = resume.fit(
-        learner,
-        Source(REAL, LABELS),
-        callback=keras.callbacks.Callback,
-        epochs=2,
-        store=store,
-        variables=lambda: learner.moving_variables,
-        shuffle=False,
-        verbose=0,
-    )
-    sha = hashlib.sha256()
-    for variable in [*learner.variables, *learner.optimizer.variables]:
-        sha.update(variable.numpy().tobytes())
-    return sha.hexdigest(), history
-
-
 def test_from_every_step_the_end_is_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
     draws = keras.backend.backend() != "torch"  # There, dropout's state is torch's.
     options = {"method": ACGAN(average=0.9), "dropout": 0.3 * draws}
     store = Everything(tmp_path, "generator")
-    end = run(make(**options), store)
+    end = fitted(make(**options), store, Source(REAL, LABELS))
     assert [moment.step for moment in store.moments] == [1, 2, 3, 4, 5]
     for moment in store.moments:
-        assert run(make(seed=1, **options), Only(moment)) == end
+        assert (
+            fitted(make(seed=1, **options), Only(moment), Source(REAL, LABELS)) == end
+        )
     poorer = dataclasses.replace(
         store.moments[2],
         arrays={
@@ -206,7 +189,7 @@ def test_from_every_step_the_end_is_the_same(tmp_path, monkeypatch):
             for name, array in store.moments[2].arrays.items()
         },
     )
-    assert run(make(seed=1, **options), Only(poorer)) != end
+    assert fitted(make(seed=1, **options), Only(poorer), Source(REAL, LABELS)) != end
 
 
 def test_what_is_kept_in_the_end_is_the_average():

@@ -1,7 +1,6 @@
 """An image-to-image generator under LIT: who moves, who is copied, what is measured."""
 
 import contextlib
-import hashlib
 import io
 import json
 import pathlib
@@ -14,9 +13,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from stores import Everything, Only, Source
+from stores import Everything, Only, Source, fitted
 
-from distill import config, data, intervals, loader, quality, resume
+from distill import config, data, intervals, loader, quality
 from distill.generate import command, measured, report, training, translation
 from distill.generate.study import Study
 from gan import conditional, sizes, translators
@@ -267,23 +266,6 @@ def test_a_rate_stays_for_half_of_the_steps_and_falls_to_0():
     assert translator.LateDecay(**rate.get_config()).get_config() == rate.get_config()
 
 
-def fitted(learner, store):
-    resume.fit(
-        learner,
-        Source(REAL, LABELS),
-        callback=keras.callbacks.Callback,
-        epochs=2,
-        store=store,
-        variables=lambda: learner.moving_variables,
-        shuffle=False,
-        verbose=0,
-    )
-    sha = hashlib.sha256()
-    for variable in [*learner.moving_variables, *learner.optimizer.variables]:
-        sha.update(variable.numpy().tobytes())
-    return sha.hexdigest()
-
-
 def lesson(seed=0, teacher=None):
     teacher = teacher or small(blocks=2)
     learner = translator.SectionTrainer(
@@ -302,10 +284,10 @@ def test_from_every_step_the_end_is_the_same(kind, tmp_path, monkeypatch):
         return game(method, seed=seed) if kind == "game" else lesson(seed)
 
     store = Everything(tmp_path, kind)
-    end = fitted(make(), store)
+    end = fitted(make(), store, Source(REAL, LABELS))
     assert [moment.step for moment in store.moments] == [1, 2, 3, 4, 5]
     for moment in store.moments[1:4:2]:
-        assert fitted(make(seed=7), Only(moment)) == end
+        assert fitted(make(seed=7), Only(moment), Source(REAL, LABELS)) == end
 
 
 # The section's lesson.
