@@ -12,7 +12,9 @@ CHILD = """
 import dataclasses, json, pathlib, sys
 import keras, numpy as np, tf_keras
 from distill import config, cost, finish, measure, resume
-from distill.finish import bench, channels, cluster, forms, narrow, prune, twin
+from distill.finish import (
+    bench, channels, cluster, forms, narrow, prune, quantize, ranges, twin
+)
 
 layers = keras.layers
 folder = pathlib.Path(sys.argv[1])
@@ -99,6 +101,25 @@ except KeyboardInterrupt:
     said["killed"] = commits
 resume._Saver._commit = commit
 said["resumed"] = made(again).read_bytes() == whole
+
+# Before a short training: ranges measured, statistics quick, and nothing else.
+model = forms.simulated(work.twin())
+before = [(variable, variable.numpy()) for variable in model.variables]
+seen = work.calibration(36)
+ranges.settle(model, seen)
+said["moved"] = sorted({
+    variable.name.split("/")[-1]
+    for variable, value in before if (variable.numpy() != value).any()
+})
+shown = model(seen, training=True).numpy()
+(top,) = [x for x in model.variables if x.name == "quant_head/post_activation_max:0"]
+said["range"] = [float(top.numpy()), float(shown.max())]
+work.fit(model, quantize.Int8(epochs=1))
+work.store("int8").clear()
+said["momentum"] = {
+    layer.momentum for layer in model.submodules
+    if isinstance(layer, tf_keras.layers.BatchNormalization)
+}.pop()
 
 # Forms that must not change the answers.
 images = np.random.default_rng(0).uniform(size=(6, 8, 8, 1)).astype("float32")
@@ -234,6 +255,20 @@ def test_kernels_are_stored_as_narrow_as_said(said):
 def test_a_killed_finisher_goes_on_bit_for_bit(said):
     assert said["killed"] == [1, 2, 3]
     assert said["resumed"]
+
+
+def test_ranges_are_measured_before_training_and_nothing_else_moves(said):
+    assert {name.rsplit("_", 1)[0] for name in said["moved"]} == {
+        "output",
+        "post_activation",
+    }
+    width, shown = said["range"]
+    assert shown == pytest.approx(width, rel=0.05)
+    assert width != pytest.approx(6, rel=0.05)
+
+
+def test_norms_follow_a_short_training(said):
+    assert said["momentum"] == 0.5
 
 
 def test_folding_changes_no_answer(said):

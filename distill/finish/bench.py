@@ -21,10 +21,11 @@ from distill import (
     run_folder,
     seeds,
 )
-from distill.finish import finisher, parity, twin
+from distill.finish import finisher, parity, ranges, twin
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
+WINDOWS = 10  # Times that statistics of norms start anew, as it were, in a training.
 
 
 class Bench:
@@ -179,6 +180,8 @@ class Bench:
             callbacks: For tf_keras.
         """
         name = config.name_of(part)
+        ranges.settle(model, self._images)
+        _follow(model, part.epochs * self.steps_per_epoch)
         tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
         terms = _terms(part, taught=self._answer is not None)
         model.compile(
@@ -242,6 +245,14 @@ def _answers(path):
         return None
     teacher = loader.own(path)
     return tf.function(lambda x: teacher(x, training=False)["logits"])
+
+
+def _follow(model, steps):
+    """Lets the norms' statistics follow a training as short as this one."""
+    # At Keras' 0.99, half of what 70 steps end with is what was before them.
+    for layer in model.submodules:
+        if isinstance(layer, tf_keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, max(1 - WINDOWS / steps, 0.5))
 
 
 def _terms(part, taught=True):
