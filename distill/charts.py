@@ -58,6 +58,11 @@ MEASURES = {
     ),
     "macs": Measure("macs", "multiply-adds for one image", formats.short),
     "latency_ms": Measure("latency_ms", "milliseconds for one image", formats.plain),
+    "latency_all_threads_ms": Measure(
+        "latency_all_threads_ms",
+        "milliseconds for one image, all threads",
+        formats.plain,
+    ),
 }
 
 

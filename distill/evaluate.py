@@ -74,6 +74,10 @@ def _lines(record):
         ("bytes, gzip", record["gzip_bytes"]),
         ("latency, ms: median", latency["median"]),
         ("latency, ms: 90th percentile", latency["p90"]),
+        (
+            "latency, ms: all threads",
+            (record["latency_all_threads_ms"] or latency)["median"],
+        ),
         ("machine", latency["machine"]),
     ]
     known = [

@@ -7,6 +7,7 @@ import math
 import os
 import pathlib
 import resource
+import sys
 
 FLOAT_BYTES = 4
 
@@ -46,6 +47,19 @@ def _is_accelerated():
     if keras.backend.backend() == "torch":
         return True
     return not keras.distribution.list_devices()[0].startswith("cpu")
+
+
+def peaks() -> dict[str, int]:
+    """The most bytes that this process has held, and the largest of its own.
+
+    Returns:
+        `training` and `finishing`; the latter is 0 where nothing was finished.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    asked = {"training": resource.RUSAGE_SELF, "finishing": resource.RUSAGE_CHILDREN}
+    return {
+        name: unit * resource.getrusage(who).ru_maxrss for name, who in asked.items()
+    }
 
 
 def available() -> float:

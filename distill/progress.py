@@ -1,6 +1,7 @@
 """What a run tells its user: one line for each step, what, why, how long."""
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -9,6 +10,7 @@ import time
 from absl import logging as absl_logging
 
 _LOGGER = logging.getLogger("distill")
+_BEGAN = time.monotonic()  # This module is among the first that a command imports.
 
 
 def start() -> None:
@@ -25,6 +27,12 @@ def start() -> None:
 def say(message: str) -> None:
     """One line for the user."""
     _LOGGER.info("%s", message)
+
+
+@functools.cache
+def first_step() -> None:
+    """Says, once in a process, how long it took until something was trained."""
+    say(f"    first training step: {time.monotonic() - _BEGAN:.1f} s after the start")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from distill import (
     front,
     loader,
     measure,
+    memory,
     progress,
     report,
     run_folder,
@@ -85,13 +86,18 @@ def model_record(
             for label in range(answers.shape[-1])
         ],
         "latency_ms": None,
+        "latency_all_threads_ms": None,
         "failed": [],
     }
     if taught is not None:
         agrees = answers.argmax(-1) == taught.argmax(-1)
         record["agreement_with_teacher"] = 100 * float(agrees.mean())
     if path.suffix == ".tflite":
-        record["latency_ms"] = measure.latency(path, split.floats()[:1])
+        example = split.floats()[:1]
+        record["latency_ms"] = measure.latency(path, example)
+        if (cores := measure.cores()) > 1:
+            all_of_them = measure.latency(path, example, threads=cores)
+            record["latency_all_threads_ms"] = all_of_them
     return record, answers
 
 
@@ -125,6 +131,7 @@ def gather(
         "run": _plain(run),
         "versions": run_folder.versions(),
         "machine": measure.machine(),
+        "peak_memory_bytes": memory.peaks(),
         "data": {
             "name": config.name_of(run.data),
             "kind": run.data.kind,

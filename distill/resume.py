@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from distill import batches, checkpoint, signals
+from distill import batches, checkpoint, progress, signals
 
 SECONDS = 30.0  # Between two commits, unless a commit is slow.
 SHARE = 0.01  # Of the time, at most, goes into commits.
@@ -173,6 +173,7 @@ class _Saver:
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
+        progress.first_step()
         for name, value in logs.items():
             _check_finite(f"`{name}`", value, self.step)
         # The end of an epoch is committed when its validation is over.

@@ -35,6 +35,9 @@ def told(result: dict, folder: pathlib.Path) -> int:
     from distill import report
 
     print(report.table(result))
+    most = {name: size / 1e9 for name, size in result["peak_memory_bytes"].items()}
+    held = ", ".join(f"{name} {size:.1f} GB" for name, size in most.items() if size)
+    progress.say(f"    memory at most: {held}")
     for line in result["warnings"]:
         progress.say(f"warning: {line}")
     for line in result["failures"]:

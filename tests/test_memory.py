@@ -1,5 +1,6 @@
 """A step that cannot fit is refused before it is tried."""
 
+import numpy as np
 import pytest
 
 from distill import memory
@@ -14,6 +15,13 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_may(monkeypatc
     memory.check(network, 100)
     with pytest.raises(MemoryError, match="100 images might"):
         memory.check(network, 101)
+
+
+def test_what_was_held_at_most_is_more_than_an_array_that_was():
+    before = memory.peaks()["training"]
+    held = np.ones(before // 8 + 10_000_000)
+    assert memory.peaks()["training"] > before + 70_000_000
+    del held
 
 
 def test_what_is_available_is_some_of_what_is_built_in():

@@ -76,7 +76,8 @@ def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
             "threads": 1,
             "runs": 200,
             "machine": "Some CPU, 2 cores, Linux",
-        },
+            },
+        "latency_all_threads_ms": None,
         "sparsity": zeros,
         "failed": list(failed),
     }
@@ -121,6 +122,7 @@ def make(classes=10):
         },
         "versions": {"distill": "0.1.0", "keras": "3.15.1", "tensorflow": "2.21.0"},
         "machine": "Some CPU, 2 cores, Linux",
+        "peak_memory_bytes": {"training": 1_500_000_000, "finishing": 900_000_000},
         "data": {
             "name": "digits",
             "class_names": [str(index) for index in range(classes)],
