@@ -76,7 +76,7 @@ def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
             "threads": 1,
             "runs": 200,
             "machine": "Some CPU, 2 cores, Linux",
-            },
+        },
         "latency_all_threads_ms": None,
         "sparsity": zeros,
         "failed": list(failed),
