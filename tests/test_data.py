@@ -1,13 +1,15 @@
 """Three disjoint splits, drawn by class, the same for everyone."""
 
+import collections
 import dataclasses
 import os
+import pathlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from distill import data
+from distill import batches, data
 
 RNG = np.random.default_rng(0)
 
@@ -134,6 +136,9 @@ def test_splits_that_cannot_be_drawn_are_refused_by_name(options):
         data.DATASETS["digits"](**options)
 
 
+Usage = collections.namedtuple("Usage", "free")
+
+
 def pictures(root, count=6):
     for label, name in enumerate(["cat", "dog"]):
         (root / name).mkdir(parents=True)
@@ -206,6 +211,72 @@ def test_corrupt_images_are_left_out_only_when_asked_and_counted(tmp_path, monke
     assert sum("left out: Cannot read" in line for line in said) == 4
     with pytest.raises(data.DataError, match="max_bad_images"):
         dataclasses.replace(made, max_bad_images=3).load()
+
+
+@pytest.fixture
+def on_disk(tmp_path, monkeypatch):
+    pictures(tmp_path / "set", count=20)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return data.DATASETS["image_folder"](
+        path=str(tmp_path / "set"), size=(4, 4), on_disk=True
+    )
+
+
+def test_images_on_disk_are_the_images_in_memory(on_disk):
+    here = dataclasses.replace(on_disk, on_disk=False).load()
+    there = on_disk.load()
+    assert there.fingerprint() == here.fingerprint()
+    assert not isinstance(there.train.inputs, np.ndarray)
+    for one, other in zip(
+        *(
+            batches.Batches(
+                splits.train,
+                batch_size=7,
+                seed=0,
+                augmentation=batches.Augmentation(shift=1),
+            ).batch(3)
+            for splits in (here, there)
+        ),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_images_on_disk_are_decoded_once_and_again_when_one_has_changed(
+    on_disk, monkeypatch
+):
+    before = on_disk.load().fingerprint()
+    asked = []
+    decode = type(on_disk)._pixels
+
+    def counted(self, file):
+        asked.append(file)
+        return decode(self, file)
+
+    monkeypatch.setattr(type(on_disk), "_pixels", counted)
+    assert on_disk.load().fingerprint() == before
+    assert not asked
+    Image.new("RGB", (9, 9)).save(pathlib.Path(on_disk.path) / "cat" / "3.png")
+    assert on_disk.load().fingerprint() != before
+    assert len(asked) == 40
+
+
+def test_images_on_disk_leave_out_no_more_than_asked(on_disk, tmp_path):
+    broken(pathlib.Path(on_disk.path) / "dog", "text")
+    splits = dataclasses.replace(on_disk, max_bad_images=1).load()
+    parts = (splits.train, splits.validation, splits.test)
+    assert sum(len(part.inputs) for part in parts) == 40
+    with pytest.raises(data.DataError, match="max_bad_images"):
+        on_disk.load()
+    assert len(list((tmp_path / "cache" / "distill").iterdir())) == 1
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(on_disk, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(free=1919))
+    with pytest.raises(data.DataError, match="XDG_CACHE_HOME"):
+        on_disk.load()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(free=1920))
+    on_disk.load()  # 40 images of 4 x 4 x 3 bytes.
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "mnist"])

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from distill.data import tokens
+from distill.data import rows, tokens
+
+HASHED = 1024  # Examples at once: they may not all fit into memory.
 
 
 class DataError(ValueError):
@@ -20,19 +22,21 @@ class Split:
 
     Attributes:
         inputs: Images `(n, height, width, channels)`, uint8 or float32 in [0, 1]; or
-            texts, int32 ids `(n, length)`.
+            texts, int32 ids `(n, length)`; an array, or `rows.Rows` of a file.
         labels: int64, `(n,)`, from 0.
     """
 
-    inputs: np.ndarray
+    inputs: np.ndarray | rows.Rows
     labels: np.ndarray
 
     def floats(self) -> np.ndarray:
         """All inputs as a network takes them; see `floats`."""
-        return floats(self.inputs)
+        return floats(self.inputs[:])
 
     def take(self, chosen: np.ndarray) -> "Split":
         """The examples of these indices, in their order."""
+        if isinstance(self.inputs, rows.Rows):
+            return Split(self.inputs.take(chosen), self.labels[chosen])
         return Split(self.inputs[chosen], self.labels[chosen])
 
 
@@ -53,8 +57,10 @@ class Splits:
         """SHA-256 over all inputs and labels, in order, and the tokenizer."""
         sha = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
-            for array in (split.inputs, split.labels):
-                sha.update(np.ascontiguousarray(array).tobytes())
+            for start in range(0, len(split.labels), HASHED):
+                piece = split.inputs[start : start + HASHED]
+                sha.update(np.ascontiguousarray(piece).tobytes())
+            sha.update(np.ascontiguousarray(split.labels).tobytes())
         if self.tokenizer is not None:
             sha.update(self.tokenizer.to_str().encode())
         return sha.hexdigest()

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from distill import progress
+from distill.data import rows
 from distill.data.dataset import DataError, Dataset, Split
 
 IMAGE_FILES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
@@ -23,6 +24,9 @@ class ImageFolder(Dataset):
         path: The folder.
         size: `(height, width)` that images are resized to.
         channels: 1 (grey) or 3 (colour).
+        on_disk: Whether decoded training images stay in a file and are read batch
+            by batch: for more of them than fit into memory. That file is used
+            again; see `rows.kept`. Validation and test are read into memory.
         max_bad_images: Images that cannot be read and may be left out; each is
             named. One more ends the run.
     """
@@ -30,6 +34,7 @@ class ImageFolder(Dataset):
     path: str
     size: tuple[int, ...] = (32, 32)
     channels: int = 3
+    on_disk: bool = False
     max_bad_images: int = 0
 
     def __post_init__(self):
@@ -81,23 +86,43 @@ class ImageFolder(Dataset):
         return train, test
 
     def _read(self, root, bad):
-        images, labels = [], []
-        for label, name in enumerate(self.class_names):
-            for file in sorted((root / name).glob("*")):
-                if file.suffix.lower() not in IMAGE_FILES:
-                    continue
-                try:
-                    images.append(self._pixels(file))
-                except DataError as mistake:
-                    bad.append(mistake)
-                    if len(bad) > self.max_bad_images:
-                        raise
-                    progress.say(f"    left out: {mistake}")
-                else:
-                    labels.append(label)
-        if not images:
+        found = [
+            (file, label)
+            for label, name in enumerate(self.class_names)
+            for file in sorted((root / name).glob("*"))
+            if file.suffix.lower() in IMAGE_FILES
+        ]
+        if self.on_disk:
+            files = [file for file, _ in found]
+            try:
+                images, labels = rows.kept(
+                    files,
+                    self.input_shape,
+                    lambda: self._decoded(found, bad),
+                    also=f"{self.max_bad_images} bad at most",
+                )
+            except OSError as error:
+                raise DataError(f"Cannot keep the images of {root}: {error}") from None
+        else:
+            decoded = list(self._decoded(found, bad))
+            images = np.array([image for image, _ in decoded])
+            labels = np.array([label for _, label in decoded], np.int64)
+        if not len(labels):
             raise DataError(f"No image in the class folders of {root}")
-        return Split(np.stack(images), np.array(labels, np.int64))
+        return Split(images, labels)
+
+    def _decoded(self, found, bad):
+        """Pixels and label of each file that can be read; notes the others."""
+        for file, label in found:
+            try:
+                image = self._pixels(file)
+            except DataError as mistake:
+                bad.append(mistake)
+                if len(bad) > self.max_bad_images:
+                    raise
+                progress.say(f"    left out: {mistake}")
+            else:
+                yield image, label
 
     def _pixels(self, file):
         from PIL import Image
