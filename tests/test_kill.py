@@ -18,6 +18,11 @@ import pytest
 
 KILLS = int(os.environ.get("DISTILL_KILLS", "0"))
 EPOCHS = 3 + KILLS  # Of four steps each: a kill comes one to three steps later.
+FINISHERS = ["int8", "pruned", "pruned_int8"]
+if KILLS:
+    FINISHERS += ["clustered", "clustered_int8", "pruned_clustered"]
+    FINISHERS += ["pruned_clustered_int8", "narrowed", "narrowed_int8"]
+FINISH = [f"{{name: {name}, options: {{epochs: {EPOCHS}}}}}" for name in FINISHERS]
 SMALL = [
     "data.options.train_examples=100",
     "batch_size=20",
@@ -27,19 +32,11 @@ SMALL = [
     f"stages.0.epochs={EPOCHS}",
     f"stages.1.epochs={EPOCHS}",
     "controls=[]",
-    f"finish=[{{name: int8, options: {{epochs: {EPOCHS}}}}}, "
-    f"{{name: pruned, options: {{epochs: {EPOCHS}}}}}, "
-    f"{{name: pruned_int8, options: {{epochs: {EPOCHS}}}}}]",
+    f"finish=[{', '.join(FINISH)}]",
     "max_accuracy_drop=100",
 ]
-STAGES = [
-    "teacher.0",
-    "student.0",
-    "student.1",
-    "finish.int8",
-    "finish.pruned",
-    "finish.pruned_int8",
-]
+STAGES = ["teacher.0", "student.0", "student.1"]
+STAGES += [f"finish.{name}" for name in FINISHERS]
 
 
 def start(folder, stdout=subprocess.DEVNULL):
