@@ -32,6 +32,7 @@ COMMANDS = (
     "doctor",
     "finish",
     "inspect",
+    "aggregate",
     "compare",
     "score",
     "tabular",

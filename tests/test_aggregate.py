@@ -1,0 +1,90 @@
+"""Means over runs are those of their reports; what cannot be paired is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from distill import aggregate
+
+
+def report(seed, **accuracies):
+    models = [
+        {
+            "name": name,
+            "accuracy": accuracy,
+            "bytes": 1000 + seed,
+            "gzip_bytes": 900,
+            "macs": 10,
+            "sparsity": 0.5,
+            "latency_ms": {"median": 0.25} if name != "student" else None,
+        }
+        for name, accuracy in accuracies.items()
+    ]
+    return {"run": {"seed": seed}, "models": models}
+
+
+OURS = [
+    report(0, student=80.0, int8=80.5, more=1.0),
+    report(1, student=82.0, int8=81.0),
+    report(2, student=81.0, int8=81.9),
+]
+THEIRS = [report(seed, int8=accuracy) for seed, accuracy in enumerate([80, 80.1, 81.2])]
+
+
+def test_means_and_differences_are_those_of_the_reports():
+    student, int8 = aggregate.aggregate(OURS, THEIRS)
+    assert (student["name"], int8["name"]) == ("student", "int8")
+    assert student["accuracy"]["mean"] == 81
+    assert student["latency_ms"] is None
+    assert student["minus_student"] is None and student["minus_theirs"] is None
+    assert int8["bytes"]["mean"] == 1001
+    assert int8["latency_ms"]["mean"] == 0.25
+    for key, apart in (
+        ("minus_student", [0.5, -1.0, 0.9]),
+        ("minus_theirs", [0.5, 0.9, 0.7]),
+    ):
+        wanted = stats.ttest_1samp(apart, 0).confidence_interval(0.95)
+        assert int8[key]["mean"] == pytest.approx(np.mean(apart))
+        assert int8[key]["low"] == pytest.approx(wanted.low)
+        assert int8[key]["high"] == pytest.approx(wanted.high)
+
+
+def written(tmp_path, reports, name):
+    folders = []
+    for content in reports:
+        folder = tmp_path / f"{name}{content['run']['seed']}"
+        folder.mkdir(exist_ok=True)
+        (folder / "report.json").write_text(json.dumps(content))
+        folders.append(str(folder))
+    return folders
+
+
+def test_the_command_prints_and_writes_what_it_found(tmp_path, capsys):
+    ours = written(tmp_path, OURS, "ours")
+    theirs = written(tmp_path, THEIRS, "theirs")
+    path = tmp_path / "found.json"
+    assert aggregate.main([*ours, "--against", *theirs, "--json", str(path)]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "81.13" in lines["int8"] and "+0.70" in lines["int8"]
+    assert json.loads(path.read_text()) == aggregate.aggregate(OURS, THEIRS)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_run_has_no_interval(tmp_path, capsys, count):
+    assert aggregate.main(written(tmp_path, OURS[:count], "ours")) == 0
+    assert ("[" in capsys.readouterr().out) == (count > 1)
+
+
+def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, capsys):
+    ours = written(tmp_path, OURS, "ours")
+    theirs = written(tmp_path, THEIRS, "theirs")
+    for arguments, cure in (
+        ([*ours, "--against", *theirs[::-1]], "same seeds, in the same order"),
+        ([*ours, ours[0]], "different seeds"),
+        ([str(tmp_path)], "folder of a finished run"),
+    ):
+        assert aggregate.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert cure in error and error.count("\n") == 1
