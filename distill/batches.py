@@ -2,10 +2,14 @@
 
 import collections.abc
 import dataclasses
+import functools
 
 import numpy as np
 
 from distill import data, synthetic
+from distill.schema import check
+
+_VARIANTS = 3  # Apart from what else draws: see `Batches.batch`.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,37 +19,73 @@ class Augmentation:
     Attributes:
         shift: Largest translation in pixels, each axis; the border is zero.
         flip: Whether half of the images are mirrored left to right.
+        variants: Ways in which each image is changed, one an epoch and then over
+            again, the same in every run; absent, each epoch has new ones. Teachers
+            that learn from labels alone always see new ones.
     """
 
     shift: int = 0
     flip: bool = False
+    variants: int | None = None
 
     def __post_init__(self):
-        """Refuses a negative shift."""
-        if self.shift < 0:
-            raise ValueError(f"`shift` must be at least 0. Received: {self.shift}")
+        """Refuses numbers without a meaning."""
+        check(self.shift >= 0, "shift", "at least 0", self.shift)
+        if self.variants is not None:
+            check(self.variants >= 1, "variants", "at least 1", self.variants)
+            check(self.changes, "variants", "absent without any change", self.variants)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it does anything."""
+        return self.flip or self.shift > 0
+
+    @property
+    def endless(self) -> "Augmentation":
+        """The same changes, new ones in each epoch."""
+        return dataclasses.replace(self, variants=None)
 
     @property
     def takes(self):
         """Kinds of inputs: images, but all where it changes nothing."""
-        return ("images",) if self.flip or self.shift else ("images", "texts")
+        return ("images",) if self.changes else ("images", "texts")
 
-    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Changes a batch of images `(batch, height, width, channels)`."""
-        if not (self.flip or self.shift):
+    def draws(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """What is done to each of some images: int64, `(3, count)`.
+
+        Rows: whether it is mirrored, rows and columns that it moves by.
+        """
+        drawn = np.zeros((3, count), np.int64)
+        if self.flip:
+            drawn[0] = rng.random(count) < 0.5
+        if self.shift:
+            drawn[1:] = rng.integers(0, 2 * self.shift + 1, (2, count))
+        return drawn
+
+    def variant(self, number: int, count: int) -> np.ndarray:
+        """The draws of one variant, for a whole split of `count` images."""
+        return _variant(self.endless, number, count)
+
+    def __call__(self, images: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Changes images `(batch, height, width, channels)`, as it was drawn."""
+        if not self.changes:
             return images  # Or texts: see `takes`.
         count, height, width, _ = images.shape
+        mirrored, top, left = drawn[:, :, None, None]
         if self.flip:
-            mirrored = rng.random(count) < 0.5
-            images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+            images = np.where(mirrored[..., None] > 0, images[:, :, ::-1], images)
         if self.shift:
             margin = (self.shift, self.shift)
             padded = np.pad(images, ((0, 0), margin, margin, (0, 0)))
-            top, left = rng.integers(0, 2 * self.shift + 1, (2, count, 1, 1))
             rows = top + np.arange(height)[None, :, None]
             columns = left + np.arange(width)[None, None, :]
             images = padded[np.arange(count)[:, None, None], rows, columns]
         return images
+
+
+@functools.lru_cache(maxsize=2)  # A batch may reach from one epoch into the next.
+def _variant(augmentation, number, count):
+    return augmentation.draws(count, np.random.default_rng((_VARIANTS, number)))
 
 
 class Batches:
@@ -92,21 +132,26 @@ class Batches:
             Inputs, see `data.floats`, `(batch_size, ...)`, and labels, int64,
             `(batch_size,)`, `synthetic.UNLABELLED` where an example was made.
         """
-        count = len(self.split.labels)
-        positions = step * self.batch_size + np.arange(self.batch_size)
-        chosen = np.concatenate(
-            [
-                self._permutation(epoch)[positions[positions // count == epoch] % count]
-                for epoch in np.unique(positions // count)
-            ]
-        )
-        rng = np.random.default_rng((self.seed, 1, step))
+        epochs, chosen = self.places(step)
         images = data.floats(self.split.inputs[chosen])
         labels = self.split.labels[chosen]
         if self.mixture is not None:
             own = np.random.default_rng((self.seed, 2, step))
             images, labels = self.mixture(images, labels, chosen, own)
-        return self.augmentation(images, rng), labels
+        return self.augmentation(images, self._drawn(step, epochs, chosen)), labels
+
+    def places(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Who is in batch number `step`.
+
+        Returns:
+            The epochs that the examples belong to, increasing, and their indices in
+            the split; each of shape `(batch_size,)`.
+        """
+        count = len(self.split.labels)
+        positions = step * self.batch_size + np.arange(self.batch_size)
+        epochs, places = np.divmod(positions, count)
+        chosen = [self._permutation(e)[places[epochs == e]] for e in np.unique(epochs)]
+        return epochs, np.concatenate(chosen)
 
     def stream(self, start: int = 0) -> collections.abc.Iterator:
         """Batches without end, from number `start` on."""
@@ -114,6 +159,19 @@ class Batches:
         while True:
             yield self.batch(step)
             step += 1
+
+    def _drawn(self, step, epochs, chosen):
+        """What augmentation does to each image of a batch."""
+        variants = self.augmentation.variants
+        if variants is None:
+            rng = np.random.default_rng((self.seed, 1, step))
+            return self.augmentation.draws(len(chosen), rng)
+        count = len(self.split.labels)
+        drawn = [
+            self.augmentation.variant(int(e) % variants, count)[:, chosen[epochs == e]]
+            for e in np.unique(epochs)
+        ]
+        return np.concatenate(drawn, axis=1)
 
     def _permutation(self, epoch):
         if self._order[0] != epoch:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from distill import cli, config
 
+KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
 
 
@@ -85,6 +86,9 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     step, twice for LIT: end to end, and section by section. Each is called through
     Keras, whose few milliseconds a call the sum counts once more than the step.
 
+    With `teacher.cache`, a method without companions is also timed on kept answers,
+    which are handed to each step as a run would after reading them.
+
     Args:
         run: Networks, batch size and stages; nothing is trained to an end.
         rounds: See `interleaved`.
@@ -92,8 +96,10 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
 
     Returns:
         For each stage: `name`; `seconds`, name of each action to one number a
-        round, `step` being the method's own; `examples_per_second` of it; and
-        `ratio`, the median over the rounds of `step` to the sum of its parts.
+        round, `step` being the method's own; `examples_per_second` of it;
+        `ratio`, the median over the rounds of `step` to the sum of its parts; and
+        where answers are kept `kept_ratio`, the same of `step, answers kept` to those
+        parts that are the student's.
     """
     from distill import networks, teacher
 
@@ -101,12 +107,15 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     student = networks.build("student", run)
     batch = _batch(run)
     return [
-        {"name": stage.name, **_timed(stage, asked, student, batch, rounds, steps)}
+        {
+            "name": stage.name,
+            **_timed(run, stage, asked, student, batch, rounds, steps),
+        }
         for stage in run.stages
     ]
 
 
-def _timed(stage, teacher, student, batch, rounds, steps):
+def _timed(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     import trainers
@@ -127,17 +136,28 @@ def _timed(stage, teacher, student, batch, rounds, steps):
         if isinstance(stage.trainer, trainers.LIT):
             del actions["student step"]
             actions["two student steps"] = lambda: (own_step(), own_step())
+    timed = {"step": step, **actions}
+    taught = run.teacher.cache and stage.trainer.needs_teacher
+    if taught and not learner.companions:
+        timed[KEPT] = _kept_step(run, learner, batch)
     with contextlib.ExitStack() as stack:
         for model in (learner, other, teacher):
             stack.enter_context(fused.batch_normalization(model))
-        seconds = interleaved({"step": step, **actions}, rounds, steps)
-    whole = np.array(seconds["step"])
-    parts = sum(np.array(seconds[name]) for name in actions)
-    return {
+        seconds = interleaved(timed, rounds, steps)
+
+    def ratio(whole, parts):
+        total = sum(np.array(seconds[name]) for name in parts)
+        return float(np.median(np.array(seconds[whole]) / total))
+
+    found = {
         "seconds": seconds,
-        "examples_per_second": float(len(batch[1]) / np.median(whole)),
-        "ratio": float(np.median(whole / parts)),
+        "examples_per_second": float(len(batch[1]) / np.median(seconds["step"])),
+        "ratio": ratio("step", actions),
     }
+    if KEPT in timed:
+        own = [name for name in actions if name != "teacher forward"]
+        found["kept_ratio"] = ratio(KEPT, own)
+    return found
 
 
 def _batch(run):
@@ -168,6 +188,23 @@ def _learner(method, teacher, student, batch):
         jit_compile=stages.jit_compile(),
     )
     return learner, lambda: learner.train_on_batch(*batch)
+
+
+def _kept_step(run, learner, batch):
+    """A step of a trainer whose teacher has answered before."""
+    from distill import cache
+    from trainers import representations, trainer
+
+    teacher = learner.teacher
+    shapes = map(representations.shapes, (teacher, learner.student))
+    layout = cache.layout(run, learner.method, *shapes, 0)
+    rows = layout.pack(teacher.predict_on_batch(batch[0]))
+
+    def step():
+        said = layout.unpack(rows)
+        return learner.train_on_batch(trainer.with_answers(batch[0], said), batch[1])
+
+    return step
 
 
 def _companion_step(network, count):
@@ -203,6 +240,9 @@ def _table(result, batch_size):
             if action == "step":
                 rate, ratio = method["examples_per_second"], method["ratio"]
                 rows[-1] += [f"{rate:.0f}", f"{ratio:.2f}"]
+            if action == KEPT:
+                rate = batch_size / np.median(times)
+                rows[-1] += [f"{rate:.0f}", f"{method['kept_ratio']:.2f}"]
     headers = ["method", "action", "ms", "images/s", "step / sum of parts"]
     align = ["left", "left", "right", "right", "right"]
     table = tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)

@@ -16,7 +16,7 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, networks, stages, teacher
+    from distill import cost, networks, room, stages, teacher
     from trainers import representations
 
     pairs = networks.check(run)
@@ -33,6 +33,9 @@ def _command(arguments: argparse.Namespace) -> int:
     print(_pairs(shapes) if pairs is None else networks.table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
+    if run.teacher.cache:
+        rows = room.check(run, run.data.load())
+        print(table(rows, ["stage", "answers kept", "bytes, predicted"]))
     return 0
 
 

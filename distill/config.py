@@ -17,7 +17,7 @@ import yaml
 
 import students
 import trainers
-from distill import batches, chain, data, kinds, plan, schema, yaml_tree
+from distill import batches, cache, chain, data, kinds, plan, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.schema import check
@@ -78,6 +78,7 @@ class Run:
         self._check_controls()
         self._check_generator()
         chain.check_shapes(self)
+        cache.check_run(self)
 
     def _check_teachers(self):
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}

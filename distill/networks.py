@@ -110,19 +110,29 @@ def check(run: config.Run) -> list[tuple] | None:
     cuts = places(run)
     if not cuts:
         return None
-    shapes = [_shapes(role, run, cuts.get(role)) for role in ROLES]
+    pair = shapes(run)
     try:
-        chain.check_pupil(run, *shapes)
+        chain.check_pupil(run, *pair)
     except ValueError as mistake:
-        raise config.ConfigError(f"{mistake}. Pairs: {_said(shapes)}") from None
+        raise config.ConfigError(f"{mistake}. Pairs: {_said(pair)}") from None
     rows = []
-    for name in dict.fromkeys(itertools.chain(*shapes)):
+    for name in dict.fromkeys(itertools.chain(*pair)):
         row = [name]
-        for role, kind in zip(ROLES, shapes, strict=True):
+        for role, kind in zip(ROLES, pair, strict=True):
             place = cuts.get(role, {}).get(name)
             row += [None if place is None else place.layer, kind.get(name)]
         rows.append(tuple(row))
     return rows
+
+
+def shapes(run: config.Run) -> list[chain.Shapes]:
+    """Name of each representation to its shape, of teacher and student.
+
+    Raises:
+        ConfigError, Untrusted: As `places`.
+    """
+    cuts = places(run)
+    return [_shapes(role, run, cuts.get(role)) for role in ROLES]
 
 
 def table(rows: list[tuple]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import students
 import trainers
+from distill import cache as keeping  # `cache` is a field of a teacher.
 from distill import chain, schema
 from distill import synthetic as sources  # `synthetic` is a field of a stage.
 from distill.schema import check
@@ -107,6 +108,9 @@ class Teacher:
         sections: Where a file that is not under the contract is cut; see
             `students.KerasModel`. To train such a file further, give it as the
             `network` named `keras_file`.
+        cache: Whether what teachers say of the examples is kept and replayed, and how:
+            `true`, or options; see `distill.cache`. Absent, they are asked in each
+            step.
     """
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
@@ -114,6 +118,7 @@ class Teacher:
     file: str | None = None
     sha256: str | None = None
     sections: tuple[str, ...] | Literal["auto"] | None = None
+    cache: keeping.Cache | None = None
 
     def __post_init__(self):
         """Refuses anything but one of the two ways, whole."""
@@ -147,6 +152,8 @@ class CoTeacher(Teacher):
         """Refuses a weight without a meaning."""
         super().__post_init__()
         check(self.weight > 0, "weight", "positive", self.weight)
+        where = "absent: that of `teacher` is for the answers of all"
+        check(self.cache is None, "cache", where, self.cache)
 
     @property
     def teacher(self) -> Teacher:

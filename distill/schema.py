@@ -59,6 +59,10 @@ def _either(kinds, node, where):
     kind, *others = kinds
     if types.NoneType in others and _is_null(node):
         return None
+    if dataclasses.is_dataclass(kind) and _is_plain(node):
+        truth = _TRUTH.get(node.value.lower())
+        if truth is not None:  # All options as they are by default, or none at all.
+            return fill(kind, _empty(node), where) if truth else None
     words = [other for other in others if typing.get_origin(other) is typing.Literal]
     if not words or not isinstance(node, yaml.ScalarNode):
         return fill(kind, node, where)
@@ -112,8 +116,7 @@ def _part(table, node, where):
             f"unknown name `{shown(name)}`.{_hint(name, table)} "
             f"Expected one of: {_listed(table)}",
         )
-    empty = yaml.MappingNode("tag:yaml.org,2002:map", [], *marks(node))
-    options = given.get("options", (None, empty))[1]
+    options = given.get("options", (None, _empty(node)))[1]
     return _dataclass(table[name.value], options, f"{where}.options")
 
 
@@ -160,7 +163,15 @@ def _scalar_value(kind, node, where):
 
 
 def _is_null(node):
-    return isinstance(node, yaml.ScalarNode) and node.value in _NULL and not node.style
+    return _is_plain(node) and node.value in _NULL
+
+
+def _is_plain(node):
+    return isinstance(node, yaml.ScalarNode) and not node.style
+
+
+def _empty(node):
+    return yaml.MappingNode("tag:yaml.org,2002:map", [], *marks(node))
 
 
 def _hint(node, known):

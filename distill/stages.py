@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from distill import (
+    answers,
     batches,
     checkpoint,
     config,
@@ -71,19 +72,25 @@ def train(
             mixed = synthetic.mixture(
                 stage.synthetic, splits.train, generator=generator, teacher=teacher
             )
+            alone = teacher is None
             source = batches.Batches(
                 splits.train,
                 batch_size=run.batch_size,
                 seed=seeds.seed_of(run.seed, "order", index),
-                augmentation=run.augmentation,
+                augmentation=run.augmentation.endless if alone else run.augmentation,
                 mixture=mixed,
             )
+            validation = splits.validation
+            given = source, (validation.floats(), validation.labels)
+            if run.teacher.cache and stage.trainer.needs_teacher:
+                pair = teacher, network
+                given = answers.ready(run, splits, folder, source, stage, pair)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
             learner = trainer.Trainer(
                 student=network, method=stage.trainer, teacher=teacher
             )
-            made = _fit(learner, stage, source, splits.validation, log_dir, store)
+            made = _fit(learner, stage, source, given, validation, log_dir, store)
             return network, {"model": name, **made}
 
         network, record = once(
@@ -209,8 +216,11 @@ def jit_compile() -> str | bool:
     return "auto" if keras.backend.backend() == "jax" else False
 
 
-def _fit(learner, stage, source, validation, log_dir, store):
-    """One stage, from its first step to its record."""
+def _fit(learner, stage, source, given, validation, log_dir, store):
+    """One stage, from its first step to its record.
+
+    `given` is what it is trained and validated on: with kept answers, or without.
+    """
     learner.compile(
         optimizer=learner.sides(_optimizer(stage, source.steps_per_epoch)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -220,7 +230,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
     )
     made = fit(
         learner,
-        source,
+        given[0],
         name=stage.name,
         epochs=stage.epochs,
         store=store,
@@ -229,7 +239,7 @@ def _fit(learner, stage, source, validation, log_dir, store):
             *tensorboard.callbacks(log_dir, source.batch_size, past),
             Watch(stage.trainer, past),
         ],
-        validation_data=(validation.floats(), validation.labels),
+        validation_data=given[1],
         validation_batch_size=source.batch_size,
     )
     if stage.trainer.recalibrates:

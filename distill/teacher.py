@@ -11,6 +11,7 @@ import students
 import trainers
 from distill import (
     batches,
+    cache,
     chain,
     config,
     data,
@@ -95,7 +96,7 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> 
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
     also = [name, *networks.decided("teacher", run)]
-    return kept.fingerprint(run, splits, options, DECIDING, also)
+    return kept.fingerprint(cache.without(run), splits, options, DECIDING, also)
 
 
 def given(run: config.Run) -> keras.Model:

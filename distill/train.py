@@ -92,13 +92,14 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
 
 
 def _steps(run, splits, folder):
-    from distill import generator, networks, results, stages, teacher, tutors
+    from distill import generator, networks, results, room, stages, teacher, tutors
 
     run_folder.stay_with(folder, ground(run, splits))
     pairs = networks.check(run)
     if pairs is not None:
         progress.say(networks.table(pairs))
     stages.check_finish(run)
+    room.check(run, splits, folder)
     if splits.tokenizer is not None:
         text = splits.tokenizer.to_str(pretty=True)
         run_folder.atomic_write(folder / "tokenizer.json", text)

@@ -77,6 +77,29 @@ def test_a_shift_moves_each_image_whole_by_at_most_its_size():
     assert len(moves) > 4
 
 
+def test_variants_come_one_an_epoch_and_over_again():
+    """The same in every run, of each image its own, also where two epochs meet."""
+    seen = {}
+    for seed, size in ((0, 4), (9, 7)):
+        source = make(seed=seed, size=size, shift=2, flip=True, variants=3)
+        for step in range(140 // size):
+            epochs, chosen = source.places(step)
+            images, labels = source.batch(step)
+            np.testing.assert_array_equal(labels, SPLIT.labels[chosen])
+            for epoch, index, image in zip(epochs, chosen, images, strict=True):
+                first = seen.setdefault((epoch % 3, index), image)
+                np.testing.assert_array_equal(image, first)
+    assert len(seen) == 3 * COUNT
+    same = [
+        np.array_equal(seen[0, index], seen[variant, index])
+        for index in range(COUNT)
+        for variant in (1, 2)
+    ]
+    assert sum(same) < len(same) / 4
+    moves = make(shift=2, variants=3).augmentation.variant(0, COUNT)[1:]
+    assert len(np.unique(moves.T, axis=0)) > 10
+
+
 def test_a_negative_shift_is_refused():
     with pytest.raises(ValueError, match="`shift` must be at least 0"):
         batches.Augmentation(shift=-1)

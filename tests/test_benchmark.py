@@ -40,6 +40,23 @@ def test_sections_are_compared_with_two_steps_of_the_student(capsys):
     assert "two student steps" in capsys.readouterr().out
 
 
+def test_kept_answers_are_compared_with_the_students_part(tmp_path, capsys):
+    out = tmp_path / "speed.json"
+    small = ["--set=teacher.network={name: lenet}", "--set=student={name: lenet}"]
+    small += ["--set=augmentation.shift=0", "--set=teacher.cache=true"]
+    flags = ["--set=batch_size=8", "--rounds=1", "--steps=1", f"--json={out}"]
+    assert benchmark.main(["--config=lit_resnet.yaml", *small, *flags]) == 0
+    said = capsys.readouterr().out
+    for method in json.loads(out.read_text())["methods"]:
+        times = {name: values[0] for name, values in method["seconds"].items()}
+        own = times.get("student step") or times["two student steps"]
+        kept = times[benchmark.KEPT]
+        assert method["kept_ratio"] == pytest.approx(kept / own)
+        whole = times["teacher forward"] + own
+        assert method["ratio"] == pytest.approx(times["step"] / whole)
+        assert f"{method['kept_ratio']:.2f}" in said
+
+
 def test_no_rounds_are_refused(capfd):
     assert benchmark.main(["--config=gan_resnet.yaml", "--rounds=0"]) == 2
     assert "--rounds must be at least 1. Received: 0" in capfd.readouterr().err

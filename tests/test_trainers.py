@@ -11,7 +11,7 @@ from keras import ops
 import students
 import trainers
 from gan.discriminators import Discriminator
-from trainers import losses, trainer
+from trainers import losses, representations, trainer
 from trainers.supervised import Step
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -191,6 +191,35 @@ def test_the_task_weight_multiplies_the_cross_entropy(name, make, batch):
     wanted = -np.log(softmax(scores)[np.arange(6), batch[1]]).mean()
     logs = model.evaluate(*batch, verbose=0, return_dict=True)
     assert logs["task_loss"] == pytest.approx(0.25 * wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_answers_that_come_with_the_batch_teach_the_same(
+    name, make, batch, monkeypatch
+):
+    """Those that the method asks for are enough, and nobody runs the teacher."""
+    teacher, images, labels = network(14, 0), *batch
+    said = {
+        key: ops.convert_to_numpy(value)
+        for key, value in teacher(images, training=False).items()
+    }
+    moved = []
+    for kept in (False, True):
+        keras.utils.set_random_seed(0)
+        model = make(name, teacher=teacher)
+        pair = map(representations.shapes, (teacher, model.student))
+        names = model.method.asks(*pair)
+        with monkeypatch.context() as patch:
+            given = images
+            if kept:
+                given = trainer.with_answers(images, {key: said[key] for key in names})
+                patch.setattr(teacher, "call", None)
+            logs = model.evaluate(given, labels, verbose=0, return_dict=True)
+            model.train_on_batch(given, labels)
+        moved.append([logs, values(model.student)])
+    assert moved[0][0] == pytest.approx(moved[1][0], rel=1e-5)
+    for live, kept in zip(moved[0][1], moved[1][1], strict=True):
+        np.testing.assert_allclose(kept, live, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", TAUGHT)

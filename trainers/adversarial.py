@@ -125,6 +125,15 @@ class Adversarial(KD):
         """Of the student, whose gradient is the mean over as many batches."""
         return self.discriminator_steps
 
+    @property
+    def softens_at(self):
+        """None where the discriminator sees logits too."""
+        return None if "logits" in self.sees else super().softens_at
+
+    def asks(self, teacher, student):
+        """What the discriminator is shown, beside the logits."""
+        return tuple(dict.fromkeys(["logits", *self.sees]))
+
     def check_shapes(self, teacher, student):
         """What the discriminator sees must have equal shapes in both networks."""
         super().check_shapes(teacher, student)

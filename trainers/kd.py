@@ -44,6 +44,12 @@ class KD(Supervised):
     temperature: float = 4.0
     logit_standardization: bool = False
 
+    @property
+    def softens_at(self):
+        """Its own temperature, where nothing but the softened classes matters."""
+        plain = self.match == "softened" and not self.logit_standardization
+        return self.temperature if plain else None
+
     def terms(self, trainer, step):
         """One term, `kd_loss`."""
         from keras import ops

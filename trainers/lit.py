@@ -118,6 +118,12 @@ class LIT(KD):
                 f"Received: {list(self.section_weights)}"
             )
 
+    def asks(self, teacher, student):
+        """What goes into a span or must come out of one, beside the logits."""
+        pieces = spans.spans(teacher, student, self.merge)
+        ends = (end for span in pieces for end in _ends(span))
+        return tuple(dict.fromkeys(["logits", *ends]))
+
     def spans(self, teacher, student) -> list[spans.Span]:
         """What is trained as one piece, in two built networks."""
         return spans.spans(

@@ -56,6 +56,10 @@ class FromRepresentations(KD):
                     "leave it out of `representations`"
                 )
 
+    def asks(self, teacher, student):
+        """Those that are compared, beside the logits."""
+        return ("logits", *self.chosen(student))
+
     def chosen(self, names: Iterable[str]) -> list[str]:
         """The names that are compared, of all those that a network has."""
         if self.representations:

@@ -75,6 +75,27 @@ class Supervised:
         """Batches whose mean gradient makes one update of the student."""
         return 1
 
+    @property
+    def softens_at(self) -> float | None:
+        """The temperature of the softmax through which alone `terms` see logits.
+
+        None if they see the teacher's logits otherwise, or not through one alone.
+        """
+        return None
+
+    def asks(
+        self,
+        teacher: Mapping[str, tuple[int, ...]],
+        student: Mapping[str, tuple[int, ...]],
+    ) -> tuple[str, ...]:
+        """Names of the teacher's outputs that a step needs: `logits` first.
+
+        Args:
+            teacher: Name of each representation to its shape, in order.
+            student: The same for the student.
+        """
+        return ("logits",)
+
     def check_shapes(
         self,
         teacher: dict[str, tuple[int, ...]],

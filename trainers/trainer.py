@@ -15,7 +15,8 @@ class Trainer(Tracked):
     `loss_weights`), the student's regularisers, and the terms of the method,
     which may train companions beside the student: see `sides`.
     Only `compute_loss` is overridden, so that Keras owns the loop on every
-    backend. The teacher answers in inference mode, on the very same batch.
+    backend. The teacher answers in inference mode, on the very same batch, unless its
+    answers come with the batch: see `with_answers`.
 
     A negative label means that an example has none: it counts neither in the loss
     on the labels nor in weighted metrics, and a method is told the teacher's class.
@@ -99,16 +100,18 @@ class Trainer(Tracked):
         """
         if training and not self.method.end_to_end:
             return {}
-        return self.student(x, training=training)
+        return self.student(_apart(x)[0], training=training)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The loss of one batch: task, regularisers and the method's terms."""
-        taught = None
+        x, taught = _apart(x)
         task_weight = sample_weight
         if self.teacher is not None:
-            taught = _whole(self.teacher(x, training=False))
+            if taught is None:
+                taught = self.teacher(x, training=False)
+            taught = _whole(taught)
             task_weight = _labelled(y, sample_weight)
             y = ops.where(y < 0, ops.argmax(taught["logits"], axis=-1), y)
         loss = None
@@ -139,6 +142,22 @@ class Trainer(Tracked):
         if self.teacher is not None:
             sample_weight = _labelled(y, sample_weight)
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+
+def with_answers(inputs, taught):
+    """What a `Trainer` is given as inputs where the teacher need not be run.
+
+    Args:
+        inputs: The student's, `(batch, ...)`.
+        taught: Name of each output of the teacher that the method asks for to what
+            it said of them, `(batch, ...)`.
+    """
+    return {"inputs": inputs, "taught": taught}
+
+
+def _apart(x):
+    """The student's inputs, and the teacher's answers or None."""
+    return (x["inputs"], x["taught"]) if isinstance(x, dict) else (x, None)
 
 
 def _labelled(labels, sample_weight):

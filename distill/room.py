@@ -1,0 +1,96 @@
+"""How much room kept answers take: said, and refused, before anyone is asked."""
+
+import pathlib
+import shutil
+
+from distill import batches, cache, chain, config, data, networks, plan
+
+FOLDER = "answers"  # Beside the runs.
+_CURE = "or set `precision: float16`, `top_k` or fewer `augmentation.variants`"
+
+
+def check(
+    run: config.Run, splits: data.Splits, folder: pathlib.Path | None = None
+) -> list[tuple[str, str, int]]:
+    """Predicts what the answers for each stage take, before anything trains.
+
+    Args:
+        run: The run.
+        splits: The data.
+        folder: The run's; absent, nobody looks at the disk.
+
+    Returns:
+        For each stage that asks a teacher: its place in the config, the outputs
+        that are kept, and bytes. Nothing without a `teacher.cache`.
+
+    Raises:
+        ConfigError: If that is more than `teacher.cache.max_gb`, or than the disk has.
+    """
+    if run.teacher.cache is None:
+        return []
+    rows, files = [], {}
+    others = networks.shapes(run)
+    for lesson in chain.lessons(run):
+        pair = [
+            (network and network.shapes(run.data.input_shape)) or other
+            for network, other in zip(lesson[:2], others, strict=True)
+        ]
+        several = len(run.co_teachers) if lesson.has_co_teachers else 0
+        for index, stage in enumerate(lesson.stages):
+            if not stage.trainer.needs_teacher:
+                continue
+            layout = cache.layout(run, stage.trainer, *pair, several)
+            where, size = (
+                f"{lesson.stages_at}[{index}]",
+                taken(run, splits, stage, layout),
+            )
+            limit = run.teacher.cache.max_gb
+            if size > limit * 1e9:
+                raise config.ConfigError(
+                    f"`teacher.cache.max_gb` is {limit:g}, the answers for `{where}` "
+                    f"take {size / 1e9:.3g} GB ({', '.join(layout.names)}): raise it, "
+                    f"{_CURE}"
+                )
+            rows.append((where, ", ".join(layout.names), size))
+            file = lesson.teacher, several, layout  # Stages alike share it.
+            files[file] = max(size, files.get(file, 0))
+    if folder is not None:
+        check_disk(sum(files.values()), folder.resolve().parent / FOLDER)
+    return rows
+
+
+def taken(
+    run: config.Run, splits: data.Splits, stage: plan.Stage, layout: cache.Layout
+) -> int:
+    """Bytes of the answers for one stage."""
+    examples = variants(run, splits, stage) * len(splits.train.labels)
+    return layout.dtype.itemsize * (examples + len(splits.validation.labels))
+
+
+def variants(run: config.Run, splits: data.Splits, stage: plan.Stage) -> int:
+    """Variants of each training example that a stage sees."""
+    source = batches.Batches(
+        splits.train, batch_size=run.batch_size, seed=0, augmentation=run.augmentation
+    )
+    epochs, _ = source.places(stage.epochs * source.steps_per_epoch - 1)
+    return min(int(epochs[-1]) + 1, run.augmentation.variants or 1)
+
+
+def check_disk(size: int, home: pathlib.Path) -> None:
+    """Refuses more than there is room for.
+
+    Args:
+        size: Bytes that files in a folder will have.
+        home: The folder; what it holds already counts.
+
+    Raises:
+        ConfigError: Says how much there is.
+    """
+    there = sum(512 * file.stat().st_blocks for file in home.rglob("*"))
+    parent = next(path for path in (home, *home.parents) if path.exists())
+    room = there + shutil.disk_usage(parent).free
+    if size > room:
+        raise config.ConfigError(
+            f"`teacher.cache`: the answers take {size / 1e9:.3g} GB, and {home} has "
+            f"room for {room / 1e9:.3g} GB: make room, {_CURE}"
+        )
