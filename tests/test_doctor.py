@@ -49,7 +49,8 @@ def takes(name, way):
     return diagnosis._why(actions[way], model) is None
 
 for name in ("plain", "before", "gated", "alone"):
-    said[name]["takes"] = {way: takes(name, way) for way in diagnosis.WAYS}
+    ways = diagnosis.WAYS[:-1] if name == "plain" else diagnosis.WAYS
+    said[name]["takes"] = {way: takes(name, way) for way in ways}
 print(json.dumps(said))
 """
 
@@ -206,6 +207,7 @@ def zoo():
     }
     for name, network in own.items():
         yield name, network.build((32, 32, 3), 10)
+    yield "vdcnn", students.VDCNN(depth=9, width=8).build((64,), 2, vocabulary=50)
     for name in (
         *["MobileNetV2", "ResNet50", "ResNet50V2"],
         *["EfficientNetB0", "MobileNetV3Small"],
@@ -220,16 +222,18 @@ def test_the_table_of_networks(capsys):
     lines.append("|" + "---|" * 6)
     for name, network in zoo():
         found = finish.diagnose(network)
-        ways = ["prune", "cluster", "quantize"]
+        ways = ["prune", "cluster", "tfmot", "keras"]
         counts = collections.Counter(
-            layer["kind"]
+            f"{layer['kind']} ({', '.join(way for way in ways if layer[way])})"
             for layer in found["layers"]
             if any(layer[way] for way in ways)
         )
-        cells = [
-            "no" if found["whole"][way] or refused(found, way) else "yes"
-            for way in ways
-        ]
+        able = {
+            way: not (found["whole"][way] or refused(found, way))
+            for way in (*ways, "quantize")
+        }
+        cells = ["yes" if able[way] else "no" for way in ("prune", "cluster")]
+        cells.append(found["engine"] if able["quantize"] else "no")
         blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         twin = "no" if found["twin"] else "equal"
         lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")
