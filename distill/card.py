@@ -77,7 +77,8 @@ def _worst(model, names):
 
 def _stage(record):
     spent = f"{record['epochs']} epochs, {formats.seconds(record['seconds'])}"
-    return f"{record['model']}: {record['name']}, {spent}"
+    engine = f", engine {record['engine']}" if "engine" in record else ""
+    return f"{record['model']}: {record['name']}, {spent}{engine}"
 
 
 def _listed(lines):

@@ -10,15 +10,12 @@ from absl.flags import argparse_flags
 
 from distill import check, cli, config, finish, finishing, loader
 
-# Class of a layer to what helps where TF-MOT refuses it.
+# Class of a layer to what helps where it is refused.
 _CURES = {
-    "Rescaling": "scale the images before the network (or it is part of a hard "
-    "sigmoid: take ReLU)",
-    "Normalization": "normalize the images before the network",
-    "Multiply": "leave the gate (squeeze-and-excitation, hard swish) out",
     "Activation": "take ReLU",
     "BatchNormalization": "put the norm straight behind a convolution or Dense",
 }
+_AUTO = "leave `engine` at `auto`"
 _ELSE = "take another layer, or finishers that ask nothing of it: {free}"
 
 
@@ -26,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.doctor --model FILE.keras`, or `--config FILE`."""
     flags = argparse_flags.ArgumentParser(
         prog="python -m distill.doctor",
-        description="Says before any training which layers of a student TF-MOT can "
-        "prune, cluster and quantize, which files can be made, and how large.",
+        description="Says before any training which layers of a student can be "
+        "pruned, clustered and quantized, and by what, which files can be made, and "
+        "how large.",
     )
     flags.add_argument("--model", type=pathlib.Path, help="a student, a .keras file")
     flags.add_argument(
@@ -83,9 +81,10 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
     Returns:
         As `distill.finish.diagnose`, and besides: `float_share`, shares of
         `macs` and `bytes` in [0, 1] of the layers that quantization refuses;
-        `files`, one mapping a finisher: `name`, `predicted_bytes`, `blocked`,
-        name of each layer in the way (`twin` or `model` where it is no single
-        one) to the reason; `advice`, what to change, one line each.
+        `files`, one mapping a finisher: `name`, `predicted_bytes`, `engine`, what
+        quantizes it in training, or None, `blocked`, name of each layer in the way
+        (`twin` or `model` where it is no single one) to the reason; `advice`, what
+        to change, one line each.
     """
     from distill import cost
 
@@ -100,6 +99,7 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
         {
             "name": config.name_of(part),
             "predicted_bytes": part.predicted_bytes(counted),
+            "engine": _engine(part, found),
             "blocked": blocked[config.name_of(part)],
         }
         for part in parts
@@ -118,13 +118,22 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
     }
 
 
+def _engine(part, found):
+    """What would quantize for a finisher; None for one that does not train so."""
+    chosen = getattr(part, "engine", None)
+    return found["engine"] if chosen == "auto" else chosen
+
+
 def _advice(found, files):
     blocking = {name for file in files for name in file["blocked"]}
+    tfmot = {name for f in files if f["engine"] == "tfmot" for name in f["blocked"]}
     free = ", ".join(name for name, kind in finish.FINISHERS.items() if not kind.asks)
     cures: dict[str, list[str]] = {}
     for layer in found["layers"]:
         if layer["name"] in blocking:
             cure = _CURES.get(layer["kind"], _ELSE.format(free=free))
+            if layer["name"] in tfmot and layer["tfmot"] and not layer["keras"]:
+                cure = _AUTO
             cures.setdefault(cure, []).append(layer["name"])
     if found["twin"]:
         cures[_ELSE.format(free=free)] = list(found["twin"])
@@ -150,12 +159,13 @@ def tables(found: dict) -> str:
             *(_mark(layer, way) for way in ways),
         ]
         for layer in found["layers"]
-        if layer["kernels"] or layer["rewritten"] or any(layer[way] for way in ways)
+        if layer["kernels"] or layer["rewritten"] or any(map(layer.get, _ASKED))
     ]
     files = [
         [
             f"student.{file['name']}.tflite",
             f"{file['predicted_bytes']:,}",
+            file["engine"] or "",
             f"no: {_named(list(file['blocked']))}" if file["blocked"] else "yes",
         ]
         for file in found["files"]
@@ -163,20 +173,34 @@ def tables(found: dict) -> str:
     share = found["float_share"]
     lines = [
         check.table(rows, ["layer", "class", "MACs", "bytes", *ways]) if rows else "",
-        check.table(files, ["file", "bytes, predicted", "can be made"]),
+        check.table(files, ["file", "bytes, predicted", "engine", "can be made"]),
         f"quantize: {100 * share['macs']:.1f} % of the MACs and "
         f"{100 * share['bytes']:.1f} % of the bytes would stay float",
+        *_passed_over(found),
         *(f"{name}: {why}" for name, why in _reasons(found).items()),
         *(f"change: {line}" for line in found["advice"]),
     ]
     return "\n".join(filter(None, lines))
 
 
+_ASKED = ("prune", "cluster", "tfmot", "keras")
+
+
+def _passed_over(found):
+    """Why it is our own engine that quantizes, where it is."""
+    refused = [layer["name"] for layer in found["layers"] if layer["tfmot"]]
+    if found["engine"] == "keras" and refused:
+        yield f"quantize: engine keras; TF-MOT refuses {_named(refused)}"
+
+
 def _mark(layer, way):
+    if way == "quantize":
+        able = [engine for engine in ("tfmot", "keras") if not layer[engine]]
+        if len(able) == 2:
+            return "rewritten" if layer["rewritten"] else "yes"
+        return able[0] if able else "no"
     if layer[way]:
         return "no"
-    if way == "quantize":
-        return "rewritten" if layer["rewritten"] else "yes"
     return "yes" if layer["kernels"] else ""
 
 

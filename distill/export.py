@@ -18,10 +18,10 @@ def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
     """Converts a model.
 
     Args:
-        model: A built Keras 3 or tf_keras model of one input, which returns logits
-            or a dict with `"logits"`.
+        model: A built Keras 3 or tf_keras model, which returns logits or a dict with
+            `"logits"`; with one input, or a list of them.
         variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
-            `int8`, `pruned`, `pruned_int8`; or, by calibration, `int8`,
+            `int8`, `pruned`; or, by calibration, `int8`,
             `int16x8`.
         calibration: Real images, float32, `(n, height, width, channels)`, that set
             the ranges of activations.
@@ -38,10 +38,14 @@ def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
 
     # The concrete function and not the Keras model: the batch is known, which
     # leaves no shape arithmetic in the file, and no copy is written to disk.
-    dtype = tf.as_dtype(model.inputs[0].dtype)
-    name = "ids" if dtype.is_integer else "images"
-    shape = tf.TensorSpec((1, *model.input_shape[1:]), dtype, name=name)
-    function = tf.function(answer).get_concrete_function(shape)
+    shapes = []
+    for given in model.inputs:
+        dtype = tf.as_dtype(given.dtype)
+        name = "ids" if dtype.is_integer else "images"
+        shapes.append(tf.TensorSpec((1, *given.shape[1:]), dtype, name=name))
+    function = tf.function(answer).get_concrete_function(
+        shapes if len(shapes) > 1 else shapes[0]
+    )
     holder = tf.Module()  # A Keras 3 model does not show TensorFlow its variables.
     holder.kept = function.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)

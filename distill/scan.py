@@ -37,7 +37,15 @@ _LAYERS = frozenset(
     Subtract TimeDistributed UnitNormalization UpSampling1D UpSampling2D
     UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D""".split()  # noqa: SIM905
 )
-_OPERATIONS = (("keras.src.ops.math", "TopK"),)  # So are these, which are no layers.
+# So are these, which are no layers, by their module.
+_OPERATIONS = {
+    "keras.src.ops.math": {"TopK"},
+    "keras.src.ops.nn": {"HardSigmoid", "HardSilu", "Relu", "Relu6", "Sigmoid", "Silu"},
+    "keras.src.ops.numpy": set(
+        """Add Concatenate Divide ExpandDims Max Mean Multiply Negative Reshape Squeeze
+        Subtract Tanh TrueDivide""".split()  # noqa: SIM905
+    ),
+}
 _MODELS = ("Functional", "Sequential")
 _PLAIN = ("keras.initializers", "keras.regularizers", "keras.constraints")
 _FORMS = ("__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__")
@@ -165,7 +173,7 @@ def _check_class(path, node):
     registered = node.get("registered_name")
     known = (
         (module == "keras.layers" and name in _LAYERS)
-        or (module, name) in _OPERATIONS
+        or name in _OPERATIONS.get(module, ())
         or (module in _PLAIN and isinstance(name, str) and _CLASS.fullmatch(name))
         or (module == "keras" and name in ("DTypePolicy", *_MODELS))
         or (

@@ -1,4 +1,4 @@
-"""The diagnosis is TF-MOT's own, and comes before any training."""
+"""The diagnosis is TF-MOT's own and the converter's, and comes before any training."""
 
 import collections
 import json
@@ -23,7 +23,7 @@ CHILD = """
 import json
 import keras, tf_keras
 from keras import layers
-from distill.finish import diagnosis, forms, twin
+from distill.finish import diagnosis, twin
 from students import ResNet
 
 images = keras.Input((4, 4, 3))
@@ -45,12 +45,12 @@ said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
 
 def takes(name, way):
     model = twin.to_tf_keras(networks[name])
-    if way == "quantize" and name != "alone":
-        model = forms.quantizable(model)
-    return diagnosis._Asked().model(way, model) is None
+    actions = {**diagnosis._asked()._actions, "keras": diagnosis._converted}
+    return diagnosis._why(actions[way], model) is None
 
 for name in ("plain", "before", "gated", "alone"):
-    said[name]["takes"] = {way: takes(name, way) for way in diagnosis.WAYS}
+    ways = diagnosis.WAYS[:-1] if name == "plain" else diagnosis.WAYS
+    said[name]["takes"] = {way: takes(name, way) for way in ways}
 print(json.dumps(said))
 """
 
@@ -81,10 +81,20 @@ def test_a_network_is_refused_just_where_a_layer_or_the_whole_is_blamed(said, na
 
 
 def test_every_layer_in_the_way_is_named_with_the_reason(said):
-    found = refused(said["gated"], "quantize")
+    found = refused(said["gated"], "tfmot")
     assert set(found) == {"scaling", "gate", "odd"}
     assert "no Rescaling" in found["scaling"]
     assert "with activation `softplus`" in found["odd"]
+    assert set(refused(said["gated"], "keras")) == {"odd"}
+
+
+def test_tf_mot_quantizes_what_it_can_and_our_engine_the_rest(said):
+    engines = {name: found["engine"] for name, found in said.items()}
+    assert engines["plain"] == engines["before"] == "tfmot"
+    assert engines["gated"] == engines["alone"] == "keras"
+    for found in said.values():
+        for layer in found["layers"]:
+            assert layer["quantize"] == layer[found["engine"]]
 
 
 def test_norms_before_kernels_are_rewritten_and_not_refused(said):
@@ -99,18 +109,18 @@ def test_what_has_no_twin_is_said_and_nothing_else_asked(said):
     assert said["none"]["layers"] == []
 
 
-def examined(monkeypatch, found):
+def examined(monkeypatch, found, parts=PARTS):
     monkeypatch.setattr(finish, "diagnose", lambda network: found)
     images = keras.Input((4, 4, 3))
     x = keras.layers.Flatten()(keras.layers.Conv2D(4, 1)(images))
-    return doctor.examine(keras.Model(images, x), PARTS)
+    return doctor.examine(keras.Model(images, x), parts)
 
 
 def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
     found = examined(monkeypatch, said["gated"])
     blocked = {file["name"]: set(file["blocked"]) for file in found["files"]}
     assert {name for name, layers in blocked.items() if not layers} >= NEED_NOTHING
-    assert blocked["int8"] == {"scaling", "gate", "odd"}
+    assert blocked["int8"] == {"odd"}
     assert blocked["pruned"] == set()
     assert blocked["pruned_int8"] == blocked["int8"] | blocked["pruned"]
     assert blocked["clustered_int8"] == blocked["int8"] | blocked["clustered"]
@@ -155,19 +165,29 @@ def test_without_a_twin_only_plain_conversions_are_left(said, monkeypatch):
 def test_the_tables_name_layers_reasons_and_cures(said, monkeypatch):
     text = doctor.tables(examined(monkeypatch, said["gated"]))
     assert "41.7 % of the MACs" in text
-    assert "`gate`: TF-MOT can quantize no Multiply" in text
-    assert "change: `scaling`: scale the images before the network" in text
+    assert "`odd`: our engine can quantize no Conv2D with activation" in text
+    assert "quantize: engine keras; TF-MOT refuses `scaling`, `gate`, `odd`" in text
+
+
+def test_a_chosen_engine_is_asked_alone(said, monkeypatch):
+    part = finish.FINISHERS["int8"](engine="tfmot")
+    found = examined(monkeypatch, said["gated"], [part])
+    (file,) = found["files"]
+    assert file["engine"] == "tfmot"
+    assert set(file["blocked"]) == {"scaling", "gate", "odd"}
+    text = doctor.tables(found)
+    assert "change: `scaling`, `gate`: leave `engine` at `auto`" in text
 
 
 def test_the_command_exits_1_where_a_file_cannot_be_made(tmp_path, capsys):
     images = keras.Input((4, 4, 3))
-    x = keras.layers.Dense(2)(keras.layers.Rescaling(2.0, name="scaling")(images))
+    x = keras.layers.Activation("softplus", name="odd")(images)
     keras.Model(images, x).save(tmp_path / "student.keras")
     given = ["--model", str(tmp_path / "student.keras"), "--json"]
     assert doctor.main(given) == 1
     files = json.loads(capsys.readouterr().out)["files"]
     blocked = {file["name"]: file["blocked"] for file in files}
-    assert list(blocked["int8"]) == ["scaling"]
+    assert list(blocked["int8"]) == ["odd"]
     assert blocked["float32"] == {}
 
 
@@ -187,6 +207,7 @@ def zoo():
     }
     for name, network in own.items():
         yield name, network.build((32, 32, 3), 10)
+    yield "vdcnn", students.VDCNN(depth=9, width=8).build((64,), 2, vocabulary=50)
     for name in (
         *["MobileNetV2", "ResNet50", "ResNet50V2"],
         *["EfficientNetB0", "MobileNetV3Small"],
@@ -201,16 +222,18 @@ def test_the_table_of_networks(capsys):
     lines.append("|" + "---|" * 6)
     for name, network in zoo():
         found = finish.diagnose(network)
-        ways = ["prune", "cluster", "quantize"]
+        ways = ["prune", "cluster", "tfmot", "keras"]
         counts = collections.Counter(
-            layer["kind"]
+            f"{layer['kind']} ({', '.join(way for way in ways if layer[way])})"
             for layer in found["layers"]
             if any(layer[way] for way in ways)
         )
-        cells = [
-            "no" if found["whole"][way] or refused(found, way) else "yes"
-            for way in ways
-        ]
+        able = {
+            way: not (found["whole"][way] or refused(found, way))
+            for way in (*ways, "quantize")
+        }
+        cells = ["yes" if able[way] else "no" for way in ("prune", "cluster")]
+        cells.append(found["engine"] if able["quantize"] else "no")
         blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         twin = "no" if found["twin"] else "equal"
         lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")

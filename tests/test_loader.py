@@ -126,6 +126,8 @@ MALICIOUS = {
     "vocabulary": layer("keras.layers", "StringLookup", {"vocabulary": "/etc/passwd"}),
     "registered": layer("keras.layers", "Dense", {"units": 3}, "evil>Dense"),
     "private": layer("keras.src.saving.saving_lib", "load_model", {}),
+    "operation with code": layer("keras.src.ops.core", "Map", {}, "Map"),
+    "operation elsewhere": layer("os", "Add", {}, "Add"),
     "function as class": layer("builtins", "function", "eval"),
     "initializer": layer(
         "keras.layers",
@@ -263,6 +265,18 @@ def test_a_sound_one_is_opened_without_its_losses(sound):
     wanted = keras.models.load_model(sound, compile=False)(x)
     np.testing.assert_array_equal(model(x), wanted)
     assert not model.compiled
+
+
+def test_operations_that_only_compute_are_opened(tmp_path):
+    x = keras.Input((4, 2))
+    y = keras.ops.relu6(x + 3.0) * (1 / 6) - keras.ops.sigmoid(-x) / 2.0
+    y = keras.ops.concatenate([keras.ops.hard_silu(y), keras.ops.tanh(x)], axis=-1)
+    y = keras.ops.mean(keras.ops.reshape(y, (-1, 8, 2)), axis=1)
+    model = keras.Model(x, y)
+    model.save(tmp_path / "model.keras")
+    given = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
+    opened = loader.foreign(tmp_path / "model.keras")
+    np.testing.assert_array_equal(opened(given), model(given))
 
 
 def test_1000_changes_to_a_pinned_file_are_noticed(sound, tmp_path):

@@ -151,7 +151,7 @@ def run(folder: pathlib.Path) -> None:
 
 
 def diagnose(network: typing.Any) -> dict:
-    """What TF-MOT can do with each layer of a network; asked in a process apart.
+    """What can be done with each layer of a network; tried in a process apart.
 
     Args:
         network: A built `keras.Model`; it need not be trained.

@@ -21,7 +21,7 @@ from distill import (
     run_folder,
     seeds,
 )
-from distill.finish import finisher, parity, ranges, twin
+from distill.finish import diagnosis, finisher, parity, ranges, twin
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
@@ -37,6 +37,7 @@ class Bench:
 
     Attributes:
         parity: Of the file made last; see `parity.compare`.
+        engines: Name of each finisher that quantizes in training to its engine.
         trained: Name of each finisher that has trained to its history (each
             term, weighted, and metric to one value an epoch) and seconds.
     """
@@ -48,6 +49,7 @@ class Bench:
         self._student = loader.own(folder / "student.keras")
         self._answer = _answers(folder / "teacher.keras")
         self.parity: dict[str, float] = {}
+        self.engines: dict[str, str] = {}
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
@@ -164,6 +166,26 @@ class Bench:
     def part(self, name: str) -> finisher.Finisher:
         """The finisher of this name in the run."""
         return next(p for p in self._run.finish if config.name_of(p) == name)
+
+    def engine(self, part, model: tf_keras.Model) -> Callable[..., tf_keras.Model]:
+        """What simulates eight bits for a finisher; says it, and notes it.
+
+        Args:
+            part: The `QuantizedFinisher`.
+            model: The twin that it trains.
+
+        Returns:
+            One of `diagnosis.ENGINES`.
+
+        Raises:
+            FinishError: If no engine takes the model.
+        """
+        name, refused = diagnosis.engine(model, part.engine)
+        tf_keras.backend.reset_uids()  # As in `twin`: asking has made layers.
+        self.engines[config.name_of(part)] = name
+        reasons = "; ".join(dict.fromkeys(refused.values()))
+        progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
+        return diagnosis.ENGINES[name]
 
     def store(self, name: str) -> checkpoint.Store:
         """Where the training of one finisher is committed."""

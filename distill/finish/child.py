@@ -40,7 +40,7 @@ def _do(arguments):
 
 
 def _diagnose(path):
-    """Says beside a `.keras` file what TF-MOT can do with its layers."""
+    """Says beside a `.keras` file what can be done with its layers."""
     from distill.finish import diagnosis
 
     found = diagnosis.diagnose(loader.own(path))
@@ -97,6 +97,7 @@ def _one(part, work, folder):
             "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
             "metrics": metrics,
             "parity": work.parity,
+            **({"engine": work.engines[name]} if name in work.engines else {}),
         }
         run_folder.atomic_write(record, json.dumps(made))
         work.store(name).clear()

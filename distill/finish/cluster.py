@@ -92,7 +92,7 @@ class PrunedClustered(Clustered):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClusteredInt8(TrainedFinisher):
+class ClusteredInt8(quantize.QuantizedFinisher):
     """The clustered student, trained to bear eight bits with its clusters kept.
 
     Each output channel has a scale of its own, so that it is a channel which has
@@ -105,18 +105,17 @@ class ClusteredInt8(TrainedFinisher):
     learning_rate: float = 0.001  # As that of `clustered`.
 
     def make(self, bench):
-        """Trains what was clustered with simulated quantization."""
-        return _integers(bench, self, preserve_sparsity=False)
+        """Trains what was clustered."""
+        from distill.finish import forms
+
+        model = bench.kept("clustered", forms.folded)
+        return self.integers(bench, model, clusters=True)
 
     def breaches(self, facts, parts, student):
         """Integers alone, and the clusters kept in every channel."""
         promised = parts[self.needs[0]].clusters
         lost = _clusters_lost(facts, promised, "channel_distinct")
         return [*quantize.float_ops(facts), *lost]
-
-    def predicted_bytes(self, cost):
-        """As `int8`."""
-        return quantize.Int8.predicted_bytes(self, cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,8 +126,11 @@ class PrunedClusteredInt8(ClusteredInt8):
     asks: ClassVar[tuple[str, ...]] = ("prune", "cluster", "quantize")
 
     def make(self, bench):
-        """Trains what was pruned and clustered with simulated quantization."""
-        return _integers(bench, self, preserve_sparsity=True)
+        """Trains what was pruned and clustered."""
+        from distill.finish import forms
+
+        model = bench.kept("pruned_clustered", forms.folded)
+        return self.integers(bench, model, zeros=True, clusters=True)
 
     def breaches(self, facts, parts, student):
         """Integers alone; clusters and zeros kept."""
@@ -151,7 +153,7 @@ def wrapped(model: Any, clusters: int, **options: Any) -> Any:
 
     options = {
         "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
-        "cluster_gradient_aggregation": _averaged(),
+        "cluster_gradient_aggregation": averaged(),
         **options,
     }
 
@@ -176,25 +178,8 @@ def _train(bench, part, model, **options):
     return clustering.strip_clustering(model)
 
 
-def _integers(bench, part, preserve_sparsity):
-    from tensorflow_model_optimization.experimental import combine
-
-    from distill.finish import forms
-
-    model = forms.simulated(
-        bench.kept(part.needs[0], forms.folded),
-        combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity),
-    )
-    for layer in model.submodules:
-        for _, _, found in getattr(layer, "_weight_vars", ()):
-            if "clst_impl" in found:  # TF-MOT gives no choice here.
-                found["clst_impl"].cluster_gradient_aggregation = _averaged()
-    bench.fit(model, part)
-    return bench.convert(model, "int8")
-
-
-def _averaged():
-    """How centroids learn: by a sum over hundreds of weights, a step is as long."""
+def averaged() -> Any:
+    """How TF-MOT's centroids learn: by a sum over hundreds, a step is as long."""
     from tensorflow_model_optimization.python.core.clustering.keras import (
         cluster_config,
     )

@@ -15,8 +15,8 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
-        asks: What must be possible: TF-MOT must be able to `prune`, `cluster`,
-            `quantize` every layer; `narrow` wants filters that can go.
+        asks: What must be possible: to `prune`, `cluster`, `quantize` every layer;
+            `narrow` wants filters that can go.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit: what eight bits need, unless a finisher
             states less.
@@ -25,6 +25,11 @@ class Finisher:
     needs: ClassVar[tuple[str, ...]] = ()
     asks: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.2
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """What `asks` for, as `distill.finish.diagnose` answers to it."""
+        return self.asks
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.
@@ -59,12 +64,12 @@ class Finisher:
         """
         if not self.asks:
             return {}
-        whole = [found["whole"][way] for way in self.asks if found["whole"][way]]
+        whole = [found["whole"][way] for way in self.ways if found["whole"][way]]
         return {
             **found["twin"],
             **{
                 layer["name"]: layer[way]
-                for way in self.asks
+                for way in self.ways
                 for layer in found["layers"]
                 if layer.get(way)
             },

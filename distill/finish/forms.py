@@ -2,9 +2,10 @@
 
 import numpy as np
 import tf_keras
+from tensorflow_model_optimization.experimental import combine
 from tensorflow_model_optimization.quantization import keras as quantization
 
-from distill.finish import operations
+from distill.finish import cluster, operations
 
 
 def quantizable(model: tf_keras.Model) -> tf_keras.Model:
@@ -23,12 +24,16 @@ def quantizable(model: tf_keras.Model) -> tf_keras.Model:
         A model that answers as `model` does in inference mode; `model` itself
         if there is nothing to rewrite.
     """
-    norms = {layer.name for layer in model.layers if is_norm_alone(layer)}
+    norms = {
+        layer.name
+        for layer in model.layers
+        if is_norm_alone(layer) and len(layer.output.shape) == 4
+    }
     rectifiers = {
-        layer.name: _before(layer).name
+        layer.name: before(layer).name
         for layer in model.layers
         if _is_rectifier(layer)
-        and (_has_kernel(_before(layer)) or _before(layer).name in norms)
+        and (_has_kernel(before(layer)) or before(layer).name in norms)
     }
     if not norms and not rectifiers:
         return model
@@ -68,11 +73,11 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
         train on.
     """
     norms = {
-        layer.name: _before(layer)
+        layer.name: before(layer)
         for layer in model.layers
         if isinstance(layer, tf_keras.layers.BatchNormalization)
-        and _has_kernel(_before(layer))
-        and _before(layer).activation is tf_keras.activations.linear
+        and _has_kernel(before(layer))
+        and before(layer).activation is tf_keras.activations.linear
     }
     owners = {kernel.name: model.get_layer(name) for name, kernel in norms.items()}
 
@@ -116,8 +121,10 @@ class Untouched(quantization.QuantizeConfig):
         return {}
 
 
-def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
-    """A model that trains while it computes as with eight bits.
+def simulated(
+    model: tf_keras.Model, *, zeros: bool = False, clusters: bool = False
+) -> tf_keras.Model:
+    """A model that trains while it computes as with eight bits, made by TF-MOT.
 
     Of a model of texts that is all behind the table in which ids are looked up:
     TF-MOT would quantize the ids. The table stays as it is, also its zeros; what is
@@ -125,7 +132,8 @@ def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
 
     Args:
         model: As for `quantizable`.
-        scheme: Of TF-MOT; None means its own.
+        zeros: Whether zeros of the kernels stay zero.
+        clusters: Whether equal weights of a kernel stay equal.
 
     Returns:
         A model of the same inputs and outputs.
@@ -142,8 +150,11 @@ def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
     start = [tf_keras.Input(table.output.shape[1:], name="read") for table in tables]
     with quantization.quantize_scope({"TopK": operations.TopK, "Untouched": Untouched}):
         copy = tf_keras.models.clone_model(model, start or None, annotate)
-        options = {} if scheme is None else {"scheme": scheme}
-        copy = quantization.quantize_apply(copy, **options)
+        copy = quantization.quantize_apply(copy, **_scheme(zeros, clusters))
+    for layer in copy.submodules:
+        for _, _, kept in getattr(layer, "_weight_vars", ()):
+            if "clst_impl" in kept:  # TF-MOT gives no choice here.
+                kept["clst_impl"].cluster_gradient_aggregation = cluster.averaged()
     if not tables:
         return copy
     (table,) = tables
@@ -152,10 +163,17 @@ def simulated(model: tf_keras.Model, scheme=None) -> tf_keras.Model:
     return tf_keras.Model(ids, copy(table(ids)), name=model.name)
 
 
+def _scheme(zeros, clusters):
+    """What TF-MOT is told; nothing where nothing is to be kept."""
+    if clusters:
+        return {"scheme": combine.Default8BitClusterPreserveQuantizeScheme(zeros)}
+    return {"scheme": combine.Default8BitPrunePreserveQuantizeScheme()} if zeros else {}
+
+
 def is_norm_alone(layer: tf_keras.layers.Layer) -> bool:
     """Whether this is a norm that TF-MOT cannot take together with a kernel."""
     norm = isinstance(layer, tf_keras.layers.BatchNormalization)
-    return norm and not _has_kernel(_before(layer))
+    return norm and not _has_kernel(before(layer))
 
 
 def _affine(norm):
@@ -170,7 +188,7 @@ def _is_rectifier(layer):
     if type(layer) is not tf_keras.layers.ReLU:
         return False
     options = layer.max_value, float(layer.negative_slope), float(layer.threshold)
-    return options == (None, 0.0, 0.0) and len(_before(layer).outbound_nodes) == 1
+    return options == (None, 0.0, 0.0) and len(before(layer).outbound_nodes) == 1
 
 
 def _has_kernel(layer):
@@ -180,5 +198,6 @@ def _has_kernel(layer):
     return kernel and len(layer.outbound_nodes) == 1
 
 
-def _before(layer):
+def before(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+    """The layer whose output this one is given; a list where there are several."""
     return layer.inbound_nodes[0].inbound_layers

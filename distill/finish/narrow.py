@@ -94,20 +94,16 @@ class Narrowed(TrainedFinisher):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NarrowedInt8(TrainedFinisher):
+class NarrowedInt8(quantize.QuantizedFinisher):
     """The narrowed student, trained to bear eight bits."""
 
     needs: ClassVar[tuple[str, ...]] = ("narrowed",)
     asks: ClassVar[tuple[str, ...]] = ("narrow", "quantize")
 
     def make(self, bench):
-        """Trains what `narrowed` made with simulated quantization."""
-        from distill.finish import forms
-
-        part = bench.part("narrowed")
-        model = forms.simulated(bench.kept("narrowed", part.form))
-        bench.fit(model, self)
-        return bench.convert(model, "int8")
+        """Trains what `narrowed` made."""
+        form = bench.part("narrowed").form
+        return self.integers(bench, bench.kept("narrowed", form))
 
     def breaches(self, facts, parts, student):
         """Integers alone, and no more of them than `narrowed` promised."""

@@ -192,31 +192,20 @@ class Pruned(TrainedFinisher):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrunedInt8(TrainedFinisher):
+class PrunedInt8(quantize.QuantizedFinisher):
     """The pruned student, trained to bear eight bits with its zeros kept."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
     asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
 
     def make(self, bench):
-        """Trains what `pruned` made with simulated quantization."""
-        from tensorflow_model_optimization import experimental
-
-        from distill.finish import forms
-
-        scheme = experimental.combine.Default8BitPrunePreserveQuantizeScheme()
-        model = forms.simulated(bench.kept("pruned"), scheme)
-        bench.fit(model, self)
-        return bench.convert(model, "pruned_int8")
+        """Trains what `pruned` made."""
+        return self.integers(bench, bench.kept("pruned"), zeros=True)
 
     def breaches(self, facts, parts, student):
         """Integers alone, and the zeros of `pruned` kept."""
         zeros = parts["pruned"].breaches(facts, parts, student)
         return [*quantize.float_ops(facts), *zeros]
-
-    def predicted_bytes(self, cost):
-        """As `int8`: zeros are stored."""
-        return quantize.Int8.predicted_bytes(self, cost)
 
 
 def wrapped(

@@ -1,0 +1,229 @@
+"""Our own engine for eight bits: as TF-MOT where both work, and further than it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+# tf_keras and TF-MOT in a process of their own, as in `test_finish.py`.
+CHILD = """
+import json, pathlib, sys
+import keras, numpy as np, tensorflow as tf, tf_keras
+from distill import config, cost, finish, measure
+from distill.finish import bench, cluster, diagnosis, forms, prune, quantize
+from distill.finish import rounding, simulation
+
+layers, said = keras.layers, {}
+run = config.load("finish_resnet.yaml", [
+    "data.options.train_examples=240", "batch_size=60", "augmentation={}",
+    "finish=[{name: pruned}]",
+])
+images = keras.Input((8, 8, 1), name="images")
+
+def kernel(x, name, width, size=3):
+    x = layers.Conv2D(width, size, padding="same", use_bias=False, name=name)(x)
+    return layers.BatchNormalization(name=f"{name}_norm")(x)
+
+def headed(x):
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return {"logits": layers.Dense(10, name="head")(x)}
+
+def plain():
+    x = layers.ReLU(name="first")(kernel(images, "stem", 8))
+    x = layers.Add(name="sum")([x, kernel(x, "inner", 8)])
+    return headed(layers.ReLU(name="last")(x))
+
+def gated():
+    x = layers.Rescaling(2.0, -1.0, name="scaling")(images)
+    x = layers.Activation("hard_silu", name="swish")(kernel(x, "stem", 8))
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+    gate = layers.Conv2D(8, 1, activation="hard_sigmoid", name="excite")(gate)
+    x = layers.Multiply(name="gate")([x, gate])
+    return headed(layers.ReLU(name="last")(kernel(x, "inner", 8)))
+
+def sequence():
+    x = layers.Reshape((8, 8), name="rows")(images)
+    x = layers.Conv1D(12, 3, padding="same", name="inner")(x)
+    y = layers.LayerNormalization(name="layer_norm")(x)
+    y = layers.Dense(12, activation="gelu", name="mixed")(y)
+    x = layers.Add(name="sum")([x, y])
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    x = layers.ReLU(name="last")(
+        layers.BatchNormalization(name="dense_norm")(layers.Dense(9, name="dense")(x)))
+    return {"logits": layers.Dense(10, name="head")(x)}
+
+def worked(name, outputs):
+    folder = pathlib.Path(sys.argv[1]) / name
+    (folder / "checkpoint").mkdir(parents=True)
+    keras.utils.set_random_seed(0)
+    student = keras.Model(images, outputs())
+    rng = np.random.default_rng(0)
+    for variable in student.variables:
+        variable.assign(variable + rng.uniform(0, 0.2, variable.shape))
+    student.save(folder / "student.keras")
+    return bench.Bench(run, folder), folder
+
+def made(work, folder, part):
+    name, path = config.name_of(part), folder / "x.tflite"
+    path.write_bytes(part.make(work))
+    facts = measure.inspect(path)
+    work.store(name).clear()
+    return {
+        "breaches": part.breaches(facts, PARTS, cost.count(work._student))
+        + part.conversion_breaches(work.parity),
+        "ops": facts.ops, "engine": work.engines[name],
+        "losses": work.trained[name][0]["loss"],
+        "parity": work.parity["max"] / work.parity["scale"],
+        "distinct": [kernel.channel_distinct for kernel in facts.kernels],
+    }
+
+def kept(work, name, form=lambda twin: twin, clusters=None):
+    model = form(work.twin())
+    for layer in model.layers:
+        for weight in prune.kernels(layer):
+            values = weight.numpy()
+            if clusters:
+                ends = np.linspace(values.min(), values.max(), clusters)
+                values = ends[abs(values[..., None] - ends).argmin(-1)]
+            small = abs(values) <= np.quantile(abs(values), 0.75)
+            weight.assign(np.where(small, 0, values))
+    work.keep(name, model)
+
+short = {"epochs": 3, "learning_rate": 0.05}
+int8 = lambda engine: quantize.Int8(engine=engine, **short)
+PARTS = {
+    "pruned": prune.Pruned(sparsity=0.75),
+    "pruned_clustered": cluster.PrunedClustered(clusters=9),
+}
+
+# Both engines on a network that both take.
+work, folder = worked("plain", plain)
+pixels = run.data.load().validation.floats()
+answers = []
+for engine in ("tfmot", "keras"):
+    said[engine] = made(work, folder, int8(engine))
+    answers.append(measure.predict(folder / "x.tflite", pixels))
+said["auto"] = diagnosis.engine(work.twin(), "auto")
+one, other = answers
+said["apart"] = float(abs(one - other).mean() / abs(one).max())
+said["same"] = float((one.argmax(-1) == other.argmax(-1)).mean())
+simulated = simulation.simulated(work.twin())
+said["state"] = sum("/steps:" in one.name for one in simulated.variables)
+
+# What TF-MOT refuses.
+work, folder = worked("gated", gated)
+said["gated"] = made(work, folder, int8("auto"))
+try:
+    int8("tfmot").make(work)
+except finish.FinishError as mistake:
+    said["refused"] = str(mistake)
+kept(work, "pruned")
+kept(work, "pruned_clustered", forms.folded, 9)
+said["pruned_int8"] = made(work, folder, prune.PrunedInt8(**short))
+said["pruned_clustered_int8"] = made(
+    work, folder, cluster.PrunedClusteredInt8(epochs=3))
+work, folder = worked("sequence", sequence)
+said["sequence"] = made(work, folder, int8("auto"))
+said["normed dense"] = diagnosis._asked().layers("tfmot", work.twin()).get("dense_norm")
+odd = tf_keras.Sequential([tf_keras.layers.Activation("softplus", name="odd")])
+odd.build((None, 4))
+try:
+    diagnosis.engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
+except finish.FinishError as mistake:
+    said["odd"] = str(mistake)
+
+# A range is the mean of the first steps, and moves slowly later.
+moving = rounding.Range()
+for most in (1.0, 3.0):
+    moving(tf.constant([most, -1.0]), training=True)
+moving(tf.constant([9.0]), training=False)
+said["ends"] = [float(moving.low), float(moving.high)]
+moving.steps.assign(1000.0)
+moving(tf.constant([12.0]), training=True)
+said["later"] = float(moving.high)
+rounded = moving(tf.linspace(-1.0, 2.0, 1000)).numpy()
+said["steps"] = len(set(rounded.tolist()))
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("runs"))],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+OURS = ["keras", "gated", "sequence", "pruned_int8", "pruned_clustered_int8"]
+
+
+@pytest.mark.parametrize("name", ["tfmot", *OURS])
+def test_a_file_holds_what_was_promised(said, name):
+    assert said[name]["breaches"] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_training_sees_what_the_file_computes(said, name):
+    assert said[name]["parity"] < 0.05
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_training_moves_the_loss(said, name):
+    first, *_, last = said[name]["losses"]
+    assert last < first
+
+
+def test_both_engines_agree_where_both_work(said):
+    assert said["tfmot"]["ops"] == said["keras"]["ops"]
+    assert said["apart"] < 0.03
+    assert said["same"] > 0.9
+
+
+def test_tf_mot_goes_first(said):
+    assert said["auto"] == ["tfmot", {}]
+    assert said["gated"]["engine"] == said["sequence"]["engine"] == "keras"
+
+
+def test_a_hard_swish_is_one_op(said):
+    ops = said["gated"]["ops"]
+    assert ops["HARD_SWISH"] == 1
+    assert ops["MUL"] == 3  # Scaling, the gate, and the sixth of its sigmoid.
+    assert ops["ADD"] == 2  # Scaling, and the shift of that sigmoid.
+
+
+def test_a_layer_norm_and_a_dense_with_a_norm_are_integers(said):
+    ops = said["sequence"]["ops"]
+    assert ops["RSQRT"] == 1
+    assert ops["GELU"] == 1
+
+
+def test_clusters_are_kept(said):
+    assert 2 < max(said["pruned_clustered_int8"]["distinct"]) <= 9
+
+
+def test_a_chosen_engine_that_cannot_is_refused_before_it_trains(said):
+    assert "`gate`: TF-MOT can quantize no Multiply" in said["refused"]
+    assert "`odd`: our engine can quantize no Activation" in said["odd"]
+    assert "softplus" in said["odd"]
+
+
+def test_tf_mot_is_not_trusted_with_a_dense_that_has_a_norm(said):
+    assert "leaves a Dense in float" in said["normed dense"]
+
+
+def test_what_a_range_has_seen_is_state_of_the_model(said):
+    assert said["state"] == 6  # Input, two relus, inner norm, pool, head.
+
+
+def test_a_range_is_a_mean_at_first_and_moves_slowly_later(said):
+    assert said["ends"] == [-1.0, 2.0]
+    assert said["later"] == pytest.approx(2.1)
+    assert said["steps"] > 100
