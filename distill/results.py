@@ -213,13 +213,15 @@ def _judge(run, folder, models, stages):
     """Writes into each exported student how it broke its promise."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
-    parity = {record["model"]: record.get("parity") for record in stages}
+    made = {record["model"]: record for record in stages}
     student = by_name["student"]["accuracy"]
     counted = cost.count(loader.own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
-        model["ops"], model["parity"] = facts.ops, parity.get(model["name"])
+        record = made.get(model["name"], {})
+        model["ops"], model["parity"] = facts.ops, record.get("parity")
+        model["layers"] = record.get("layers", [])
         model["failed"] += part.breaches(facts, parts, counted)
         if model["parity"]:
             model["failed"] += part.conversion_breaches(model["parity"])

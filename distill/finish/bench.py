@@ -21,7 +21,7 @@ from distill import (
     run_folder,
     seeds,
 )
-from distill.finish import finisher, parity, twin
+from distill.finish import finisher, layers, parity, twin
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
@@ -127,6 +127,24 @@ class Bench:
         file = rewrite(export.to_tflite(model, variant, calibration))
         self.parity = parity.compare(model, file, self._images)
         return file
+
+    def layers(self, file: bytes) -> list[dict]:
+        """What a file does to each layer of the student; see `layers.Reference`.
+
+        Args:
+            file: The `.tflite` file.
+
+        Returns:
+            Nothing of a student that has no twin.
+        """
+        return self._reference.errors(file) if self._reference else []
+
+    @functools.cached_property
+    def _reference(self):
+        try:
+            return layers.Reference(self._twin, self._images)
+        except twin.NoTwin:
+            return None
 
     def stamped(self, name: str, file: bytes) -> bytes:
         """A file that says what it was made of; see `provenance.stamped`.

@@ -87,7 +87,8 @@ def _one(part, work, folder):
         progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"),
         signals.deferred(),
     ):
-        run_folder.atomic_write(path, work.stamped(f"student.{name}", part.make(work)))
+        file = part.make(work)
+        run_folder.atomic_write(path, work.stamped(f"student.{name}", file))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
         made = {
             "model": f"student.{name}",
@@ -97,6 +98,7 @@ def _one(part, work, folder):
             "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
             "metrics": metrics,
             "parity": work.parity,
+            "layers": work.layers(file),
         }
         run_folder.atomic_write(record, json.dumps(made))
         work.store(name).clear()
