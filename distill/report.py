@@ -10,7 +10,7 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import charts, formats, layered, pictures, shares
+from distill import budget, charts, formats, layered, pictures, shares
 
 WIDTH = 100  # Columns of the console's table.
 WRONG = 48  # Most wrong answers shown.
@@ -97,6 +97,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         training=_training(report["stages"]),
         classes=_classes(report, chosen),
         layered=layered.table(models),
+        tried=budget.rows(report["search"]) if report.get("search") else [],
         wrong=[(_source(look), *words) for look, *words in wrong[:WRONG]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),

@@ -29,7 +29,7 @@ class Int8(TrainedFinisher):
         """Every op must compute in integers."""
         return float_ops(facts)
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """One byte a weight; scale, zero point and bias for each channel."""
         return cost.tables + cost.kernels + 36 * cost.channels + 550 * cost.layers
 
