@@ -52,9 +52,10 @@ def _costs(costs):
 
 
 def _sizes(run, cost):
+    parts = {config.name_of(part): part for part in run.finish}
     rows = [
-        (f"student.{config.name_of(part)}.tflite", part.predicted_bytes(cost))
-        for part in run.finish
+        (f"student.{name}.tflite", part.predicted_bytes(cost, parts))
+        for name, part in parts.items()
     ]
     return table(rows, ["file", "bytes, predicted"])
 

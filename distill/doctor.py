@@ -42,7 +42,8 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.model is None and arguments.config is None:
         raise config.ConfigError("give --model, a .keras file, or --config, or both")
     run, path = _read(arguments)
-    parts = run.finish if run else [kind() for kind in finish.FINISHERS.values()]
+    parts = run.finish if run else ()
+    parts = parts or [kind() for kind in finish.FINISHERS.values()]
     found = examine(_network(run, path), parts)
     print(json.dumps(found, indent=1) if arguments.json else tables(found))
     return cli.EXIT_FAILED if any(file["blocked"] for file in found["files"]) else 0
@@ -95,10 +96,11 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
         own = part.blocked(found)
         before = [blocked.get(name, {}) for name in part.needs]
         blocked[config.name_of(part)] = dict(collections.ChainMap(own, *before))
+    by_name = {config.name_of(part): part for part in parts}
     files = [
         {
             "name": config.name_of(part),
-            "predicted_bytes": part.predicted_bytes(counted),
+            "predicted_bytes": part.predicted_bytes(counted, by_name),
             "engine": _engine(part, found),
             "blocked": blocked[config.name_of(part)],
         }

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from distill import batches, config, data, loader, run_folder, scan, yaml_tree
-from distill import finish as finishers  # `finish` is a field here.
+from distill import budget as budgets  # `budget` is a field here, as `finish` is.
+from distill import finish as finishers
 
 CHECKED = 256  # Examples that tell logits from probabilities.
 _CURE = (
@@ -31,9 +32,13 @@ class Finishing:
         augmentation: Random changes to training images.
         batch_size: Images in a step.
         seed: Decides order and augmentation.
-        finish: What is made of the model; see `distill.finish.FINISHERS`.
+        finish: What is made of the model; see `distill.finish.FINISHERS`. For a
+            search, the options of those that are tried; it may be left out.
+        budget: What the last file may cost, and whether it is searched; see
+            `distill.budget.Budget`.
         max_accuracy_drop: A file whose test accuracy is more than this many
-            points (percent of the test split) below the model's has failed.
+            points (percent of the test split) below the model's has failed. Of
+            files with a budget, that says it.
     """
 
     model: str
@@ -44,7 +49,8 @@ class Finishing:
     augmentation: batches.Augmentation = batches.Augmentation()
     batch_size: int = 128
     seed: int = 0
-    finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...]
+    finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
+    budget: budgets.Budget | None = None
     max_accuracy_drop: float = 1.0
 
     def __post_init__(self):
@@ -55,7 +61,7 @@ class Finishing:
                 raise ValueError(
                     f"`{name}` must be a file that exists. Received: {path}"
                 )
-        if not self.finish:
+        if not self.finish and not self.searches:
             raise ValueError("`finish` must be a list of at least one. Received: []")
         config.check_common(self)
 
@@ -65,6 +71,11 @@ class Finishing:
         return ()
 
     controls = stages  # Nor is anything trained beside it.
+
+    @property
+    def searches(self) -> bool:
+        """Whether what is made has yet to be found."""
+        return self.budget is not None and self.budget.trials > 0
 
 
 def kind_of(path: str | pathlib.Path) -> type:

@@ -12,32 +12,11 @@ import time
 
 import numpy as np
 from ai_edge_litert import interpreter
-from ai_edge_litert import schema_py_generated as schema
 
+from distill import graph as graphs  # `graph` is a file's, below.
 from distill import stored
 
 BATCH = 64  # Images at once where only answers are wanted.
-
-# Which of an op's inputs are the kernel, the bias, what is looked up.
-_KERNEL, _BIAS = 1, 2
-_TABLE = 0
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
-_OPS = {
-    value: name
-    for name, value in vars(schema.BuiltinOperator).items()
-    if name[0] != "_"
-}
-_TYPES = {  # Of four bits, a byte holds two.
-    schema.TensorType.INT4: np.uint8,
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.FLOAT16: np.float16,
-    schema.TensorType.INT8: np.int8,
-    schema.TensorType.UINT8: np.uint8,
-    schema.TensorType.INT16: np.int16,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT64: np.int64,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,21 +52,21 @@ def inspect(path: pathlib.Path) -> Facts:
     Raises:
         ValueError: If it is no TFLite file.
     """
-    graph = _Graph(path)
+    graph = graphs.Graph(path.read_bytes(), path)
     names = [graph.name(op) for op in graph.ops]
     sizes, described, others, macs = {}, {}, {}, 0
     for op, name in zip(graph.ops, names, strict=True):
         if name == "GATHER":
-            table = graph.stored(op.inputs[_TABLE])
+            table = graph.constant(op.inputs[graphs.TABLE])
             others[table] = graph.size(table)
-        if name not in _WEIGHTED:
+        if name not in graphs.WEIGHTED:
             continue
-        kernel = graph.stored(op.inputs[_KERNEL])
+        kernel = graph.constant(op.inputs[graphs.KERNEL])
         sizes[kernel] = graph.size(kernel)
         if name != "DEPTHWISE_CONV_2D":
             described[kernel] = graph.kernel(kernel)
-        if len(op.inputs) > _BIAS and op.inputs[_BIAS] >= 0:
-            bias = graph.stored(op.inputs[_BIAS])
+        if len(op.inputs) > graphs.BIAS and op.inputs[graphs.BIAS] >= 0:
+            bias = graph.constant(op.inputs[graphs.BIAS])
             others[bias] = graph.size(bias)
         macs += _macs(name, graph.shape(kernel), graph.shape(op.outputs[0]))
     zeros = sum(kernel.zeros for kernel in described.values())
@@ -222,67 +201,6 @@ def _runner(path, shape, threads):
         return model.get_tensor(made["index"])
 
     return run
-
-
-class _Graph:
-    """The ops and tensors of a file's only graph."""
-
-    def __init__(self, path):
-        content = path.read_bytes()
-        if content[4:8] != b"TFL3":
-            raise ValueError(f"{path} is no TFLite file")
-        try:
-            self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-            graph = self._model.subgraphs[0]
-            self.ops, self._tensors = graph.operators, graph.tensors
-            self._inputs, self._outputs = set(graph.inputs), set(graph.outputs)
-        except Exception as error:  # A damaged file raises anything.
-            raise ValueError(f"{path} is a damaged TFLite file: {error}") from None
-        self._maker = {made: op for op in self.ops for made in op.outputs}
-
-    def name(self, op):
-        code = self._model.operatorCodes[op.opcodeIndex]
-        return _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
-
-    def stored(self, index):
-        """The constant tensor behind an op's input."""
-        while index in self._maker and self.name(self._maker[index]) in _STORED:
-            index = self._maker[index].inputs[0]
-        return index
-
-    def shape(self, index):
-        return tuple(int(size) for size in self._tensors[index].shape)
-
-    def size(self, index):
-        return math.prod(self.shape(index))
-
-    def kernel(self, index):
-        """What there is to say of a constant; what a sparse one leaves out is zero."""
-        tensor = self._tensors[index]
-        kind = np.dtype(_TYPES[tensor.type])
-        values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
-        bits = 8 * kind.itemsize
-        if tensor.type == schema.TensorType.INT4:
-            values, bits = stored.unpacked(values)[: self.size(index)], 4
-        if tensor.sparsity is not None:
-            values = stored.dense(values, tensor.sparsity, self.shape(index))
-        values = values.reshape(self.shape(index))
-        return stored.describe(tensor.name.decode(), values, bits)
-
-    def float_ops(self):
-        """Names of the ops that compute in float."""
-        for op in self.ops:
-            name = self.name(op)
-            edge = (name == "QUANTIZE" and set(op.inputs) <= self._inputs) or (
-                name == "DEQUANTIZE" and set(op.outputs) <= self._outputs
-            )
-            touched = [*op.inputs, *op.outputs]
-            floats = any(
-                index >= 0 and self._tensors[index].type == schema.TensorType.FLOAT32
-                for index in touched
-            )
-            if floats and not edge:
-                yield name
 
 
 def _macs(name, kernel, output):

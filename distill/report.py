@@ -10,7 +10,7 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import charts, formats, pictures, shares
+from distill import budget, charts, formats, layered, pictures, shares
 
 WIDTH = 100  # Columns of the console's table.
 WRONG = 48  # Most wrong answers shown.
@@ -62,8 +62,9 @@ def table(report: dict) -> str:
         f"{formats.percent(row['student_first'])} %"
         for row in report["stitched"]
     ]
+    notes.append(layered.line(report["models"]))
     wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
-    return "\n".join([lines, *wrapped])
+    return "\n".join(filter(None, [lines, *wrapped]))
 
 
 def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) -> str:
@@ -95,6 +96,8 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         fronts=fronts(models, limit),
         training=_training(report["stages"]),
         classes=_classes(report, chosen),
+        layered=layered.table(models),
+        tried=budget.rows(report["search"]) if report.get("search") else [],
         wrong=[(_source(look), *words) for look, *words in wrong[:WRONG]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),
@@ -143,6 +146,7 @@ def template(name: str) -> jinja2.Template:
     )
     environment.filters["points"] = _points
     environment.globals["formats"] = formats
+    environment.globals["share"] = _share
     return environment.get_template(name)
 
 
@@ -172,6 +176,11 @@ def _source(look):
 def data_uri(image: np.ndarray) -> str:
     """An image, as of `pictures.png`, to stand in a page itself."""
     return "data:image/png;base64," + base64.b64encode(pictures.png(image)).decode()
+
+
+def _share(value):
+    """A share in [0, 1] in percent, to three digits."""
+    return formats.plain(None if value is None else 100 * value)
 
 
 def _points(piece):

@@ -127,6 +127,8 @@ def gather(
             record, answers[path.stem] = model_record(path, splits.test, taught)
         models.append(record)
     _judge(made, folder, models, stages)
+    promised = _promised(run, models)
+    search = folder / "search.json"
     result = {
         "run": _plain(run),
         "versions": run_folder.versions(),
@@ -146,6 +148,7 @@ def gather(
         "models": models,
         "stitched": _stitched(run, folder, splits.test),
         "stages": stages,
+        "search": json.loads(search.read_text()) if search.exists() else None,
         "warnings": [
             *warnings(run, models),
             *_alarms(stages),
@@ -153,7 +156,7 @@ def gather(
         ],
         "failures": [
             f"{model['name']}: {reason}"
-            for model in models
+            for model in promised
             for reason in model["failed"]
         ],
     }
@@ -220,22 +223,37 @@ def _judge(run, folder, models, stages):
     """Writes into each exported student how it broke its promise."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
-    parity = {record["model"]: record.get("parity") for record in stages}
+    made = {record["model"]: record for record in stages}
     student = by_name["student"]["accuracy"]
     counted = cost.count(loader.own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])
-        model["ops"], model["parity"] = facts.ops, parity.get(model["name"])
+        record = made.get(model["name"], {})
+        model["ops"], model["parity"] = facts.ops, record.get("parity")
+        model["layers"] = record.get("layers", [])
         model["failed"] += part.breaches(facts, parts, counted)
         if model["parity"]:
             model["failed"] += part.conversion_breaches(model["parity"])
-        drop = student - model["accuracy"]
-        if drop > run.max_accuracy_drop:
-            model["failed"].append(
-                f"accuracy {model['accuracy']:.2f} % is {drop:.2f} points below the "
-                f"student's, more than max_accuracy_drop = {run.max_accuracy_drop}"
-            )
+        model["failed"] += _too_much(run, model, student)
+
+
+def _too_much(run, model, student):
+    """How a file breaks the budget or, without one, the limit on accuracy."""
+    budget, drop = getattr(run, "budget", None), student - model["accuracy"]
+    if budget is not None:
+        return budget.breaches(model, student)
+    if drop <= run.max_accuracy_drop:
+        return []
+    return [
+        f"accuracy {model['accuracy']:.2f} % is {drop:.2f} points below the "
+        f"student's, more than max_accuracy_drop = {run.max_accuracy_drop}"
+    ]
+
+
+def _promised(run, models):
+    """The models that must break no promise: with a budget, the last alone ships."""
+    return models[-1:] if getattr(run, "budget", None) else models
 
 
 def warnings(run: config.Run, models: list[dict]) -> list[str]:

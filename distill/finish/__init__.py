@@ -39,6 +39,7 @@ __all__ = [
     "missing",
     "ready",
     "run",
+    "searched",
     "to_tf_keras",
 ]
 
@@ -148,6 +149,28 @@ def run(folder: pathlib.Path) -> None:
             f"{mistake}; what was finished is kept, and the same command goes on "
             "from there"
         ) from None
+
+
+def searched(folder: pathlib.Path) -> dict:
+    """What keeps the budget of a run, searched unless it was found before.
+
+    Reads `search/run.yaml`, `student.keras` and, if it is there, `teacher.keras`;
+    writes `search.json`.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        As `distill.finish.search.search` does.
+
+    Raises:
+        As `run` does.
+    """
+    path = folder / "search.json"
+    if not path.exists() or json.loads(path.read_text())["winner"] is None:
+        with progress.step("search", "short finishes, in a process apart"):
+            _apart("search", folder)
+    return json.loads(path.read_text())
 
 
 def diagnose(network: typing.Any) -> dict:

@@ -1,8 +1,9 @@
 """The work bench of the finishing process: student, teacher, data, one `fit`."""
 
+import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from distill import (
     batches,
     checkpoint,
     config,
+    data,
     export,
     loader,
     progress,
@@ -21,7 +23,7 @@ from distill import (
     run_folder,
     seeds,
 )
-from distill.finish import diagnosis, finisher, parity, ranges, twin
+from distill.finish import diagnosis, finisher, layers, parity, ranges, teacher, twin
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
@@ -44,15 +46,35 @@ class Bench:
 
     def __init__(self, run: config.Run, folder: pathlib.Path):
         self._run = run
-        self._folder = folder
+        self._networks = self._folder = folder
         self._splits = run.data.load()
         self._student = loader.own(folder / "student.keras")
-        self._answer = _answers(folder / "teacher.keras")
+        self._teacher = teacher.opened(
+            folder / "teacher.keras",
+            self._splits,
+            changing=run.augmentation != batches.Augmentation(),
+        )
         self.parity: dict[str, float] = {}
         self.engines: dict[str, str] = {}
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
         self.steps_per_epoch = self._batches("any").steps_per_epoch
         self.examples_per_epoch = self.steps_per_epoch * run.batch_size
+
+    def take_up(self, parts: Sequence[finisher.Finisher], folder: pathlib.Path) -> None:
+        """Turns to other finishers, with student, teacher and data as they are.
+
+        Args:
+            parts: What `part` knows from now on.
+            folder: Where the work on them is kept.
+        """
+        self._run = dataclasses.replace(self._run, finish=tuple(parts))
+        self._folder = folder
+        self.trained = {}
+
+    @property
+    def validation(self) -> data.Split:
+        """The validation split."""
+        return self._splits.validation
 
     @functools.cached_property
     def _images(self):
@@ -131,6 +153,24 @@ class Bench:
         self.parity = parity.compare(model, file, self._images)
         return file
 
+    def layers(self, file: bytes) -> list[dict]:
+        """What a file does to each layer of the student; see `layers.Reference`.
+
+        Args:
+            file: The `.tflite` file.
+
+        Returns:
+            Nothing of a student that has no twin.
+        """
+        return self._reference.errors(file) if self._reference else []
+
+    @functools.cached_property
+    def _reference(self):
+        try:
+            return layers.Reference(self._twin, self._images)
+        except twin.NoTwin:
+            return None
+
     def stamped(self, name: str, file: bytes) -> bytes:
         """A file that says what it was made of; see `provenance.stamped`.
 
@@ -156,7 +196,7 @@ class Bench:
     @functools.cached_property
     def _weights(self):
         """Fingerprint of student and teacher, as far as there are any."""
-        paths = [self._folder / f"{name}.keras" for name in ("student", "teacher")]
+        paths = [self._networks / f"{name}.keras" for name in ("student", "teacher")]
         return {
             path.stem: provenance.weights_hash(loader.own(path))
             for path in paths
@@ -205,7 +245,7 @@ class Bench:
         ranges.settle(model, self._images)
         _follow(model, part.epochs * self.steps_per_epoch)
         tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
-        terms = _terms(part, taught=self._answer is not None)
+        terms = _terms(part, taught=self._teacher is not None)
         model.compile(
             optimizer=tf_keras.optimizers.SGD(
                 tf_keras.optimizers.schedules.CosineDecay(
@@ -246,27 +286,12 @@ class Bench:
 
     def _taught(self, inputs, labels):
         """Inputs, and what is asked: label first, then any teacher's logits."""
-        if self._answer is None:
+        if self._teacher is None:
             return inputs, np.asarray(labels)[:, None]
-        taught = [
-            self._answer(inputs[start : start + CHECKED]).numpy()
-            for start in range(0, len(inputs), CHECKED)
-        ]
-        return inputs, np.column_stack([labels, np.concatenate(taught)])
+        return inputs, np.column_stack([labels, self._teacher(inputs)])
 
     def _kept(self, name):
         return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"
-
-
-def _answers(path):
-    """The function from images to the teacher's logits, if there is a teacher."""
-    if not path.exists():
-        progress.say(
-            "    no teacher: labels alone teach, weighed task_weight + kd_weight"
-        )
-        return None
-    teacher = loader.own(path)
-    return tf.function(lambda x: teacher(x, training=False)["logits"])
 
 
 def _follow(model, steps):

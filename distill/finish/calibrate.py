@@ -37,7 +37,7 @@ class Int8Calibrated(Finisher):
         """Every op must compute in integers."""
         return quantize.float_ops(facts)
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """As `int8`."""
         return quantize.Int8.predicted_bytes(self, cost)
 

@@ -15,6 +15,7 @@ from distill import (
     finishing,
     loader,
     progress,
+    resume,
     run_folder,
     signals,
 )
@@ -64,6 +65,50 @@ def _finish(folder):
     run_folder.atomic_write(folder / "finish.json", json.dumps(records))
 
 
+def _search(folder):
+    """Finds out what keeps the budget of a run."""
+    run = config.read(finishing.Finishing, folder / "search" / "run.yaml")
+    from distill import cost, results
+    from distill.finish import bench, diagnosis, search
+
+    work, student = bench.Bench(run, folder), loader.own(folder / "student.keras")
+    split = work.validation
+    counted = cost.count(student)
+    search.search(
+        run,
+        diagnosis.diagnose(student),
+        counted,
+        results.accuracy(results.logits(student, split), split),
+        folder=folder,
+        finished=lambda choice, place: _tried(work, counted, choice, place),
+    )
+
+
+def _tried(work, counted, choice, place):
+    """Makes the files of a short finish, and says of the last what was measured."""
+    from distill import measure, provenance
+
+    run_folder.checkpoints(place).mkdir(parents=True, exist_ok=True)
+    work.take_up(choice.steps, place)
+    try:
+        *_, record = [_one(part, work, place, explained=False) for part in choice.steps]
+    except resume.Diverged as mistake:
+        size = choice.predicted_bytes(counted)
+        sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
+        return {**sizes, "accuracy": 0.0, "failed": [str(mistake)]}
+    path = place / f"{record['model']}.tflite"
+    facts, last = measure.inspect(path), choice.steps[-1]
+    return {
+        "bytes": facts.bytes,
+        "gzip_bytes": facts.gzip_bytes,
+        "accuracy": provenance.read(path)["validation"]["accuracy"],
+        "failed": [
+            *last.breaches(facts, choice.parts, counted),
+            *last.conversion_breaches(record["parity"]),
+        ],
+    }
+
+
 def _end_with_parent():
     """Lets no process train on in a folder that its parent no longer guards."""
 
@@ -74,8 +119,11 @@ def _end_with_parent():
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _one(part, work, folder):
-    """Makes one file, or keeps the one that is there; returns its record."""
+def _one(part, work, folder, explained=True):
+    """Makes one file, or keeps the one that is there; returns its record.
+
+    Unless `explained`, that does not say what the file does to each layer.
+    """
     name = config.name_of(part)
     path = folder / f"student.{name}.tflite"
     record = run_folder.checkpoints(folder) / f"finish.{name}.json"
@@ -87,7 +135,8 @@ def _one(part, work, folder):
         progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"),
         signals.deferred(),
     ):
-        run_folder.atomic_write(path, work.stamped(f"student.{name}", part.make(work)))
+        file = part.make(work)
+        run_folder.atomic_write(path, work.stamped(f"student.{name}", file))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
         made = {
             "model": f"student.{name}",
@@ -98,13 +147,14 @@ def _one(part, work, folder):
             "metrics": metrics,
             "parity": work.parity,
             **({"engine": work.engines[name]} if name in work.engines else {}),
+            "layers": work.layers(file) if explained else [],
         }
         run_folder.atomic_write(record, json.dumps(made))
         work.store(name).clear()
     return made
 
 
-_TASKS = {"finish": _finish, "diagnose": _diagnose}
+_TASKS = {"finish": _finish, "diagnose": _diagnose, "search": _search}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Clustered(TrainedFinisher):
 
     asks: ClassVar[tuple[str, ...]] = ("cluster",)
     tolerance: ClassVar[float] = 1e-4
+    searched: ClassVar[dict[str, tuple]] = {"clusters": (4, 8, 16, 32, 64)}
 
     clusters: int = 16
     learning_rate: float = 0.001  # No norm is left that would bear longer steps.
@@ -51,7 +52,7 @@ class Clustered(TrainedFinisher):
         """The clusters must have reached the file."""
         return _clusters_lost(facts, self.clusters, "distinct")
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """As `float32`: each weight is stored, and only packing gains."""
         return conversions.Float32().predicted_bytes(cost)
 
@@ -86,9 +87,10 @@ class PrunedClustered(Clustered):
         zeros = parts["pruned"].breaches(facts, parts, student)
         return [*_clusters_lost(facts, self.clusters, "distinct"), *zeros]
 
-    def predicted_bytes(self, cost):
-        """As `pruned` at its usual share of zeros."""
-        return prune.Pruned().predicted_bytes(cost)
+    def predicted_bytes(self, cost, parts=None):
+        """As `pruned`."""
+        pruned = (parts or {}).get("pruned", prune.Pruned())
+        return pruned.predicted_bytes(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,22 @@
 """`python -m distill.finish`: files of a network that was trained elsewhere."""
 
 import argparse
+import dataclasses
 import json
 import pathlib
+import shutil
 from collections.abc import Sequence
 
-from distill import cli, config, finish, finishing, progress, run_folder, train
+from distill import (
+    budget,
+    cli,
+    config,
+    finish,
+    finishing,
+    progress,
+    run_folder,
+    train,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,6 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, what in (("model", "what ships"), ("teacher", "whom it learns from")):
         flags.add_argument(
             f"--{name}", help=f"{what}, a .keras file; else the config's"
+        )
+    for name, what in (
+        ("max_kb", "search a file of at most so many kB"),
+        ("max_drop", "and at most so many points below the model"),
+    ):
+        flags.add_argument(
+            f"--{name.replace('_', '-')}",
+            action="append",
+            type=f"budget.{name}={{}}".format,
+            dest="set",
+            default=argparse.SUPPRESS,
+            metavar="N",
+            help=f"{what}: short for --set budget.{name}=N",
         )
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder of the run; default: runs/<config>"
@@ -35,14 +59,53 @@ def _command(arguments: argparse.Namespace) -> int:
 def _finish(run, folder):
     """The steps in order; a step that is finished is not run again."""
     with run_folder.occupied(folder):
-        run_folder.claim(folder, run)
+        _claim(folder, run)
         progress.say(f"    run folder: {folder}")
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
         run_folder.stay_with(folder, finishing.ground(run, splits))
         with progress.step("networks", "opening what was given"):
             finishing.ready(run, splits, folder)
+        if run.searches:
+            run = _found(run, folder)
         records = finish.ready(folder)
         from distill import results
 
         return results.gather(run, splits, folder, records)
+
+
+def _claim(folder, run):
+    """Claims the folder; for a search, a folder in it, until there is a winner.
+
+    Raises:
+        ConfigError: If the folder belongs to another run.
+    """
+    search = folder / "search"
+    if not run.searches:
+        run_folder.claim(folder, run)
+        return
+    if (folder / "run.yaml").exists() and not (search / "run.yaml").exists():
+        raise config.ConfigError(
+            f"{folder} holds a run without a search: name another folder with --out"
+        )
+    search.mkdir(exist_ok=True)
+    run_folder.claim(search, run)
+
+
+def _found(run, folder):
+    """The run of the winner, at full length and bound to the budget."""
+    from distill.finish import choices
+
+    tried = finish.searched(folder)
+    for place in (folder / "search").glob("*/"):
+        shutil.rmtree(place)  # What was tried is written in `search.json`.
+    won = next(row for row in tried["trials"] if row["label"] == tried["winner"])
+    winner = dataclasses.replace(
+        run,
+        finish=choices.choice(run, won["finisher"], won["options"]).steps,
+        budget=dataclasses.replace(run.budget, trials=0),
+        max_accuracy_drop=run.budget.max_drop,
+    )
+    print(budget.table(tried))
+    run_folder.claim(folder, winner)
+    return winner

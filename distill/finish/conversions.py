@@ -16,7 +16,7 @@ class Float32(Finisher):
         """Converts the student."""
         return bench.export("float32")
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """Four bytes a weight."""
         return 4 * (cost.tables + cost.kernels + cost.channels) + 350 * cost.layers
 
@@ -31,7 +31,7 @@ class Float16(Finisher):
         """Converts the student."""
         return bench.export("float16")
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """Two bytes a weight."""
         return 2 * (cost.tables + cost.kernels + cost.channels) + 550 * cost.layers
 
@@ -44,6 +44,6 @@ class DynamicInt8(Finisher):
         """Converts the student."""
         return bench.export("dynamic_int8")
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """One byte a weight, a scale a channel."""
         return cost.tables + cost.kernels + 16 * cost.channels + 550 * cost.layers

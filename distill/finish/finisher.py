@@ -20,11 +20,14 @@ class Finisher:
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit: what eight bits need, unless a finisher
             states less.
+        searched: Options that a search chooses, each to what it chooses from, in
+            order.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
     asks: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.2
+    searched: ClassVar[dict[str, tuple]] = {}
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -112,8 +115,15 @@ class Finisher:
             f"{allowed:.3g}"
         ]
 
-    def predicted_bytes(self, cost: "cost.Cost") -> int:
-        """About how many bytes the file of a network of this cost will have."""
+    def predicted_bytes(
+        self, cost: "cost.Cost", parts: "dict[str, Finisher] | None" = None
+    ) -> int:
+        """About how many bytes the file will have.
+
+        Args:
+            cost: Of the student.
+            parts: As of `breaches`; None means the finishers at their usual options.
+        """
         raise NotImplementedError
 
 

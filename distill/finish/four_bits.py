@@ -29,7 +29,7 @@ class DynamicInt4(Finisher):
             return []
         return [f"more than four bits a weight in: {', '.join(wide)}"]
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """Half a byte a weight; scale, zero point and bias for each channel."""
         left = cost.kernels // 2
         return 4 * cost.tables + left + 16 * cost.channels + 550 * cost.layers

@@ -28,6 +28,7 @@ class Narrowed(TrainedFinisher):
 
     asks: ClassVar[tuple[str, ...]] = ("narrow",)
     tolerance: ClassVar[float] = 1e-4
+    searched: ClassVar[dict[str, tuple]] = {"macs": (0.2, 0.3, 0.4, 0.5, 0.6, 0.75)}
 
     macs: float = 0.5
     epochs: int = 20
@@ -87,7 +88,7 @@ class Narrowed(TrainedFinisher):
             f"{self.macs}"
         ]
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """As `float32` of so many weights."""
         left = round(4 * self.macs * cost.kernels)
         return 4 * cost.tables + left + 3 * cost.channels + 350 * cost.layers
@@ -110,7 +111,8 @@ class NarrowedInt8(quantize.QuantizedFinisher):
         more = parts["narrowed"].breaches(facts, parts, student)
         return [*quantize.float_ops(facts), *more]
 
-    def predicted_bytes(self, cost):
-        """As `int8` of so many weights, half of them where no more is known."""
-        left = cost.kernels // 2
+    def predicted_bytes(self, cost, parts=None):
+        """As `int8` of so many weights."""
+        narrowed = (parts or {}).get("narrowed", Narrowed())
+        left = round(narrowed.macs * cost.kernels)
         return cost.tables + left + 27 * cost.channels + 550 * cost.layers

@@ -62,6 +62,7 @@ class Pruned(TrainedFinisher):
 
     asks: ClassVar[tuple[str, ...]] = ("prune",)
     tolerance: ClassVar[float] = 1e-4
+    searched: ClassVar[dict[str, tuple]] = {"sparsity": (0.5, 0.6, 0.7, 0.8, 0.9)}
 
     sparsity: float = 0.8
     schedule: Literal["polynomial", "constant"] = "polynomial"
@@ -151,7 +152,7 @@ class Pruned(TrainedFinisher):
             return []
         return [f"sparsity {facts.sparsity:.3f} of the file, promised {self.sparsity}"]
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """A value and an index for each weight that is left; tables stay whole."""
         if self._in_fours:
             return conversions.Float32().predicted_bytes(cost)

@@ -46,7 +46,7 @@ class QuantizedFinisher(TrainedFinisher):
         bench.fit(model, self)
         return bench.convert(model, "int8")
 
-    def predicted_bytes(self, cost):
+    def predicted_bytes(self, cost, parts=None):
         """One byte a weight; scale, zero point and bias for each channel."""
         return cost.tables + cost.kernels + 36 * cost.channels + 550 * cost.layers
 

@@ -1,0 +1,149 @@
+"""The ops and tensors of a TFLite file, without running it. Needs no TensorFlow."""
+
+import math
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from distill import stored
+
+# Which of an op's inputs are the kernel, the bias, what is looked up.
+KERNEL, BIAS = 1, 2
+TABLE = 0
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
+_OPS = {
+    value: name
+    for name, value in vars(schema.BuiltinOperator).items()
+    if name[0] != "_"
+}
+_ACTIVATIONS = {
+    value: name
+    for name, value in vars(schema.ActivationFunctionType).items()
+    if name[0] != "_"
+}
+_TYPES = {  # Of four bits, a byte holds two.
+    schema.TensorType.INT4: np.uint8,
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.FLOAT16: np.float16,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT16: np.int16,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT64: np.int64,
+}
+
+
+class Graph:
+    """The ops and tensors of a file's only graph.
+
+    Args:
+        content: The file's bytes.
+        path: Named in errors.
+
+    Attributes:
+        ops: In the order in which they run.
+
+    Raises:
+        ValueError: If it is no TFLite file.
+    """
+
+    def __init__(self, content: bytes, path: pathlib.Path | str = "this"):
+        if content[4:8] != b"TFL3":
+            raise ValueError(f"{path} is no TFLite file")
+        try:
+            self._model = schema.ModelT.InitFromPackedBuf(content, 0)
+            graph = self._model.subgraphs[0]
+            self.ops, self._tensors = graph.operators, graph.tensors
+            self._inputs, self._outputs = set(graph.inputs), set(graph.outputs)
+        except Exception as error:  # A damaged file raises anything.
+            raise ValueError(f"{path} is a damaged TFLite file: {error}") from None
+        self._maker = {made: op for op in self.ops for made in op.outputs}
+
+    def name(self, op) -> str:
+        """The name of what an op computes, such as `CONV_2D`."""
+        code = self._model.operatorCodes[op.opcodeIndex]
+        return _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+    def activation(self, op) -> str:
+        """What a `WEIGHTED` op does to its output at once: `NONE`, `RELU`, ..."""
+        return _ACTIVATIONS[op.builtinOptions.fusedActivationFunction]
+
+    def label(self, index: int) -> str:
+        """The name of a tensor, which tells of the layers that it was made of."""
+        return self._tensors[index].name.decode()
+
+    def constant(self, index: int) -> int:
+        """The constant tensor behind an op's input."""
+        while index in self._maker and self.name(self._maker[index]) in _STORED:
+            index = self._maker[index].inputs[0]
+        return index
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Sizes of a tensor."""
+        return tuple(int(size) for size in self._tensors[index].shape)
+
+    def size(self, index: int) -> int:
+        """Entries of a tensor."""
+        return math.prod(self.shape(index))
+
+    def kernel(self, index: int) -> stored.Kernel:
+        """What there is to say of a constant."""
+        values, bits = self._entries(index)
+        return stored.describe(self.label(index), values, bits)
+
+    def values(self, index: int) -> np.ndarray:
+        """The numbers that a constant stands for, float32."""
+        return self.real(index, self._entries(index)[0])
+
+    def real(self, index: int, entries: np.ndarray) -> np.ndarray:
+        """The numbers that entries of a tensor stand for, float32.
+
+        Args:
+            index: Of the tensor.
+            entries: As they are stored, of the tensor's shape.
+        """
+        how = self._tensors[index].quantization
+        entries = entries.astype(np.float32)
+        if how is None or how.scale is None:
+            return entries
+        sizes = [1] * entries.ndim
+        if len(how.scale) > 1:
+            sizes[how.quantizedDimension] = -1
+        zeros = np.asarray(how.zeroPoint, np.float32).reshape(sizes)
+        return (entries - zeros) * np.asarray(how.scale, np.float32).reshape(sizes)
+
+    def _entries(self, index):
+        """A constant as it is stored, and the bits of an entry.
+
+        What a sparse one leaves out is zero.
+        """
+        tensor = self._tensors[index]
+        kind = np.dtype(_TYPES[tensor.type])
+        values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
+        bits = 8 * kind.itemsize
+        if tensor.type == schema.TensorType.INT4:
+            values, bits = stored.unpacked(values)[: self.size(index)], 4
+        if tensor.sparsity is not None:
+            values = stored.dense(values, tensor.sparsity, self.shape(index))
+        return values.reshape(self.shape(index)), bits
+
+    def float_ops(self) -> Iterator[str]:
+        """Names of the ops that compute in float.
+
+        Not the conversion of the input and of the output.
+        """
+        for op in self.ops:
+            name = self.name(op)
+            edge = (name == "QUANTIZE" and set(op.inputs) <= self._inputs) or (
+                name == "DEQUANTIZE" and set(op.outputs) <= self._outputs
+            )
+            touched = [*op.inputs, *op.outputs]
+            floats = any(
+                index >= 0 and self._tensors[index].type == schema.TensorType.FLOAT32
+                for index in touched
+            )
+            if floats and not edge:
+                yield name
