@@ -59,7 +59,7 @@ def _either(kinds, node, where):
     kind, *others = kinds
     if types.NoneType in others and _is_null(node):
         return None
-    if dataclasses.is_dataclass(kind) and _is_plain(node):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and _is_plain(node):
         truth = _TRUTH.get(node.value.lower())
         if truth is not None:  # All options as they are by default, or none at all.
             return fill(kind, _empty(node), where) if truth else None
