@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from distill import data, synthetic
+from distill import data, processes, synthetic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,21 +30,36 @@ class Augmentation:
         """Kinds of inputs: images, but all where it changes nothing."""
         return ("images",) if self.flip or self.shift else ("images", "texts")
 
-    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Changes a batch of images `(batch, height, width, channels)`."""
+    def __call__(
+        self,
+        images: np.ndarray,
+        rng: np.random.Generator,
+        rows: slice = slice(None),
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Changes a batch of images, or some rows of it as if all were there.
+
+        Args:
+            images: `(rows, height, width, channels)`.
+            rng: Draws for the whole batch.
+            rows: Which of its rows the images are.
+            batch_size: Of the whole batch; None if it is given whole.
+        """
         if not (self.flip or self.shift):
             return images  # Or texts: see `takes`.
-        count, height, width, _ = images.shape
+        count = batch_size or len(images)
+        here, height, width, _ = images.shape
         if self.flip:
-            mirrored = rng.random(count) < 0.5
+            mirrored = rng.random(count)[rows] < 0.5
             images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
         if self.shift:
             margin = (self.shift, self.shift)
             padded = np.pad(images, ((0, 0), margin, margin, (0, 0)))
-            top, left = rng.integers(0, 2 * self.shift + 1, (2, count, 1, 1))
-            rows = top + np.arange(height)[None, :, None]
-            columns = left + np.arange(width)[None, None, :]
-            images = padded[np.arange(count)[:, None, None], rows, columns]
+            offsets = rng.integers(0, 2 * self.shift + 1, (2, count, 1, 1))
+            top, left = offsets[:, rows]
+            down = top + np.arange(height)[None, :, None]
+            across = left + np.arange(width)[None, None, :]
+            images = padded[np.arange(here)[:, None, None], down, across]
         return images
 
 
@@ -85,8 +100,10 @@ class Batches:
         """Batches to see about every example once; at least 1."""
         return max(1, len(self.split.labels) // self.batch_size)
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`, from 0.
+    def batch(
+        self, step: int, rows: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Batch number `step`, from 0, or some of its rows.
 
         Returns:
             Inputs, see `data.floats`, `(batch_size, ...)`, and labels, int64,
@@ -101,18 +118,20 @@ class Batches:
             ]
         )
         rng = np.random.default_rng((self.seed, 1, step))
-        images = data.floats(self.split.inputs[chosen])
-        labels = self.split.labels[chosen]
-        if self.mixture is not None:
+        wanted = chosen if self.mixture is not None else chosen[rows]
+        images = data.floats(self.split.inputs[wanted])
+        labels = self.split.labels[wanted]
+        if self.mixture is not None:  # Of the batch as a whole.
             own = np.random.default_rng((self.seed, 2, step))
             images, labels = self.mixture(images, labels, chosen, own)
-        return self.augmentation(images, rng), labels
+            images, labels = images[rows], labels[rows]
+        return self.augmentation(images, rng, rows, self.batch_size), labels
 
     def stream(self, start: int = 0) -> collections.abc.Iterator:
-        """Batches without end, from number `start` on."""
+        """Batches without end, from number `start` on: this process's rows of each."""
         step = start
         while True:
-            yield self.batch(step)
+            yield self.batch(step, processes.rows(self.batch_size))
             step += 1
 
     def _permutation(self, epoch):
