@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from distill import data, synthetic
+from distill import data, processes, synthetic
 from distill.schema import check
 
 _VARIANTS = 3  # Apart from what else draws: see `Batches.batch`.
@@ -125,20 +125,25 @@ class Batches:
         """Batches to see about every example once; at least 1."""
         return max(1, len(self.split.labels) // self.batch_size)
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`, from 0.
+    def batch(
+        self, step: int, rows: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Batch number `step`, from 0, or some of its rows.
 
         Returns:
             Inputs, see `data.floats`, `(batch_size, ...)`, and labels, int64,
             `(batch_size,)`, `synthetic.UNLABELLED` where an example was made.
         """
         epochs, chosen = self.places(step)
-        images = data.floats(self.split.inputs[chosen])
-        labels = self.split.labels[chosen]
-        if self.mixture is not None:
+        wanted = chosen if self.mixture is not None else chosen[rows]
+        images = data.floats(self.split.inputs[wanted])
+        labels = self.split.labels[wanted]
+        if self.mixture is not None:  # Of the batch as a whole.
             own = np.random.default_rng((self.seed, 2, step))
             images, labels = self.mixture(images, labels, chosen, own)
-        return self.augmentation(images, self._drawn(step, epochs, chosen)), labels
+            images, labels = images[rows], labels[rows]
+        drawn = self._drawn(step, epochs, chosen)[:, rows]
+        return self.augmentation(images, drawn), labels
 
     def places(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Who is in batch number `step`.
@@ -154,10 +159,10 @@ class Batches:
         return epochs, np.concatenate(chosen)
 
     def stream(self, start: int = 0) -> collections.abc.Iterator:
-        """Batches without end, from number `start` on."""
+        """Batches without end, from number `start` on: this process's rows of each."""
         step = start
         while True:
-            yield self.batch(step)
+            yield self.batch(step, processes.rows(self.batch_size))
             step += 1
 
     def _drawn(self, step, epochs, chosen):

@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from distill import progress, run_folder
+from distill import processes, progress, run_folder
 
 KEPT = 2  # A damaged newest one falls back to the one before.
 _NOTES = "notes"
@@ -52,11 +52,13 @@ class Store:
         self._name = name
 
     def save(self, moment: Moment) -> None:
-        """Commits a moment, and forgets all but the last two.
+        """Commits a moment, and forgets all but the last two: the chief alone does.
 
         Raises:
             WriteError: If the disk refuses; what was committed before stays.
         """
+        if not processes.is_chief():
+            return
         packed = io.BytesIO()
         arrays = dict(moment.arrays)
         arrays[_NOTES] = np.array(json.dumps([moment.step, moment.notes]))
@@ -69,14 +71,18 @@ class Store:
             old.unlink()
 
     def newest(self) -> Moment | None:
-        """The last whole moment, or None; says so where a later one is damaged."""
+        """The chief's last whole moment, or None; says where a later one is damaged."""
+        body = processes.told(self._newest)
+        return _unpack(body) if body else None
+
+    def _newest(self):
         for path in reversed(self.files()):
             body = path.read_bytes()
             digest, body = body[:65], body[65:]
             if digest == _digest(body):
-                return _unpack(body)
+                return body
             progress.say(f"    {path.name} is damaged: going back to the one before")
-        return None
+        return b""
 
     def files(self) -> list[pathlib.Path]:
         """The committed files, the oldest first."""

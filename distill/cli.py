@@ -17,6 +17,7 @@ from distill import (
     config,
     data,
     finish,
+    processes,
     progress,
     resume,
     run_folder,
@@ -46,6 +47,7 @@ EXIT_UNTRUSTED = 3
 EXIT_WRITE = 4
 EXIT_DIVERGED = 6
 EXIT_BUSY = 7
+EXIT_PEER = processes.EXIT_PEER
 
 _CODES: dict[type[BaseException], int] = {
     config.ConfigError: EXIT_BAD_INPUT,
@@ -56,6 +58,7 @@ _CODES: dict[type[BaseException], int] = {
     run_folder.FolderBusy: EXIT_BUSY,
     resume.Diverged: EXIT_DIVERGED,
     finish.FinishError: EXIT_FAILED,
+    processes.PeerLost: EXIT_PEER,
 }
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)

@@ -19,6 +19,7 @@ import students
 import trainers
 from distill import batches, cache, chain, data, kinds, plan, schema, yaml_tree
 from distill import finish as finishers  # `finish` is a field of a run.
+from distill import hardware as machines  # So is `hardware`.
 from distill import synthetic as sources  # So is `synthetic`, of a stage.
 from distill.schema import check
 from distill.yaml_tree import ConfigError
@@ -54,6 +55,7 @@ class Run:
             `distill.finish.FINISHERS`.
         max_accuracy_drop: A file whose test accuracy is more than this many
             points (percent of the test split) below the student's has failed.
+        hardware: What all of it computes with.
     """
 
     data: Annotated[data.Dataset, data.DATASETS]
@@ -69,6 +71,7 @@ class Run:
     controls: tuple[plan.Control, ...] = ()
     finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
     max_accuracy_drop: float = 1.0
+    hardware: machines.Hardware = machines.Hardware()
 
     def __post_init__(self):
         """Refuses parts that do not fit each other."""

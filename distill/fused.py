@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
+from trainers import tracking
+
 
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
     """Computes what its base does, up to rounding, where the kernel can."""
@@ -49,20 +51,36 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 def batch_normalization(model: keras.Model) -> Iterator[None]:
     """Fuses the norms of a model, at every depth, and gives them back as they were.
 
-    Nothing of it is left in a saved or exported network. On other backends than
-    TensorFlow it does nothing: their compilers fuse by themselves.
+    On several replicas of TensorFlow, where the kernel would see its replica's
+    examples alone, they are synchronized instead. Nothing of it is left in a saved
+    or exported network. On other backends it does nothing: their compilers fuse by
+    themselves, and see a batch as one whole.
 
     Args:
         model: Built. Functions traced inside must not be used outside.
     """
     norms = [layer for layer in model._flatten_layers() if _fits(layer)]
+    together = tracking.replicas() > 1
+    if together:
+        norms = [layer for layer in model._flatten_layers() if _is_apart(layer)]
     try:
         for layer in norms:
-            layer.__class__ = _FusedBatchNormalization
+            if together:
+                layer.synchronized = True
+            else:
+                layer.__class__ = _FusedBatchNormalization
         yield
     finally:
         for layer in norms:
-            layer.__class__ = keras.layers.BatchNormalization
+            if together:
+                layer.synchronized = False
+            else:
+                layer.__class__ = keras.layers.BatchNormalization
+
+
+def _is_apart(layer):
+    norm = isinstance(layer, keras.layers.BatchNormalization)
+    return norm and not layer.synchronized
 
 
 def _fits(layer):

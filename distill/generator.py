@@ -15,6 +15,7 @@ from distill import (
     data,
     kept,
     memory,
+    precision,
     run_folder,
     seeds,
     stages,
@@ -67,7 +68,8 @@ def ready(
 def fingerprint(run: config.Run, splits: data.Splits) -> str:
     """Changes with everything that decides a generator; see `kept.fingerprint`."""
     options = ("generator", "data", "batch_size", "seed")
-    return kept.fingerprint(run, splits, options, _DECIDING)
+    also = [run.hardware.decides]
+    return kept.fingerprint(run, splits, options, _DECIDING, also)
 
 
 def _trained(run, splits, home, store: checkpoint.Store):
@@ -87,21 +89,22 @@ def _trained(run, splits, home, store: checkpoint.Store):
     learner = generators.GeneratorTrainer(
         generator=network, discriminator=against, method=part.training
     )
-    learner.compile(optimizer=learner.sides(), jit_compile=stages.jit_compile())
+    learner.compile(**stages.compiling(run.hardware, learner.sides()))
     log_dir = home / "tensorboard" / "generator"
-    record = stages.fit(
-        learner,
-        source,
-        name="acgan",
-        epochs=part.epochs,
-        store=store,
-        callbacks=lambda past: tensorboard.callbacks(
-            log_dir,
-            source.batch_size,
-            past,
-            {"images/generated": (lambda: samples(network, run.data.num_classes))},
-        ),
-    )
+    with precision.computing(learner, run.hardware.precision):
+        record = stages.fit(
+            learner,
+            source,
+            name="acgan",
+            epochs=part.epochs,
+            store=store,
+            callbacks=lambda past: tensorboard.callbacks(
+                log_dir,
+                source.batch_size,
+                past,
+                {"images/generated": (lambda: samples(network, run.data.num_classes))},
+            ),
+        )
     # The weights that are kept are an average, of which no statistic was taken.
     trainer.recalibrate(network, _given(network, source, run.seed))
     return network, {"model": "generator", **record}

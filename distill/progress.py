@@ -46,4 +46,11 @@ def step(what: str, why: str):
 
 def bar() -> int:
     """Keras' `verbose`: a progress bar on a terminal, else a line an epoch."""
+    if not _LOGGER.isEnabledFor(logging.INFO):
+        return 0
     return 1 if sys.stdout.isatty() else 2
+
+
+def hush() -> None:
+    """From now on nothing but errors: another process of the run speaks."""
+    _LOGGER.setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Source:
     """
 
     steps_per_epoch: int
-    stream: Callable[[int], Iterator]
+    stream: Callable[[int], Iterable]
 
 
 def fit(
@@ -82,7 +82,7 @@ def fit(
     saver = type("Saver", (_Saver, callback), {})(store, state, steps, total)
     # Metrics and optimizer have no variables before they are built, and other
     # names where `fit` builds them.
-    model.test_on_batch(*next(source.stream(0)))
+    model.test_on_batch(*next(iter(source.stream(0))))
     if not getattr(model.optimizer, "built", False):
         model.optimizer.build(model.trainable_variables)
     moment = store.newest()
@@ -136,7 +136,7 @@ class _Saver:
 
     def __init__(self, store, state, steps_per_epoch, total):
         super().__init__()
-        self.step = 0
+        self.step = self._begun = 0  # The latter: of this leg and epoch.
         self.history: dict[str, list[float]] = {}
         self.leg_is_one_epoch = False
         self._store = store
@@ -170,9 +170,10 @@ class _Saver:
             # Again: `fit` has set the metrics back, and the epoch is not over.
             checkpoint.restore(self._restored, self._state())
             self._restored = None
+        self._begun = self.step
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
+        self.step = self._begun + batch + 1  # Of several steps, Keras tells the last.
         progress.first_step()
         for name, value in logs.items():
             _check_finite(f"`{name}`", value, self.step)

@@ -52,7 +52,12 @@ def deferred(forward: Callable[[int], None] | None = None) -> Iterator[None]:
 
 def pending() -> bool:
     """Whether a signal waits."""
-    return _state["pending"] is not None
+    return number() is not None
+
+
+def number() -> int | None:
+    """The signal that waits."""
+    return _state["pending"]
 
 
 def raise_if_pending() -> None:

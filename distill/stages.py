@@ -14,11 +14,15 @@ from distill import (
     config,
     cost,
     data,
+    devices,
     fused,
+    hardware,
     loader,
     memory,
     networks,
     plan,
+    precision,
+    processes,
     progress,
     resume,
     run_folder,
@@ -80,8 +84,7 @@ def train(
                 augmentation=run.augmentation.endless if alone else run.augmentation,
                 mixture=mixed,
             )
-            validation = splits.validation
-            given = source, (validation.floats(), validation.labels)
+            given = source, splits.validation
             if run.teacher.cache and stage.trainer.needs_teacher:
                 pair = teacher, network
                 given = answers.ready(run, splits, folder, source, stage, pair)
@@ -90,7 +93,16 @@ def train(
             learner = trainer.Trainer(
                 student=network, method=stage.trainer, teacher=teacher
             )
-            made = _fit(learner, stage, source, given, validation, log_dir, store)
+            made = _fit(
+                learner,
+                stage,
+                source,
+                given,
+                validation=splits.validation,
+                log_dir=log_dir,
+                store=store,
+                part=run.hardware,
+            )
             return network, {"model": name, **made}
 
         network, record = once(
@@ -149,6 +161,8 @@ def once(
     kept = run_folder.checkpoints(folder)
     kept.mkdir(parents=True, exist_ok=True)
     weights, record = kept / f"{name}.keras", kept / f"{name}.json"
+    for path in (weights, record):
+        processes.share(path)
     if record.exists() and weights.exists():
         progress.say(f"==> {title}: finished before, kept")
         return loader.own(weights), json.loads(record.read_text())
@@ -170,7 +184,7 @@ def fit(
     epochs: int,
     store: checkpoint.Store,
     callbacks: Callable[[dict], list],
-    **options: Any,
+    validation: data.Split | keras.utils.PyDataset | None = None,
 ) -> dict:
     """Fits a compiled model of `trainers`.
 
@@ -181,23 +195,29 @@ def fit(
         epochs: All that there are.
         store: Where moments are committed.
         callbacks: See `resume.fit`.
-        **options: For Keras' `fit`.
+        validation: What is asked after each epoch; batches of it, on one device.
 
     Returns:
         The record of a stage, as in `report.json`, without its model.
     """
-    with fused.batch_normalization(learner):
+    fed: dict[str, Any] = {}
+    feeds: list[keras.callbacks.Callback] = []
+    if isinstance(validation, keras.utils.PyDataset):
+        fed = {"validation_data": validation}
+    elif validation is not None:
+        fed, feeds = devices.validation(validation, source.batch_size)
+    with fused.batch_normalization(learner), devices.feeding(shared=True):
         history, seconds = resume.fit(
             learner,
-            source,
+            devices.restartable(source),
             callback=keras.callbacks.Callback,
             epochs=epochs,
             store=store,
             variables=lambda: learner.moving_variables,
-            callbacks=callbacks,
+            callbacks=lambda past: [*feeds, *callbacks(past)],
             shuffle=False,  # The order is ours already.
             verbose=progress.bar(),
-            **options,
+            **fed,
         )
     examples = epochs * source.steps_per_epoch * source.batch_size
     return {
@@ -209,39 +229,60 @@ def fit(
     }
 
 
-def jit_compile() -> str | bool:
-    """What to compile a model of `trainers` with."""
+def jit_compile(wanted: str = "auto") -> str | bool:
+    """What to compile a model of `trainers` with; see `distill.hardware`."""
+    if wanted != "auto":
+        return wanted == "true"
     # JAX without its compiler runs op by op; on a CPU, TensorFlow's own kernels
     # are faster than those that XLA makes.
     return "auto" if keras.backend.backend() == "jax" else False
 
 
-def _fit(learner, stage, source, given, validation, log_dir, store):
+def compiling(
+    part: hardware.Hardware, optimizer: keras.optimizers.Optimizer
+) -> dict[str, Any]:
+    """What `compile` is told of a run's hardware.
+
+    Args:
+        part: Of the run.
+        optimizer: All sides of it get to accumulate as many batches.
+    """
+    if part.gradient_accumulation > 1:
+        for side in dict.fromkeys(getattr(optimizer, "parts", [optimizer])):
+            own = side.gradient_accumulation_steps or 1
+            side.gradient_accumulation_steps = own * part.gradient_accumulation
+    return {
+        "optimizer": optimizer,
+        "steps_per_execution": part.steps_per_execution,
+        "jit_compile": jit_compile(part.jit),
+    }
+
+
+def _fit(learner, stage, source, given, *, validation, log_dir, store, part):
     """One stage, from its first step to its record.
 
     `given` is what it is trained and validated on: with kept answers, or without.
     """
     learner.compile(
-        optimizer=learner.sides(_optimizer(stage, source.steps_per_epoch)),
+        **compiling(part, learner.sides(_optimizer(stage, source.steps_per_epoch))),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         loss_weights=stage.task_weight,
         weighted_metrics=["accuracy"],  # Of the examples that have a label.
-        jit_compile=jit_compile(),
     )
-    made = fit(
-        learner,
-        given[0],
-        name=stage.name,
-        epochs=stage.epochs,
-        store=store,
-        callbacks=lambda past: [
-            *stitching.callbacks(learner, validation),
-            *tensorboard.callbacks(log_dir, source.batch_size, past),
-            Watch(stage.trainer, past),
-        ],
-        validation_data=given[1],
-        validation_batch_size=source.batch_size,
-    )
+    with precision.computing(learner, part.precision):
+        made = fit(
+            learner,
+            given[0],
+            name=stage.name,
+            epochs=stage.epochs,
+            store=store,
+            callbacks=lambda past: [
+                *stitching.callbacks(learner, validation),
+                *tensorboard.callbacks(log_dir, source.batch_size, past),
+                Watch(stage.trainer, past),
+            ],
+            validation=given[1],
+        )
     if stage.trainer.recalibrates:
         count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
         images = (source.batch(step)[0] for step in range(count))

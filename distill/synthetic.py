@@ -87,7 +87,7 @@ class Gan(Synthetic):
             noise = rng.standard_normal((len(chosen), length), dtype=np.float32)
             labels = split.labels[chosen].astype(np.int32)
             # By one compiled program, which draws nothing.
-            return generator.predict_on_batch({"noise": noise, "label": labels})
+            return _asked(generator, {"noise": noise, "label": labels})
 
         return make
 
@@ -247,9 +247,17 @@ class Mixture:
         return pool.reshape(POOL, len(chosen), *pool.shape[1:])[first, places], places
 
     def _confidence(self, images):
-        logits = self._answers.predict_on_batch(images)
+        logits = _asked(self._answers, images)
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return 1 / powers.sum(axis=-1)
+
+
+def _asked(model, inputs):
+    """Answers to any number of examples, while batches are shared out to devices."""
+    from distill import devices
+
+    with devices.feeding(shared=False):
+        return model.predict_on_batch(inputs)
 
 
 def _answers(teacher):

@@ -95,7 +95,7 @@ def train(
 def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
-    also = [name, *networks.decided("teacher", run)]
+    also = [name, run.hardware.decides, *networks.decided("teacher", run)]
     return kept.fingerprint(cache.without(run), splits, options, DECIDING, also)
 
 

@@ -130,7 +130,7 @@ class _Recorder(keras.callbacks.Callback):
         self._steps = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self._steps += 1
+        self._steps = batch + 1
 
     def on_test_begin(self, logs=None):
         self._trained = time.monotonic()

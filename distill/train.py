@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, finish, progress, run_folder
+from distill import cli, config, data, finish, processes, progress, run_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,8 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
-    folder = arguments.out or cli.default_folder(arguments)
-    return told(train(run, folder), folder)
+    wanted = arguments.out or cli.default_folder(arguments)
+    with processes.joined(run.hardware.strategy), processes.folder(wanted) as folder:
+        result = train(run, folder)
+        return 0 if result is None else told(result, folder)
 
 
 def told(result: dict, folder: pathlib.Path) -> int:
@@ -46,7 +48,7 @@ def told(result: dict, folder: pathlib.Path) -> int:
     return cli.EXIT_FAILED if result["failures"] else 0
 
 
-def train(run: config.Run, folder: pathlib.Path) -> dict:
+def train(run: config.Run, folder: pathlib.Path) -> dict | None:
     """The run's steps in order; a step that is finished is not run again.
 
     Args:
@@ -54,18 +56,20 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
         folder: Made if need be; see `CONTRIBUTING.md` for what it holds.
 
     Returns:
-        The report, as in `report.json`.
+        The report, as in `report.json`; None in every process but the chief, whose
+        part ends with training.
 
     Raises:
         ConfigError: If the folder holds another run; or if a network whose shapes
             the config does not tell, or an option of a finisher, does not fit.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
+        PeerLost: If another process of the run is gone.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
         FinishError: If the finishing process died.
     """
     with run_folder.occupied(folder):
-        run_folder.claim(folder, run)
+        _same(lambda: run_folder.claim(folder, run), folder / "run.yaml")
         progress.say(f"    run folder: {folder}")
         if run.finish and (lacking := finish.missing()):
             progress.say(
@@ -74,7 +78,18 @@ def train(run: config.Run, folder: pathlib.Path) -> dict:
             )
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
-        return _steps(run, splits, folder)
+        per_epoch = max(1, len(splits.train.labels) // run.batch_size)
+        from distill import devices, results
+
+        with devices.engaged(run, per_epoch):
+            records = _trained(run, splits, folder)
+        processes.told(lambda: b"")  # All is written; now each goes its way.
+        processes.leave()
+        if not processes.is_chief():
+            return None
+        if run.finish and not finish.missing():
+            records += finish.ready(folder)
+        return results.gather(run, splits, folder, records)
 
 
 def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
@@ -91,10 +106,31 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     return {**found, **networks.hashes(run), **run_folder.versions()}
 
 
-def _steps(run, splits, folder):
+def _same(claim, path):
+    """Lets the chief claim the folder first, then all others what it has written.
+
+    Raises:
+        ConfigError: If a process would train something else than the chief.
+    """
+    if processes.is_chief():
+        claim()
+    processes.share(path)
+    try:
+        if not processes.is_chief():
+            claim()
+    except config.ConfigError as mistake:
+        raise config.ConfigError(
+            f"process {processes.index()} is not of the chief's run: {mistake}"
+        ) from None
+
+
+def _trained(run, splits, folder):
     from distill import generator, networks, results, room, stages, teacher, tutors
 
-    run_folder.stay_with(folder, ground(run, splits))
+    _same(
+        lambda: run_folder.stay_with(folder, ground(run, splits)),
+        run_folder.checkpoints(folder) / "ground.json",
+    )
     pairs = networks.check(run)
     if pairs is not None:
         progress.say(networks.table(pairs))
@@ -127,9 +163,7 @@ def _steps(run, splits, folder):
         )
         records += more
         stages.keep(learned, folder / f"{name}.keras")
-    if run.finish and not finish.missing():
-        records += finish.ready(folder)
-    return results.gather(run, splits, folder, records)
+    return records
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str) -> str:
     """
     options = ("teacher", "co_teachers", "assistants", "student", "stages")
     options += ("data", "augmentation", "batch_size", "seed")
-    also = [name, *networks.hashes(run).values()]
+    also = [name, run.hardware.decides, *networks.hashes(run).values()]
     if run.uses_generator:
         also.append(generator.fingerprint(run, splits))
     return kept.fingerprint(run, splits, options, _DECIDING, also)

@@ -6,7 +6,7 @@ from keras import ops
 from gan import gradients, losses
 from trainers.acgan import ACGAN
 from trainers.optimizer import Sides
-from trainers.tracking import Tracked
+from trainers.tracking import Tracked, replicas
 
 BETA = 0.5  # Adam's first: a short memory, since the other side moves.
 
@@ -90,7 +90,7 @@ class GeneratorTrainer(Tracked):
         for name, per_example in terms.items():
             terms[name] = ops.mean(ops.cast(per_example, "float32"))
             self.track(name, terms[name])
-        return sum(terms.values())
+        return sum(terms.values()) / replicas()
 
     def _terms(self, x, y, y_pred, training):
         """The terms of both sides, one number an example."""

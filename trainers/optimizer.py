@@ -16,6 +16,7 @@ class Sides(keras.optimizers.MultiOptimizer):
         name: Of the first side.
 
     Attributes:
+        parts: All of the optimizers, each once for each of its sides.
         gradient_norms: Name of each side to a running mean of the length of
             its gradient, loss scaling taken off by Keras before.
     """
@@ -36,6 +37,7 @@ class Sides(keras.optimizers.MultiOptimizer):
         super().__init__(lambda v: optimizers[side(v)], name="optimizer")
         self._side = side
         self._student = student
+        self.parts = tuple(optimizers.values())
         self.gradient_norms = {
             name: self.add_variable(
                 shape=(), aggregation="mean", name=f"{name}_gradient_norm"

@@ -3,6 +3,18 @@
 import keras
 
 
+def replicas() -> int:
+    """Replicas of a strategy of TensorFlow, each with examples of its own; else 1.
+
+    Keras adds up their gradients: each must be of its replica's share of the loss.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
 class Tracked(keras.Model):
     """A model that shows the mean of any number, over an epoch, by name."""
 

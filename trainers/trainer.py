@@ -5,7 +5,7 @@ from keras import ops
 
 from trainers.optimizer import Sides
 from trainers.supervised import Step, Supervised
-from trainers.tracking import Tracked
+from trainers.tracking import Tracked, replicas
 
 
 class Trainer(Tracked):
@@ -117,6 +117,7 @@ class Trainer(Tracked):
         loss = None
         if y_pred:
             loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
+            loss *= replicas()  # Of which Keras has made a share.
         penalty = sum(self.losses, start=ops.zeros(()))
         if loss is None:
             loss = penalty
@@ -124,7 +125,7 @@ class Trainer(Tracked):
             self.track("task_loss", loss - penalty)
         self.track("regularization_loss", penalty)
         if taught is None:
-            return loss
+            return loss / replicas()
         step = Step(x, y, taught, _whole(y_pred), training)
         for name, per_example in _whole(self.method.terms(self, step)).items():
             if sample_weight is not None:
@@ -132,7 +133,7 @@ class Trainer(Tracked):
             term = ops.mean(per_example)
             self.track(name, term)
             loss += term
-        return loss
+        return loss / replicas()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The compiled metrics, of the logits; without any, the terms alone."""

@@ -1,0 +1,228 @@
+"""The processes of one run, on one machine or several: who writes, what all know.
+
+All compute the same steps, each on its share of every batch. The first, the chief,
+alone keeps what comes of it: the others work in folders of their own, which are
+thrown away, and are told what the chief has. So no file system need be shared.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from distill import progress, signals
+from distill.yaml_tree import ConfigError
+
+EXIT_PEER = 8
+HEARTBEAT = 20  # Seconds without a sign of life after which a process is gone.
+LEAVING = 10  # Seconds that a process which must end waits for the others.
+NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+_LOST = "another process of this run is gone: the same command, in all processes, "
+_LOST += "goes on from what was saved last"
+_COLLECTIVES = ("gloo", "nccl", "coordination service")  # Whose errors mean a peer's.
+_state = {"count": 1, "index": 0, "leaving": False}
+
+
+class PeerLost(RuntimeError):
+    """Another process of the run has died, or cannot be reached."""
+
+
+def count() -> int:
+    """How many processes compute this run."""
+    return _state["count"]
+
+
+def index() -> int:
+    """Which of them this is, from 0."""
+    return _state["index"]
+
+
+def is_chief() -> bool:
+    """Whether this process is the one that writes."""
+    return index() == 0
+
+
+def rows(batch_size: int) -> slice:
+    """Which examples of a batch are this process's.
+
+    Args:
+        batch_size: Of all processes together; a multiple of their number.
+    """
+    share = batch_size // count()
+    return slice(index() * share, (index() + 1) * share)
+
+
+def launch(environment: Mapping[str, str]) -> dict | None:
+    """How this process was launched.
+
+    Args:
+        environment: Its variables: `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES`
+            and `JAX_PROCESS_ID`, or those of Slurm's `srun` or of Open MPI.
+
+    Returns:
+        Arguments of `jax.distributed.initialize`; none of them where it finds them
+        out by itself. None if this is the only process.
+
+    Raises:
+        ConfigError: If the variables make no sense.
+    """
+    given = {name: environment[name] for name in NAMES if environment.get(name)}
+    if not given:
+        sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+        return {} if any(int(environment.get(n, 1)) > 1 for n in sizes) else None
+    if len(given) < len(NAMES):
+        lacking = ", ".join(name for name in NAMES if name not in given)
+        raise ConfigError(
+            f"{', '.join(given)} without {lacking}: give all three, or none"
+        )
+    address, *numbers = (given[name] for name in NAMES)
+    if not address.rpartition(":")[2].isdigit():
+        raise ConfigError(f"{NAMES[0]} must be HOST:PORT. Received: {address!r}")
+    if not all(text.isdigit() for text in numbers):
+        raise ConfigError(
+            f"{NAMES[1]} and {NAMES[2]} must be whole numbers. Received: {numbers}"
+        )
+    processes, process = map(int, numbers)
+    if process >= processes:
+        raise ConfigError(
+            f"{NAMES[2]} must be from 0 to {processes - 1}, of {processes} processes. "
+            f"Received: {process}"
+        )
+    names = "coordinator_address", "num_processes", "process_id"
+    found = dict(zip(names, (address, processes, process), strict=True))
+    return found if processes > 1 else None
+
+
+@contextlib.contextmanager
+def joined(strategy: str) -> Iterator[None]:
+    """Inside, all processes of a run that is launched as several are one.
+
+    Args:
+        strategy: See `distill.hardware`; `tpu` looks for other hosts by itself.
+
+    Raises:
+        ConfigError: If this backend or strategy is for one process alone.
+        PeerLost: If not all come, or one is lost.
+    """
+    arguments = launch(os.environ)
+    if arguments is not None or strategy == "tpu":
+        _join(strategy, arguments)
+    try:
+        yield
+    except Exception as mistake:
+        text = str(mistake).lower()
+        if any(name in text for name in _COLLECTIVES):
+            raise PeerLost(_LOST) from mistake
+        raise
+    finally:
+        leave()
+
+
+def _join(strategy, arguments):
+    import keras
+
+    backend = keras.backend.backend()
+    if arguments is None and backend != "jax":
+        return  # Said by `devices.way`.
+    if backend != "jax" or strategy not in ("auto", "data_parallel", "tpu"):
+        raise ConfigError(
+            "several processes need KERAS_BACKEND=jax and `hardware.strategy`: auto, "
+            f"data_parallel or tpu. Received: {backend}, {strategy}"
+        )
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    with _lost_is_one_line():
+        try:
+            jax.distributed.initialize(
+                **arguments or {},
+                heartbeat_timeout_seconds=HEARTBEAT,
+                shutdown_timeout_seconds=LEAVING,
+            )
+        except (ValueError, RuntimeError) as mistake:
+            if arguments is None:
+                return  # A lone host: not of a slice.
+            raise PeerLost(f"the processes do not find each other: {mistake}") from None
+    _state.update(count=jax.process_count(), index=jax.process_index(), leaving=False)
+    if not is_chief():
+        progress.hush()
+
+
+@contextlib.contextmanager
+def _lost_is_one_line():
+    """JAX would end a process that loses another by an abort, with a stack trace."""
+    from jax._src.lib import _jax
+
+    whole = _jax.get_distributed_runtime_client
+
+    def client(*arguments, **options):
+        return whole(*arguments, **options, missed_heartbeat_callback=_lost)
+
+    _jax.get_distributed_runtime_client = client
+    try:
+        yield
+    finally:
+        _jax.get_distributed_runtime_client = whole
+
+
+def _lost(status):
+    """Called by a thread of JAX, whatever the main thread waits for."""
+    if _state["leaving"]:
+        return
+    stopped = signals.number()
+    print(f"error: {_LOST}", file=sys.stderr, flush=True)
+    os._exit(128 + stopped if stopped else EXIT_PEER)
+
+
+def leave() -> None:
+    """Goes on alone, or ends. What is computed from now on is this process's own."""
+    if count() == 1 or _state["leaving"]:
+        return
+    import jax
+
+    _state["leaving"] = True
+    with contextlib.suppress(RuntimeError, ValueError):  # The others may be gone.
+        jax.distributed.shutdown()
+
+
+def told(say: Callable[[], bytes]) -> bytes:
+    """What the chief says, in every process; all must ask.
+
+    Args:
+        say: Called in the chief alone; less than 4 GB.
+    """
+    if count() == 1:
+        return say()
+    from jax.experimental import multihost_utils
+
+    body = np.frombuffer(say() if is_chief() else b"", np.uint8)
+    size = multihost_utils.broadcast_one_to_all(np.array(len(body), np.uint32))
+    if not size:
+        return b""
+    if not is_chief():
+        body = np.zeros(int(size), np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(body)).tobytes()
+
+
+def share(path: pathlib.Path) -> None:
+    """Gives the chief's file, if it has it, to every process; all must ask."""
+    if count() == 1:
+        return
+    body = told(lambda: path.read_bytes() if path.exists() else b"")
+    if body and not is_chief():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+
+@contextlib.contextmanager
+def folder(wanted: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Where this process works: the folder that is wanted, or one that is forgotten."""
+    if is_chief():
+        yield wanted
+        return
+    with tempfile.TemporaryDirectory() as home:
+        yield pathlib.Path(home) / "runs" / "run"

@@ -1,0 +1,458 @@
+"""What a run computes with changes how fast it is, and nothing else.
+
+`DISTILL_SCALE=1` also trains each method by itself, and kills processes of whole runs.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from distill import (
+    batches,
+    check,
+    config,
+    data,
+    devices,
+    hardware,
+    loader,
+    precision,
+    processes,
+    resume,
+    stages,
+    synthetic,
+)
+from students.resnet import ResNet
+from trainers import adversarial, kd, trainer
+
+ROOT = pathlib.Path(__file__).parents[1]
+LONG = bool(os.environ.get("DISTILL_SCALE"))
+METHODS = "lit,kd,adversarial,lit_adversarial" if LONG else "lit_adversarial"
+SPLIT = data.Split(
+    np.random.default_rng(0).random((20, 6, 6, 1), np.float32), np.arange(20) % 3
+)
+
+
+def launched(*command, **environment):
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def pair(port, *command, **environment):
+    """Two processes of one run, that meet at a port of this machine."""
+    return [
+        launched(
+            *command,
+            **environment,
+            KERAS_BACKEND="jax",
+            JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
+            JAX_NUM_PROCESSES="2",
+            JAX_PROCESS_ID=str(index),
+        )
+        for index in range(2)
+    ]
+
+
+def numbers(said):
+    return [json.loads(line) for line in said.splitlines() if line[:1] == "{"]
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory):
+    """Name of each way to train to what came of it, and how processes ended.
+
+    Of two, one is lost on the way; then they are started again.
+    """
+    folder = tmp_path_factory.mktemp("spread")
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    script = [str(ROOT / "tests" / "spread.py"), str(folder), METHODS]
+    two = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **quick}
+    started = {
+        "jax": launched(
+            *script, "one_device", "data_parallel", KERAS_BACKEND="jax", **two
+        ),
+        "tensorflow": launched(
+            *script,
+            "one_device",
+            "mirrored",
+            KERAS_BACKEND="tensorflow",
+            VALIDATING="6",
+        ),
+    }
+    quick["DISTILL_CHECKPOINT_SECONDS"] = "0"
+    found, ended = {}, {}
+    for port, dies in ((12377, "1"), (12378, "")):
+        both = pair(port, *script, "data_parallel", DIES=dies, **quick)
+        names = ("left", "lost") if dies else ("chief", "other")
+        started |= dict(zip(names, both, strict=True))
+        for name in names:
+            said, errors = started[name].communicate(timeout=900)
+            found[name], ended[name] = numbers(said), (started[name].returncode, errors)
+    for name in ("jax", "tensorflow"):
+        said, errors = started[name].communicate(timeout=900)
+        found[name] = numbers(said)
+        assert len(found[name]) == 2, errors[-3000:]
+    return found, ended
+
+
+def equal(one, other):
+    """Everything logged, and all weights, of every method."""
+    assert one.keys() == other.keys()
+    for method, logged in one.items():
+        assert len(logged["loss"]) == 2
+        for name, values in logged.items():
+            np.testing.assert_allclose(
+                other[method][name], values, rtol=0, atol=1e-5, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_two_devices_log_what_one_does(spread, backend):
+    one, two = spread[0][backend]
+    assert "val_kd_loss" in one["lit_adversarial"]
+    equal(one, two)
+
+
+def test_two_processes_go_on_and_log_what_one_does(spread):
+    found, ended = spread
+    for name in ("chief", "other"):
+        assert len(found[name]) == 1, ended[name][1][-3000:]
+        equal(found["jax"][0], found[name][0])
+
+
+@pytest.mark.parametrize(("lost", "left"), [("lost", "left"), ("chief", "other")])
+def test_who_loses_another_says_so_in_one_line(lost, left, spread):
+    assert spread[1][lost][0] == -signal.SIGKILL
+    code, errors = spread[1][left]
+    assert code == 8, errors[-3000:]
+    assert len([line for line in errors.splitlines() if "gone" in line]) == 1
+    assert "Traceback" not in errors
+    assert "stack trace" not in errors
+
+
+@pytest.mark.parametrize("mixture", [None, synthetic.Mixup(p_fake=0.5, mix="part")])
+def test_processes_share_the_batches_of_one(mixture, monkeypatch):
+    def stream():
+        made = batches.Batches(
+            SPLIT,
+            batch_size=6,
+            seed=3,
+            augmentation=batches.Augmentation(shift=1, flip=True),
+            mixture=synthetic.mixture(mixture, SPLIT, generator=None, teacher=None),
+        ).stream(2)
+        return [next(made) for _ in range(5)]
+
+    whole, shares = stream(), []
+    for index in range(3):
+        state = {"count": 3, "index": index, "leaving": False}
+        monkeypatch.setattr(processes, "_state", state)
+        shares.append(stream())
+    for step, (images, labels) in enumerate(whole):
+        assert {len(share[step][1]) for share in shares} == {2}
+        parts = [np.concatenate([share[step][i] for share in shares]) for i in (0, 1)]
+        np.testing.assert_array_equal(parts[0], images)
+        np.testing.assert_array_equal(parts[1], labels)
+
+
+ADDRESS, COUNT, PROCESS = processes.NAMES
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({}, None),
+        ({"SLURM_STEP_NUM_TASKS": "1"}, None),
+        ({"SLURM_STEP_NUM_TASKS": "4"}, {}),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, {}),
+        ({ADDRESS: "a:1", COUNT: "1", PROCESS: "0"}, None),
+        (
+            {ADDRESS: "a:1", COUNT: "3", PROCESS: "2", "SLURM_STEP_NUM_TASKS": "4"},
+            {"coordinator_address": "a:1", "num_processes": 3, "process_id": 2},
+        ),
+    ],
+)
+def test_how_a_process_was_launched(environment, wanted):
+    assert processes.launch(environment) == wanted
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({ADDRESS: "a:1"}, f"without {COUNT}, {PROCESS}"),
+        ({ADDRESS: "a", COUNT: "2", PROCESS: "0"}, "HOST:PORT. Received: 'a'"),
+        ({ADDRESS: "a:1", COUNT: "two", PROCESS: "0"}, "whole numbers"),
+        ({ADDRESS: "a:1", COUNT: "2", PROCESS: "2"}, "0 to 1, of 2 processes"),
+    ],
+)
+def test_a_launch_that_makes_no_sense_is_bad_input(environment, words):
+    with pytest.raises(config.ConfigError, match=words):
+        processes.launch(environment)
+
+
+def test_several_processes_need_jax(monkeypatch, capsys):
+    for name, value in zip(processes.NAMES, ("a:1", "2", "0"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    wrong = pytest.raises(config.ConfigError, match="need KERAS_BACKEND=jax")
+    with wrong, processes.joined("auto"):
+        pass
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    wrong = pytest.raises(config.ConfigError, match="one_device")
+    with wrong, processes.joined("one_device"):
+        pass
+
+
+def asked(strategy, monkeypatch, *assignments, backend="jax", there=("gpu:0", "gpu:1")):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: list(there))
+    assignments = [f"hardware.strategy={strategy}", *assignments]
+    return devices.way(config.load("kd_resnet.yaml", assignments)).strategy
+
+
+@pytest.mark.parametrize(
+    ("backend", "there", "way"),
+    [
+        ("jax", ["gpu:0", "gpu:1"], "data_parallel"),
+        ("jax", ["tpu:0", "tpu:1"], "data_parallel"),
+        ("tensorflow", ["gpu:0", "gpu:1"], "mirrored"),
+        ("tensorflow", ["gpu:0"], "one_device"),
+        ("jax", ["cpu:0", "cpu:1"], "one_device"),
+        ("torch", ["gpu:0", "gpu:1"], "one_device"),
+        ("jax", [f"gpu:{index}" for index in range(3)], "one_device"),  # 64 / 3.
+    ],
+)
+def test_auto_takes_what_the_run_can_share(backend, there, way, monkeypatch):
+    assert asked("auto", monkeypatch, backend=backend, there=there) == way
+
+
+TOO_FEW = ["cpu:0"]
+CRD = "stages=[{trainer: {name: crd}, epochs: 1}]"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "words"),
+    [
+        ("mirrored", {}, "mirrored` needs KERAS_BACKEND=tensorflow. Received: jax"),
+        ("data_parallel", {"backend": "tensorflow"}, "needs KERAS_BACKEND=jax"),
+        ("data_parallel", {"backend": "torch"}, "needs KERAS_BACKEND=jax"),
+        ("tpu", {"there": TOO_FEW}, "tpu` needs a TPU. Received: cpu:0"),
+        ("data_parallel", {"there": TOO_FEW}, "at least 2 devices. Received: cpu:0"),
+    ],
+)
+def test_what_is_not_there_is_bad_input(strategy, options, words, monkeypatch):
+    with pytest.raises(config.ConfigError, match=words):
+        asked(strategy, monkeypatch, **options)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("batch_size=63", "`batch_size` must be a multiple of the 2 devices"),
+        (CRD, "compares the examples of a batch.*Received: crd"),
+        ("stages.0.clip_norm=1", "with `clip_norm`"),
+        ("hardware.gradient_accumulation=2", "`gradient_accumulation` must be 1"),
+    ],
+)
+def test_what_replicas_cannot_share_is_bad_input(assignment, words, monkeypatch):
+    given = ["controls=[]", assignment]
+    with pytest.raises(config.ConfigError, match=words):
+        asked("mirrored", monkeypatch, *given, backend="tensorflow")
+    if "batch_size" not in assignment:
+        assert asked("data_parallel", monkeypatch, *given) == "data_parallel"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("hardware.steps_per_execution=0", "`steps_per_execution` must be at least 1"),
+        ("hardware.gradient_accumulation=0", "must be at least 1"),
+        ("hardware.precision=float16", "expected one of float32, mixed_bfloat16"),
+        ("hardware={jit: 'false', strategy: tpu}", "`jit` must be auto or true"),
+    ],
+)
+def test_options_without_a_meaning_are_bad_input(assignment, words):
+    with pytest.raises(config.ConfigError, match=words):
+        config.load("kd_resnet.yaml", [assignment])
+
+
+def test_check_says_before_training_what_is_not_there(monkeypatch, capsys):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    flags = ["--config=kd_resnet.yaml", "--set=hardware.strategy=data_parallel"]
+    assert check.main(flags) == 2
+    assert "needs KERAS_BACKEND=jax" in capsys.readouterr().err
+
+
+def test_an_epoch_is_a_whole_number_of_executions():
+    run = config.load("kd_resnet.yaml", ["hardware.steps_per_execution=3"])
+    wrong = pytest.raises(config.ConfigError, match="must divide the 10 steps")
+    with wrong, devices.engaged(run, 10):
+        pass
+
+
+@pytest.mark.parametrize(
+    "moved", ["precision=mixed_bfloat16", "gradient_accumulation=2"]
+)
+def test_what_changes_a_teacher_is_in_its_fingerprint(moved):
+    plain, other, same = (
+        config.load("kd_resnet.yaml", [f"hardware.{text}"]).hardware.decides
+        for text in ("jit=auto", moved, "steps_per_execution=2")
+    )
+    assert plain == same != other
+
+
+def learner(method=None, part=None, width=2):
+    keras.utils.set_random_seed(0)
+    pair = [ResNet(depth=8, width=width).build((6, 6, 1), 3) for _ in range(2)]
+    made = trainer.Trainer(student=pair[0], teacher=pair[1], method=method or kd.KD())
+    made.compile(
+        **stages.compiling(
+            part or hardware.Hardware(),
+            made.sides(keras.optimizers.SGD(0.1, name="optimizer")),
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return made
+
+
+def test_half_precision_is_for_training_alone(tmp_path):
+    made = learner()
+    images = SPLIT.inputs[:4]
+    with precision.computing(made, "mixed_bfloat16"):
+        outputs = made.student(images)
+        taught = made.teacher(images)
+        made.train_on_batch(images, SPLIT.labels[:4])
+    kinds = {
+        keras.backend.standardize_dtype(value.dtype)
+        for value in [*outputs.values(), *taught.values()]
+    }
+    assert kinds == {"bfloat16"}
+    path = tmp_path / "student.keras"
+    made.student.save(path)
+    opened = loader.own(path)
+    names = {layer.dtype_policy.name for layer in opened._flatten_layers()}
+    assert names == {"float32"}
+    whole = made.student(images)["logits"]
+    assert keras.backend.standardize_dtype(whole.dtype) == "float32"
+    np.testing.assert_array_equal(opened(images)["logits"], whole)
+    assert np.abs(np.array(whole) - np.array(outputs["logits"], "float32")).max() > 0
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_gradients_are_accumulated_on_every_side(rounds):
+    part = hardware.Hardware(gradient_accumulation=2)
+    method = adversarial.Adversarial(discriminator_steps=rounds)
+    sides = learner(method, part).optimizer.parts
+    steps = {side.name: side.gradient_accumulation_steps for side in sides}
+    assert steps == {"optimizer": 2 * rounds, "against": 2}
+
+
+class Moments:
+    """Keeps every moment in memory."""
+
+    def __init__(self, *moments):
+        self.moments = list(moments)
+
+    def newest(self):
+        return self.moments[-1] if self.moments else None
+
+    def save(self, moment):
+        self.moments.append(moment)
+
+
+def test_several_steps_at_once_are_the_same_and_go_on(monkeypatch):
+    monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
+    source = batches.Batches(
+        SPLIT, batch_size=5, seed=0, augmentation=batches.Augmentation()
+    )
+
+    def fitted(store, at_once):
+        made = learner(part=hardware.Hardware(steps_per_execution=at_once))
+        history, _ = resume.fit(
+            made,
+            source,
+            callback=keras.callbacks.Callback,
+            epochs=2,
+            store=store,
+            variables=lambda: made.moving_variables,
+            shuffle=False,
+            verbose=0,
+        )
+        return history["loss"], made.student.get_weights()
+
+    one, all_moments = fitted(Moments(), 1), Moments()
+    two = fitted(all_moments, 2)
+    assert [moment.step for moment in all_moments.moments] == [2, 4, 6]
+    resumed = fitted(Moments(all_moments.moments[0]), 2)
+    for other in (two, resumed):
+        np.testing.assert_allclose(other[0], one[0], rtol=1e-6)
+        for here, there in zip(other[1], one[1], strict=True):
+            np.testing.assert_allclose(here, there, atol=1e-6)
+
+
+RUN = [
+    "data.options.train_examples=100",
+    "batch_size=20",
+    "student.options.width=2",
+    "teacher.network.options={depth: 8, width: 2}",
+    "teacher.stages.0.epochs=4",
+    "stages.0.epochs=30",
+    "stages.1.epochs=2",
+    "controls=[]",
+    "finish=[]",
+]
+
+
+@pytest.mark.skipif(not LONG, reason="long: DISTILL_SCALE=1 kills processes of runs")
+@pytest.mark.parametrize("victim", [0, 1])
+def test_both_resume_when_one_was_killed(victim, tmp_path):
+    command = ["-m", "distill.train", "--config", "lit_resnet.yaml"]
+    for assignment in RUN:
+        command += ["--set", assignment]
+
+    def start(name, port):
+        return pair(
+            port,
+            *command,
+            "--out",
+            str(tmp_path / name / "run"),
+            DISTILL_CHECKPOINT_SECONDS="0",
+            JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+        )
+
+    def student(name):
+        return loader.own(tmp_path / name / "run" / "student.keras").get_weights()
+
+    started = start("killed", 12380 + victim)
+    moments = tmp_path / "killed" / "run" / "checkpoint"
+    while not list(moments.glob("student.0.step*.ckpt")):
+        assert all(process.poll() is None for process in started)
+        time.sleep(0.1)
+    started[victim].kill()
+    left, begun = started[1 - victim], time.monotonic()
+    _, errors = left.communicate(timeout=60)
+    assert time.monotonic() - begun < 60
+    assert left.returncode == 8, errors[-2000:]
+    assert "Traceback" not in errors
+    assert len([line for line in errors.splitlines() if line[:6] == "error:"]) == 1
+    assert list(moments.glob("student.0.step*.ckpt"))
+    for name, port in (("killed", 12384 + victim), ("undisturbed", 12386 + victim)):
+        for process in start(name, port):
+            _, errors = process.communicate(timeout=900)
+            assert process.returncode == 0, errors[-2000:]
+    for one, other in zip(student("killed"), student("undisturbed"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    files = {path.name for path in (tmp_path / "killed").rglob("report.json")}
+    assert files == {"report.json"}
