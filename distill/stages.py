@@ -98,8 +98,10 @@ def train(
                 stage,
                 source,
                 given,
-                validation=splits.validation,
-                log_dir=log_dir,
+                lambda past: [
+                    *stitching.callbacks(learner, splits.validation),
+                    *tensorboard.callbacks(log_dir, run.batch_size, past),
+                ],
                 store=store,
                 part=run.hardware,
             )
@@ -258,10 +260,11 @@ def compiling(
     }
 
 
-def _fit(learner, stage, source, given, *, validation, log_dir, store, part):
+def _fit(learner, stage, source, given, showing, *, store, part):
     """One stage, from its first step to its record.
 
-    `given` is what it is trained and validated on: with kept answers, or without.
+    `given` is what it is trained and validated on, with kept answers or without;
+    `showing` makes the callbacks that show how it goes.
     """
     learner.compile(
         **compiling(part, learner.sides(_optimizer(stage, source.steps_per_epoch))),
@@ -276,11 +279,7 @@ def _fit(learner, stage, source, given, *, validation, log_dir, store, part):
             name=stage.name,
             epochs=stage.epochs,
             store=store,
-            callbacks=lambda past: [
-                *stitching.callbacks(learner, validation),
-                *tensorboard.callbacks(log_dir, source.batch_size, past),
-                Watch(stage.trainer, past),
-            ],
+            callbacks=lambda past: [*showing(past), Watch(stage.trainer, past)],
             validation=given[1],
         )
     if stage.trainer.recalibrates:
