@@ -180,11 +180,11 @@ def _lost(status):
 
 def leave() -> None:
     """Goes on alone, or ends. What is computed from now on is this process's own."""
-    if count() == 1 or _state["leaving"]:
+    if count() == 1:
         return
     import jax
 
-    _state["leaving"] = True
+    _state.update(count=1, leaving=True)
     with contextlib.suppress(RuntimeError, ValueError):  # The others may be gone.
         jax.distributed.shutdown()
 

@@ -77,34 +77,43 @@ def spread(tmp_path_factory):
     Of two, one is lost on the way; then they are started again.
     """
     folder = tmp_path_factory.mktemp("spread")
-    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    script = [str(ROOT / "tests" / "spread.py"), str(folder), METHODS]
-    two = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **quick}
-    started = {
-        "jax": launched(
-            *script, "one_device", "data_parallel", KERAS_BACKEND="jax", **two
-        ),
-        "tensorflow": launched(
-            *script,
-            "one_device",
-            "mirrored",
-            KERAS_BACKEND="tensorflow",
-            VALIDATING="6",
-        ),
+    quick = {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "DISTILL_CHECKPOINT_SECONDS": "0",
     }
-    quick["DISTILL_CHECKPOINT_SECONDS"] = "0"
+    two = "--xla_force_host_platform_device_count=2"
+
+    def script(name):
+        return str(ROOT / "tests" / "spread.py"), str(folder / name), METHODS
+
+    jax = [*script("jax"), "one_device", "data_parallel"]
+    flow = [*script("tensorflow"), "one_device", "mirrored"]
+    started = {
+        "jax": launched(*jax, KERAS_BACKEND="jax", XLA_FLAGS=two, **quick),
+        "tensorflow": launched(*flow, KERAS_BACKEND="tensorflow", VALIDATING="6"),
+    }
     found, ended = {}, {}
-    for port, dies in ((12377, "1"), (12378, "")):
-        both = pair(port, *script, "data_parallel", DIES=dies, **quick)
-        names = ("left", "lost") if dies else ("chief", "other")
-        started |= dict(zip(names, both, strict=True))
-        for name in names:
-            said, errors = started[name].communicate(timeout=900)
-            found[name], ended[name] = numbers(said), (started[name].returncode, errors)
-    for name in ("jax", "tensorflow"):
+
+    def finish(name):
         said, errors = started[name].communicate(timeout=900)
-        found[name] = numbers(said)
-        assert len(found[name]) == 2, errors[-3000:]
+        found[name], ended[name] = numbers(said), (started[name].returncode, errors)
+
+    try:
+        for port, dies, names in (
+            (12377, "1", ("left", "lost")),
+            (12378, "", ("chief", "other")),
+        ):
+            both = pair(port, *script("pair"), "data_parallel", DIES=dies, **quick)
+            started |= dict(zip(names, both, strict=True))
+            for name in names:
+                finish(name)
+        for name in ("jax", "tensorflow"):
+            finish(name)
+            assert len(found[name]) == 2, ended[name][1][-3000:]
+    finally:
+        for process in started.values():
+            process.kill()
+            process.communicate()
     return found, ended
 
 
