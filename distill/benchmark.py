@@ -1,17 +1,19 @@
 """Times the training steps of a config's methods side by side, as ratios.
 
 Machines are noisy: rounds are interleaved in one process, and what is compared is
-the median of each round's ratio. Nothing here is a test.
+the median of each round's ratio. Nothing here is a test. With `--peers` the steps are
+timed beside those of others: see `distill.peers`.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from distill import cli, config
+from distill import cli, config, peers
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -23,6 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--rounds", type=int, default=7, help="default: 7")
     flags.add_argument("--steps", type=int, default=10, help="a round; default: 10")
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
+    flags.add_argument(
+        "--peers",
+        action="store_true",
+        help="beside plain PyTorch and keras.distillation, on the same networks",
+    )
+    flags.add_argument(
+        "--threads",
+        type=int,
+        help="with --peers, of each; default: as many as there are cores",
+    )
     return cli.guarded(_command, flags, argv)
 
 
@@ -34,18 +46,34 @@ def _command(arguments: argparse.Namespace) -> int:
             )
     if arguments.json is not None and not arguments.json.parent.is_dir():
         raise config.ConfigError(f"--json: no such folder: {arguments.json.parent}")
+    if arguments.threads is not None and not (
+        arguments.peers and arguments.threads > 0
+    ):
+        raise config.ConfigError(
+            f"--threads must be at least 1, and goes with --peers. Received: "
+            f"{arguments.threads}"
+        )
     run = config.load(arguments.config, cli.overrides(arguments))
+    if arguments.peers:
+        peers.check(run)
     from distill import measure, run_folder
+
+    how = {"rounds": arguments.rounds, "steps": arguments.steps}
 
     result = {
         "machine": measure.machine(),
         "versions": run_folder.versions(),
         "run": config.plain(run),
-        "rounds": arguments.rounds,
-        "steps": arguments.steps,
-        "methods": methods(run, rounds=arguments.rounds, steps=arguments.steps),
+        **how,
     }
-    print(_table(result, run.batch_size))
+    if arguments.peers:
+        threads = arguments.threads or len(os.sched_getaffinity(0))
+        result |= peers.side_by_side(run, **how, threads=threads)
+        table = peers.table(result, run.batch_size)
+    else:
+        result["methods"] = methods(run, **how)
+        table = _table(result)
+    print(f"{table}\nbatch of {run.batch_size}, {result['machine']}")
     if arguments.json is not None:
         run_folder.atomic_write(arguments.json, json.dumps(result, indent=1))
     return 0
@@ -229,7 +257,7 @@ def _companion_step(network, count):
     return lambda: copy.train_on_batch(given, asked)
 
 
-def _table(result, batch_size):
+def _table(result):
     import numpy as np
     import tabulate
 
@@ -245,8 +273,7 @@ def _table(result, batch_size):
                 rows[-1] += [f"{rate:.0f}", f"{method['kept_ratio']:.2f}"]
     headers = ["method", "action", "ms", "images/s", "step / sum of parts"]
     align = ["left", "left", "right", "right", "right"]
-    table = tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)
-    return f"{table}\nbatch of {batch_size}, {result['machine']}"
+    return tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)
 
 
 if __name__ == "__main__":

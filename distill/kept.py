@@ -31,7 +31,7 @@ def fingerprint(
     """Changes with everything that decides a trained network.
 
     That is: its config, the pixels and labels, the code, and the versions of Keras
-    and its backend.
+    and its backend, and which kernels TensorFlow takes.
 
     Args:
         run: The run.
@@ -43,7 +43,8 @@ def fingerprint(
     whole = config.plain(run)
     decided = {name: whole[name] for name in options}
     versions = run_folder.versions()
-    packages = {name: versions.get(name) for name in ("keras", "tensorflow", "numpy")}
+    decisive = "keras", "tensorflow", "numpy", run_folder.KERNELS
+    packages = {name: versions.get(name) for name in decisive}
     return run_folder.fingerprint(
         json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
         splits.fingerprint(),

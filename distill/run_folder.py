@@ -23,6 +23,8 @@ PACKAGES = (
     "scikit-learn",
 )
 
+# Read by TensorFlow as it is imported: oneDNN's kernels differ in the last bits.
+KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 
 _TEMPORARY = ".unfinished-"
 
@@ -172,12 +174,12 @@ def stay_with(folder: pathlib.Path, ground: dict[str, str]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Name to version of every package that decides a run's numbers."""
+    """Name to version of what decides a run's numbers: packages, and the kernels."""
     found = {}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    return found
+    return {**found, KERNELS: os.environ.get(KERNELS, "as TensorFlow chooses")}
 
 
 def fingerprint(*pieces: str) -> str:

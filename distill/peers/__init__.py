@@ -1,0 +1,216 @@
+"""The same training steps by others, side by side: for `distill.benchmark --peers`.
+
+Each peer, and this project, works in a process of its own that waits while another is
+timed: PyTorch and TensorFlow in one process would get in each other's threads. Before
+the clock starts, all of them must find the same losses.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from distill import config
+from students.resnet import ResNet
+
+OWN = "own"
+# Name to the package that it needs.
+PEERS = {"pytorch": "torch", "keras_distillation": "keras"}
+CHECKED = 3  # Steps whose losses are compared; they trace and fill caches, too.
+TOLERANCE = 1e-4  # Share of a loss; float32 in another order is far below.
+
+_CURE = "not installed: pip install -e '.[bench]'"
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+# Of each method that a peer computes, the options that it knows.
+_OPTIONS = {
+    "kd": ("kd_weight", "temperature"),
+    "lit": ("kd_weight", "temperature", "section_weight"),
+    "fitnet": ("kd_weight", "temperature", "hint_weight"),
+}
+
+
+def check(run: config.Run) -> None:
+    """Refuses a run with networks or methods that the peers were not written for.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    networks = {"teacher.network": run.teacher.network, "student": run.student}
+    for name, network in networks.items():
+        known = isinstance(network, ResNet) and (
+            network.shortcut == "projection" and network.activation_order == "post"
+        )
+        if not known:
+            raise config.ConfigError(
+                f"`{name}` must be a resnet with `shortcut: projection` and "
+                f"`activation_order: post` for --peers. Received: {network}"
+            )
+    for index, stage in enumerate(run.stages):
+        names = _OPTIONS.get(stage.name, ())
+        same = {name: getattr(stage.trainer, name) for name in names}
+        if not names or stage.trainer != type(stage.trainer)(**same):
+            raise config.ConfigError(
+                f"`stages[{index}].trainer` must be one of {', '.join(_OPTIONS)}, its "
+                "weights and temperature its only options, for --peers. Received: "
+                f"{stage.trainer}"
+            )
+
+
+def side_by_side(run: config.Run, *, rounds: int, steps: int, threads: int) -> dict:
+    """Times a step of each stage's method by this project and by its peers.
+
+    Args:
+        run: See `check`. Batches are random; nothing is trained to an end.
+        rounds: How often all are gone through.
+        steps: Of one method by one peer, in a round.
+        threads: That each may use.
+
+    Returns:
+        `threads`; `costs`, of each network, the same for all: `parameters` and `macs`;
+        `packages`, name of each peer to name and version; `missing`, to why; and
+        `methods`, one mapping a stage: `name`; `losses` of the first steps, and
+        `seconds` and `cpu_seconds` of a step, one number a round, by peer; `ratio` and
+        `cpu_ratio`, of this project's examples per second to each peer's, medians over
+        the rounds.
+
+    Raises:
+        RuntimeError: If networks or losses differ, or a process ends.
+    """
+    missing = {
+        name: _CURE
+        for name, package in PEERS.items()
+        if importlib.util.find_spec(package) is None
+    }
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "run.yaml").write_text(config.dump(run))
+        # This project first: it writes the weights that all start from.
+        workers = {
+            name: stack.enter_context(_Worker(name, folder, threads))
+            for name in (OWN, *PEERS)
+            if name not in missing
+        }
+        costs = _agreed({name: worker.costs for name, worker in workers.items()})
+        methods = [
+            {"name": stage.name, **_timed(index, stage.name, workers, rounds, steps)}
+            for index, stage in enumerate(run.stages)
+        ]
+        packages = {name: worker.package for name, worker in workers.items()}
+    return {
+        "threads": threads,
+        "costs": costs,
+        "packages": packages,
+        "missing": missing,
+        "methods": methods,
+    }
+
+
+def table(result: dict, batch_size: int) -> str:
+    """What `side_by_side` found, for people."""
+    import tabulate
+
+    rows = []
+    for method in result["methods"]:
+        for peer, seconds in method["seconds"].items():
+            wall = statistics.median(seconds)
+            row = [
+                method["name"],
+                peer,
+                f"{1000 * wall:.1f}",
+                f"{batch_size / wall:.0f}",
+            ]
+            for ratios in (method["ratio"], method["cpu_ratio"]):
+                row.append(f"{ratios[peer]:.2f}" if peer in ratios else "")
+            rows.append(row)
+    headers = ["method", "by", "ms", "images/s", "ours / theirs", "by CPU time"]
+    align = ["left", "left", *["right"] * 4]
+    lines = [tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)]
+    lines += [f"{name}: {package}" for name, package in result["packages"].items()]
+    lines += [f"{name}: {why}" for name, why in result["missing"].items()]
+    return "\n".join([*lines, f"threads: {result['threads']}"])
+
+
+def _timed(index, name, workers, rounds, steps):
+    """One stage by all that know its method."""
+    able = {who: worker for who, worker in workers.items() if name in worker.methods}
+    losses = {
+        who: worker.ask(stage=index, check=CHECKED) for who, worker in able.items()
+    }
+    for who, found in losses.items():
+        pairs = zip(losses[OWN], found, strict=True)
+        if any(abs(own - other) > TOLERANCE * abs(own) for own, other in pairs):
+            raise RuntimeError(
+                f"{who} computes another {name}: losses {found}, not {losses[OWN]}"
+            )
+    clocks = {clock: {who: [] for who in able} for clock in ("seconds", "cpu_seconds")}
+    for _ in range(rounds):
+        for who, worker in able.items():
+            for clock, value in worker.ask(stage=index, steps=steps).items():
+                clocks[clock][who].append(value)
+    ratio = {
+        f"{clock.removesuffix('seconds')}ratio": {
+            who: statistics.median(
+                other / own for own, other in zip(found[OWN], values, strict=True)
+            )
+            for who, values in found.items()
+            if who != OWN
+        }
+        for clock, found in clocks.items()
+    }
+    return {"losses": losses, **clocks, **ratio}
+
+
+def _agreed(costs):
+    for who, found in costs.items():
+        if found != costs[OWN]:
+            raise RuntimeError(f"{who} has other networks: {found}, not {costs[OWN]}")
+    return costs[OWN]
+
+
+class _Worker:
+    """A process that answers a line of JSON with another; see `distill.peers.child`."""
+
+    def __init__(self, name, folder, threads):
+        environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
+        self._errors = (folder / f"{name}.log").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "distill.peers.child", name, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            text=True,
+        )
+        self._name = name
+        ready: Any = self._answer()
+        self.costs, self.methods = ready["costs"], ready["methods"]
+        self.package = ready["package"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def ask(self, **what):
+        """Sends a question, waits for the answer."""
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-1:]
+            self.__exit__()
+            raise RuntimeError(f"the process of {self._name} ended: {last}")
+        return json.loads(line)

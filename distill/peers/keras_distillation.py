@@ -1,0 +1,74 @@
+"""KD, alone and beside hints, by `keras.distillation`: no penalty on weights, no LIT.
+
+Its features of the student come of a second pass, in which the student learns too.
+"""
+
+import keras
+from keras import distillation
+
+from distill import cost, networks
+from distill.peers import own
+from students import keras_flat
+from trainers.representations import section_names
+
+METHODS = ("kd", "fitnet")
+
+
+class Learner:
+    """A `Distiller` of flat networks: it finds no features inside nested ones."""
+
+    def __init__(self, task, stage):
+        self._batch = task.batch
+        built = [networks.build(role, task.run) for role in networks.ROLES]
+        flat = []
+        for role, network in zip(networks.ROLES, built, strict=True):
+            own.load(network, task.layers(role))
+            flat.append(keras_flat.flatten(network, task.run.data.input_shape))
+        method = stage.trainer
+        losses = [distillation.LogitsDistillation(temperature=method.temperature)]
+        weights = [method.kd_weight]
+        if stage.name == "fitnet":
+            for name in section_names(built[0].output):
+                ends = [network.get_layer(name).layers[-1].name for network in built]
+                losses.append(distillation.FeatureDistillation("mse", *ends))
+                weights.append(method.hint_weight)
+        # It multiplies one sum by a share and the other by what is left.
+        share = stage.task_weight / (1 + stage.task_weight)
+        self._scale = 1 + stage.task_weight
+        self._learner = distillation.Distiller(
+            teacher=flat[0],
+            student=flat[1],
+            distillation_losses=losses,
+            distillation_loss_weights=weights,
+            student_loss_weight=share,
+        )
+        optimizer = own.sgd(stage)
+        optimizer.learning_rate = optimizer.learning_rate * self._scale
+        self._learner.compile(
+            optimizer=optimizer,
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+
+    def step(self):
+        """One training step."""
+        self._learner.train_on_batch(*self._batch)
+
+    def loss(self) -> float:
+        """One training step: its loss."""
+        self._learner.reset_metrics()
+        logs = self._learner.train_on_batch(*self._batch, return_dict=True)
+        return float(logs["total_loss"] * self._scale)
+
+
+def costs(task) -> dict:
+    """Role to `parameters` and `macs`."""
+    found = {}
+    for role in networks.ROLES:
+        counted = cost.count(networks.build(role, task.run))
+        found[role] = {"parameters": counted.parameters, "macs": counted.macs}
+    return found
+
+
+def package() -> str:
+    """What these steps run on."""
+    return f"keras.distillation, Keras {keras.__version__}, {keras.backend.backend()}"

@@ -1,0 +1,150 @@
+"""Peers compute the same steps, are timed in turn, and are missed in one line."""
+
+import importlib.util
+import json
+
+import pytest
+
+from distill import benchmark, config, peers, run_folder
+
+SMALL = (
+    "teacher.network.options={depth: 8, width: 8}",
+    "student.options={depth: 8, width: 8, weight_decay: 0.01}",
+    "batch_size=8",
+    "controls=[]",
+)
+STAGES = (
+    "stages=[{trainer: {name: lit, options: {section_weight: 0.3}}, task_weight: 0.4, "
+    "epochs: 1}, {trainer: {name: fitnet}, task_weight: 0.4, epochs: 1}]"
+)
+
+
+def flags(*more):
+    return ["--config=lit_resnet.yaml", *(f"--set={text}" for text in SMALL), *more]
+
+
+def test_every_peer_finds_the_same_losses(tmp_path, capsys):
+    """Three steps from the same weights: losses, gradients, penalty, momentum."""
+    lacking = importlib.util.find_spec("torch") is None
+    out = tmp_path / "peers.json"
+    # keras.distillation knows no penalty: here it is too small to be seen there.
+    stages = [f"--set={STAGES}", "--set=student.options.weight_decay=0.00005"]
+    more = ["--peers", "--threads=1", "--rounds=2", "--steps=1", f"--json={out}"]
+    assert benchmark.main(flags(*stages, *more)) == 0
+    result, said = json.loads(out.read_text()), capsys.readouterr().out
+    assert result["threads"] == 1
+    assert result["costs"]["student"]["parameters"] > 0
+    assert result["costs"]["teacher"]["macs"] > 0
+    for method, able in zip(
+        result["methods"], (["pytorch"], [*peers.PEERS]), strict=True
+    ):
+        able = [name for name in able if name not in result["missing"]]
+        assert [*method["ratio"]] == [*method["cpu_ratio"]] == able
+        own = method["losses"]["own"]
+        assert own[0] > own[1] > own[2]  # They do learn.
+        for name in able:
+            assert method["losses"][name] == pytest.approx(own, rel=peers.TOLERANCE)
+            assert len(method["seconds"][name]) == 2
+            assert f"{method['ratio'][name]:.2f}" in said
+    assert result["methods"][0]["name"] == "lit"
+    if lacking:
+        assert "pytorch: not installed: pip install" in said
+        pytest.skip("torch is not installed: pip install -e '.[bench]'")
+
+
+class Fake:
+    """A worker whose steps take what it is told."""
+
+    def __init__(self, name, seconds, losses, calls):
+        self.methods = ["kd"]
+        self._name, self._calls = name, calls
+        self._seconds, self._losses = iter(seconds), losses
+
+    def ask(self, stage, check=None, steps=None):
+        self._calls.append(self._name)
+        if check is not None:
+            return self._losses
+        seconds = next(self._seconds)
+        return {"seconds": seconds, "cpu_seconds": 3 * seconds}
+
+
+def _timed(theirs, calls=None):
+    calls = [] if calls is None else calls
+    workers = {
+        "own": Fake("own", [1.0, 2.0, 4.0], [3.0, 2.0], calls),
+        "other": Fake("other", [2.0, 3.0, 4.0], theirs, calls),
+    }
+    return peers._timed(0, "kd", workers, rounds=3, steps=5)
+
+
+def test_peers_are_timed_in_turn_and_compared_round_by_round():
+    calls = []
+    found = _timed([3.0, 2.0], calls)
+    assert calls == ["own", "other"] * 4
+    assert found["ratio"] == found["cpu_ratio"] == {"other": 1.5}  # Of 2, 1.5 and 1.
+    assert found["seconds"]["other"] == [2.0, 3.0, 4.0]
+    assert found["cpu_seconds"]["own"] == [3.0, 6.0, 12.0]
+
+
+def test_who_computes_something_else_is_not_timed():
+    with pytest.raises(RuntimeError, match="other computes another kd"):
+        _timed([3.0, 2.001])
+
+
+def test_who_has_other_networks_is_not_timed():
+    costs = {"own": {"teacher": {"macs": 1}}, "other": {"teacher": {"macs": 2}}}
+    with pytest.raises(RuntimeError, match="other has other networks"):
+        peers._agreed(costs)
+
+
+def test_the_table_has_rates_ratios_and_who_is_missing():
+    result = {
+        "threads": 2,
+        "packages": {"own": "Keras 3"},
+        "missing": {"pytorch": peers._CURE},
+        "methods": [{"name": "kd", **_timed([3.0, 2.0])}],
+    }
+    text = peers.table(result, 128)
+    (row,) = [line for line in text.splitlines() if "other" in line and "kd" in line]
+    assert row.split() == ["kd", "other", "3000.0", "43", "1.50", "1.50"]
+    assert "pytorch: not installed: pip install -e '.[bench]'" in text
+    assert "threads: 2" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("student.options.shortcut=zero_pad", "`student` must be a resnet with"),
+        ("teacher.network.options.activation_order=pre", "`teacher.network` must be"),
+        ("stages=[{trainer: {name: dkd}, epochs: 1}]", "`stages[0].trainer` must be"),
+        (
+            "stages=[{trainer: {name: kd, options: {match: logits}}, epochs: 1}]",
+            "`stages[0].trainer` must be",
+        ),
+    ],
+)
+def test_what_no_peer_computes_is_refused_in_a_line(change, named, capfd):
+    assert benchmark.main([*flags(f"--set={change}"), "--peers"]) == 2
+    assert named in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--threads=0", "--peers"], ["--threads=2"]])
+def test_threads_are_at_least_one_and_of_peers(more, capfd):
+    assert benchmark.main(flags(*more)) == 2
+    assert (
+        "--threads must be at least 1, and goes with --peers" in capfd.readouterr().err
+    )
+
+
+def test_a_peer_that_ends_is_named(tmp_path):
+    (tmp_path / "run.yaml").write_text("nothing: 1")
+    with pytest.raises(RuntimeError, match=r"the process of pytorch ended: .*nothing"):
+        peers._Worker("pytorch", tmp_path, 1)
+
+
+def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):
+    monkeypatch.delenv(run_folder.KERNELS, raising=False)
+    run_folder.stay_with(tmp_path, run_folder.versions())
+    monkeypatch.setenv(run_folder.KERNELS, "1")
+    with pytest.raises(config.ConfigError, match=f"{run_folder.KERNELS}: as .* -> 1"):
+        run_folder.stay_with(tmp_path, run_folder.versions())
