@@ -62,7 +62,7 @@ def _either(kinds, node, where):
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and _is_plain(node):
         truth = _TRUTH.get(node.value.lower())
         if truth is not None:  # All options as they are by default, or none at all.
-            return fill(kind, _empty(node), where) if truth else None
+            return _dataclass(kind, _empty(node), where) if truth else None
     words = [other for other in others if typing.get_origin(other) is typing.Literal]
     if not words or not isinstance(node, yaml.ScalarNode):
         return fill(kind, node, where)

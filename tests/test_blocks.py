@@ -29,7 +29,7 @@ blocks.whole(pathlib.Path(sys.argv[1]), DTYPE, COUNT, BLOCK, make)
 
 
 def rows(indices):
-    assert len(indices) == BLOCK
+    assert len(indices) == BLOCK and max(indices) < COUNT
     made = np.zeros(BLOCK, DTYPE)
     made["a"] = 1.5 * indices[:, None] + np.arange(3)
     made["b"] = indices
