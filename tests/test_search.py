@@ -147,6 +147,21 @@ def test_the_sampler_learns_where_the_budget_is_kept(tmp_path):
     assert sum(fits[20:]) > sum(fits[:20])
 
 
+def test_what_was_measured_decides_what_is_drawn(tmp_path):
+    class Reversed(Finished):
+        def __call__(self, choice, place):
+            made = super().__call__(choice, place)
+            return {**made, "accuracy": 190.0 - made["accuracy"]}
+
+    run = the_run(tmp_path, counts="gzip", max_drop=99.0, trials=24)
+    one, other = Finished(), Reversed()
+    for number, finished in enumerate((one, other)):
+        (tmp_path / f"{number}").mkdir()
+        searched(run, tmp_path / f"{number}", finished)
+    assert one.made[:8] == other.made[:8]  # Nothing is known yet.
+    assert one.made != other.made
+
+
 def test_none_that_fits_is_one_line_with_the_nearest(tmp_path):
     run = the_run(tmp_path, max_drop=0.1, trials=6)
     finished = Finished()
