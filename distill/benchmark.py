@@ -269,7 +269,7 @@ def _table(result):
                 rate, ratio = method["examples_per_second"], method["ratio"]
                 rows[-1] += [f"{rate:.0f}", f"{ratio:.2f}"]
             if action == KEPT:
-                rate = batch_size / np.median(times)
+                rate = result["run"]["batch_size"] / np.median(times)
                 rows[-1] += [f"{rate:.0f}", f"{method['kept_ratio']:.2f}"]
     headers = ["method", "action", "ms", "images/s", "step / sum of parts"]
     align = ["left", "left", "right", "right", "right"]

@@ -23,11 +23,13 @@ DISTRIBUTIONS = {
     "tf_keras": "tf-keras",
     "yaml": "pyyaml",
 }
-# Of Keras' backends, who runs on one has it; the one place that knows them apart. What
+# Of Keras' backends, who runs on one has it; and of what knows them apart. What
 # the benchmark compares with is in the extra `bench`.
 ANY_BACKEND = {
     "gan/gradients.py": {"tensorflow", "jax", "torch"},
     "distill/peers/pytorch.py": {"torch"},
+    "distill/processes.py": {"jax"},
+    "trainers/tracking.py": {"tensorflow"},
 }
 # Needed by another package at run time, not imported here.
 BEHIND = {"setuptools"}
@@ -128,5 +130,5 @@ def test_every_test_file_is_a_target():
     build = (ROOT / "BUILD").read_text()
     assert 'glob(["tests/test_*.py"])' in build
     others = {*ROOT.glob("tests/*.py")} - {*ROOT.glob("tests/test_*.py")}
-    assert {path.name for path in others} == {"conftest.py", "stores.py"}
+    assert {path.name for path in others} == {"conftest.py", "spread.py", "stores.py"}
     assert all(f'"tests/{path.name}"' in build for path in others)
