@@ -3,6 +3,7 @@
 `DISTILL_SCALE=1` also trains each method by itself, and kills processes of whole runs.
 """
 
+import copy
 import json
 import os
 import pathlib
@@ -378,7 +379,7 @@ class Moments:
         return self.moments[-1] if self.moments else None
 
     def save(self, moment):
-        self.moments.append(moment)
+        self.moments.append(copy.deepcopy(moment))  # As a file would be.
 
 
 def test_several_steps_at_once_are_the_same_and_go_on(monkeypatch):
