@@ -116,7 +116,7 @@ def joined(strategy: str) -> Iterator[None]:
     except Exception as mistake:
         text = str(mistake).lower()
         if any(name in text for name in _COLLECTIVES):
-            raise PeerLost(_LOST) from mistake
+            _gone()
         raise
     finally:
         leave()
@@ -136,45 +136,25 @@ def _join(strategy, arguments):
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    with _lost_is_one_line():
-        try:
-            jax.distributed.initialize(
-                **arguments or {},
-                heartbeat_timeout_seconds=HEARTBEAT,
-                shutdown_timeout_seconds=LEAVING,
-            )
-        except (ValueError, RuntimeError) as mistake:
-            if arguments is None:
-                return  # A lone host: not of a slice.
-            raise PeerLost(f"the processes do not find each other: {mistake}") from None
+    try:
+        jax.distributed.initialize(
+            **arguments or {},
+            heartbeat_timeout_seconds=HEARTBEAT,
+            shutdown_timeout_seconds=LEAVING,
+        )
+    except (ValueError, RuntimeError) as mistake:
+        if arguments is None:
+            return  # A lone host: not of a slice.
+        raise PeerLost(f"the processes do not find each other: {mistake}") from None
     _state.update(count=jax.process_count(), index=jax.process_index(), leaving=False)
     if not is_chief():
         progress.hush()
 
 
-@contextlib.contextmanager
-def _lost_is_one_line():
-    """JAX would end a process that loses another by an abort, with a stack trace."""
-    from jax._src.lib import _jax
-
-    whole = _jax.get_distributed_runtime_client
-
-    def client(*arguments, **options):
-        return whole(*arguments, **options, missed_heartbeat_callback=_lost)
-
-    _jax.get_distributed_runtime_client = client
-    try:
-        yield
-    finally:
-        _jax.get_distributed_runtime_client = whole
-
-
-def _lost(status):
-    """Called by a thread of JAX, whatever the main thread waits for."""
-    if _state["leaving"]:
-        return
-    stopped = signals.number()
+def _gone():
+    """Ends this process at once: JAX' own way out waits, then aborts."""
     print(f"error: {_LOST}", file=sys.stderr, flush=True)
+    stopped = signals.number()
     os._exit(128 + stopped if stopped else EXIT_PEER)
 
 
