@@ -128,6 +128,12 @@ def test_what_no_peer_computes_is_refused_in_a_line(change, named, capfd):
     assert named in capfd.readouterr().err
 
 
+def test_networks_that_corrupt_memory_elsewhere_are_refused(capfd):
+    narrow = ["--set=student.options.width=4", "--set=teacher.network.options.width=4"]
+    assert benchmark.main([*flags(*narrow), "--peers"]) == 2
+    assert "a `width` of at least 8" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("more", [["--threads=0", "--peers"], ["--threads=2"]])
 def test_threads_are_at_least_one_and_of_peers(more, capfd):
     assert benchmark.main(flags(*more)) == 2

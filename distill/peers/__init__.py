@@ -43,13 +43,18 @@ def check(run: config.Run) -> None:
     """
     networks = {"teacher.network": run.teacher.network, "student": run.student}
     for name, network in networks.items():
+        # Narrower, oneDNN's 1x1 kernels corrupt PyTorch's memory: uxlfoundation/oneDNN,
+        # issue 6035.
         known = isinstance(network, ResNet) and (
-            network.shortcut == "projection" and network.activation_order == "post"
+            network.shortcut == "projection"
+            and network.activation_order == "post"
+            and network.width >= 8
         )
         if not known:
             raise config.ConfigError(
-                f"`{name}` must be a resnet with `shortcut: projection` and "
-                f"`activation_order: post` for --peers. Received: {network}"
+                f"`{name}` must be a resnet with `shortcut: projection`, "
+                "`activation_order: post` and a `width` of at least 8 for --peers. "
+                f"Received: {network}"
             )
     for index, stage in enumerate(run.stages):
         names = _OPTIONS.get(stage.name, ())

@@ -25,7 +25,9 @@ class Learner:
             own.load(network, task.layers(role))
             flat.append(keras_flat.flatten(network, task.run.data.input_shape))
         method = stage.trainer
-        losses = [distillation.LogitsDistillation(temperature=method.temperature)]
+        # By name, as is its default, Keras 3.15 takes logits for probabilities.
+        divergence = keras.losses.KLDivergence()
+        losses = [distillation.LogitsDistillation(method.temperature, divergence)]
         weights = [method.kd_weight]
         if stage.name == "fitnet":
             for name in section_names(built[0].output):
