@@ -23,8 +23,12 @@ DISTRIBUTIONS = {
     "tf_keras": "tf-keras",
     "yaml": "pyyaml",
 }
-# Of Keras' backends, who runs on one has it; the one place that knows them apart.
-ANY_BACKEND = {"gan/gradients.py": {"tensorflow", "jax", "torch"}}
+# Of Keras' backends, who runs on one has it; the places that know them apart.
+ANY_BACKEND = {
+    "gan/gradients.py": {"tensorflow", "jax", "torch"},
+    "trainers/tracking.py": {"tensorflow"},
+    "distill/processes.py": {"jax"},
+}
 # Needed by another package at run time, not imported here.
 BEHIND = {"setuptools"}
 
