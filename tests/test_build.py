@@ -128,5 +128,5 @@ def test_every_test_file_is_a_target():
     build = (ROOT / "BUILD").read_text()
     assert 'glob(["tests/test_*.py"])' in build
     others = {*ROOT.glob("tests/*.py")} - {*ROOT.glob("tests/test_*.py")}
-    assert {path.name for path in others} == {"conftest.py", "stores.py"}
+    assert {path.name for path in others} == {"conftest.py", "spread.py", "stores.py"}
     assert all(f'"tests/{path.name}"' in build for path in others)
