@@ -8,13 +8,15 @@ thrown away, and are told what the chief has. So no file system need be shared.
 import contextlib
 import os
 import pathlib
+import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from distill import progress, signals
+from distill import lifeline, progress, signals
 from distill.yaml_tree import ConfigError
 
 EXIT_PEER = 8
@@ -24,7 +26,9 @@ NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 _LOST = "another process of this run is gone: the same command, in all processes, "
 _LOST += "goes on from what was saved last"
 _COLLECTIVES = ("gloo", "nccl", "coordination service")  # Whose errors mean a peer's.
-_state = {"count": 1, "index": 0, "leaving": False}
+_state = {"count": 1, "index": 0}
+_ENDING = threading.Lock()
+_lines: list[lifeline.Lifeline] = []  # One, while this process is one of several.
 
 
 class PeerLost(RuntimeError):
@@ -117,6 +121,7 @@ def joined(strategy: str) -> Iterator[None]:
         text = str(mistake).lower()
         if any(name in text for name in _COLLECTIVES):
             _gone()
+        _let_go(goodbye=False)  # The others would wait for this one.
         raise
     finally:
         leave()
@@ -146,13 +151,32 @@ def _join(strategy, arguments):
         if arguments is None:
             return  # A lone host: not of a slice.
         raise PeerLost(f"the processes do not find each other: {mistake}") from None
-    _state.update(count=jax.process_count(), index=jax.process_index(), leaving=False)
+    _state.update(count=jax.process_count(), index=jax.process_index())
+    _watch((arguments or {}).get("coordinator_address", ""))
     if not is_chief():
         progress.hush()
 
 
+def _watch(address):
+    """Connects the processes, so that each learns at once when one is gone."""
+    line = lifeline.Lifeline(_gone)
+    host = address.rpartition(":")[0] or socket.gethostname()
+    place = told(lambda: f"{host} {line.listen()}".encode()).decode().split()
+    if is_chief():
+        line.accept(count() - 1)
+    else:
+        line.connect(place[0], int(place[1]))
+    _lines.append(line)
+
+
+def _let_go(goodbye):
+    while _lines:
+        _lines.pop().leave(goodbye)
+
+
 def _gone():
     """Ends this process at once: JAX' own way out waits, then aborts."""
+    _ENDING.acquire()  # Of two threads that notice, one says it.
     print(f"error: {_LOST}", file=sys.stderr, flush=True)
     stopped = signals.number()
     os._exit(128 + stopped if stopped else EXIT_PEER)
@@ -164,7 +188,8 @@ def leave() -> None:
         return
     import jax
 
-    _state.update(count=1, leaving=True)
+    _let_go(goodbye=True)
+    _state.update(count=1)
     with contextlib.suppress(RuntimeError, ValueError):  # The others may be gone.
         jax.distributed.shutdown()
 

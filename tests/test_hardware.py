@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import keras
@@ -23,6 +24,7 @@ from distill import (
     data,
     devices,
     hardware,
+    lifeline,
     loader,
     precision,
     processes,
@@ -143,7 +145,7 @@ def test_two_processes_go_on_and_log_what_one_does(spread):
         equal(found["jax"][0], found[name][0])
 
 
-@pytest.mark.parametrize(("lost", "left"), [("lost", "left")])
+@pytest.mark.parametrize(("lost", "left"), [("lost", "left"), ("chief", "other")])
 def test_who_loses_another_says_so_in_one_line(lost, left, spread):
     assert spread[1][lost][0] == -signal.SIGKILL
     code, errors = spread[1][left]
@@ -151,6 +153,20 @@ def test_who_loses_another_says_so_in_one_line(lost, left, spread):
     assert len([line for line in errors.splitlines() if "gone" in line]) == 1
     assert "Traceback" not in errors
     assert "stack trace" not in errors
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+@pytest.mark.parametrize("who", ["chief", "other"])
+def test_who_leaves_without_a_goodbye_is_missed(who, goodbye):
+    missed = {name: threading.Event() for name in ("chief", "other")}
+    lines = {name: lifeline.Lifeline(event.set) for name, event in missed.items()}
+    port = lines["chief"].listen()
+    lines["other"].connect("127.0.0.1", port)
+    lines["chief"].accept(1)
+    lines.pop(who).leave(goodbye)
+    ((stays, _),) = lines.items()
+    assert missed[stays].wait(0.5 if goodbye else 10) == (not goodbye)
+    assert not missed[who].is_set()
 
 
 @pytest.mark.parametrize("mixture", [None, synthetic.Mixup(p_fake=0.5, mix="part")])
