@@ -15,7 +15,7 @@ SMALL = (
 )
 STAGES = (
     "stages=[{trainer: {name: lit, options: {section_weight: 0.3}}, task_weight: 0.4, "
-    "epochs: 1}, {trainer: {name: fitnet}, task_weight: 0.4, epochs: 1}]"
+    "epochs: 1}, {trainer: {name: kd}, task_weight: 0.4, epochs: 1}]"
 )
 
 

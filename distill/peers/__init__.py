@@ -31,7 +31,6 @@ _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS
 _OPTIONS = {
     "kd": ("kd_weight", "temperature"),
     "lit": ("kd_weight", "temperature", "section_weight"),
-    "fitnet": ("kd_weight", "temperature", "hint_weight"),
 }
 
 

@@ -1,7 +1,4 @@
-"""KD, alone and beside hints, by `keras.distillation`: no penalty on weights, no LIT.
-
-Its features of the student come of a second pass, in which the student learns too.
-"""
+"""KD by `keras.distillation`: no penalty on weights, no LIT."""
 
 import keras
 from keras import distillation
@@ -9,13 +6,12 @@ from keras import distillation
 from distill import cost, networks
 from distill.peers import own
 from students import keras_flat
-from trainers.representations import section_names
 
-METHODS = ("kd", "fitnet")
+METHODS = ("kd",)
 
 
 class Learner:
-    """A `Distiller` of flat networks: it finds no features inside nested ones."""
+    """A `Distiller` of flat networks: it wants one tensor out of each."""
 
     def __init__(self, task, stage):
         self._batch = task.batch
@@ -29,11 +25,6 @@ class Learner:
         divergence = keras.losses.KLDivergence()
         losses = [distillation.LogitsDistillation(method.temperature, divergence)]
         weights = [method.kd_weight]
-        if stage.name == "fitnet":
-            for name in section_names(built[0].output):
-                ends = [network.get_layer(name).layers[-1].name for network in built]
-                losses.append(distillation.FeatureDistillation("mse", *ends))
-                weights.append(method.hint_weight)
         # It multiplies one sum by a share and the other by what is left.
         share = stage.task_weight / (1 + stage.task_weight)
         self._scale = 1 + stage.task_weight

@@ -8,7 +8,7 @@ import numpy as np
 from distill import cost, fused, networks, stages
 from trainers import trainer
 
-METHODS = ("kd", "lit", "fitnet")
+METHODS = ("kd", "lit")
 
 
 class Learner:

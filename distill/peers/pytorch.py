@@ -1,4 +1,4 @@
-"""KD, LIT and FitNet in plain PyTorch, as one would write them without this project.
+"""KD and LIT in plain PyTorch, as one would write them without this project.
 
 The networks are those of `students.resnet`, layer by layer; maps are channels last
 in memory, which is the faster order on a CPU. Nothing is compiled.
@@ -11,7 +11,7 @@ from torch.utils import flop_counter
 
 from distill.peers import child
 
-METHODS = ("kd", "lit", "fitnet")
+METHODS = ("kd", "lit")
 
 
 class Learner:
@@ -52,7 +52,7 @@ class Learner:
         with torch.no_grad():
             taught, wanted = self._teacher(images)
         self._optimizer.zero_grad()
-        learned, logits = self._student(images)
+        _, logits = self._student(images)
         method = self._stage.trainer
         loss = self._stage.task_weight * functional.cross_entropy(logits, labels)
         loss = loss + method.kd_weight * _kd_loss(wanted, logits, method.temperature)
@@ -61,10 +61,6 @@ class Learner:
                 made = section(taught[index])
                 error = functional.mse_loss(made, taught[index + 1])
                 loss = loss + method.section_weight * error
-        elif self._stage.name == "fitnet":
-            for ours, theirs in zip(learned[1:], taught[1:], strict=True):
-                error = functional.mse_loss(ours, theirs)
-                loss = loss + method.hint_weight * error
         loss.backward()
         self._optimizer.step()
         return loss
