@@ -63,7 +63,8 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
         and `minus_theirs`, likewise, None where `theirs` have no such model.
 
     Raises:
-        ValueError: If the seeds are not those of one another, or come twice.
+        ValueError: If the seeds are not those of one another, or come twice; or if
+            config or data differ within a group, or data between the two.
     """
     seeds, others = ([r["run"]["seed"] for r in runs] for runs in (ours, theirs))
     if len(set(seeds)) < len(seeds):
@@ -73,6 +74,11 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
             "--against must be runs of the same seeds, in the same order. "
             f"Received: {others}, beside {seeds}"
         )
+    for runs in (ours, theirs):
+        if len({_config(report) for report in runs}) > 1:
+            raise ValueError("runs must be of one config and one data set, seeds apart")
+    if theirs and _data(ours[0]) != _data(theirs[0]):
+        raise ValueError("--against must be runs of the same data set")
     models, against = _by_name(ours), _by_name(theirs)
     return [
         {
@@ -90,6 +96,17 @@ def _report(folder):
     if not path.is_file():
         raise ConfigError(f"{folder} must be the folder of a finished run: no {path}")
     return json.loads(path.read_text())
+
+
+def _config(report):
+    """Config and data of a report, without the seed and what names files of a seed."""
+    apart = {"seed", "model", "teacher"} if "student" not in report["run"] else {"seed"}
+    options = {key: part for key, part in report["run"].items() if key not in apart}
+    return json.dumps([options, _data(report)], sort_keys=True)
+
+
+def _data(report):
+    return report["data"]["fingerprint"]
 
 
 def _by_name(reports):

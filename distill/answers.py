@@ -59,6 +59,9 @@ class Answers:
             Name of each output to `(n, ...)`.
         """
         rows = np.empty(len(chosen), self._layout.dtype)
+        # A batch beyond the last step, which `fit` reads and never trains on, may be
+        # of a variant that nobody has asked about.
+        variants = np.minimum(variants, len(self._variants) - 1)
         for variant in np.unique(variants):
             own = variants == variant
             rows[own] = self._variants[variant][chosen[own]]

@@ -8,7 +8,6 @@ timed beside those of others: see `distill.peers`.
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -67,7 +66,7 @@ def _command(arguments: argparse.Namespace) -> int:
         **how,
     }
     if arguments.peers:
-        threads = arguments.threads or len(os.sched_getaffinity(0))
+        threads = arguments.threads or measure.cores()
         result |= peers.side_by_side(run, **how, threads=threads)
         table = peers.table(result, run.batch_size)
     else:

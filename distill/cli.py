@@ -145,6 +145,13 @@ def guarded(
     arguments = flags.parse_args(argv)
     progress.start()
     signals.install()
+    code = _answered(command, arguments)
+    processes.end(code)
+    return code
+
+
+def _answered(command, arguments):
+    """The exit code of a command; what went wrong is said."""
     try:
         return command(arguments)
     except signals.Stopped as stop:

@@ -127,10 +127,8 @@ def _against(run, strategy, count):
             f"`batch_size` must be a multiple of the {count} devices. "
             f"Received: {run.batch_size}"
         )
-    if run.teacher.cache is not None:
-        return (
-            "`teacher.cache` must be absent with more than one device. Received: true"
-        )
+    if reason := _for_one_device(run, strategy):
+        return reason
     asks = [
         part.name
         for part in _stages(run)
@@ -161,6 +159,15 @@ def _against(run, strategy, count):
             "`gradient_accumulation` must be 1 with `strategy: mirrored`. "
             f"Received: {run.hardware.gradient_accumulation}"
         )
+    return None
+
+
+def _for_one_device(run, strategy):
+    """Which option is for one device alone, or None."""
+    if run.teacher.cache is not None:
+        return "`teacher.cache` must be absent with more than one device"
+    if run.hardware.jit == "false" and strategy == "data_parallel":
+        return "`hardware.jit` must be auto or true with more than one device"
     return None
 
 

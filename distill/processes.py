@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -21,6 +22,7 @@ from distill.yaml_tree import ConfigError
 
 EXIT_PEER = 8
 HEARTBEAT = 20  # Seconds without a sign of life after which a process is gone.
+GRACE = 2  # Seconds that a process has for its own last word.
 LEAVING = 10  # Seconds that a process which must end waits for the others.
 NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 _LOST = "another process of this run is gone: the same command, in all processes, "
@@ -117,14 +119,26 @@ def joined(strategy: str) -> Iterator[None]:
         _join(strategy, arguments)
     try:
         yield
-    except Exception as mistake:
-        text = str(mistake).lower()
-        if any(name in text for name in _COLLECTIVES):
-            _gone()
-        _let_go(goodbye=False)  # The others would wait for this one.
+    except BaseException as mistake:
+        if count() > 1:
+            text = str(mistake).lower()
+            if any(name in text for name in _COLLECTIVES):
+                _gone()
+            _let_go(goodbye=False)  # The others would wait for this one.
         raise
-    finally:
-        leave()
+    leave()
+
+
+def end(code: int) -> None:
+    """Ends a process of several that has failed: JAX' own way out waits, then aborts.
+
+    Args:
+        code: Its exit code. Nothing happens to a process by itself.
+    """
+    if count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _join(strategy, arguments):
@@ -175,8 +189,11 @@ def _let_go(goodbye):
 
 
 def _gone():
-    """Ends this process at once: JAX' own way out waits, then aborts."""
+    """Says that another is gone, unless this process has a word of its own to say."""
     _ENDING.acquire()  # Of two threads that notice, one says it.
+    time.sleep(GRACE)  # The same mistake may come to light here.
+    if not _lines:
+        threading.Event().wait()  # It has: `end` is on its way.
     print(f"error: {_LOST}", file=sys.stderr, flush=True)
     stopped = signals.number()
     os._exit(128 + stopped if stopped else EXIT_PEER)

@@ -9,6 +9,8 @@ from keras import ops
 
 import gan
 from distill import (
+    answers,
+    cache,
     chain,
     config,
     data,
@@ -21,7 +23,7 @@ from distill import (
 )
 
 # Code that decides what an assistant becomes.
-_DECIDING = (*teacher.DECIDING, gan, munge, synthetic)
+_DECIDING = (*teacher.DECIDING, gan, munge, synthetic, answers, cache)
 
 
 class Tutors(NamedTuple):

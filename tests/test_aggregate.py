@@ -22,7 +22,8 @@ def report(seed, **accuracies):
         }
         for name, accuracy in accuracies.items()
     ]
-    return {"run": {"seed": seed}, "models": models}
+    data = {"fingerprint": "abc"}
+    return {"run": {"seed": seed, "batch_size": 8}, "data": data, "models": models}
 
 
 OURS = [
@@ -49,6 +50,11 @@ def test_means_and_differences_are_those_of_the_reports():
         assert int8[key]["mean"] == pytest.approx(np.mean(apart))
         assert int8[key]["low"] == pytest.approx(wanted.low)
         assert int8[key]["high"] == pytest.approx(wanted.high)
+
+
+def other(key, **change):
+    """The run of seed 1, with something else in its config or data."""
+    return {**OURS[1], key: {**OURS[1][key], **change}}
 
 
 def written(tmp_path, reports, name):
@@ -80,10 +86,15 @@ def test_one_run_has_no_interval(tmp_path, capsys, count):
 def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, capsys):
     ours = written(tmp_path, OURS, "ours")
     theirs = written(tmp_path, THEIRS, "theirs")
+    colder = written(tmp_path, [OURS[0], other("run", batch_size=9)], "colder")
+    elsewhere = written(tmp_path, [other("data", fingerprint="b")], "elsewhere")
     for arguments, cure in (
         ([*ours, "--against", *theirs[::-1]], "same seeds, in the same order"),
         ([*ours, ours[0]], "different seeds"),
         ([str(tmp_path)], "folder of a finished run"),
+        (colder, "of one config"),
+        ([ours[0], *elsewhere], "one data set"),
+        ([ours[1], "--against", *elsewhere], "same data set"),
     ):
         assert aggregate.main(arguments) == 2
         error = capsys.readouterr().err

@@ -155,6 +155,12 @@ def test_who_loses_another_says_so_in_one_line(lost, left, spread):
     assert "stack trace" not in errors
 
 
+def test_an_error_of_a_lone_process_stays_what_it_is():
+    with pytest.raises(config.ConfigError, match="igloo"), processes.joined("auto"):
+        raise config.ConfigError("no images in igloo")
+    processes.end(8)  # Ends nobody.
+
+
 @pytest.mark.parametrize("goodbye", [True, False])
 @pytest.mark.parametrize("who", ["chief", "other"])
 def test_who_leaves_without_a_goodbye_is_missed(who, goodbye):
@@ -183,7 +189,7 @@ def test_processes_share_the_batches_of_one(mixture, monkeypatch):
 
     whole, shares = stream(), []
     for index in range(3):
-        state = {"count": 3, "index": index, "leaving": False}
+        state = {"count": 3, "index": index}
         monkeypatch.setattr(processes, "_state", state)
         shares.append(stream())
     for step, (images, labels) in enumerate(whole):

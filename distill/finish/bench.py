@@ -242,9 +242,9 @@ class Bench:
             callbacks: For tf_keras.
         """
         name = config.name_of(part)
+        tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
         ranges.settle(model, self._images)
         _follow(model, part.epochs * self.steps_per_epoch)
-        tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
         terms = _terms(part, taught=self._teacher is not None)
         model.compile(
             optimizer=tf_keras.optimizers.SGD(

@@ -92,7 +92,7 @@ def _tried(work, counted, choice, place):
     work.take_up(choice.steps, place)
     try:
         *_, record = [_one(part, work, place, explained=False) for part in choice.steps]
-    except resume.Diverged as mistake:
+    except (resume.Diverged, finish.FinishError, ValueError) as mistake:
         size = choice.predicted_bytes(counted)
         sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
         return {**sizes, "accuracy": 0.0, "failed": [str(mistake)]}
