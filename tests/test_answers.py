@@ -404,3 +404,18 @@ def test_a_batch_of_unlike_epochs_takes_each_answer_from_its_own_variant():
     found = answers.Answers(kept, files).of(variants, chosen)["logits"]
     wanted = list(itertools.chain([5.0], [6.0], [9.0], [3.0]))
     assert found[:, 0].tolist() == wanted
+
+
+def test_the_batch_behind_the_last_step_asks_for_nothing_that_is_not_kept():
+    kept = cache.Layout(cache.Cache(), (("logits", (1,)),), None)
+    said = answers.Answers(kept, [kept.pack({"logits": np.ones((4, 1), "float32")})])
+    images = np.zeros((4, 8, 8, 1), "float32")
+    source = batches.Batches(
+        data.Split(images, np.arange(4)),
+        batch_size=2,
+        seed=0,
+        augmentation=batches.Augmentation(shift=1, variants=2),
+    )
+    stream = answers.Taught(source, said).stream(1)  # Of one epoch of two steps.
+    next(stream)
+    next(stream)
