@@ -15,6 +15,7 @@ from distill import (
     cache,
     check,
     config,
+    data,
     loader,
     room,
     stages,
