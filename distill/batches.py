@@ -88,6 +88,11 @@ def _variant(augmentation, number, count):
     return augmentation.draws(count, np.random.default_rng((_VARIANTS, number)))
 
 
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Batches to see about every example once; at least 1."""
+    return max(1, examples // batch_size)
+
+
 class Batches:
     """Endless training batches; number `step` is the same whatever came before.
 
@@ -123,7 +128,7 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """Batches to see about every example once; at least 1."""
-        return max(1, len(self.split.labels) // self.batch_size)
+        return steps_per_epoch(len(self.split.labels), self.batch_size)
 
     def batch(
         self, step: int, rows: slice = slice(None)

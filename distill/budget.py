@@ -95,6 +95,15 @@ class Budget:
         return accuracy - model["accuracy"] + 100 * max(0.0, over)
 
 
+def rank(trial: dict) -> tuple[bool, float, int]:
+    """Less is better: what keeps the budget, then accuracy, then size.
+
+    Args:
+        trial: As in `search.json`.
+    """
+    return not trial["fits"], trial["shortage"], trial["size"]
+
+
 def rows(search: dict) -> list[dict[str, str]]:
     """What was tried, for a reader, the best first.
 
@@ -104,10 +113,7 @@ def rows(search: dict) -> list[dict[str, str]]:
     Returns:
         Heading to text, for each trial.
     """
-    trials = sorted(
-        search["trials"],
-        key=lambda row: (not row["fits"], row["shortage"], row["size"]),
-    )
+    trials = sorted(search["trials"], key=rank)
     return [
         {
             "": "*" if row["label"] == search["winner"] else "" if row["fits"] else "x",

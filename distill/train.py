@@ -4,7 +4,16 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, finish, processes, progress, run_folder
+from distill import (
+    batches,
+    cli,
+    config,
+    data,
+    finish,
+    processes,
+    progress,
+    run_folder,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +87,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             )
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
-        per_epoch = max(1, len(splits.train.labels) // run.batch_size)
+        per_epoch = batches.steps_per_epoch(len(splits.train.labels), run.batch_size)
         from distill import devices, results
 
         with devices.engaged(run, per_epoch):

@@ -5,14 +5,13 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from distill import budget as budgets  # `budget` is a run's, below.
 from distill import finish, progress, run_folder, seeds
 from distill.finish import choices
 
 FILE = "search.json"
 ROOM = 1.25  # A prediction is off by less: what is predicted larger is not tried.
-BROKEN = (
-    100.0  # Points that a broken promise counts for: size and accuracy say nothing.
-)
+BROKEN = 100.0  # Points of a broken promise, whose size and accuracy say nothing.
 _ASKED = 20  # Draws for each trial, at most: many have been drawn before.
 
 
@@ -62,7 +61,7 @@ def search(
         tell(tried[label]["shortage"])
         if len(tried) >= min(run.budget.trials, len(able)):
             break
-    best = min(tried.values(), key=_rank)
+    best = min(tried.values(), key=budgets.rank)
     if not best["fits"]:
         raise finish.FinishError(
             f"{_none(run.budget)} of {len(tried)} that were tried: the nearest is "
@@ -147,11 +146,6 @@ def _row(budget, choice, accuracy, finished, folder):
         "fits": not why,
         "failed": why,
     }
-
-
-def _rank(row):
-    """Better is less: what keeps the budget, then accuracy, then size."""
-    return not row["fits"], row["shortage"], row["size"]
 
 
 def _said(row):
