@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from distill import (
+    batches,
     config,
     data,
     intervals,
@@ -38,7 +39,7 @@ FEATURES = (
 
 def epochs(split: data.Split, batch_size: int, examples: int) -> int:
     """Epochs of the real examples that come nearest to so many; at least 1."""
-    steps = max(1, len(split.labels) // batch_size)  # As of `batches.Batches`.
+    steps = batches.steps_per_epoch(len(split.labels), batch_size)
     return max(1, round(examples / (steps * batch_size)))
 
 
@@ -123,7 +124,9 @@ class Bench:
         }
         measured, train = self._measured, self._splits.train
         stage = rows[0].run.stages[0]
-        steps = stage.epochs * max(1, len(train.labels) // run.batch_size)
+        steps = stage.epochs * batches.steps_per_epoch(
+            len(train.labels), run.batch_size
+        )
         real = [each["accuracy"] for each in found["real"]]
         return {
             "run": config.plain(run),
