@@ -7,9 +7,10 @@ connections of a process that dies at once.
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
-_BYE = b"."
+_BYE, _FAILED = b".", b"!"
 _QUIET = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}  # Seconds, seconds.
 
 
@@ -17,14 +18,17 @@ class Lifeline:
     """Connections between the chief and each other process, watched by a thread each.
 
     Args:
-        lost: Called, in such a thread, when one ends without a goodbye.
+        lost: Called, in such a thread, when one ends without a goodbye. Its argument
+            is whether the other still waits for this process to `leave` or end.
     """
 
-    def __init__(self, lost: Callable[[], None]):
+    def __init__(self, lost: Callable[[bool], None]):
         self._lost = lost
         self._ends: list[socket.socket] = []
+        self._watchers: list[threading.Thread] = []
         self._open: socket.socket | None = None
-        self._left = False
+        self._left = threading.Event()
+        self._goodbye = True
 
     def listen(self) -> int:
         """In the chief: the port to which the others `connect`."""
@@ -43,17 +47,23 @@ class Lifeline:
         self._watch(socket.create_connection((host, port)))
 
     def leave(self, goodbye: bool) -> None:
-        """Ends all connections; from now on, nobody is missed here.
+        """From now on, nobody is missed here.
 
         Args:
-            goodbye: Whether the others may go on without this process.
+            goodbye: Whether the others may go on without this process. If not, it
+                can `wait` for them: they learn why it ends before it is gone.
         """
-        self._left = True
+        self._goodbye = goodbye
+        self._left.set()
         for end in self._ends:
             with contextlib.suppress(OSError):  # Gone, and it has said so.
-                if goodbye:
-                    end.sendall(_BYE)
-                end.shutdown(socket.SHUT_RDWR)
+                end.sendall(_BYE if goodbye else _FAILED)
+
+    def wait(self, seconds: float) -> None:
+        """Until all others are gone, too; not longer than this."""
+        until = time.monotonic() + seconds
+        for watcher in self._watchers:
+            watcher.join(max(0, until - time.monotonic()))
 
     def _watch(self, end):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -61,11 +71,22 @@ class Lifeline:
             if hasattr(socket, name):  # A host that is gone closes nothing.
                 end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._ends.append(end)
-        threading.Thread(target=self._until, args=(end,), daemon=True).start()
+        watcher = threading.Thread(target=self._until, args=(end,), daemon=True)
+        self._watchers.append(watcher)
+        watcher.start()
 
     def _until(self, end):
-        said = b""
-        with end, contextlib.suppress(OSError):  # Reset, or silent for too long.
-            said = end.recv(1)
-        if said != _BYE and not self._left:
-            self._lost()
+        with end:
+            said = _heard(end)
+            if said != _BYE and not self._left.is_set():
+                self._lost(said == _FAILED)
+            self._left.wait()
+            if not self._goodbye and said:
+                _heard(end)
+
+
+def _heard(end):
+    """A word of the other; empty if it is gone, or silent for too long."""
+    with contextlib.suppress(OSError):
+        return end.recv(1)
+    return b""

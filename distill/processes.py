@@ -22,7 +22,7 @@ from distill.yaml_tree import ConfigError
 
 EXIT_PEER = 8
 HEARTBEAT = 20  # Seconds without a sign of life after which a process is gone.
-GRACE = 2  # Seconds that a process has for its own last word.
+GRACE = 2  # Seconds for a last word of its own, where another has failed.
 LEAVING = 10  # Seconds that a process which must end waits for the others.
 NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 _LOST = "another process of this run is gone: the same command, in all processes, "
@@ -31,6 +31,7 @@ _COLLECTIVES = ("gloo", "nccl", "coordination service")  # Whose errors mean a p
 _state = {"count": 1, "index": 0}
 _ENDING = threading.Lock()
 _lines: list[lifeline.Lifeline] = []  # One, while this process is one of several.
+_left: list[lifeline.Lifeline] = []  # The same one, once this process has left it.
 
 
 class PeerLost(RuntimeError):
@@ -123,7 +124,7 @@ def joined(strategy: str) -> Iterator[None]:
         if count() > 1:
             text = str(mistake).lower()
             if any(name in text for name in _COLLECTIVES):
-                _gone()
+                _gone(waits=False)
             _let_go(goodbye=False)  # The others would wait for this one.
         raise
     leave()
@@ -138,6 +139,8 @@ def end(code: int) -> None:
     if count() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
+        for line in _left if is_chief() else ():
+            line.wait(2 * GRACE)  # JAX aborts all, once the chief is gone.
         os._exit(code)
 
 
@@ -185,13 +188,16 @@ def _watch(address):
 
 def _let_go(goodbye):
     while _lines:
-        _lines.pop().leave(goodbye)
+        line = _lines.pop()
+        line.leave(goodbye)
+        _left.append(line)
 
 
-def _gone():
+def _gone(waits):
     """Says that another is gone, unless this process has a word of its own to say."""
     _ENDING.acquire()  # Of two threads that notice, one says it.
-    time.sleep(GRACE)  # The same mistake may come to light here.
+    if waits:
+        time.sleep(GRACE)  # The same mistake may come to light here.
     if not _lines:
         threading.Event().wait()  # It has: `end` is on its way.
     print(f"error: {_LOST}", file=sys.stderr, flush=True)

@@ -124,6 +124,7 @@ def main(folder, methods, *strategies):
                 }
             print(json.dumps(found), flush=True)
             if processes.count() > 1:
+                processes.told(lambda: b"")  # Who has not printed yet would not.
                 if processes.is_chief():
                     os.kill(os.getpid(), signal.SIGKILL)
                 processes.told(lambda: b"")  # Waits for who is no more.

@@ -151,7 +151,8 @@ def test_what_is_generated_has_the_classes_of_the_data_and_fresh_noise():
 def test_made_and_real_ones_are_augmented_alike():
     options = synthetic.Gan(p_fake=0.5, mix="part")
     changes = batches.Augmentation(shift=2, flip=True)
-    wanted = changes(make(options).batch(4)[0], np.random.default_rng((0, 1, 4)))
+    drawn = changes.draws(BATCH, np.random.default_rng((0, 1, 4)))
+    wanted = changes(make(options).batch(4)[0], drawn)
     moved = make(options, shift=2, flip=True).batch(4)[0]
     np.testing.assert_array_equal(moved, wanted)
     assert not np.array_equal(moved, make(options).batch(4)[0])

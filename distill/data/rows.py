@@ -79,8 +79,8 @@ def kept(
     folder = pathlib.Path(root) / "distill" / sha.hexdigest()
     if not folder.is_dir():
         _decode(folder, len(files), shape, decode)
-    pixels = np.load(folder / PIXELS, mmap_mode="r")
-    return Rows(pixels), np.load(folder / LABELS)
+    pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
+    return Rows(pixels), np.load(folder / LABELS, allow_pickle=False)
 
 
 def _decode(folder, most, shape, decode):

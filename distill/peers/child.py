@@ -38,7 +38,7 @@ class Task(NamedTuple):
     def layers(self, role: str) -> dict[str, list[np.ndarray]]:
         """Name of each layer with weights to these, as Keras lists them."""
         found: dict[str, list[np.ndarray]] = {}
-        with np.load(self.weights) as arrays:
+        with np.load(self.weights, allow_pickle=False) as arrays:
             for key in arrays.files:
                 who, layer, _ = key.split("/")
                 if who == role:
