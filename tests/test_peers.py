@@ -60,10 +60,14 @@ class Fake:
         self._name, self._calls = name, calls
         self._seconds, self._losses = iter(seconds), losses
 
-    def ask(self, stage, check=None, steps=None):
+    def send(self, stage, check):
         self._calls.append(self._name)
-        if check is not None:
-            return self._losses
+
+    def answer(self):
+        return self._losses
+
+    def ask(self, stage, steps):
+        self._calls.append(self._name)
         seconds = next(self._seconds)
         return {"seconds": seconds, "cpu_seconds": 3 * seconds}
 
