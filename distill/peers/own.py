@@ -34,10 +34,11 @@ class Learner:
             weighted_metrics=["accuracy"],
             jit_compile=stages.jit_compile(run.hardware.jit),
         )
-        for_good = contextlib.ExitStack()
-        for_good.enter_context(fused.batch_normalization(self._learner))
+        # Held, since what nobody holds is closed at once, and undoes both.
+        self._for_good = contextlib.ExitStack()
+        self._for_good.enter_context(fused.batch_normalization(self._learner))
         computing = precision.computing(self._learner, run.hardware.precision)
-        for_good.enter_context(computing)
+        self._for_good.enter_context(computing)
 
     def steps(self, count):
         """Some training steps, to the end of the last: what Keras logs of them."""
