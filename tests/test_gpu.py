@@ -111,8 +111,7 @@ def test_cells_are_left_out_when_the_time_is_up_and_the_rest_is_for_learning(
 
     monkeypatch.setattr(peers, "side_by_side", slow)
     monkeypatch.setattr(gpu, "_learned", learned)
-    monkeypatch.setattr(gpu, "_card", lambda: "NVIDIA H100 80GB HBM3")
-    assert gpu.main(flags("--minutes=10")) == 0
+    assert gpu.main(flags("--minutes=10", "--peak", "1e-6", "5e-7")) == 0
     assert seen == [(128, "mixed_bfloat16"), (128, "float32")]
     assert left == [600 - gpu._END - 340]
     said = capsys.readouterr().out
@@ -123,6 +122,7 @@ def test_cells_are_left_out_when_the_time_is_up_and_the_rest_is_for_learning(
     assert rows[0][3:5] == ["own", "128"]
     assert rows[1][3:6] == ["pytorch", "64", "2.00"]
     assert float(rows[0][5]) == pytest.approx(128 * 2060 / 1e12, rel=0.01)
+    assert [row[-2] for row in rows] == ["26.4", "13.2", "52.7", "26.4"]
 
 
 def test_a_cell_that_fails_is_said_and_the_next_goes_on(monkeypatch, capsys):
@@ -168,6 +168,12 @@ def test_what_was_learned_in_time_is_said_when_the_rest_was_not(saying):
     assert found["error"] == gpu.LATE
     assert "teacher: test accuracy 90.00 % after 2.5 epochs of 5" in gpu._said(found)
     assert gpu.LATE in gpu._said(found)
+
+
+def test_who_has_said_all_lacks_nothing(saying):
+    line = json.dumps(LINE | {"seconds": 3.0})
+    saying(f"echo '{line}'; echo '{line}'; exec sleep 60")
+    assert learned(1)["error"] is None
 
 
 def test_a_process_that_ends_is_said(saying):

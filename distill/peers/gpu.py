@@ -236,8 +236,9 @@ def _learned(run, file, environment, end):
             last = errors.read().strip().split("\n")[-1]
             error = f"the process ended: {last}" if done.returncode else None
         said.seek(0)
-        lines = [line for line in said if line.startswith("{")]
-    return {"networks": [json.loads(line) for line in lines], "error": error}
+        found = [json.loads(line) for line in said if line.startswith("{")]
+    whole = len(found) == 2  # Killed behind the last line, it has said all.
+    return {"networks": found, "error": None if whole else error}
 
 
 def _card():
