@@ -26,7 +26,7 @@ def flags(*more):
     return [*(f"--set={text}" for text in TOY), *more]
 
 
-def test_both_precisions_are_timed_at_toy_size(tmp_path, capsys, monkeypatch):
+def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeypatch):
     asked = []
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # Sooner.
