@@ -1,8 +1,11 @@
 """Peers compute the same steps, are timed in turn, and are missed in one line."""
 
+import gc
 import importlib.util
 import json
 
+import keras
+import numpy as np
 import pytest
 
 from distill import benchmark, config, peers, run_folder
@@ -52,6 +55,23 @@ def test_every_peer_finds_the_same_losses(tmp_path, capsys):
         pytest.skip("torch is not installed: pip install -e '.[bench]'")
 
 
+def test_our_steps_are_fused_and_in_the_precision_of_the_run(tmp_path):
+    from distill.peers import child, own
+
+    small = (*SMALL, "data={name: digits}", STAGES, "hardware.precision=mixed_bfloat16")
+    run = config.load("lit_resnet.yaml", small)
+    batch = np.zeros((8, *run.data.input_shape), np.float32), np.zeros(8, np.int64)
+    task = child.Task(run, batch, tmp_path / "weights.npz")
+    own.costs(task)
+    learner = own.Learner(task, run.stages[1])
+    gc.collect()
+    layers = own.layers(learner._learner)
+    assert {layer.dtype_policy.name for layer in layers} == {"mixed_bfloat16"}
+    norms = {type(layer).__name__ for layer in layers} - {"Conv2D", "Dense"}
+    fused = "_Fused" if keras.backend.backend() == "tensorflow" else ""
+    assert norms == {f"{fused}BatchNormalization"}
+
+
 class Fake:
     """A worker whose steps take what it is told."""
 
@@ -60,10 +80,14 @@ class Fake:
         self._name, self._calls = name, calls
         self._seconds, self._losses = iter(seconds), losses
 
-    def ask(self, stage, check=None, steps=None):
+    def send(self, stage, check):
         self._calls.append(self._name)
-        if check is not None:
-            return self._losses
+
+    def answer(self):
+        return self._losses
+
+    def ask(self, stage, steps):
+        self._calls.append(self._name)
         seconds = next(self._seconds)
         return {"seconds": seconds, "cpu_seconds": 3 * seconds}
 

@@ -4,6 +4,7 @@ from distill.data.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
 from distill.data.dataset import DataError, Dataset, Split, Splits, floats
 from distill.data.image_folder import ImageFolder
 from distill.data.text import Imdb, Sst2, TextFile
+from distill.data.tfrecord import TFRecord
 
 __all__ = ["DATASETS", "DataError", "Dataset", "Split", "Splits", "floats"]
 
@@ -14,6 +15,7 @@ DATASETS = {
     "cifar10": Cifar10,
     "cifar100": Cifar100,
     "image_folder": ImageFolder,
+    "tfrecord": TFRecord,
     "text_file": TextFile,
     "imdb": Imdb,
     "sst2": Sst2,

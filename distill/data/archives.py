@@ -72,15 +72,18 @@ class Archive(Dataset):
         parts = (splits.train, splits.validation, splits.test)
         return Splits(*(_resized(part, self.size) for part in parts))
 
+    @property
+    def file(self) -> pathlib.Path | None:
+        """Where the file is; None where it would be downloaded."""
+        folder = self.folder or os.environ.get("DISTILL_DATA")
+        there = folder and self._file(folder).is_file()
+        return self._file(folder) if there else None
+
     def _file(self, folder):
         return pathlib.Path(folder).expanduser() / f"{self.name}.npz"
 
     def _examples(self):
-        folder = self.folder or os.environ.get("DISTILL_DATA")
-        if folder and self._file(folder).is_file():
-            arrays = _read_archive(self._file(folder))
-        else:
-            arrays = self._download()
+        arrays = self._download() if self.file is None else _read_archive(self.file)
         splits = []
         for part in ("train", "test"):
             images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import BinaryIO
 
 import numpy as np
 
@@ -125,18 +126,43 @@ class ImageFolder(Dataset):
                 yield image, label
 
     def _pixels(self, file):
-        from PIL import Image
-
         try:
-            with Image.open(file, formats=FORMATS) as image:
-                image = image.convert("L" if self.channels == 1 else "RGB")
-                image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
-                return np.asarray(image).reshape(self.input_shape)
+            return pixels(file, self.input_shape)
         except Exception as error:  # A damaged file raises whatever its format does.
             raise DataError(
                 f"Cannot read the image {file}: {error}. Mend or remove it, or raise "
                 "`max_bad_images`"
             ) from None
+
+
+def pixels(
+    file: pathlib.Path | BinaryIO, shape: tuple[int, ...], resized: bool = True
+) -> np.ndarray:
+    """Decodes an image.
+
+    Args:
+        file: Of one of `FORMATS`.
+        shape: `(height, width, channels)` of what is wanted; grey or colour.
+        resized: Whether an image of another size is resized, bilinearly.
+
+    Returns:
+        uint8, of that shape.
+
+    Raises:
+        Exception: Whatever the format does, if the file is damaged; ValueError, if the
+            image has another size.
+    """
+    from PIL import Image
+
+    height, width, channels = shape
+    with Image.open(file, formats=FORMATS) as image:
+        if not resized and image.size != (width, height):
+            raise ValueError(
+                f"{image.height} x {image.width} pixels, not {height} x {width}"
+            )
+        image = image.convert("L" if channels == 1 else "RGB")
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(image).reshape(shape)
 
 
 def _folders(root):

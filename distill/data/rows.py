@@ -53,8 +53,9 @@ def kept(
     shape: tuple[int, ...],
     decode: Callable[[], Iterable[tuple[np.ndarray, int]]],
     also: str = "",
+    count: Callable[[], int] | None = None,
 ) -> tuple[Rows, np.ndarray]:
-    """The pixels of image files, decoded now unless they were before.
+    """The pixels of files, decoded now unless they were before.
 
     They are kept in `$XDG_CACHE_HOME/distill` (`~/.cache/distill`), under a name
     that changes with the path, size and time of any file and with the shape.
@@ -64,6 +65,7 @@ def kept(
         shape: Of an image, uint8.
         decode: Gives each image and its label, in order.
         also: What else decides what `decode` gives.
+        count: Says how many images there are at most; None means one a file.
 
     Returns:
         The images, and int64 labels `(n,)`.
@@ -78,7 +80,7 @@ def kept(
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = pathlib.Path(root) / "distill" / sha.hexdigest()
     if not folder.is_dir():
-        _decode(folder, len(files), shape, decode)
+        _decode(folder, count() if count else len(files), shape, decode)
     pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
     return Rows(pixels), np.load(folder / LABELS, allow_pickle=False)
 

@@ -14,7 +14,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from typing import Any
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from distill import config
 from students.resnet import ResNet
@@ -32,6 +35,25 @@ _OPTIONS = {
     "kd": ("kd_weight", "temperature"),
     "lit": ("kd_weight", "temperature", "section_weight"),
 }
+
+
+class Terms(NamedTuple):
+    """What else holds where peers are timed.
+
+    Attributes:
+        peers: Who is timed beside this project: names of `PEERS`.
+        tolerance: Share of a loss in which two may differ.
+        environment: Variables of their processes, beside this one's.
+        end: When, by `time.monotonic`, processes that are still at work are killed.
+    """
+
+    peers: tuple[str, ...] = tuple(PEERS)
+    tolerance: float = TOLERANCE
+    environment: Mapping[str, str] = {}
+    end: float | None = None
+
+
+PLAIN = Terms()
 
 
 def check(run: config.Run) -> None:
@@ -66,7 +88,9 @@ def check(run: config.Run) -> None:
             )
 
 
-def side_by_side(run: config.Run, *, rounds: int, steps: int, threads: int) -> dict:
+def side_by_side(
+    run: config.Run, *, rounds: int, steps: int, threads: int, terms: Terms = PLAIN
+) -> dict:
     """Times a step of each stage's method by this project and by its peers.
 
     Args:
@@ -74,6 +98,7 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int, threads: int) -> d
         rounds: How often all are gone through.
         steps: Of one method by one peer, in a round.
         threads: That each may use.
+        terms: See there.
 
     Returns:
         `threads`; `costs`, of each network, the same for all: `parameters` and `macs`;
@@ -88,21 +113,22 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int, threads: int) -> d
     """
     missing = {
         name: _CURE
-        for name, package in PEERS.items()
-        if importlib.util.find_spec(package) is None
+        for name in terms.peers
+        if importlib.util.find_spec(PEERS[name]) is None
     }
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "run.yaml").write_text(config.dump(run))
         # This project first: it writes the weights that all start from.
         workers = {
-            name: stack.enter_context(_Worker(name, folder, threads))
-            for name in (OWN, *PEERS)
+            name: stack.enter_context(_Worker(name, folder, threads, terms))
+            for name in (OWN, *terms.peers)
             if name not in missing
         }
         costs = _agreed({name: worker.costs for name, worker in workers.items()})
+        how = rounds, steps, terms.tolerance
         methods = [
-            {"name": stage.name, **_timed(index, stage.name, workers, rounds, steps)}
+            {"name": stage.name, **_timed(index, stage.name, workers, *how)}
             for index, stage in enumerate(run.stages)
         ]
         packages = {name: worker.package for name, worker in workers.items()}
@@ -140,15 +166,15 @@ def table(result: dict, batch_size: int) -> str:
     return "\n".join([*lines, f"threads: {result['threads']}"])
 
 
-def _timed(index, name, workers, rounds, steps):
+def _timed(index, name, workers, rounds, steps, tolerance=TOLERANCE):
     """One stage by all that know its method."""
     able = {who: worker for who, worker in workers.items() if name in worker.methods}
-    losses = {
-        who: worker.ask(stage=index, check=CHECKED) for who, worker in able.items()
-    }
+    for worker in able.values():  # All at once: here they compile.
+        worker.send(stage=index, check=CHECKED)
+    losses = {who: worker.answer() for who, worker in able.items()}
     for who, found in losses.items():
         pairs = zip(losses[OWN], found, strict=True)
-        if any(abs(own - other) > TOLERANCE * abs(own) for own, other in pairs):
+        if not all(abs(own - other) <= tolerance * abs(own) for own, other in pairs):
             raise RuntimeError(
                 f"{who} computes another {name}: losses {found}, not {losses[OWN]}"
             )
@@ -180,8 +206,9 @@ def _agreed(costs):
 class _Worker:
     """A process that answers a line of JSON with another; see `distill.peers.child`."""
 
-    def __init__(self, name, folder, threads):
+    def __init__(self, name, folder, threads, terms=PLAIN):
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
+        environment |= terms.environment
         self._errors = (folder / f"{name}.log").open("w+")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "distill.peers.child", name, str(folder)],
@@ -192,7 +219,11 @@ class _Worker:
             text=True,
         )
         self._name = name
-        ready: Any = self._answer()
+        left = 0.0 if terms.end is None else terms.end - time.monotonic()
+        self._end = threading.Timer(left, self._process.kill)
+        if terms.end is not None:
+            self._end.start()
+        ready: Any = self.answer()
         self.costs, self.methods = ready["costs"], ready["methods"]
         self.package = ready["package"]
 
@@ -200,17 +231,23 @@ class _Worker:
         return self
 
     def __exit__(self, *_):
+        self._end.cancel()
         self._process.kill()
         self._process.communicate()
         self._errors.close()
 
     def ask(self, **what):
         """Sends a question, waits for the answer."""
+        self.send(**what)
+        return self.answer()
+
+    def send(self, **what):
+        """Sends a question."""
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
-        return self._answer()
 
-    def _answer(self):
+    def answer(self):
+        """Waits for the answer to the question that was sent last."""
         line = self._process.stdout.readline()
         if not line:
             self._errors.seek(0)

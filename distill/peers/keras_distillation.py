@@ -42,9 +42,10 @@ class Learner:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
 
-    def step(self):
-        """One training step."""
-        self._learner.train_on_batch(*self._batch)
+    def steps(self, count):
+        """Some training steps, to the end of the last."""
+        for _ in range(count):
+            self._learner.train_on_batch(*self._batch)
 
     def loss(self) -> float:
         """One training step: its loss."""

@@ -1,18 +1,22 @@
 """The steps of this project, as `distill.stages` makes them."""
 
 import contextlib
+import itertools
 
 import keras
 import numpy as np
 
-from distill import cost, fused, networks, stages
+from distill import cost, fused, networks, precision, stages
 from trainers import trainer
 
 METHODS = ("kd", "lit")
 
 
 class Learner:
-    """Trains a copy of the student by one stage's method; norms are fused for good."""
+    """Trains a copy of the student by one stage's method, as the run's hardware says.
+
+    On JAX by `fit`, as a run does: it never waits for a step, which on a GPU counts.
+    """
 
     def __init__(self, task, stage):
         run = task.run
@@ -28,18 +32,30 @@ class Learner:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             loss_weights=stage.task_weight,
             weighted_metrics=["accuracy"],
-            jit_compile=stages.jit_compile(),
+            jit_compile=stages.jit_compile(run.hardware.jit),
         )
-        contextlib.ExitStack().enter_context(fused.batch_normalization(self._learner))
+        # Held, since what nobody holds is closed at once, and undoes both.
+        self._for_good = contextlib.ExitStack()
+        self._for_good.enter_context(fused.batch_normalization(self._learner))
+        computing = precision.computing(self._learner, run.hardware.precision)
+        self._for_good.enter_context(computing)
 
-    def step(self):
-        """One training step."""
-        self._learner.train_on_batch(*self._batch)
+    def steps(self, count):
+        """Some training steps, to the end of the last: what Keras logs of them."""
+        if keras.backend.backend() == "jax":
+            endless = (batch for batch in itertools.repeat(self._batch))
+            past = self._learner.fit(
+                endless, steps_per_epoch=count, shuffle=False, verbose=0
+            )
+            return {name: values[-1] for name, values in past.history.items()}
+        for _ in range(count):
+            logs = self._learner.train_on_batch(*self._batch, return_dict=True)
+        return logs
 
     def loss(self) -> float:
         """One training step: its loss, without penalties, which others do not log."""
         self._learner.reset_metrics()
-        logs = self._learner.train_on_batch(*self._batch, return_dict=True)
+        logs = self.steps(1)
         return float(logs["loss"] - logs["regularization_loss"])
 
 
@@ -61,7 +77,8 @@ def costs(task) -> dict:
 
 def package() -> str:
     """What these steps run on."""
-    return f"Keras {keras.__version__} on {keras.backend.backend()}"
+    device = keras.distribution.list_devices()[0]
+    return f"Keras {keras.__version__} on {keras.backend.backend()}, {device}"
 
 
 def layers(network: keras.Model) -> list[keras.layers.Layer]:

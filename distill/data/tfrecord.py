@@ -1,0 +1,275 @@
+"""Images in TFRecord files: as TensorFlow Datasets prepares them, or of one's own."""
+
+import dataclasses
+import functools
+import io
+import itertools
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from distill.data import image_folder, rows
+from distill.data.dataset import DataError, Dataset, Split
+
+FEATURES = "features.json"  # Beside the files, by TensorFlow Datasets.
+_AROUND = 16  # Bytes of a record beside its content: length and two checksums.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TFRecord(Dataset):
+    """A folder of TFRecord files, each record a `tf.train.Example` with an image file.
+
+    The files of a split have its name, as with TensorFlow Datasets: for `train`,
+    `mnist-train.tfrecord-00000-of-00001`; or `train.tfrecord`, `train-00000-of-00016`.
+    Images are decoded once into a file and read batch by batch, so that they need not
+    fit into memory; see `rows.kept`. Validation and test are read into memory. To
+    decode them takes TensorFlow, whatever Keras runs on.
+
+    Attributes:
+        path: The folder; of TensorFlow Datasets, `NAME/VERSION`, whose `features.json`
+            tells what is not given here.
+        train: The split that is trained with.
+        test: The split that is kept whole as the test split. `None` takes `test`; where
+            there is no such split, one is drawn.
+        image: The feature with the bytes of an image: PNG, JPEG, BMP or WebP.
+        label: The feature with the class, one int64 from 0.
+        size: `[height, width]` that images are resized to, bilinearly. Empty leaves
+            them as they are: all of one size, which `features.json` tells.
+        channels: 1 (grey) or 3 (colour). `None`: as `features.json` tells, else 3.
+        classes: Number of classes. `None`: as `features.json` tells.
+    """
+
+    path: str
+    train: str = "train"
+    test: str | None = None
+    image: str = "image"
+    label: str = "label"
+    size: tuple[int, ...] = ()
+    channels: int | None = None
+    classes: int | None = None
+
+    def __post_init__(self):
+        """Refuses folders without the files, and what nobody tells."""
+        if not self._root.is_dir():
+            raise ValueError(f"`path` must be a folder. Received: {self.path}")
+        if self.test == self.train:
+            raise ValueError(
+                f"`test` must be another split than `train`. Received: {self.test}"
+            )
+        for name, split in {"train": self.train, "test": self._test}.items():
+            if split is not None and not self._files(split):
+                raise ValueError(
+                    f"`{name}` must be a split with files in {self._root}, such as "
+                    f"{split}.tfrecord. Received: {split}"
+                )
+        self._check_features()
+        if self.num_classes < 2:
+            raise ValueError(
+                f"`classes` must be at least 2, and given where no {FEATURES} tells "
+                f"it. Received: {self.classes}"
+            )
+        super().__post_init__()
+        if len(self.input_shape) != 3 or min(self.input_shape) < 1:
+            raise ValueError(
+                f"`size` must be [height, width], and given where no {FEATURES} tells "
+                f"one size of all images. Received: {list(self.size)}"
+            )
+        if self.input_shape[-1] not in (1, 3):
+            raise ValueError(
+                f"`channels` must be 1 or 3. Received: {self.input_shape[-1]}"
+            )
+
+    @property
+    def input_shape(self):
+        """`(height, width, channels)`."""
+        told = self._told(self.image, "image").get("shape", {}).get("dimensions", [])
+        *size, channels = map(int, told or [3])
+        return (*(self.size or size), self.channels or channels)
+
+    @property
+    def num_classes(self):
+        """As it is given, or told."""
+        told = self._told(self.label, "classLabel").get("numClasses", 0)
+        return int(told) if self.classes is None else self.classes
+
+    @property
+    def class_names(self):
+        """Lines of `label.labels.txt`, as TensorFlow Datasets writes it; or numbers."""
+        file = self._root / f"{self.label}.labels.txt"
+        names = file.read_text("utf-8").split("\n") if file.is_file() else []
+        names = [name.strip() for name in names if name.strip()]
+        if len(names) == self.num_classes:
+            return tuple(names)
+        return tuple(str(label) for label in range(self.num_classes))
+
+    @property
+    def _root(self):
+        return pathlib.Path(self.path).expanduser()
+
+    @property
+    def _test(self):
+        """The test split, or None where one must be drawn."""
+        there = self.train != "test" and self._files("test")
+        return "test" if self.test is None and there else self.test
+
+    def _told(self, feature, kind):
+        """What `features.json` says of a feature, if it is of that kind."""
+        return _features(self._root).get(feature, {}).get(kind, {})
+
+    def _check_features(self):
+        known = _features(self._root)
+        for name in ("image", "label"):
+            if known and getattr(self, name) not in known:
+                raise ValueError(
+                    f"`{name}` must be a feature in {self._root / FEATURES}: "
+                    f"{', '.join(known)}. Received: {getattr(self, name)}"
+                )
+        dtype = self._told(self.image, "image").get("dtype", "uint8")
+        if dtype != "uint8":
+            raise ValueError(
+                f"`image` must be a feature of uint8 pixels. Received: {dtype}"
+            )
+
+    def _files(self, split):
+        """All files of a split, in order; none if there is none.
+
+        Raises:
+            ValueError: If some are missing.
+        """
+        form = rf"(.*-)?{re.escape(split)}(\.tfrecords?)?(-\d+-of-(?P<all>\d+))?"
+        found = {
+            file: match["all"]
+            for file in sorted(self._root.iterdir())
+            if (match := re.fullmatch(form, file.name)) and file.is_file()
+        }
+        for file, count in found.items():
+            if count is not None and int(count) != len(found):
+                raise ValueError(
+                    f"`path` must hold all files of the split {split}, and of one set: "
+                    f"{file.name} is one of {int(count)}. Received: {len(found)}"
+                )
+        return list(found)
+
+    def _examples(self):
+        test = self._test
+        return self._read(self.train), None if test is None else self._read(test)
+
+    def _read(self, split):
+        files = self._files(split)
+        options = self.image, self.label, bool(self.size), self.num_classes
+        try:
+            images, labels = rows.kept(
+                files,
+                self.input_shape,
+                lambda: self._decoded(files),
+                also=f"tfrecord {options}",
+                count=lambda: sum(map(_count, files)),
+            )
+        except OSError as error:
+            raise DataError(f"Cannot keep {self._root}: {error}") from None
+        if not len(labels):
+            raise DataError(f"No record in the files of {split} in {self._root}")
+        return Split(images, labels)
+
+    def _decoded(self, files):
+        """Pixels and label of each record."""
+        for file in files:
+            for place, record in enumerate(_records(file)):
+                try:
+                    features = _example(record)
+                    yield self._pixels(features), self._class(features)
+                except DataError as mistake:
+                    raise DataError(f"{file}, record {place}: {mistake}") from None
+
+    def _pixels(self, features):
+        (content,) = _values(features, self.image, "bytes_list")
+        file = io.BytesIO(content)
+        try:
+            return image_folder.pixels(file, self.input_shape, bool(self.size))
+        except Exception as error:  # A damaged image raises whatever its format does.
+            reason = str(error).replace(repr(file), f"of {len(content)} bytes")
+            raise DataError(f"Cannot read `{self.image}`: {reason}") from None
+
+    def _class(self, features):
+        (label,) = _values(features, self.label, "int64_list")
+        if label not in range(self.num_classes):
+            raise DataError(
+                f"`{self.label}` must be from 0 to {self.num_classes - 1}. "
+                f"Received: {label}"
+            )
+        return label
+
+
+def _values(features, name, kind):
+    """The one value of a feature, in a list."""
+    if name not in features:
+        raise DataError(f"There is no feature `{name}`, but {', '.join(features)}")
+    values = getattr(features[name], kind).value
+    if len(values) != 1:
+        raise DataError(f"`{name}` must be a {kind} of one. Received: {len(values)}")
+    return values
+
+
+def _records(file: pathlib.Path) -> Iterator[bytes]:
+    """The records of a file, whose checksums are right."""
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError:
+        raise DataError(
+            f"{file} is decoded by TensorFlow, which is not installed: install it, or "
+            "take `image_folder`"
+        ) from None
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        tf.config.set_visible_devices([], "GPU")  # Their memory is for Keras' backend.
+    try:
+        # One by one, TensorFlow would take longer than a small image.
+        some = tf.data.TFRecordDataset(str(file)).batch(64)
+        yield from itertools.chain.from_iterable(some.as_numpy_iterator())
+    except tf.errors.DataLossError as error:
+        raise DataError(f"{file} is damaged: {error.message}") from None
+
+
+def _example(record: bytes) -> Any:
+    """The features of a record, by name."""
+    import tensorflow as tf
+
+    try:
+        return tf.train.Example.FromString(record).features.feature
+    except Exception:  # An error of protobuf, which is TensorFlow's affair.
+        raise DataError("It must be a tf.train.Example") from None
+
+
+def _count(file: pathlib.Path) -> int:
+    """Records of a file, by their lengths alone: their content is not read."""
+    place, count, size = 0, 0, file.stat().st_size
+    with file.open("rb", buffering=0) as stream:
+        while place < size:
+            stream.seek(place)
+            place += int.from_bytes(stream.read(8), "little") + _AROUND
+            count += 1
+    if place != size:
+        raise DataError(f"{file} is cut off, or no TFRecord file")
+    return count
+
+
+@functools.lru_cache(maxsize=8)
+def _features(root: pathlib.Path) -> dict[str, Any]:
+    """What TensorFlow Datasets wrote of each feature, by name; nothing if it did not.
+
+    Source:
+        `tensorflow_datasets/core/proto/feature.proto`, as JSON.
+    """
+    file = root / FEATURES
+    if not file.is_file():
+        return {}
+    try:
+        return json.loads(file.read_text("utf-8"))["featuresDict"]["features"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"`path` must hold a {FEATURES} as TensorFlow Datasets writes it, or none. "
+            f"Received: {file} ({error!r})"
+        ) from None

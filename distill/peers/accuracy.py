@@ -1,0 +1,82 @@
+"""The process that trains by the clock: `python -m distill.peers.accuracy RUN SECONDS`.
+
+Teacher, then student by the run's last stage; the learning rate falls along a cosine of
+the clock. It prints a line of JSON of each, as soon as it has learned.
+"""
+
+import json
+import math
+import pathlib
+import sys
+import time
+
+import keras
+
+import trainers
+from distill import batches, config, networks, precision, results, seeds, stages
+from trainers import trainer
+
+RATE = 0.1  # Of learning, at first.
+# Of the time, when each stops: building, compiling and measuring take some of it.
+ENDS = {"teacher": 0.4, "student": 0.85}
+CHUNK = 1.0  # Seconds of training between two looks at the clock, about.
+
+
+def main(run: str, seconds: str) -> None:
+    """Trains both, and says what came of it."""
+    start = time.monotonic()
+    asked = config.load(pathlib.Path(run))
+    splits = asked.data.load()
+    source = batches.Batches(
+        splits.train,
+        batch_size=asked.batch_size,
+        seed=seeds.seed_of(asked.seed, "order", 0),
+        augmentation=asked.augmentation,
+    )
+    last = asked.stages[-1]
+    lessons = (trainers.Supervised(), 1.0), (last.trainer, last.task_weight)
+    teacher = None
+    for role, (method, weight) in zip(networks.ROLES, lessons, strict=True):
+        keras.utils.set_random_seed(seeds.seed_of(asked.seed, role, 0))
+        network = networks.build(role, asked)
+        learner = trainer.Trainer(student=network, method=method, teacher=teacher)
+        learner.compile(
+            optimizer=keras.optimizers.SGD(RATE, momentum=last.momentum, nesterov=True),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            loss_weights=weight,
+            jit_compile=stages.jit_compile(asked.hardware.jit),
+        )
+        end = start + ENDS[role] * float(seconds)
+        with precision.computing(learner, asked.hardware.precision):
+            steps = _fit(learner, source, end)
+        answers = results.logits(network, splits.test)
+        found = {
+            "network": role,
+            "accuracy": results.accuracy(answers, splits.test),
+            "epochs": steps / source.steps_per_epoch,
+            "examples": len(splits.train.labels),
+            "seconds": time.monotonic() - start,
+        }
+        print(json.dumps(found), flush=True)
+        teacher = network
+
+
+def _fit(learner, source, end):
+    """Trains until the clock says `end`: in how many steps."""
+    start, step, count = time.monotonic(), 0, 1
+    while step == 0 or time.monotonic() < end:
+        begun = time.monotonic()
+        done = (begun - start) / max(end - start, CHUNK)
+        cosine = (1 + math.cos(math.pi * min(done, 1.0))) / 2
+        learner.optimizer.learning_rate = RATE * cosine
+        learner.fit(
+            source.stream(step), steps_per_epoch=count, shuffle=False, verbose=0
+        )
+        step += count
+        if time.monotonic() - begun < CHUNK:
+            count *= 2
+    return step
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,252 @@
+"""TFRecord files hold the pixels and labels that were written, or say what is wrong."""
+
+import dataclasses
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distill import check, data
+from distill.data import tfrecord
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (40, 5, 6, 3), np.uint8)
+LABELS = np.arange(40) % 2
+SHARD = "colours-train.tfrecord-00001-of-00002"
+INFO = {
+    "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+    "featuresDict": {
+        "features": {
+            "image": {
+                "image": {
+                    "shape": {"dimensions": ["5", "6", "3"]},
+                    "dtype": "uint8",
+                    "encodingFormat": "png",
+                }
+            },
+            "label": {"classLabel": {"numClasses": "2"}},
+        }
+    },
+}
+
+
+def encoded(image, form="PNG"):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, form)
+    return stream.getvalue()
+
+
+def example(image, label, names=("image", "label")):
+    import tensorflow as tf
+
+    kinds = (
+        tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+    )
+    features = tf.train.Features(feature=dict(zip(names, kinds, strict=True)))
+    return tf.train.Example(features=features).SerializeToString()
+
+
+def write(file, records):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def records(chosen, **options):
+    return [example(encoded(PIXELS[i]), LABELS[i], **options) for i in chosen]
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """A folder as TensorFlow Datasets prepares it: 30 to train with, 10 to test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "colours" / "1.0.0"
+    folder.mkdir(parents=True)
+    for shard, chosen in enumerate((range(17), range(17, 30))):
+        write(folder / f"colours-train.tfrecord-0000{shard}-of-00002", records(chosen))
+    write(folder / "colours-test.tfrecord-00000-of-00001", records(range(30, 40)))
+    (folder / "features.json").write_text(json.dumps(INFO))
+    (folder / "label.labels.txt").write_text("dark\nlight\n")
+    return folder
+
+
+def made(folder, **options):
+    return data.DATASETS["tfrecord"](path=str(folder), **options)
+
+
+def test_pixels_and_labels_are_those_that_were_written(prepared):
+    found = made(prepared)
+    assert (found.input_shape, found.num_classes) == ((5, 6, 3), 2)
+    assert found.class_names == ("dark", "light")
+    for split, chosen in zip(found._examples(), np.split(range(40), [30]), strict=True):
+        np.testing.assert_array_equal(split.inputs[:], PIXELS[chosen])
+        np.testing.assert_array_equal(split.labels, LABELS[chosen])
+    np.testing.assert_array_equal(found.load().test.inputs[:], PIXELS[30:])
+
+
+def test_records_are_decoded_once_and_again_when_a_file_has_changed(
+    prepared, monkeypatch
+):
+    before = made(prepared).load().fingerprint()
+    with monkeypatch.context() as patch:
+        patch.setattr(tfrecord, "_records", None)
+        assert made(prepared).load().fingerprint() == before
+    test = prepared / "colours-test.tfrecord-00000-of-00001"
+    write(test, records(range(29, 39)))
+    assert made(prepared).load().fingerprint() != before
+
+
+def test_what_was_decoded_by_other_options_is_not_taken(prepared):
+    write(prepared / SHARD, [example(encoded(PIXELS[0]), 2)])
+    made(prepared, classes=3)._examples()
+    with pytest.raises(data.DataError, match=r"from 0 to 1\. Received: 2"):
+        made(prepared)._examples()
+
+
+def test_one_set_of_files_is_the_same_as_a_folder_and_as_records(tmp_path, prepared):
+    """Resized alike, JPEG alike; features and files of other names."""
+    folder, alone = tmp_path / "folder", tmp_path / "alone"
+    alone.mkdir()
+    content = [encoded(image, "JPEG") for image in PIXELS]
+    for index, (image, label) in enumerate(zip(content, LABELS, strict=True)):
+        place = folder / f"class{label}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{index:02}.jpg").write_bytes(image)
+    order = np.argsort(LABELS, kind="stable")
+    names = ("image/encoded", "image/class")
+    many = [example(content[i], LABELS[i], names) for i in order]
+    write(alone / "fit-00000-of-00001", many)
+    shared = {"size": (4, 4), "channels": 1}
+    there = made(
+        alone, train="fit", image=names[0], label=names[1], classes=2, **shared
+    )
+    here = data.DATASETS["image_folder"](path=str(folder), **shared)
+    assert there.class_names == ("0", "1")
+    assert there.load().fingerprint() == here.load().fingerprint()
+
+
+def test_any_split_can_be_the_test_split(prepared):
+    write(prepared / "colours-validation.tfrecord-00000-of-00001", records([3, 4]))
+    splits = made(prepared, test="validation").load()
+    np.testing.assert_array_equal(splits.test.inputs[:], PIXELS[[3, 4]])
+    assert made(prepared, train="test")._examples()[1] is None  # One is drawn.
+
+
+def test_room_is_asked_for_all_records(prepared, monkeypatch):
+    usage = dataclasses.make_dataclass("Usage", ["free"])
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(30 * 90 - 1))
+    with pytest.raises(data.DataError, match="XDG_CACHE_HOME"):
+        made(prepared).load()
+
+
+def _flip(content, place):
+    content[place] ^= 1
+    return content
+
+
+DAMAGE = {
+    "cut": (lambda content: content[:-1], "is cut off, or no TFRecord file"),
+    "text": (
+        lambda content: b"no records at all, but a long text",
+        "is cut off, or no",
+    ),
+    "content": (lambda content: _flip(content, 200), "is damaged"),
+    "checksum": (lambda content: _flip(content, -1), "is damaged"),
+    "length": (lambda content: _flip(content, 8), "is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_file_is_named(kind, prepared):
+    damage, says = DAMAGE[kind]
+    file = prepared / SHARD
+    file.write_bytes(damage(bytearray(file.read_bytes())))
+    with pytest.raises(data.DataError, match=f"{SHARD} {says}"):
+        made(prepared).load()
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (lambda: example(encoded(PIXELS[0]), -1), r"`label` must be from 0 to 1\."),
+        (lambda: example(encoded(PIXELS[0]), 2), r"`label` must be from 0 to 1\."),
+        (lambda: example(encoded(PIXELS[0, :4]), 0), "4 x 6 pixels, not 5 x 6"),
+        (lambda: example(encoded(PIXELS[0])[:40], 0), "file of 40 bytes"),
+        (
+            lambda: example(encoded(PIXELS[0]), 1, ("image", "depth")),
+            "no feature `label`, but",
+        ),
+        (lambda: example(b"", 1, ("label", "image")), "`image` must be a bytes_list"),
+        (lambda: b"\xff\xff", "It must be a tf.train.Example"),
+    ],
+)
+def test_a_wrong_record_is_named(record, says, prepared):
+    many = [*records([0]), record()]
+    write(prepared / SHARD, many)
+    with pytest.raises(data.DataError, match=says) as caught:
+        made(prepared).load()
+    assert SHARD in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _rename(folder, feature, kind, value):
+    info = json.loads(json.dumps(INFO))
+    info["featuresDict"]["features"][feature][kind] |= value
+    (folder / "features.json").write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "says"),
+    [
+        (None, {"path": "/nowhere"}, "`path` must be a folder"),
+        (lambda f: (f / SHARD).unlink(), {}, "all files of the split train"),
+        (lambda f: write(f / "b-test.tfrecord", []), {}, "all files of the split test"),
+        (None, {"train": "fit"}, "`train` must be a split with files in"),
+        (None, {"test": "dev"}, "`test` must be a split with files in"),
+        (None, {"test": "train"}, "`test` must be another split"),
+        (None, {"label": "name"}, "`label` must be a feature in .*: image, label"),
+        (lambda f: (f / "features.json").unlink(), {"size": (4, 4)}, "`classes` must"),
+        (lambda f: (f / "features.json").unlink(), {"classes": 2}, "`size` must be"),
+        (lambda f: (f / "features.json").write_text("{}"), {}, "must hold a features"),
+        (None, {"size": (4,)}, "`size` must be"),
+        (None, {"channels": 2}, "`channels` must be 1 or 3"),
+        (
+            lambda f: _rename(f, "image", "image", {"dtype": "uint16"}),
+            {},
+            "uint8 pixels. Received: uint16",
+        ),
+        (
+            lambda f: _rename(
+                f, "image", "image", {"shape": {"dimensions": ["-1", "-1", "3"]}}
+            ),
+            {},
+            "`size` must be",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_before_anything_is(
+    change, options, says, prepared
+):
+    if change is not None:
+        change(prepared)
+    with pytest.raises(ValueError, match=says):
+        data.DATASETS["tfrecord"](**{"path": str(prepared)} | options)
+
+
+def test_without_tensorflow_it_is_one_line(prepared, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(data.DataError, match="TensorFlow, which is not installed"):
+        made(prepared).load()
+
+
+def test_the_check_command_says_it_too(prepared, capfd):
+    (prepared / SHARD).unlink()
+    part = f"{{name: tfrecord, options: {{path: {prepared}}}}}"
+    assert check.main(["--config=kd_resnet.yaml", f"--set=data={part}"]) == 2
+    assert "all files of the split train" in capfd.readouterr().err
