@@ -2,7 +2,8 @@
 
 Machines are noisy: rounds are interleaved in one process, and what is compared is
 the median of each round's ratio. Nothing here is a test. With `--peers` the steps are
-timed beside those of others: see `distill.peers`.
+timed beside those of others, see `distill.peers`; with `--find-batch-size`, in batches
+of every size that there is memory for, see `distill.batch_sizes`.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from distill import cli, config, peers
+from distill import batch_sizes, cli, config, peers
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -34,10 +35,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         help="with --peers, of each; default: as many as there are cores",
     )
+    flags.add_argument(
+        "--find-batch-size",
+        action="store_true",
+        help="the fastest and the largest that fit into memory; --steps of each",
+    )
     return cli.guarded(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
+    _check(arguments)
+    run = config.load(arguments.config, cli.overrides(arguments))
+    if arguments.peers:
+        peers.check(run)
+    from distill import measure, run_folder
+
+    how = {"rounds": arguments.rounds, "steps": arguments.steps}
+
+    result = {
+        "machine": measure.machine(),
+        "versions": run_folder.versions(),
+        "run": config.plain(run),
+        **how,
+    }
+    batch = f"batch of {run.batch_size}, "
+    if arguments.peers:
+        threads = arguments.threads or measure.cores()
+        result |= peers.side_by_side(run, **how, threads=threads)
+        table = peers.table(result, run.batch_size)
+    elif arguments.find_batch_size:
+        result |= batch_sizes.search(run, steps=arguments.steps)
+        table, batch = batch_sizes.table(result, run.batch_size), ""
+    else:
+        result["methods"] = methods(run, **how)
+        table = _table(result)
+    print(f"{table}\n{batch}{result['machine']}")
+    if arguments.json is not None:
+        run_folder.atomic_write(arguments.json, json.dumps(result, indent=1))
+    return 0
+
+
+def _check(arguments):
+    """Refuses flags that have no meaning, alone or together."""
     for name in ("rounds", "steps"):
         if getattr(arguments, name) < 1:
             raise config.ConfigError(
@@ -52,30 +91,10 @@ def _command(arguments: argparse.Namespace) -> int:
             f"--threads must be at least 1, and goes with --peers. Received: "
             f"{arguments.threads}"
         )
-    run = config.load(arguments.config, cli.overrides(arguments))
-    if arguments.peers:
-        peers.check(run)
-    from distill import measure, run_folder
-
-    how = {"rounds": arguments.rounds, "steps": arguments.steps}
-
-    result = {
-        "machine": measure.machine(),
-        "versions": run_folder.versions(),
-        "run": config.plain(run),
-        **how,
-    }
-    if arguments.peers:
-        threads = arguments.threads or measure.cores()
-        result |= peers.side_by_side(run, **how, threads=threads)
-        table = peers.table(result, run.batch_size)
-    else:
-        result["methods"] = methods(run, **how)
-        table = _table(result)
-    print(f"{table}\nbatch of {run.batch_size}, {result['machine']}")
-    if arguments.json is not None:
-        run_folder.atomic_write(arguments.json, json.dumps(result, indent=1))
-    return 0
+    if arguments.peers and arguments.find_batch_size:
+        raise config.ConfigError(
+            "--peers and --find-batch-size exclude each other. Received: both"
+        )
 
 
 def interleaved(
@@ -116,30 +135,44 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     With `teacher.cache`, a method without companions is also timed on kept answers,
     which are handed to each step as a run would after reading them.
 
+    The run's data feed `rounds * steps` steps more, as they feed a training: see
+    `distill.pace`.
+
     Args:
-        run: Networks, batch size and stages; nothing is trained to an end.
+        run: Data, networks, batch size and stages; nothing is trained to an end.
         rounds: See `interleaved`.
         steps: See `interleaved`.
 
     Returns:
         For each stage: `name`; `seconds`, name of each action to one number a
         round, `step` being the method's own; `examples_per_second` of it;
-        `ratio`, the median over the rounds of `step` to the sum of its parts; and
+        `ratio`, the median over the rounds of `step` to the sum of its parts;
+        `waiting`, the share of a step's time in training that waits for input; and
         where answers are kept `kept_ratio`, the same of `step, answers kept` to those
         parts that are the student's.
+
+    Raises:
+        DataError: If the data cannot be had.
     """
-    from distill import networks, teacher
+    from distill import networks, pace, teacher
+
+    splits = run.data.load()
 
     asked = teacher.given(run) if run.teacher.file else networks.build("teacher", run)
     student = networks.build("student", run)
     batch = _batch(run)
-    return [
+    found = [
         {
             "name": stage.name,
             **_timed(run, stage, asked, student, batch, rounds, steps),
         }
         for stage in run.stages
     ]
+    which = [("student", stage) for stage in run.stages]
+    paces = pace.measure(run, splits, which, rounds * steps)
+    for method, taken in zip(found, paces, strict=True):
+        method["waiting"] = taken.share
+    return found
 
 
 def _timed(run, stage, teacher, student, batch, rounds, steps):
@@ -266,12 +299,13 @@ def _table(result):
             rows.append([method["name"], action, f"{1000 * np.median(times):.1f}"])
             if action == "step":
                 rate, ratio = method["examples_per_second"], method["ratio"]
-                rows[-1] += [f"{rate:.0f}", f"{ratio:.2f}"]
+                waiting = f"{100 * method['waiting']:.1f} %"
+                rows[-1] += [f"{rate:.0f}", f"{ratio:.2f}", waiting]
             if action == KEPT:
                 rate = result["run"]["batch_size"] / np.median(times)
                 rows[-1] += [f"{rate:.0f}", f"{method['kept_ratio']:.2f}"]
-    headers = ["method", "action", "ms", "images/s", "step / sum of parts"]
-    align = ["left", "left", "right", "right", "right"]
+    headers = ["method", "action", "ms", "images/s", "step / sum of parts", "waiting"]
+    align = ["left", "left", *["right"] * 4]
     return tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)
 
 

@@ -72,3 +72,13 @@ def available() -> float:
         return min(limit, 1024 * int(line.split()[1]))
     except (OSError, ValueError):  # Not Linux: what is built in.
         return min(limit, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def held(pid: int) -> int:
+    """Bytes that a process holds now; 0 where the system does not say."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    return 1024 * int(found[0]) if found else 0

@@ -73,16 +73,8 @@ def train(
         def stage_of(store, network=network, index=index, stage=stage):
             network = network or networks.build(name, run)
             memory.check(network, run.batch_size)
-            mixed = synthetic.mixture(
-                stage.synthetic, splits.train, generator=generator, teacher=teacher
-            )
-            alone = teacher is None
-            source = batches.Batches(
-                splits.train,
-                batch_size=run.batch_size,
-                seed=seeds.seed_of(run.seed, "order", index),
-                augmentation=run.augmentation.endless if alone else run.augmentation,
-                mixture=mixed,
+            source = source_of(
+                run, splits, stage, index, teacher=teacher, generator=generator
             )
             given = source, splits.validation
             if run.teacher.cache and stage.trainer.needs_teacher:
@@ -90,9 +82,7 @@ def train(
                 given = answers.ready(run, splits, folder, source, stage, pair)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
-            learner = trainer.Trainer(
-                student=network, method=stage.trainer, teacher=teacher
-            )
+            learner = learner_of(run, stage, source, network, teacher)
             made = _fit(
                 learner,
                 stage,
@@ -112,6 +102,56 @@ def train(
         )
         records.append(record)
     return network, records
+
+
+def source_of(
+    run: config.Run,
+    splits: data.Splits,
+    stage: plan.Stage,
+    index: int,
+    *,
+    teacher: keras.Model | None,
+    generator: keras.Model | None,
+) -> batches.Batches:
+    """The batches of a stage.
+
+    Args:
+        run: The run.
+        splits: The data.
+        stage: The stage.
+        index: Of it, among those of its network.
+        teacher: See `train`; without one, augmentation never repeats itself.
+        generator: See `train`.
+    """
+    alone = teacher is None
+    return batches.Batches(
+        splits.train,
+        batch_size=run.batch_size,
+        seed=seeds.seed_of(run.seed, "order", index),
+        augmentation=run.augmentation.endless if alone else run.augmentation,
+        mixture=synthetic.mixture(
+            stage.synthetic, splits.train, generator=generator, teacher=teacher
+        ),
+    )
+
+
+def learner_of(
+    run: config.Run,
+    stage: plan.Stage,
+    source: batches.Batches,
+    network: keras.Model,
+    teacher: keras.Model | None,
+) -> trainer.Trainer:
+    """What trains a network in a stage, compiled; see `train`."""
+    learner = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
+    optimizer = learner.sides(_optimizer(stage, source.steps_per_epoch))
+    learner.compile(
+        **compiling(run.hardware, optimizer),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss_weights=stage.task_weight,
+        weighted_metrics=["accuracy"],  # Of the examples that have a label.
+    )
+    return learner
 
 
 def check_finish(run: config.Run) -> None:
@@ -266,12 +306,6 @@ def _fit(learner, stage, source, given, showing, *, store, part):
     `given` is what it is trained and validated on, with kept answers or without;
     `showing` makes the callbacks that show how it goes.
     """
-    learner.compile(
-        **compiling(part, learner.sides(_optimizer(stage, source.steps_per_epoch))),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        loss_weights=stage.task_weight,
-        weighted_metrics=["accuracy"],  # Of the examples that have a label.
-    )
     with precision.computing(learner, part.precision):
         made = fit(
             learner,

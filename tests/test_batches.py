@@ -52,6 +52,20 @@ def test_a_batch_may_be_larger_than_the_set():
     assert make(size=50).steps_per_epoch == 1
 
 
+def test_what_is_drawn_is_done_to_bytes_and_floats_alike():
+    """Mirrored first, then moved down and right by what is left of the shift."""
+    drawn = np.array([[0, 1, 0, 1], [0, 4, 1, 3], [2, 0, 4, 3]])
+    images = SPLIT.inputs[:4]
+    moved = batches.Augmentation(shift=2, flip=True)(images, drawn)
+    assert moved.dtype == np.uint8
+    margin = ((2, 2), (2, 2), (0, 0))
+    for image, (mirrored, top, left), found in zip(images, drawn.T, moved, strict=True):
+        padded = np.pad(image[:, ::-1] if mirrored else image, margin)
+        np.testing.assert_array_equal(found, padded[top : top + 6, left : left + 5])
+    floats = batches.Augmentation(shift=2, flip=True)(data.floats(images), drawn)
+    np.testing.assert_array_equal(floats, data.floats(moved))
+
+
 def test_a_flip_mirrors_some_and_leaves_the_rest():
     images, labels = make(size=COUNT, flip=True).batch(0)
     plain = SPLIT.inputs[labels] / np.float32(255)

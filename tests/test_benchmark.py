@@ -27,7 +27,10 @@ def test_a_step_is_compared_with_its_parts(tmp_path, capsys):
     whole, *parts = method["seconds"].values()
     ratios = sorted(a / (b + c) for a, b, c in zip(whole, *parts, strict=True))
     assert method["ratio"] == pytest.approx(sum(ratios) / 2)
-    assert f"{method['ratio']:.2f}" in capsys.readouterr().out
+    assert 0 < method["waiting"] < 1
+    said = capsys.readouterr().out
+    assert f"{method['ratio']:.2f}" in said
+    assert f"{100 * method['waiting']:.1f} %" in said
 
 
 def test_sections_are_compared_with_two_steps_of_the_student(capsys):
