@@ -124,7 +124,8 @@ def _tried(run, size, steps, limit):
             return {"ended": f"took more than {limit / 1e9:.1f} GB"}
         if process.returncode:
             said = errors.read_text().strip().splitlines()[-1:]
-            return {"ended": f"ended by {process.returncode}: {' '.join(said)}"}
+            why = " ".join(said).removeprefix("error: ")
+            return {"ended": why or f"ended by {process.returncode}"}
     return json.loads(answer.splitlines()[-1])
 
 

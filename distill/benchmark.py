@@ -82,8 +82,7 @@ def _check(arguments):
             raise config.ConfigError(
                 f"--{name} must be at least 1. Received: {getattr(arguments, name)}"
             )
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise config.ConfigError(f"--json: no such folder: {arguments.json.parent}")
+    cli.check_written(arguments.json)
     if arguments.threads is not None and not (
         arguments.peers and arguments.threads > 0
     ):

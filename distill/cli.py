@@ -127,6 +127,16 @@ def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
     return arguments.out or default_folder(arguments)
 
 
+def check_written(path: pathlib.Path | None) -> None:
+    """Refuses a file that could not be written at the end, before all the work.
+
+    Raises:
+        ConfigError: If there is no such folder.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise config.ConfigError(f"--json: no such folder: {path.parent}")
+
+
 def guarded(
     command: Callable[[argparse.Namespace], int],
     flags: argparse.ArgumentParser,

@@ -19,7 +19,7 @@ class Lifeline:
 
     Args:
         lost: Called, in such a thread, when one ends without a goodbye. Its argument
-            is whether the other still waits for this process to `leave` or end.
+            is whether it said first that it would: it has failed, and was not killed.
     """
 
     def __init__(self, lost: Callable[[bool], None]):

@@ -10,6 +10,14 @@ import resource
 import sys
 
 FLOAT_BYTES = 4
+# Of the two versions of Linux' control groups: the limit, and what is taken.
+CONTAINERS = [
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+]
 
 
 def check(network, batch_size: int) -> None:
@@ -57,15 +65,18 @@ def peaks() -> dict[str, int]:
     """
     unit = 1 if sys.platform == "darwin" else 1024
     asked = {"training": resource.RUSAGE_SELF, "finishing": resource.RUSAGE_CHILDREN}
-    return {
+    found = {
         name: unit * resource.getrusage(who).ru_maxrss for name, who in asked.items()
     }
+    # Linux counts there what the process held that started this one.
+    return {**found, "training": _told("self", "VmHWM") or found["training"]}
 
 
 def available() -> float:
     """Bytes that this process may still take, as far as the system says."""
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = math.inf if most == resource.RLIM_INFINITY else most
+    limit = min([limit, *map(_left, CONTAINERS)])
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
         (line,) = [line for line in lines if line.startswith("MemAvailable:")]
@@ -74,11 +85,24 @@ def available() -> float:
         return min(limit, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
+def _left(names):
+    """Bytes that a container may still take; infinite where none says."""
+    try:
+        most, now = (int(pathlib.Path(name).read_text()) for name in names)
+    except (OSError, ValueError):  # No such file, or `max`: no limit.
+        return math.inf
+    return max(most - now, 0)
+
+
 def held(pid: int) -> int:
     """Bytes that a process holds now; 0 where the system does not say."""
+    return _told(pid, "VmRSS")
+
+
+def _told(process, name):
     try:
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
         return 0
-    found = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
     return 1024 * int(found[0]) if found else 0

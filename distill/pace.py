@@ -3,11 +3,13 @@
 `python -m distill.pace CONFIG STEPS`, for `distill.batch_sizes`, prints it as JSON.
 """
 
+import argparse
+import dataclasses
 import json
 import pathlib
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -15,6 +17,7 @@ import numpy as np
 
 from distill import (
     checkpoint,
+    cli,
     config,
     data,
     fused,
@@ -99,14 +102,20 @@ class Clock(keras.callbacks.Callback):
 def trained(run: config.Run) -> list[tuple[str, plan.Stage]]:
     """Every different stage of a run: the name of its network, and the stage.
 
-    Those of teacher, student and controls; of the controls, methods that no other
-    has.
+    Those of teacher, student and controls. Of several by one method, the first stands
+    for all: it has the epochs of all.
     """
     learned = [("student", run.stages), *((c.name, c.stages) for c in run.controls)]
-    different = {}
-    for name, steps in learned:
+    different: dict = {}
+    for network, steps in learned:
         for stage in steps:
-            different.setdefault((stage.trainer, stage.synthetic), (name, stage))
+            name = network
+            key = stage.trainer, stage.synthetic
+            if key in different:
+                name, first = different[key]
+                epochs = first.epochs + stage.epochs
+                stage = dataclasses.replace(first, epochs=epochs)
+            different[key] = name, stage
     return [
         *(("teacher", stage) for stage in run.teacher.stages),
         *different.values(),
@@ -171,14 +180,21 @@ def _paced(run, splits, name, stage, asked, steps):
     return Pace(*(list(taken[WARMUP:]) for taken in times))
 
 
-def main(path: str, steps: str) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Prints how fast all of a run's stages train, and the memory that it took."""
-    run = config.load(path)
+    flags = argparse.ArgumentParser(prog="python -m distill.pace")
+    flags.add_argument("config")
+    flags.add_argument("steps", type=int, help="that are timed, of each stage")
+    return cli.guarded(_command, flags, argv)
+
+
+def _command(arguments):
+    run = config.load(arguments.config)
     splits = run.data.load()
     which = trained(run)
     told, spent, epochs = [], 0.0, 0
     for (network, stage), found in zip(
-        which, measure(run, splits, which, int(steps)), strict=True
+        which, measure(run, splits, which, arguments.steps), strict=True
     ):
         seconds = float(np.median(found.seconds)) / run.hardware.steps_per_execution
         rate = run.batch_size / seconds
@@ -191,7 +207,8 @@ def main(path: str, steps: str) -> None:
         "stages": told,
     }
     print(json.dumps(found))
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    raise SystemExit(main())

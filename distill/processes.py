@@ -195,14 +195,14 @@ def _let_go(goodbye):
 
 def _gone(waits):
     """Says that another is gone, unless this process has a word of its own to say."""
-    _ENDING.acquire()  # Of two threads that notice, one says it.
-    if waits:
-        time.sleep(GRACE)  # The same mistake may come to light here.
-    if not _lines:
-        threading.Event().wait()  # It has: `end` is on its way.
-    print(f"error: {_LOST}", file=sys.stderr, flush=True)
-    stopped = signals.number()
-    os._exit(128 + stopped if stopped else EXIT_PEER)
+    with _ENDING:  # Of two threads that notice, one says it.
+        if waits:
+            time.sleep(GRACE)  # The same mistake may come to light here.
+        if not _lines:
+            return  # It has: `end` is on its way.
+        print(f"error: {_LOST}", file=sys.stderr, flush=True)
+        stopped = signals.number()
+        os._exit(128 + stopped if stopped else EXIT_PEER)
 
 
 def leave() -> None:

@@ -115,7 +115,7 @@ def test_a_process_is_given_the_run_with_its_size(monkeypatch, tmp_path, run):
 
 def test_what_a_process_says_last_is_the_reason(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, "raise SystemExit('no more memory')")
-    assert batch_sizes._tried(run, 8, 1, GB) == {"ended": "ended by 1: no more memory"}
+    assert batch_sizes._tried(run, 8, 1, GB) == {"ended": "no more memory"}
 
 
 def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):

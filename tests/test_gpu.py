@@ -66,6 +66,7 @@ def test_operations_are_those_of_one_teacher_and_three_students_a_pass():
     [
         ("NVIDIA H100 80GB HBM3", 989),
         ("NVIDIA H100 PCIe", 756),
+        ("NVIDIA H200 NVL", 835),
         ("NVIDIA A100-SXM4-80GB", 312),
         ("NVIDIA L4", 121),
         ("NVIDIA L40S", None),
@@ -233,9 +234,11 @@ def test_teacher_and_student_learn_by_the_clock(tmp_path, capsys, monkeypatch):
     [
         ("--minutes=0", "--minutes must be above 0. Received: 0.0"),
         ("--batches=0", "--batches must be above 0"),
+        ("--peak 0 1", "--peak must be above 0"),
+        ("--json=/nowhere/gpu.json", "--json: no such folder: /nowhere"),
         ("--set=student.options.shortcut=zero_pad", "`student` must be a resnet with"),
     ],
 )
 def test_bad_input_is_one_line(flag, says, capfd):
-    assert gpu.main(flags(flag)) == 2
+    assert gpu.main(flags(*flag.split())) == 2
     assert says in capfd.readouterr().err

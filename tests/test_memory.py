@@ -39,3 +39,14 @@ def test_what_was_held_at_most_is_more_than_an_array_that_was():
 
 def test_what_is_available_is_some_of_what_is_built_in():
     assert 1e6 < memory.available() < 1e15
+
+
+def test_what_is_available_is_no_more_than_a_container_has_left(tmp_path, monkeypatch):
+    limit, taken = tmp_path / "memory.max", tmp_path / "memory.current"
+    monkeypatch.setattr(memory, "CONTAINERS", [(limit, taken)])
+    whole = memory.available()  # Of no container.
+    limit.write_text("3000000\n")
+    taken.write_text("1000000\n")
+    assert memory.available() == 2_000_000
+    limit.write_text("max\n")
+    assert memory.available() > 0.5 * whole

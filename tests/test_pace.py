@@ -116,3 +116,9 @@ def test_controls_add_what_no_other_has():
         ["controls=[{name: again, stages: [{trainer: {name: kd}, epochs: 40}]}]"],
     )
     assert [name for name, _ in pace.trained(same)] == ["teacher", "student"]
+
+
+def test_one_stage_stands_for_all_of_its_method():
+    stages = "[{trainer: {name: kd}, epochs: 30}, {trainer: {name: kd}, epochs: 7}]"
+    run = config.load("kd_resnet.yaml", [f"stages={stages}", "controls=[]"])
+    assert [stage.epochs for _, stage in pace.trained(run)[1:]] == [37]

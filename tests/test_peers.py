@@ -141,6 +141,7 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
         ("student.options.shortcut=zero_pad", "`student` must be a resnet with"),
         ("teacher.network.options.activation_order=pre", "`teacher.network` must be"),
         ("stages=[{trainer: {name: dkd}, epochs: 1}]", "`stages[0].trainer` must be"),
+        ("hardware.precision=mixed_bfloat16", "must be float32 for --peers"),
         (
             "stages=[{trainer: {name: kd, options: {match: logits}}, epochs: 1}]",
             "`stages[0].trainer` must be",

@@ -206,7 +206,8 @@ def _rename(folder, feature, kind, value):
     [
         (None, {"path": "/nowhere"}, "`path` must be a folder"),
         (lambda f: (f / SHARD).unlink(), {}, "all files of the split train"),
-        (lambda f: write(f / "b-test.tfrecord", []), {}, "all files of the split test"),
+        (lambda f: write(f / "b-test.tfrecord", []), {}, "one set for the split test"),
+        (lambda f: (f / SHARD).rename(f / f"b{SHARD}"), {}, "one set for .* train"),
         (None, {"train": "fit"}, "`train` must be a split with files in"),
         (None, {"test": "dev"}, "`test` must be a split with files in"),
         (None, {"test": "train"}, "`test` must be another split"),

@@ -138,19 +138,28 @@ class TFRecord(Dataset):
         Raises:
             ValueError: If some are missing.
         """
-        form = rf"(.*-)?{re.escape(split)}(\.tfrecords?)?(-\d+-of-(?P<all>\d+))?"
-        found = {
-            file: match["all"]
-            for file in sorted(self._root.iterdir())
-            if (match := re.fullmatch(form, file.name)) and file.is_file()
-        }
-        for file, count in found.items():
-            if count is not None and int(count) != len(found):
+        form = rf"((?:.*-)?{re.escape(split)}(?:\.tfrecords?)?)(?:-(\d+)-of-(\d+))?"
+        sets: dict[tuple, list[pathlib.Path]] = {}
+        places: dict[tuple, list[int]] = {}
+        for file in sorted(self._root.iterdir()):
+            match = re.fullmatch(form, file.name)
+            if match and file.is_file():
+                name, place, count = match.groups()
+                sets.setdefault((name, count), []).append(file)
+                places.setdefault((name, count), []).append(int(place or 0))
+        if len(sets) > 1:
+            names = ", ".join(files[0].name for files in sets.values())
+            raise ValueError(
+                f"`path` must hold files of one set for the split {split}. "
+                f"Received: {names}"
+            )
+        for (_, count), files in sets.items():
+            if places[_, count] != list(range(int(count or 1))):
                 raise ValueError(
-                    f"`path` must hold all files of the split {split}, and of one set: "
-                    f"{file.name} is one of {int(count)}. Received: {len(found)}"
+                    f"`path` must hold all files of the split {split}: "
+                    f"{files[0].name} is one of {int(count)}. Received: {len(files)}"
                 )
-        return list(found)
+        return [file for files in sets.values() for file in files]
 
     def _examples(self):
         test = self._test

@@ -77,6 +77,11 @@ def check(run: config.Run) -> None:
                 "`activation_order: post` and a `width` of at least 8 for --peers. "
                 f"Received: {network}"
             )
+    if run.hardware.precision != "float32":
+        raise config.ConfigError(
+            "`hardware.precision` must be float32 for --peers: keras.distillation "
+            f"knows no other. Received: {run.hardware.precision}"
+        )
     for index, stage in enumerate(run.stages):
         names = _OPTIONS.get(stage.name, ())
         same = {name: getattr(stage.trainer, name) for name in names}
@@ -221,9 +226,14 @@ class _Worker:
         self._name = name
         left = 0.0 if terms.end is None else terms.end - time.monotonic()
         self._end = threading.Timer(left, self._process.kill)
+        self._end.daemon = True
         if terms.end is not None:
             self._end.start()
-        ready: Any = self.answer()
+        try:
+            ready: Any = self.answer()
+        except BaseException:  # Ctrl-C, too: nobody else knows of the process.
+            self.__exit__()
+            raise
         self.costs, self.methods = ready["costs"], ready["methods"]
         self.package = ready["package"]
 
@@ -233,7 +243,10 @@ class _Worker:
     def __exit__(self, *_):
         self._end.cancel()
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        self._process.stdout.close()
+        with contextlib.suppress(OSError):  # What was not sent stays so.
+            self._process.stdin.close()
         self._errors.close()
 
     def ask(self, **what):
@@ -243,8 +256,9 @@ class _Worker:
 
     def send(self, **what):
         """Sends a question."""
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(OSError):  # It has ended: `answer` says why.
+            self._process.stdin.write(json.dumps(what) + "\n")
+            self._process.stdin.flush()
 
     def answer(self):
         """Waits for the answer to the question that was sent last."""
@@ -252,6 +266,5 @@ class _Worker:
         if not line:
             self._errors.seek(0)
             last = self._errors.read().strip().splitlines()[-1:]
-            self.__exit__()
             raise RuntimeError(f"the process of {self._name} ended: {last}")
         return json.loads(line)

@@ -31,6 +31,8 @@ SHORTCUTS = tuple(
 # bfloat16, and in TF32, which both frameworks make of float32's convolutions.
 PEAKS = {
     "H100 PCIe": (756, 378),
+    "H100 NVL": (835, 418),
+    "H200 NVL": (835, 418),
     "H100": (989, 494),
     "H200": (989, 494),
     "A100": (312, 156),
@@ -74,10 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments):
     end = time.monotonic() + 60 * arguments.minutes - _END
-    for name in ("rounds", "steps", "minutes", "batches"):
+    for name in ("rounds", "steps", "minutes", "batches", "peak"):
         given = getattr(arguments, name)
-        if min(given if isinstance(given, list) else [given]) <= 0:
+        if (
+            given is not None
+            and min(given if isinstance(given, list) else [given]) <= 0
+        ):
             raise config.ConfigError(f"--{name} must be above 0. Received: {given}")
+    cli.check_written(arguments.json)
     run = config.load(arguments.config, [*SHORTCUTS, *arguments.set])
     peers.check(run)
     card = _card()
@@ -194,9 +200,11 @@ def _cell(run, arguments, terms):
     found = {"batch_size": run.batch_size, "precision": run.hardware.precision}
     if terms is None:
         return {**found, "error": LATE}
+    from distill import measure
+
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
     try:
-        timed = peers.side_by_side(run, **how, threads=_cores(), terms=terms)
+        timed = peers.side_by_side(run, **how, threads=measure.cores(), terms=terms)
     except RuntimeError as error:
         return {**found, "error": LATE if time.monotonic() > terms.end else str(error)}
     for method in timed["methods"]:
@@ -248,10 +256,6 @@ def _card():
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     found = subprocess.run(command, capture_output=True, text=True)
     return found.stdout.strip().split("\n")[0] or None
-
-
-def _cores():
-    return len(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":

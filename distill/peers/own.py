@@ -15,7 +15,7 @@ METHODS = ("kd", "lit")
 class Learner:
     """Trains a copy of the student by one stage's method, as the run's hardware says.
 
-    On JAX by `fit`, as a run does: it never waits for a step, which on a GPU counts.
+    On JAX by `fit`, as a run does: like a run's checkpoints, it sees every step's logs.
     """
 
     def __init__(self, task, stage):
@@ -45,7 +45,11 @@ class Learner:
         if keras.backend.backend() == "jax":
             endless = (batch for batch in itertools.repeat(self._batch))
             past = self._learner.fit(
-                endless, steps_per_epoch=count, shuffle=False, verbose=0
+                endless,
+                steps_per_epoch=count,
+                callbacks=[_Watching()],
+                shuffle=False,
+                verbose=0,
             )
             return {name: values[-1] for name, values in past.history.items()}
         for _ in range(count):
@@ -57,6 +61,13 @@ class Learner:
         self._learner.reset_metrics()
         logs = self.steps(1)
         return float(logs["loss"] - logs["regularization_loss"])
+
+
+class _Watching(keras.callbacks.Callback):
+    """Makes Keras wait for each step, as `resume.fit` does."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Has the logs, as numbers."""
 
 
 def costs(task) -> dict:
