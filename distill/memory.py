@@ -10,12 +10,14 @@ import resource
 import sys
 
 FLOAT_BYTES = 4
-# Of the two versions of Linux' control groups: the limit, and what is taken.
+# Of the two versions of Linux' control groups: the limit; and where it stands how much
+# of it processes hold, under which name: files that were read count as taken elsewhere.
 CONTAINERS = [
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.stat", "anon"),
     (
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+        "total_rss",
     ),
 ]
 
@@ -76,7 +78,7 @@ def available() -> float:
     """Bytes that this process may still take, as far as the system says."""
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = math.inf if most == resource.RLIM_INFINITY else most
-    limit = min([limit, *map(_left, CONTAINERS)])
+    limit = min([limit, *(_left(*names) for names in CONTAINERS)])
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
         (line,) = [line for line in lines if line.startswith("MemAvailable:")]
@@ -85,13 +87,15 @@ def available() -> float:
         return min(limit, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _left(names):
+def _left(limit, taken, name):
     """Bytes that a container may still take; infinite where none says."""
     try:
-        most, now = (int(pathlib.Path(name).read_text()) for name in names)
-    except (OSError, ValueError):  # No such file, or `max`: no limit.
+        most = int(pathlib.Path(limit).read_text())
+        lines = pathlib.Path(taken).read_text().splitlines()
+        held = dict(line.split() for line in lines)[name]
+    except (OSError, ValueError, KeyError):  # No such file, or `max`: no limit.
         return math.inf
-    return max(most - now, 0)
+    return max(most - int(held), 0)
 
 
 def held(pid: int) -> int:

@@ -42,11 +42,11 @@ def test_what_is_available_is_some_of_what_is_built_in():
 
 
 def test_what_is_available_is_no_more_than_a_container_has_left(tmp_path, monkeypatch):
-    limit, taken = tmp_path / "memory.max", tmp_path / "memory.current"
-    monkeypatch.setattr(memory, "CONTAINERS", [(limit, taken)])
+    limit, taken = tmp_path / "memory.max", tmp_path / "memory.stat"
+    monkeypatch.setattr(memory, "CONTAINERS", [(limit, taken, "anon")])
     whole = memory.available()  # Of no container.
     limit.write_text("3000000\n")
-    taken.write_text("1000000\n")
+    taken.write_text("anon 1000000\nfile 1500000\n")  # Files give way.
     assert memory.available() == 2_000_000
     limit.write_text("max\n")
     assert memory.available() > 0.5 * whole
