@@ -168,7 +168,7 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         for stage in run.stages
     ]
     which = [("student", stage) for stage in run.stages]
-    paces = pace.measure(run, splits, which, rounds * steps)
+    paces = pace.measure(run, splits, which, rounds * steps, asked)
     for method, taken in zip(found, paces, strict=True):
         method["waiting"] = taken.share
     return found

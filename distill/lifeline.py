@@ -46,6 +46,11 @@ class Lifeline:
         """In another process: to the chief."""
         self._watch(socket.create_connection((host, port)))
 
+    @property
+    def left(self) -> bool:
+        """Whether this process has left."""
+        return self._left.is_set()
+
     def leave(self, goodbye: bool) -> None:
         """From now on, nobody is missed here.
 
@@ -78,7 +83,7 @@ class Lifeline:
     def _until(self, end):
         with end:
             said = _heard(end)
-            if said != _BYE and not self._left.is_set():
+            if said != _BYE and not self.left:
                 self._lost(said == _FAILED)
             self._left.wait()
             if not self._goodbye and said:

@@ -106,20 +106,16 @@ def trained(run: config.Run) -> list[tuple[str, plan.Stage]]:
     for all: it has the epochs of all.
     """
     learned = [("student", run.stages), *((c.name, c.stages) for c in run.controls)]
-    different: dict = {}
-    for network, steps in learned:
+    alike: dict[tuple, list] = {}
+    for name, steps in learned:
         for stage in steps:
-            name = network
             key = stage.trainer, stage.synthetic
-            if key in different:
-                name, first = different[key]
-                epochs = first.epochs + stage.epochs
-                stage = dataclasses.replace(first, epochs=epochs)
-            different[key] = name, stage
-    return [
-        *(("teacher", stage) for stage in run.teacher.stages),
-        *different.values(),
-    ]
+            alike.setdefault(key, []).append((name, stage))
+    found = [("teacher", stage) for stage in run.teacher.stages]
+    for (name, first), *others in alike.values():
+        epochs = first.epochs + sum(stage.epochs for _, stage in others)
+        found.append((name, dataclasses.replace(first, epochs=epochs)))
+    return found
 
 
 def measure(
@@ -127,6 +123,7 @@ def measure(
     splits: data.Splits,
     which: list[tuple[str, plan.Stage]],
     steps: int,
+    asked: keras.Model | None = None,
 ) -> list[Pace]:
     """Trains for a few steps of each stage as a run would, from untrained networks.
 
@@ -138,9 +135,9 @@ def measure(
         which: See `trained`.
         steps: That are timed, after those that warm up; whole executions, of which
             `hardware.steps_per_execution` may ask for a few more steps.
+        asked: The teacher; None lets it be built, where a stage needs one.
     """
-    asked = None
-    if any(stage.trainer.needs_teacher for _, stage in which):
+    if asked is None and any(stage.trainer.needs_teacher for _, stage in which):
         given = run.teacher.file is not None
         asked = teacher.given(run) if given else networks.build("teacher", run)
     return [

@@ -31,7 +31,6 @@ _COLLECTIVES = ("gloo", "nccl", "coordination service")  # Whose errors mean a p
 _state = {"count": 1, "index": 0}
 _ENDING = threading.Lock()
 _lines: list[lifeline.Lifeline] = []  # One, while this process is one of several.
-_left: list[lifeline.Lifeline] = []  # The same one, once this process has left it.
 
 
 class PeerLost(RuntimeError):
@@ -139,7 +138,7 @@ def end(code: int) -> None:
     if count() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
-        for line in _left if is_chief() else ():
+        for line in _lines if is_chief() else ():
             line.wait(2 * GRACE)  # JAX aborts all, once the chief is gone.
         os._exit(code)
 
@@ -187,10 +186,8 @@ def _watch(address):
 
 
 def _let_go(goodbye):
-    while _lines:
-        line = _lines.pop()
+    for line in _lines:
         line.leave(goodbye)
-        _left.append(line)
 
 
 def _gone(waits):
@@ -198,7 +195,7 @@ def _gone(waits):
     with _ENDING:  # Of two threads that notice, one says it.
         if waits:
             time.sleep(GRACE)  # The same mistake may come to light here.
-        if not _lines:
+        if all(line.left for line in _lines):
             return  # It has: `end` is on its way.
         print(f"error: {_LOST}", file=sys.stderr, flush=True)
         stopped = signals.number()

@@ -139,25 +139,24 @@ class TFRecord(Dataset):
             ValueError: If some are missing.
         """
         form = rf"((?:.*-)?{re.escape(split)}(?:\.tfrecords?)?)(?:-(\d+)-of-(\d+))?"
-        sets: dict[tuple, list[pathlib.Path]] = {}
-        places: dict[tuple, list[int]] = {}
+        sets: dict[tuple, dict[pathlib.Path, int]] = {}  # Each file to its place.
         for file in sorted(self._root.iterdir()):
             match = re.fullmatch(form, file.name)
             if match and file.is_file():
                 name, place, count = match.groups()
-                sets.setdefault((name, count), []).append(file)
-                places.setdefault((name, count), []).append(int(place or 0))
+                sets.setdefault((name, count), {})[file] = int(place or 0)
         if len(sets) > 1:
-            names = ", ".join(files[0].name for files in sets.values())
+            names = ", ".join(next(iter(files)).name for files in sets.values())
             raise ValueError(
                 f"`path` must hold files of one set for the split {split}. "
                 f"Received: {names}"
             )
         for (_, count), files in sets.items():
-            if places[_, count] != list(range(int(count or 1))):
+            if list(files.values()) != list(range(int(count or 1))):
                 raise ValueError(
                     f"`path` must hold all files of the split {split}: "
-                    f"{files[0].name} is one of {int(count)}. Received: {len(files)}"
+                    f"{next(iter(files)).name} is one of {int(count)}. Received: "
+                    f"{len(files)}"
                 )
         return [file for files in sets.values() for file in files]
 
