@@ -1,8 +1,10 @@
 """Split -> training batches, each a pure function of (seed, step)."""
 
-import collections.abc
+import collections
+import concurrent.futures
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from distill import data, processes, synthetic
 from distill.schema import check
 
 _VARIANTS = 3  # Apart from what else draws: see `Batches.batch`.
+_AHEAD = 2  # Batches that are made while another trains.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,16 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return max(1, examples // batch_size)
 
 
+def ahead(stream: Iterator) -> Iterator:
+    """An endless stream, read by a thread before its batches are asked for."""
+    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+        made = collections.deque(reader.submit(next, stream) for _ in range(_AHEAD))
+        while True:
+            batch = made.popleft().result()
+            made.append(reader.submit(next, stream))
+            yield batch
+
+
 class Batches:
     """Endless training batches; number `step` is the same whatever came before.
 
@@ -170,7 +183,7 @@ class Batches:
         chosen = [self._permutation(e)[places[epochs == e]] for e in np.unique(epochs)]
         return epochs, np.concatenate(chosen)
 
-    def stream(self, start: int = 0) -> collections.abc.Iterator:
+    def stream(self, start: int = 0) -> Iterator:
         """Batches without end, from number `start` on: this process's rows of each."""
         step = start
         while True:

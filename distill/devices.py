@@ -238,12 +238,24 @@ def feeding(shared: bool) -> Iterator[None]:
         spread.whole = before
 
 
-def restartable(source: batches.Batches) -> resume.Source | batches.Batches:
-    """Batches for `fit` on several replicas, of which none must be lost.
+def in_time(source: batches.Batches) -> resume.Source | batches.Batches:
+    """Batches for `fit`, that are made before it asks, and of which none is lost.
 
-    There Keras reads some of a generator, to build the model, and does not give them
-    back; a set it reads again from the start.
+    On TensorFlow Keras reads ahead itself; on several replicas there it reads some of
+    a generator, to build the model, and does not give them back: a set it reads again
+    from the start. Elsewhere a thread reads ahead, unless examples are made, perhaps
+    by a network: of several processes, all must ask their devices in one order.
+
+    Args:
+        source: Of the batches, or what else has its two attributes of a
+            `resume.Source`.
     """
+    if keras.backend.backend() != "tensorflow":
+        if getattr(source, "mixture", None) is not None:
+            return source
+        return resume.Source(
+            source.steps_per_epoch, lambda step: batches.ahead(source.stream(step))
+        )
     if tracking.replicas() == 1:
         return source
     import tensorflow as tf

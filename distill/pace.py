@@ -20,6 +20,7 @@ from distill import (
     cli,
     config,
     data,
+    devices,
     fused,
     memory,
     networks,
@@ -164,7 +165,7 @@ def _paced(run, splits, name, stage, asked, steps):
     ):
         resume.fit(
             learner,
-            resume.Source(count, source.stream),
+            resume.Source(count, devices.in_time(source).stream),
             callback=keras.callbacks.Callback,
             epochs=1,
             store=checkpoint.Store(pathlib.Path(folder), "pace"),

@@ -80,11 +80,7 @@ def fit(
     steps = source.steps_per_epoch
     total = steps * epochs
     saver = type("Saver", (_Saver, callback), {})(store, state, steps, total)
-    # Metrics and optimizer have no variables before they are built, and other
-    # names where `fit` builds them.
-    model.test_on_batch(*next(iter(source.stream(0))))
-    if not getattr(model.optimizer, "built", False):
-        model.optimizer.build(model.trainable_variables)
+    _build(model, next(iter(source.stream(0))))
     moment = store.newest()
     while saver.step < total:
         if moment is not None:
@@ -103,6 +99,22 @@ def fit(
         # average into the weights, if it keeps one.
         moment = store.newest()
     return saver.history, saver.seconds
+
+
+def _build(model, batch):
+    """Gives metrics and optimizer variables, of other names than those of `fit`."""
+    import keras
+
+    # Op by op: on TensorFlow, to trace a step takes several times as long as to make
+    # one. JAX would compile every operation.
+    eager, apart = model.run_eagerly, keras.backend.backend() == "tensorflow"
+    model.run_eagerly = apart or eager
+    model.test_on_batch(*batch)
+    model.run_eagerly = eager
+    if apart:
+        model.test_function = None  # That of `fit` is to be traced.
+    if not getattr(model.optimizer, "built", False):
+        model.optimizer.build(model.trainable_variables)
 
 
 def interval() -> float:

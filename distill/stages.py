@@ -251,7 +251,7 @@ def fit(
     with fused.batch_normalization(learner), devices.feeding(shared=True):
         history, seconds = resume.fit(
             learner,
-            devices.restartable(source),
+            devices.in_time(source),
             callback=keras.callbacks.Callback,
             epochs=epochs,
             store=store,

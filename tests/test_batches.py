@@ -1,11 +1,13 @@
 """A batch is a pure function of (seed, step)."""
 
 import itertools
+import threading
 
+import keras
 import numpy as np
 import pytest
 
-from distill import batches, data
+from distill import batches, data, devices
 
 RNG = np.random.default_rng(0)
 COUNT = 23
@@ -28,6 +30,48 @@ def test_a_batch_does_not_depend_on_what_came_before():
             np.testing.assert_array_equal(a, b)
     resumed = next(make(**changes).stream(start=7))
     np.testing.assert_array_equal(resumed[0], streamed[7][0])
+
+
+def test_what_is_read_ahead_is_the_same_in_the_same_order():
+    stream, asked = make().stream(3), []
+
+    def noted():
+        for batch in stream:
+            asked.append(batch[1])
+            yield batch
+
+    early = batches.ahead(noted())
+    threads = threading.active_count()
+    read = [next(early)[1] for _ in range(9)]
+    assert threading.active_count() > threads
+    np.testing.assert_array_equal(read, [make().batch(n)[1] for n in range(3, 12)])
+    early.close()
+    assert threading.active_count() == threads, "its thread has ended"
+    assert len(read) < len(asked) < len(read) + 4, "a few ahead, not all"
+
+
+def test_what_stops_a_batch_stops_who_asks_for_it():
+    def broken():
+        yield 0
+        raise data.DataError("a file is gone")
+
+    early = batches.ahead(broken())
+    assert next(early) == 0
+    with pytest.raises(data.DataError, match="a file is gone"):
+        next(early)
+
+
+def test_batches_are_read_ahead_where_keras_does_not(monkeypatch):
+    plain, mixed = make(), make()
+    mixed.mixture = lambda images, labels, chosen, rng: (images, labels)
+    read = []
+    monkeypatch.setattr(batches, "ahead", lambda stream: read.append(1) or stream)
+    for backend, wanted in (("tensorflow", 0), ("jax", 1), ("torch", 2)):
+        monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
+        for source in (plain, mixed):
+            found = next(devices.in_time(source).stream(5))
+            np.testing.assert_array_equal(found[1], source.batch(5)[1])
+        assert len(read) == wanted, "never what may ask a network"
 
 
 def test_every_example_comes_once_in_each_epoch_in_a_new_order():
