@@ -236,7 +236,7 @@ def _learner(method, teacher, student, batch):
     """A trainer of a copy of the student, and one step of it."""
     import keras
 
-    from distill import stages
+    from distill import learners
     from trainers import trainer
 
     copy = keras.models.clone_model(student)
@@ -244,7 +244,7 @@ def _learner(method, teacher, student, batch):
     learner.compile(
         optimizer=learner.sides(keras.optimizers.SGD(1e-3, momentum=0.9)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=stages.jit_compile(),
+        jit_compile=learners.jit_compile(),
     )
     return learner, lambda: learner.train_on_batch(*batch)
 
@@ -271,7 +271,7 @@ def _companion_step(network, count):
     import keras
     import numpy as np
 
-    from distill import stages
+    from distill import learners
 
     rng = np.random.default_rng(0)
     shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}
@@ -282,7 +282,7 @@ def _companion_step(network, count):
     copy.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="mse",
-        jit_compile=stages.jit_compile(),
+        jit_compile=learners.jit_compile(),
     )
     asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
     return lambda: copy.train_on_batch(given, asked)

@@ -16,12 +16,12 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.load(arguments.config, cli.overrides(arguments))
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, devices, networks, room, stages, teacher
+    from distill import cost, devices, networks, room, teacher
     from trainers import representations
 
     devices.way(run)
     pairs = networks.check(run)
-    stages.check_finish(run)
+    networks.check_finish(run)
     teachers = {"teacher": run, **chain.co_teachers(run)}
     learners = {**chain.assistants(run), "student": run}
     built = {

@@ -14,6 +14,7 @@ from distill import (
     config,
     data,
     kept,
+    learners,
     memory,
     precision,
     run_folder,
@@ -28,7 +29,7 @@ COLUMNS = 8  # Examples of each class on a sheet.
 ROWS = 20  # Classes on a sheet, at most.
 
 # Code that decides what a generator becomes.
-_DECIDING = (gan, trainers, batches, seeds, stages, sys.modules[__name__])
+_DECIDING = (gan, trainers, batches, learners, seeds, stages, sys.modules[__name__])
 
 
 def ready(
@@ -89,7 +90,7 @@ def _trained(run, splits, home, store: checkpoint.Store):
     learner = generators.GeneratorTrainer(
         generator=network, discriminator=against, method=part.training
     )
-    learner.compile(**stages.compiling(run.hardware, learner.sides()))
+    learner.compile(**learners.compiling(run.hardware, learner.sides()))
     log_dir = home / "tensorboard" / "generator"
     with precision.computing(learner, run.hardware.precision):
         record = stages.fit(

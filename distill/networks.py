@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 
 import students
-from distill import chain, config, loader, pairing, scan, seeds
+from distill import chain, config, cost, loader, pairing, scan, seeds
 from students import keras_graph
 from trainers import representations
 
@@ -248,3 +248,22 @@ def _said(shapes):
     both = [name for name in shapes[0] if name in shapes[1]]
     listed = (f"{name} {shapes[0][name]} {shapes[1][name]}" for name in both)
     return "; ".join(listed) or "none"
+
+
+def check_finish(run: config.Run) -> None:
+    """Refuses options of finishers that do not fit the student's layers.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    # Building moves Keras' counters of names: only where layers are asked for.
+    if not any(getattr(part, "rules", ()) for part in run.finish):
+        return
+    layers = cost.kernel_layers(build("student", run))
+    for part in run.finish:
+        try:
+            part.check_layers(layers)
+        except ValueError as mistake:
+            raise config.ConfigError(
+                f"finish.{config.name_of(part)}: {mistake}"
+            ) from None

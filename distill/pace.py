@@ -22,6 +22,7 @@ from distill import (
     data,
     devices,
     fused,
+    learners,
     memory,
     networks,
     plan,
@@ -154,7 +155,7 @@ def _paced(run, splits, name, stage, asked, steps):
         maker = part.build(run.data.input_shape, run.data.num_classes)
     source = stages.source_of(run, splits, stage, 0, teacher=asked, generator=maker)
     network = networks.build(name, run)
-    learner = stages.learner_of(run, stage, source, network, asked)
+    learner = learners.learner_of(run, stage, source, network, asked)
     at_once = run.hardware.steps_per_execution
     count = (WARMUP + -(-steps // at_once)) * at_once
     clock = Clock()

@@ -8,15 +8,15 @@ from typing import Any
 import keras
 
 from distill import (
+    alarms,
     answers,
     batches,
     checkpoint,
     config,
-    cost,
     data,
     devices,
     fused,
-    hardware,
+    learners,
     loader,
     memory,
     networks,
@@ -82,7 +82,7 @@ def train(
                 given = answers.ready(run, splits, folder, source, stage, pair)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
-            learner = learner_of(run, stage, source, network, teacher)
+            learner = learners.learner_of(run, stage, source, network, teacher)
             made = _fit(
                 learner,
                 stage,
@@ -133,44 +133,6 @@ def source_of(
             stage.synthetic, splits.train, generator=generator, teacher=teacher
         ),
     )
-
-
-def learner_of(
-    run: config.Run,
-    stage: plan.Stage,
-    source: batches.Batches,
-    network: keras.Model,
-    teacher: keras.Model | None,
-) -> trainer.Trainer:
-    """What trains a network in a stage, compiled; see `train`."""
-    learner = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
-    optimizer = learner.sides(_optimizer(stage, source.steps_per_epoch))
-    learner.compile(
-        **compiling(run.hardware, optimizer),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        loss_weights=stage.task_weight,
-        weighted_metrics=["accuracy"],  # Of the examples that have a label.
-    )
-    return learner
-
-
-def check_finish(run: config.Run) -> None:
-    """Refuses options of finishers that do not fit the student's layers.
-
-    Raises:
-        ConfigError: In one line.
-    """
-    # Building moves Keras' counters of names: only where layers are asked for.
-    if not any(getattr(part, "rules", ()) for part in run.finish):
-        return
-    layers = cost.kernel_layers(networks.build("student", run))
-    for part in run.finish:
-        try:
-            part.check_layers(layers)
-        except ValueError as mistake:
-            raise config.ConfigError(
-                f"finish.{config.name_of(part)}: {mistake}"
-            ) from None
 
 
 def keep(network: keras.Model, path: pathlib.Path) -> None:
@@ -271,35 +233,6 @@ def fit(
     }
 
 
-def jit_compile(wanted: str = "auto") -> str | bool:
-    """What to compile a model of `trainers` with; see `distill.hardware`."""
-    if wanted != "auto":
-        return wanted == "true"
-    # JAX without its compiler runs op by op; on a CPU, TensorFlow's own kernels
-    # are faster than those that XLA makes.
-    return "auto" if keras.backend.backend() == "jax" else False
-
-
-def compiling(
-    part: hardware.Hardware, optimizer: keras.optimizers.Optimizer
-) -> dict[str, Any]:
-    """What `compile` is told of a run's hardware.
-
-    Args:
-        part: Of the run.
-        optimizer: All sides of it get to accumulate as many batches.
-    """
-    if part.gradient_accumulation > 1:
-        for side in dict.fromkeys(getattr(optimizer, "parts", [optimizer])):
-            own = side.gradient_accumulation_steps or 1
-            side.gradient_accumulation_steps = own * part.gradient_accumulation
-    return {
-        "optimizer": optimizer,
-        "steps_per_execution": part.steps_per_execution,
-        "jit_compile": jit_compile(part.jit),
-    }
-
-
 def _fit(learner, stage, source, given, showing, *, store, part):
     """One stage, from its first step to its record.
 
@@ -313,7 +246,7 @@ def _fit(learner, stage, source, given, showing, *, store, part):
             name=stage.name,
             epochs=stage.epochs,
             store=store,
-            callbacks=lambda past: [*showing(past), Watch(stage.trainer, past)],
+            callbacks=lambda past: [*showing(past), alarms.Watch(stage.trainer, past)],
             validation=given[1],
         )
     if stage.trainer.recalibrates:
@@ -321,65 +254,5 @@ def _fit(learner, stage, source, given, showing, *, store, part):
         images = (source.batch(step)[0] for step in range(count))
         trainer.recalibrate(learner.student, images)
     trainer.thaw(learner.student)
-    alarm = _first_alarm(stage.trainer, made["metrics"])
+    alarm = alarms.first(stage.trainer, made["metrics"])
     return {**made, "warnings": [alarm] if alarm else []}
-
-
-class Watch(keras.callbacks.Callback):
-    """Says at once what a method finds wrong, and ends the run if it must.
-
-    Args:
-        method: An entry of `trainers.TRAINERS`.
-        past: Name of each metric to its values of the epochs before.
-    """
-
-    def __init__(self, method, past):
-        super().__init__()
-        self._method = method
-        self._history = {name: list(values) for name, values in past.items()}
-        self._said = _first_alarm(method, self._history) is not None
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Asks the method.
-
-        Raises:
-            Diverged: If it finds something wrong, and must end the run then.
-        """
-        for name, value in logs.items():
-            self._history.setdefault(name, []).append(float(value))
-        alarm = self._method.alarm(self._history)
-        if alarm and self._method.stop_on_collapse:
-            raise resume.Diverged(f"{alarm}. What was saved before stays")
-        if alarm and not self._said:
-            progress.say(f"    warning: {alarm}")
-            self._said = True
-
-
-def _first_alarm(method, history):
-    """What the method found wrong after the first epoch in which it did, or None."""
-    epochs = max(map(len, history.values()), default=0)
-    alarms = (
-        method.alarm({name: values[:end] for name, values in history.items()})
-        for end in range(1, epochs + 1)
-    )
-    return next(filter(None, alarms), None)
-
-
-def _optimizer(stage, steps_per_epoch):
-    rate = stage.learning_rate
-    if stage.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate, stage.epochs * steps_per_epoch
-        )
-    elif stage.schedule == "step":
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [epoch * steps_per_epoch for epoch in stage.decay_epochs],
-            [
-                rate * stage.decay_factor**power
-                for power in range(len(stage.decay_epochs) + 1)
-            ],
-        )
-    shared = {"global_clipnorm": stage.clip_norm, "name": "optimizer"}
-    if stage.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **shared)
-    return keras.optimizers.SGD(rate, momentum=stage.momentum, nesterov=True, **shared)

@@ -16,6 +16,7 @@ from distill import (
     config,
     data,
     kept,
+    learners,
     networks,
     pairing,
     plan,
@@ -27,7 +28,16 @@ from distill import (
 from trainers import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
-DECIDING = (students, trainers, batches, networks, pairing, seeds, stages)
+DECIDING = (
+    students,
+    trainers,
+    batches,
+    learners,
+    networks,
+    pairing,
+    seeds,
+    stages,
+)
 
 
 def ready(

@@ -143,7 +143,7 @@ def _trained(run, splits, folder):
     pairs = networks.check(run)
     if pairs is not None:
         progress.say(networks.table(pairs))
-    stages.check_finish(run)
+    networks.check_finish(run)
     room.check(run, splits, folder)
     if splits.tokenizer is not None:
         text = splits.tokenizer.to_str(pretty=True)

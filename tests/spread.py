@@ -61,7 +61,7 @@ def trained(method, folder, part):
     import keras
     import numpy as np
 
-    from distill import batches, checkpoint, data, stages, stitching
+    from distill import batches, checkpoint, data, learners, stages, stitching
     from trainers import trainer
 
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def trained(method, folder, part):
     keras.utils.set_random_seed(2)
     learner = trainer.Trainer(student=student, teacher=teacher, method=method)
     learner.compile(
-        **stages.compiling(part, learner.sides(keras.optimizers.SGD(0.1))),
+        **learners.compiling(part, learner.sides(keras.optimizers.SGD(0.1))),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=["accuracy"],
     )

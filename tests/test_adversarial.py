@@ -13,7 +13,7 @@ from keras import ops
 
 import students
 import trainers
-from distill import resume, stages, train
+from distill import alarms, resume, train
 from gan import gradients
 from gan.discriminators import Discriminator
 from trainers import game, trainer
@@ -400,9 +400,9 @@ class Won(trainers.Adversarial):
 @pytest.mark.parametrize("stop", [False, True])
 def test_an_alarm_warns_once_or_ends_the_run(stop, monkeypatch):
     said = []
-    monkeypatch.setattr(stages.progress, "say", said.append)
+    monkeypatch.setattr(alarms.progress, "say", said.append)
     method = Won(stop_on_collapse=stop)
-    watch = stages.Watch(method, {"loss": [3.0]})
+    watch = alarms.Watch(method, {"loss": [3.0]})
     if stop:
         with pytest.raises(resume.Diverged, match="one side has won"):
             watch.on_epoch_end(1, {"loss": 2.0})

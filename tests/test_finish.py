@@ -14,7 +14,6 @@ from distill import (
     measure,
     networks,
     run_folder,
-    stages,
     stored,
 )
 from distill.finish import prune
@@ -122,7 +121,7 @@ def test_a_rule_is_checked_on_the_students_own_layers():
         "finish_resnet.yaml", ["finish.7.options.rules=[{layers: heat, sparsity: 0}]"]
     )
     with pytest.raises(config.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
-        stages.check_finish(run)
+        networks.check_finish(run)
     names = cost.kernel_layers(networks.build("student", run))
     assert "section2_block1_shortcut_conv" in names and "head" in names
 

@@ -25,12 +25,12 @@ from distill import (
     data,
     devices,
     hardware,
+    learners,
     lifeline,
     loader,
     precision,
     processes,
     resume,
-    stages,
     synthetic,
 )
 from students.resnet import ResNet
@@ -371,7 +371,7 @@ def learner(method=None, part=None, width=2):
     pair = [ResNet(depth=8, width=width).build((6, 6, 1), 3) for _ in range(2)]
     made = trainer.Trainer(student=pair[0], teacher=pair[1], method=method or kd.KD())
     made.compile(
-        **stages.compiling(
+        **learners.compiling(
             part or hardware.Hardware(),
             made.sides(keras.optimizers.SGD(0.1, name="optimizer")),
         ),

@@ -4,7 +4,17 @@ import pathlib
 
 import keras
 
-from distill import batches, config, data, memory, plan, seeds, stages, tensorboard
+from distill import (
+    batches,
+    config,
+    data,
+    learners,
+    memory,
+    plan,
+    seeds,
+    stages,
+    tensorboard,
+)
 from distill.generate import translation
 from distill.generate.study import Study
 from gan.translators import ResidualTranslator
@@ -139,7 +149,7 @@ class Lesson:
         keras.utils.set_random_seed(seeds.seed_of(self._seed, name))
 
     def _fit(self, learner, sides, name, epochs, store):
-        learner.compile(optimizer=sides, jit_compile=stages.jit_compile())
+        learner.compile(optimizer=sides, jit_compile=learners.jit_compile())
         log_dir = self._folder / "tensorboard" / name
         made = getattr(learner, "student", None) or learner.generator
         record = stages.fit(

@@ -13,7 +13,7 @@ import time
 import keras
 
 import trainers
-from distill import batches, config, networks, precision, results, seeds, stages
+from distill import batches, config, learners, networks, precision, results, seeds
 from trainers import trainer
 
 RATE = 0.1  # Of learning, at first.
@@ -44,7 +44,7 @@ def main(run: str, seconds: str) -> None:
             optimizer=keras.optimizers.SGD(RATE, momentum=last.momentum, nesterov=True),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             loss_weights=weight,
-            jit_compile=stages.jit_compile(asked.hardware.jit),
+            jit_compile=learners.jit_compile(asked.hardware.jit),
         )
         end = start + ENDS[role] * float(seconds)
         with precision.computing(learner, asked.hardware.precision):

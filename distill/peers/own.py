@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 
-from distill import cost, fused, networks, precision, stages
+from distill import cost, fused, learners, networks, precision
 from trainers import trainer
 
 METHODS = ("kd", "lit")
@@ -32,7 +32,7 @@ class Learner:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             loss_weights=stage.task_weight,
             weighted_metrics=["accuracy"],
-            jit_compile=stages.jit_compile(run.hardware.jit),
+            jit_compile=learners.jit_compile(run.hardware.jit),
         )
         # Held, since what nobody holds is closed at once, and undoes both.
         self._for_good = contextlib.ExitStack()
