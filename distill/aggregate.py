@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
+    cli.check_written(arguments.json)
     ours = [_report(folder) for folder in arguments.runs]
     theirs = [_report(folder) for folder in arguments.against]
     try:

@@ -18,7 +18,9 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """See `keras.layers.BatchNormalization`."""
-        if mask is not None or inputs.dtype != "float32" or len(inputs.shape) != 4:
+        half = inputs.dtype == "bfloat16"  # Statistics are float32's all the same.
+        known = half or inputs.dtype == "float32"
+        if mask is not None or not known or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 

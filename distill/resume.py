@@ -107,7 +107,8 @@ def _build(model, batch):
 
     # Op by op: on TensorFlow, to trace a step takes several times as long as to make
     # one. JAX would compile every operation.
-    eager, apart = model.run_eagerly, keras.backend.backend() == "tensorflow"
+    eager = model.run_eagerly
+    apart = keras.backend.backend() == "tensorflow" and model.test_function is None
     model.run_eagerly = apart or eager
     model.test_on_batch(*batch)
     model.run_eagerly = eager

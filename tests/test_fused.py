@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill import fused
+from distill import fused, precision
 from students.resnet import ResNet
 
 IMAGES = np.random.default_rng(0).random((12, 8, 8, 1), np.float32)
@@ -46,9 +46,30 @@ def test_computes_what_keras_computes(network, training):
         )
     )
     assert moved == training
-    for one, other in zip(plain, fast, strict=True):
-        one, other = np.array(one), np.array(other)
-        np.testing.assert_allclose(other, one, atol=2e-5 * max(1, np.abs(one).max()))
+    _near(plain, fast, 2e-5)
+
+
+def _near(ones, others, share):
+    for one, other in zip(ones, others, strict=True):
+        one, other = (np.array(each, np.float32) for each in (one, other))
+        np.testing.assert_allclose(other, one, atol=share * max(1, np.abs(one).max()))
+
+
+def test_in_half_precision_it_is_the_kernel_too(network, monkeypatch):
+    kernel, called = tf.compat.v1.nn.fused_batch_norm, []
+
+    def counted(inputs, *arguments, **options):
+        called.append(inputs.dtype)
+        return kernel(inputs, *arguments, **options)
+
+    monkeypatch.setattr(tf.compat.v1.nn, "fused_batch_norm", counted)
+    with precision.computing(network, "mixed_bfloat16"):
+        plain = _pass(network, training=True)
+        assert not called
+        with fused.batch_normalization(network):
+            fast = _pass(network, training=True)
+    assert set(called) == {tf.bfloat16} == {value.dtype for value in fast[:4]}
+    _near(plain, fast, 1e-2)  # One last place of what is half.
 
 
 def test_a_frozen_norm_stays_where_it_is(network):

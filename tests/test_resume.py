@@ -14,7 +14,7 @@ from distill import checkpoint, resume, signals
 from gan.discriminators import Discriminator
 from trainers import trainer
 
-STEPS, EPOCHS, BATCH = 5, 8, 4
+STEPS, EPOCHS, BATCH = 5, 3, 4
 # On PyTorch, Keras' dropout draws from PyTorch's own state, which no variable holds.
 DRAWS = keras.backend.backend() != "torch"
 PIECES = ["moving_mean", "momentum", "iteration", "kernel"]
@@ -138,6 +138,12 @@ def undisturbed(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def other():
+    """A learner that begins elsewhere: traced once, it goes on from any moment."""
+    return make(seed=1)
+
+
+@pytest.fixture(scope="module")
 def a_moment(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
@@ -159,7 +165,8 @@ def test_a_game_with_two_optimizers_goes_on(tmp_path):
     store = Everything(tmp_path, "student.0")
     end = run(make(method=GAME), store)
     moment = store.moments[7]  # Between two updates of the student.
-    assert run(make(seed=1, method=GAME), Only(moment)) == end
+    learner = make(seed=1, method=GAME)
+    assert run(learner, Only(moment)) == end
     for piece in ("hidden1/kernel", "velocity", "accumulator", "seed_generator"):
         arrays = {
             name: np.zeros_like(array) if piece in name else array
@@ -167,11 +174,11 @@ def test_a_game_with_two_optimizers_goes_on(tmp_path):
         }
         assert any(array is not moment.arrays[name] for name, array in arrays.items())
         poorer = checkpoint.Moment(moment.step, arrays, moment.notes)
-        assert run(make(seed=1, method=GAME), Only(poorer)) != end, piece
+        assert run(learner, Only(poorer)) != end, piece
 
 
 @pytest.mark.parametrize("missing", PIECES + ["seed_generator"] * DRAWS)
-def test_whatever_is_left_out_is_missed(missing, a_moment):
+def test_whatever_is_left_out_is_missed(missing, a_moment, other):
     moment, end = a_moment
     arrays = {
         name: np.zeros_like(array) if missing in name else array
@@ -179,7 +186,7 @@ def test_whatever_is_left_out_is_missed(missing, a_moment):
     }
     assert any(array is not moment.arrays[name] for name, array in arrays.items())
     poorer = checkpoint.Moment(moment.step, arrays, moment.notes)
-    assert run(make(seed=1), Only(poorer))[0] != end
+    assert run(other, Only(poorer))[0] != end
 
 
 def test_validation_is_compiled_though_the_first_step_was_not(tmp_path):
@@ -194,18 +201,18 @@ def test_validation_is_compiled_though_the_first_step_was_not(tmp_path):
     run(learner, checkpoint.Store(tmp_path, "stage"))
     eager = keras.backend.backend() == "torch"
     assert not learner.run_eagerly
-    assert eager or len(called) < EPOCHS, "each epoch validates"
+    assert eager or len(called) == 3, "once op by op, and traced twice"
 
 
-def test_metrics_of_a_broken_epoch_go_on(a_moment):
+def test_metrics_of_a_broken_epoch_go_on(a_moment, other):
     moment, _ = a_moment
     arrays = {
         name: np.zeros_like(array) if name.endswith(("total", "count")) else array
         for name, array in moment.arrays.items()
     }
-    whole = run(make(seed=1), Only(moment))[1]
+    whole = run(other, Only(moment))[1]
     poorer = checkpoint.Moment(moment.step, arrays, moment.notes)
-    assert run(make(seed=1), Only(poorer))[1] != whole
+    assert run(other, Only(poorer))[1] != whole
 
 
 def test_a_moment_of_other_networks_is_refused(a_moment):
@@ -297,4 +304,4 @@ def test_commits_take_a_hundredth_of_the_time(tmp_path, monkeypatch):
 
     store = Slow(tmp_path, "student.0")
     run(make(), store)
-    assert len(store.moments) <= 1  # Forty fast steps: no time for a second.
+    assert len(store.moments) <= 1  # Fifteen fast steps: no time for a second.
