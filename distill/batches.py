@@ -104,12 +104,17 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 
 def ahead(stream: Iterator) -> Iterator:
     """An endless stream, read by a thread before its batches are asked for."""
-    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+    reader = concurrent.futures.ThreadPoolExecutor(1)
+    try:
         made = collections.deque(reader.submit(next, stream) for _ in range(_AHEAD))
         while True:
             batch = made.popleft().result()
             made.append(reader.submit(next, stream))
             yield batch
+    finally:
+        # Without waiting: after an error it may be the reader's own thread that
+        # collects this.
+        reader.shutdown(wait=False, cancel_futures=True)
 
 
 class Batches:
@@ -204,7 +209,9 @@ class Batches:
         return np.concatenate(drawn, axis=1)
 
     def _permutation(self, epoch):
-        if self._order[0] != epoch:
+        known, order = self._order  # At once: a thread that reads ahead may ask, too.
+        if known != epoch:
             rng = np.random.default_rng((self.seed, 0, int(epoch)))
-            self._order = (epoch, rng.permutation(len(self.split.labels)))
-        return self._order[1]
+            order = rng.permutation(len(self.split.labels))
+            self._order = epoch, order
+        return order

@@ -247,8 +247,7 @@ def in_time(source: batches.Batches) -> resume.Source | batches.Batches:
     by a network: of several processes, all must ask their devices in one order.
 
     Args:
-        source: Of the batches, or what else has its two attributes of a
-            `resume.Source`.
+        source: Of the batches; on one replica anything like a `resume.Source`.
     """
     if keras.backend.backend() != "tensorflow":
         if getattr(source, "mixture", None) is not None:

@@ -18,14 +18,13 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """See `keras.layers.BatchNormalization`."""
-        half = inputs.dtype == "bfloat16"  # Statistics are float32's all the same.
-        known = half or inputs.dtype == "float32"
+        known = inputs.dtype in ("float32", "bfloat16")
         if mask is not None or not known or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
         learns = bool(training) and self.trainable
-        moving = ops.cast(self.moving_mean, "float32"), self.moving_variance
+        moving = self.moving_mean, self.moving_variance
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
             ops.cast(self.gamma, "float32"),
@@ -42,10 +41,9 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
             # The kernel returns the unbiased variance; Keras averages the biased one.
             count = ops.cast(ops.prod(ops.shape(inputs)[:3]), "float32")
             found = mean, variance * (count - 1) / count
-            for kept, value in zip(
-                (self.moving_mean, self.moving_variance), found, strict=True
-            ):
-                kept.assign(kept * self.momentum + value * (1 - self.momentum))
+            for kept, value in zip(moving, found, strict=True):
+                before = ops.cast(kept, "float32")
+                kept.assign(before * self.momentum + value * (1 - self.momentum))
         return outputs
 
 

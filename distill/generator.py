@@ -13,6 +13,7 @@ from distill import (
     checkpoint,
     config,
     data,
+    fused,
     kept,
     learners,
     memory,
@@ -29,7 +30,17 @@ COLUMNS = 8  # Examples of each class on a sheet.
 ROWS = 20  # Classes on a sheet, at most.
 
 # Code that decides what a generator becomes.
-_DECIDING = (gan, trainers, batches, learners, seeds, stages, sys.modules[__name__])
+_DECIDING = (
+    gan,
+    trainers,
+    batches,
+    fused,
+    learners,
+    precision,
+    seeds,
+    stages,
+    sys.modules[__name__],
+)
 
 
 def ready(

@@ -105,15 +105,20 @@ def _build(model, batch):
     """Gives metrics and optimizer variables, of other names than those of `fit`."""
     import keras
 
+    from trainers import tracking
+
     # Op by op: on TensorFlow, to trace a step takes several times as long as to make
-    # one. JAX would compile every operation.
+    # one. JAX would compile every operation, and replicas complain.
+    alone = keras.backend.backend() == "tensorflow" and tracking.replicas() == 1
+    apart = alone and model.test_function is None
     eager = model.run_eagerly
-    apart = keras.backend.backend() == "tensorflow" and model.test_function is None
     model.run_eagerly = apart or eager
-    model.test_on_batch(*batch)
-    model.run_eagerly = eager
-    if apart:
-        model.test_function = None  # That of `fit` is to be traced.
+    try:
+        model.test_on_batch(*batch)
+    finally:
+        model.run_eagerly = eager
+        if apart:
+            model.test_function = None  # That of `fit` is to be traced.
     if not getattr(model.optimizer, "built", False):
         model.optimizer.build(model.trainable_variables)
 

@@ -95,6 +95,7 @@ def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, capsys):
         (colder, "of one config"),
         ([ours[0], *elsewhere], "one data set"),
         ([ours[1], "--against", *elsewhere], "same data set"),
+        ([*ours, "--json", str(tmp_path / "no" / "file.json")], "no such folder"),
     ):
         assert aggregate.main(arguments) == 2
         error = capsys.readouterr().err

@@ -1,7 +1,9 @@
 """A batch is a pure function of (seed, step)."""
 
+import gc
 import itertools
 import threading
+import time
 
 import keras
 import numpy as np
@@ -41,13 +43,41 @@ def test_what_is_read_ahead_is_the_same_in_the_same_order():
             yield batch
 
     early = batches.ahead(noted())
-    threads = threading.active_count()
+    others = set(threading.enumerate())
     read = [next(early)[1] for _ in range(9)]
-    assert threading.active_count() > threads
+    (reader,) = set(threading.enumerate()) - others
     np.testing.assert_array_equal(read, [make().batch(n)[1] for n in range(3, 12)])
     early.close()
-    assert threading.active_count() == threads, "its thread has ended"
+    reader.join(10)
+    assert not reader.is_alive()
     assert len(read) < len(asked) < len(read) + 4, "a few ahead, not all"
+
+
+def test_a_reader_may_collect_its_own_stream():
+    """After an error `fit` leaves a cycle, which any thread may be the one to end."""
+    left, readers = threading.Event(), []
+
+    def collecting():
+        yield 0
+        readers.append(threading.current_thread())
+        left.wait(10)
+        gc.collect()
+        yield from itertools.count()
+
+    gc.disable()
+    try:
+        early = batches.ahead(collecting())
+        assert next(early) == 0
+        cycle = [early]
+        cycle.append(cycle)
+        del early, cycle
+        left.set()
+        while not readers:
+            time.sleep(0.01)
+        readers[0].join(10)
+        assert not readers[0].is_alive()
+    finally:
+        gc.enable()
 
 
 def test_what_stops_a_batch_stops_who_asks_for_it():

@@ -72,6 +72,15 @@ def test_in_half_precision_it_is_the_kernel_too(network, monkeypatch):
     _near(plain, fast, 1e-2)  # One last place of what is half.
 
 
+def test_statistics_may_be_half_where_a_network_is():
+    norm = keras.layers.BatchNormalization(dtype="bfloat16", momentum=0.5)
+    model = keras.Sequential([keras.Input((8, 8, 1)), norm])
+    with fused.batch_normalization(model):
+        model(IMAGES, training=True)
+    moved = np.array(norm.moving_mean, np.float32)
+    np.testing.assert_allclose(moved, IMAGES.mean() / 2, rtol=1e-2)
+
+
 def test_a_frozen_norm_stays_where_it_is(network):
     network.trainable = False
     with fused.batch_normalization(network):

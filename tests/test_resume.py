@@ -189,21 +189,6 @@ def test_whatever_is_left_out_is_missed(missing, a_moment, other):
     assert run(other, Only(poorer))[0] != end
 
 
-def test_validation_is_compiled_though_the_first_step_was_not(tmp_path):
-    learner, called = make(), []
-    call = learner.student.call
-
-    def counted(*arguments, **options):
-        called.append(options)
-        return call(*arguments, **options)
-
-    learner.student.call = counted
-    run(learner, checkpoint.Store(tmp_path, "stage"))
-    eager = keras.backend.backend() == "torch"
-    assert not learner.run_eagerly
-    assert eager or len(called) == 3, "once op by op, and traced twice"
-
-
 def test_metrics_of_a_broken_epoch_go_on(a_moment, other):
     moment, _ = a_moment
     arrays = {
