@@ -129,7 +129,8 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     each companion alone on twice the batch (as many outputs as teacher and student
     give together); of any other, the teacher's forward pass and the student's own
     step, twice for LIT: end to end, and section by section. Each is called through
-    Keras, whose few milliseconds a call the sum counts once more than the step.
+    Keras, whose few milliseconds a call the sum counts once more than the step. All
+    compute in the run's precision; a companion's own step does so in float32.
 
     With `teacher.cache`, a method without companions is also timed on kept answers,
     which are handed to each step as a run would after reading them.
@@ -178,16 +179,16 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     import trainers
-    from distill import fused
+    from distill import fused, precision
 
-    learner, step = _learner(stage.trainer, teacher, student, batch)
+    learner, step = _learner(run, stage.trainer, teacher, student, batch)
     if learner.companions:
-        other, kd_step = _learner(trainers.KD(), teacher, student, batch)
+        other, kd_step = _learner(run, trainers.KD(), teacher, student, batch)
         actions = {"KD step": kd_step}
         for name, network in learner.companions.items():
-            actions[name] = _companion_step(network, 2 * len(batch[1]))
+            actions[name] = _companion_step(run, network, 2 * len(batch[1]))
     else:
-        other, own_step = _learner(trainers.Supervised(), None, student, batch)
+        other, own_step = _learner(run, trainers.Supervised(), None, student, batch)
         actions = {
             "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
             "student step": own_step,
@@ -202,6 +203,7 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     with contextlib.ExitStack() as stack:
         for model in (learner, other, teacher):
             stack.enter_context(fused.batch_normalization(model))
+            stack.enter_context(precision.computing(model, run.hardware.precision))
         seconds = interleaved(timed, rounds, steps)
 
     def ratio(whole, parts):
@@ -232,7 +234,7 @@ def _batch(run):
     return inputs, rng.integers(0, run.data.num_classes, run.batch_size)
 
 
-def _learner(method, teacher, student, batch):
+def _learner(run, method, teacher, student, batch):
     """A trainer of a copy of the student, and one step of it."""
     import keras
 
@@ -244,7 +246,7 @@ def _learner(method, teacher, student, batch):
     learner.compile(
         optimizer=learner.sides(keras.optimizers.SGD(1e-3, momentum=0.9)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=learners.jit_compile(),
+        jit_compile=learners.jit_compile(run.hardware.jit),
     )
     return learner, lambda: learner.train_on_batch(*batch)
 
@@ -266,7 +268,7 @@ def _kept_step(run, learner, batch):
     return step
 
 
-def _companion_step(network, count):
+def _companion_step(run, network, count):
     """One training step of a network alone, on random inputs."""
     import keras
     import numpy as np
@@ -282,7 +284,7 @@ def _companion_step(network, count):
     copy.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="mse",
-        jit_compile=learners.jit_compile(),
+        jit_compile=learners.jit_compile(run.hardware.jit),
     )
     asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
     return lambda: copy.train_on_batch(given, asked)

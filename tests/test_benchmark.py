@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from distill import benchmark
@@ -56,6 +57,32 @@ def test_kept_answers_are_compared_with_the_students_part(tmp_path, capsys):
     whole = times["teacher forward"] + own
     assert method["ratio"] == pytest.approx(times["step"] / whole)
     assert f"{method['kept_ratio']:.2f}" in capsys.readouterr().out
+
+
+def test_all_parts_compute_in_the_runs_precision(monkeypatch):
+    seen, halves = {}, set()
+
+    def watched(actions, rounds, steps):
+        for name, act in actions.items():
+            halves.clear()
+            act()
+            seen[name] = set(halves)
+        return {name: [1.0] * rounds for name in actions}
+
+    call = keras.layers.Conv2D.call
+
+    def noted(self, inputs):
+        halves.add(self.compute_dtype)
+        return call(self, inputs)
+
+    monkeypatch.setattr(benchmark, "interleaved", watched)
+    monkeypatch.setattr(keras.layers.Conv2D, "call", noted)
+    small = ["--set=teacher.network={name: lenet}", "--set=student={name: lenet}"]
+    small += ["--set=augmentation.shift=0", "--set=batch_size=8", "--steps=1"]
+    half = "--set=hardware.precision=mixed_bfloat16"
+    assert benchmark.main(["--config=kd_resnet.yaml", *small, half]) == 0
+    actions = ("step", "teacher forward", "student step")
+    assert seen == {name: {"bfloat16"} for name in actions}
 
 
 def test_no_rounds_are_refused(capfd):
