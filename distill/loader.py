@@ -13,7 +13,7 @@ import sys
 import tempfile
 import zipfile
 
-from distill import sandbox, scan
+from distill import processes, sandbox, scan
 from distill.scan import Untrusted
 
 _SECONDS = 300
@@ -23,6 +23,10 @@ def own(path: pathlib.Path):
     """Opens a `.keras` file that this run has written."""
     import keras
 
+    if processes.count() > 1:
+        # Keras draws weights before it reads them, and JAX wants all processes to
+        # draw the same.
+        keras.utils.set_random_seed(0)
     return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
