@@ -102,7 +102,10 @@ def fit(
 
 
 def _build(model, batch):
-    """Gives metrics and optimizer variables, of other names than those of `fit`."""
+    """Has metrics and optimizer make their variables, before a moment is restored.
+
+    Unbuilt, they have none, and where `fit` builds them other names.
+    """
     import keras
 
     from trainers import tracking
