@@ -179,7 +179,7 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     import trainers
-    from distill import fused, precision
+    from distill import answers, fused, precision
 
     learner, step = _learner(run, stage.trainer, teacher, student, batch)
     if learner.companions:
@@ -199,7 +199,8 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     timed = {"step": step, **actions}
     taught = run.teacher.cache and stage.trainer.needs_teacher
     if taught and not learner.companions:
-        timed[KEPT] = _kept_step(run, learner, batch)
+        replayed = answers.repeated(run, learner, batch)
+        timed[KEPT] = lambda: learner.train_on_batch(*next(replayed))
     with contextlib.ExitStack() as stack:
         for model in (learner, other, teacher):
             stack.enter_context(fused.batch_normalization(model))
@@ -249,23 +250,6 @@ def _learner(run, method, teacher, student, batch):
         jit_compile=learners.jit_compile(run.hardware.jit),
     )
     return learner, lambda: learner.train_on_batch(*batch)
-
-
-def _kept_step(run, learner, batch):
-    """A step of a trainer whose teacher has answered before."""
-    from distill import cache
-    from trainers import representations, trainer
-
-    teacher = learner.teacher
-    shapes = map(representations.shapes, (teacher, learner.student))
-    layout = cache.layout(run, learner.method, *shapes, 0)
-    rows = layout.pack(teacher.predict_on_batch(batch[0]))
-
-    def step():
-        said = layout.unpack(rows)
-        return learner.train_on_batch(trainer.with_answers(batch[0], said), batch[1])
-
-    return step
 
 
 def _companion_step(run, network, count):

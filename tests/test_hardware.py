@@ -3,6 +3,7 @@
 `DISTILL_SCALE=1` also trains each method by itself, and kills processes of whole runs.
 """
 
+import contextlib
 import copy
 import json
 import os
@@ -468,43 +469,52 @@ RUN = [
 ]
 
 
-@pytest.mark.skipif(not LONG, reason="long: DISTILL_SCALE=1 kills processes of runs")
-@pytest.mark.parametrize("victim", [0, 1])
-def test_both_resume_when_one_was_killed(victim, tmp_path):
+@contextlib.contextmanager
+def running(folder, port):
+    """Two processes of a whole run, which do not outlive this."""
     command = ["-m", "distill.train", "--config", "lit_resnet.yaml"]
     for assignment in RUN:
         command += ["--set", assignment]
+    both = pair(
+        port,
+        *command,
+        "--out",
+        str(folder / "run"),
+        DISTILL_CHECKPOINT_SECONDS="0",
+        JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+    )
+    try:
+        yield both
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
 
-    def start(name, port):
-        return pair(
-            port,
-            *command,
-            "--out",
-            str(tmp_path / name / "run"),
-            DISTILL_CHECKPOINT_SECONDS="0",
-            JAX_DISABLE_MOST_OPTIMIZATIONS="1",
-        )
 
+@pytest.mark.skipif(not LONG, reason="long: DISTILL_SCALE=1 kills processes of runs")
+@pytest.mark.parametrize("victim", [0, 1])
+def test_both_resume_when_one_was_killed(victim, tmp_path):
     def student(name):
         return loader.own(tmp_path / name / "run" / "student.keras").get_weights()
 
-    started = start("killed", 12380 + victim)
     moments = tmp_path / "killed" / "run" / "checkpoint"
-    while not list(moments.glob("student.0.step*.ckpt")):
-        assert all(process.poll() is None for process in started)
-        time.sleep(0.1)
-    started[victim].kill()
-    left, begun = started[1 - victim], time.monotonic()
-    _, errors = left.communicate(timeout=60)
+    with running(tmp_path / "killed", 12380 + victim) as both:
+        while not list(moments.glob("student.0.step*.ckpt")):
+            assert all(process.poll() is None for process in both)
+            time.sleep(0.1)
+        both[victim].kill()
+        left, begun = both[1 - victim], time.monotonic()
+        _, errors = left.communicate(timeout=60)
     assert time.monotonic() - begun < 60
     assert left.returncode == 8, errors[-2000:]
     assert "Traceback" not in errors
     assert len([line for line in errors.splitlines() if line[:6] == "error:"]) == 1
     assert list(moments.glob("student.0.step*.ckpt"))
     for name, port in (("killed", 12384 + victim), ("undisturbed", 12386 + victim)):
-        for process in start(name, port):
-            _, errors = process.communicate(timeout=900)
-            assert process.returncode == 0, errors[-2000:]
+        with running(tmp_path / name, port) as both:
+            for process in both:
+                _, errors = process.communicate(timeout=900)
+                assert process.returncode == 0, errors[-2000:]
     for one, other in zip(student("killed"), student("undisturbed"), strict=True):
         np.testing.assert_array_equal(one, other)
     files = {path.name for path in (tmp_path / "killed").rglob("report.json")}

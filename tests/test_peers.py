@@ -72,6 +72,26 @@ def test_our_steps_are_fused_and_in_the_precision_of_the_run(tmp_path):
     assert norms == {f"{fused}BatchNormalization"}
 
 
+def test_on_kept_answers_our_steps_are_the_same(tmp_path):
+    from distill.peers import child, own
+
+    images, found = np.random.default_rng(0).random((8, 8, 8, 1), np.float32), {}
+    for kept in ("null", "true"):
+        small = *SMALL, "data={name: digits}", STAGES, f"teacher.cache={kept}"
+        run = config.load("lit_resnet.yaml", small)
+        task = child.Task(run, (images, np.arange(8) % 10), tmp_path / "weights.npz")
+        if not found:
+            own.costs(task)
+        for index, stage in enumerate(run.stages):
+            learner = own.Learner(task, stage)
+            if kept == "true":  # Nobody asks it any more.
+                teacher = learner._learner.teacher
+                teacher.set_weights([0 * value for value in teacher.get_weights()])
+            found[kept, index] = [learner.loss() for _ in range(3)]
+    for index in range(2):
+        np.testing.assert_allclose(found["true", index], found["null", index], 1e-5)
+
+
 class Fake:
     """A worker whose steps take what it is told."""
 

@@ -99,7 +99,8 @@ def side_by_side(
     """Times a step of each stage's method by this project and by its peers.
 
     Args:
-        run: See `check`. Batches are random; nothing is trained to an end.
+        run: See `check`. Batches are random; nothing is trained to an end. With a
+            `teacher.cache` this project trains on kept answers; no peer can.
         rounds: How often all are gone through.
         steps: Of one method by one peer, in a round.
         threads: That each may use.
@@ -137,6 +138,8 @@ def side_by_side(
             for index, stage in enumerate(run.stages)
         ]
         packages = {name: worker.package for name, worker in workers.items()}
+        if run.teacher.cache is not None:
+            packages[OWN] += ", on kept answers"
     return {
         "threads": threads,
         "costs": costs,

@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 
-from distill import cost, fused, learners, networks, precision
+from distill import answers, cost, fused, learners, networks, precision
 from trainers import trainer
 
 METHODS = ("kd", "lit")
@@ -15,12 +15,12 @@ METHODS = ("kd", "lit")
 class Learner:
     """Trains a copy of the student by one stage's method, as the run's hardware says.
 
+    On kept answers, where the run has a `teacher.cache`; peers ask in every step.
     On JAX by `fit`, as a run does: like a run's checkpoints, it sees every step's logs.
     """
 
     def __init__(self, task, stage):
         run = task.run
-        self._batch = task.batch
         teacher, student = (networks.build(role, run) for role in networks.ROLES)
         for role, network in zip(networks.ROLES, (teacher, student), strict=True):
             load(network, task.layers(role))
@@ -34,6 +34,9 @@ class Learner:
             weighted_metrics=["accuracy"],
             jit_compile=learners.jit_compile(run.hardware.jit),
         )
+        self._batches = itertools.repeat(task.batch)
+        if run.teacher.cache is not None:
+            self._batches = answers.repeated(run, self._learner, task.batch)
         # Held, since what nobody holds is closed at once, and undoes both.
         self._for_good = contextlib.ExitStack()
         self._for_good.enter_context(fused.batch_normalization(self._learner))
@@ -43,7 +46,7 @@ class Learner:
     def steps(self, count):
         """Some training steps, to the end of the last: what Keras logs of them."""
         if keras.backend.backend() == "jax":
-            endless = (batch for batch in itertools.repeat(self._batch))
+            endless = (batch for batch in self._batches)
             past = self._learner.fit(
                 endless,
                 steps_per_epoch=count,
@@ -53,7 +56,7 @@ class Learner:
             )
             return {name: values[-1] for name, values in past.history.items()}
         for _ in range(count):
-            logs = self._learner.train_on_batch(*self._batch, return_dict=True)
+            logs = self._learner.train_on_batch(*next(self._batches), return_dict=True)
         return logs
 
     def loss(self) -> float:
