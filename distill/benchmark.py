@@ -2,8 +2,9 @@
 
 Machines are noisy: rounds are interleaved in one process, and what is compared is
 the median of each round's ratio. Nothing here is a test. With `--peers` the steps are
-timed beside those of others, see `distill.peers`; with `--find-batch-size`, in batches
-of every size that there is memory for, see `distill.batch_sizes`.
+timed beside those of others, see `distill.peers`; with `--kernels`, with either of
+TensorFlow's, see `distill.kernels`; with `--find-batch-size`, in batches of every size
+that there is memory for, see `distill.batch_sizes`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from distill import batch_sizes, cli, config, peers
+from distill import batch_sizes, cli, config, kernels, peers
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument("--rounds", type=int, default=7, help="default: 7")
     flags.add_argument("--steps", type=int, default=10, help="a round; default: 10")
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
-    flags.add_argument(
+    modes = flags.add_mutually_exclusive_group()
+    modes.add_argument(
         "--peers",
         action="store_true",
         help="beside plain PyTorch and keras.distillation, on the same networks",
@@ -35,7 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         help="with --peers, of each; default: as many as there are cores",
     )
-    flags.add_argument(
+    modes.add_argument(
+        "--kernels",
+        action="store_true",
+        help="TensorFlow's own beside oneDNN's; --steps of every stage",
+    )
+    modes.add_argument(
         "--find-batch-size",
         action="store_true",
         help="the fastest and the largest that fit into memory; --steps of each",
@@ -45,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    run = config.load(arguments.config, cli.overrides(arguments))
+    run = cli.run_of(arguments)
     if arguments.peers:
         peers.check(run)
     from distill import measure, run_folder
@@ -63,6 +70,9 @@ def _command(arguments: argparse.Namespace) -> int:
         threads = arguments.threads or measure.cores()
         result |= peers.side_by_side(run, **how, threads=threads)
         table = peers.table(result, run.batch_size)
+    elif arguments.kernels:
+        result |= kernels.side_by_side(run, **how)
+        table = kernels.table(result)
     elif arguments.find_batch_size:
         result |= batch_sizes.search(run, steps=arguments.steps)
         table, batch = batch_sizes.table(result, run.batch_size), ""
@@ -89,10 +99,6 @@ def _check(arguments):
         raise config.ConfigError(
             f"--threads must be at least 1, and goes with --peers. Received: "
             f"{arguments.threads}"
-        )
-    if arguments.peers and arguments.find_batch_size:
-        raise config.ConfigError(
-            "--peers and --find-batch-size exclude each other. Received: both"
         )
 
 
@@ -130,7 +136,7 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     give together); of any other, the teacher's forward pass and the student's own
     step, twice for LIT: end to end, and section by section. Each is called through
     Keras, whose few milliseconds a call the sum counts once more than the step. All
-    compute in the run's precision; a companion's own step does so in float32.
+    compute in the run's precision.
 
     With `teacher.cache`, a method without companions is also timed on kept answers,
     which are handed to each step as a run would after reading them.
@@ -182,11 +188,13 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     from distill import answers, fused, precision
 
     learner, step = _learner(run, stage.trainer, teacher, student, batch)
+    models = [learner, teacher]
     if learner.companions:
         other, kd_step = _learner(run, trainers.KD(), teacher, student, batch)
         actions = {"KD step": kd_step}
         for name, network in learner.companions.items():
-            actions[name] = _companion_step(run, network, 2 * len(batch[1]))
+            copy, actions[name] = _companion(run, network, 2 * len(batch[1]))
+            models.append(copy)
     else:
         other, own_step = _learner(run, trainers.Supervised(), None, student, batch)
         actions = {
@@ -202,7 +210,7 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
         replayed = answers.repeated(run, learner, batch)
         timed[KEPT] = lambda: learner.train_on_batch(*next(replayed))
     with contextlib.ExitStack() as stack:
-        for model in (learner, other, teacher):
+        for model in (*models, other):
             stack.enter_context(fused.batch_normalization(model))
             stack.enter_context(precision.computing(model, run.hardware.precision))
         seconds = interleaved(timed, rounds, steps)
@@ -252,8 +260,8 @@ def _learner(run, method, teacher, student, batch):
     return learner, lambda: learner.train_on_batch(*batch)
 
 
-def _companion_step(run, network, count):
-    """One training step of a network alone, on random inputs."""
+def _companion(run, network, count):
+    """A copy of a network, and one training step of it alone, on random inputs."""
     import keras
     import numpy as np
 
@@ -271,7 +279,7 @@ def _companion_step(run, network, count):
         jit_compile=learners.jit_compile(run.hardware.jit),
     )
     asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
-    return lambda: copy.train_on_batch(given, asked)
+    return copy, lambda: copy.train_on_batch(given, asked)
 
 
 def _table(result):

@@ -13,15 +13,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    run = config.load(arguments.config, cli.overrides(arguments))
+    run = cli.run_of(arguments)
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, devices, networks, room, teacher
+    from distill import cost, devices, kernels, networks, room, teacher
     from trainers import representations
 
     devices.way(run)
     pairs = networks.check(run)
     networks.check_finish(run)
+    kernels.check(run)
     teachers = {"teacher": run, **chain.co_teachers(run)}
     learners = {**chain.assistants(run), "student": run}
     built = {

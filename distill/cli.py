@@ -17,6 +17,7 @@ from distill import (
     config,
     data,
     finish,
+    kernels,
     processes,
     progress,
     resume,
@@ -97,6 +98,17 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
     """The assignments of `--set` and `--seed`."""
     seed = [] if arguments.seed is None else [f"seed={arguments.seed}"]
     return [*arguments.set, *seed]
+
+
+def run_of(arguments: argparse.Namespace) -> config.Run:
+    """What `--config`, `--set` and `--seed` say; TensorFlow is told of its kernels.
+
+    Raises:
+        ConfigError: See `config.load` and `kernels.choose`.
+    """
+    run = config.load(arguments.config, overrides(arguments))
+    kernels.choose(run)
+    return run
 
 
 def default_folder(arguments: argparse.Namespace) -> pathlib.Path:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from absl.flags import argparse_flags
 
-from distill import arms, cli, config, progress, run_folder, train
+from distill import arms, cli, config, kernels, progress, run_folder, train
 from distill.config import ConfigError
 
 
@@ -144,6 +144,7 @@ def plan(
 
 def _read(path, overrides, finish):
     run = config.load(path, overrides)
+    kernels.choose(run)
     try:
         run = arms.with_controls(run)
     except ValueError as mistake:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from distill import batches, chain, config, data, processes, progress, resume
+from distill import batches, chain, config, data, kernels, processes, progress, resume
 from trainers import tracking
 
 
@@ -197,6 +197,7 @@ def engaged(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
         )
     strategy, devices = way(run)
     if strategy == "one_device":
+        kernels.hint(run)
         yield
         return
     many = f", {processes.count()} processes" if processes.count() > 1 else ""

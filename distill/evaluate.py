@@ -42,7 +42,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
     scan.check_kind(path, ".keras", ".tflite")
-    run = config.load(arguments.config, cli.overrides(arguments))
+    run = cli.run_of(arguments)
     with progress.step("data", f"reading {config.name_of(run.data)}"):
         splits = run.data.load()
     from distill import results

@@ -24,6 +24,8 @@ class Hardware:
         steps_per_execution: Training steps between two looks at the numbers; divides
             the steps of an epoch.
         gradient_accumulation: Batches whose mean gradient makes one update.
+        onednn: Whether TensorFlow takes oneDNN's kernels on a processor; `auto`: as it
+            does by itself, with AVX-512 alone. Last bits differ.
         jit: Whether steps are compiled by XLA: `auto` on JAX alone, where `false` is
             for debugging on one device.
     """
@@ -32,6 +34,7 @@ class Hardware:
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     steps_per_execution: int = 1
     gradient_accumulation: int = 1
+    onednn: Literal["auto", "true", "false"] = "auto"
     jit: Literal["auto", "true", "false"] = "auto"
 
     def __post_init__(self):

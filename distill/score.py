@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from distill import cli, config, progress, run_folder, synthetic, train
+from distill import cli, config, kernels, progress, run_folder, synthetic, train
 from distill.config import ConfigError
 
 EXAMPLES = 20_000
@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    run = config.load(arguments.config, cli.overrides(arguments))
+    run = cli.run_of(arguments)
     _check(run, arguments.seeds, arguments.examples)
+    kernels.check(run)
     rows = plan(run, arguments.generator_epochs)
     folder = arguments.out or _default_folder(arguments)
     result = score(

@@ -10,6 +10,7 @@ from distill import (
     config,
     data,
     finish,
+    kernels,
     processes,
     progress,
     run_folder,
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    run = config.load(arguments.config, cli.overrides(arguments))
+    run = cli.run_of(arguments)
     wanted = arguments.out or cli.default_folder(arguments)
     with processes.joined(run.hardware.strategy), processes.folder(wanted) as folder:
         result = train(run, folder)
@@ -144,6 +145,7 @@ def _trained(run, splits, folder):
     if pairs is not None:
         progress.say(networks.table(pairs))
     networks.check_finish(run)
+    kernels.check(run)
     room.check(run, splits, folder)
     if splits.tokenizer is not None:
         text = splits.tokenizer.to_str(pretty=True)

@@ -1,12 +1,11 @@
 """Batch sizes are tried in processes of their own, and never until memory ends."""
 
-import dataclasses
 import json
 import sys
 
 import pytest
 
-from distill import batch_sizes, benchmark, config, memory
+from distill import batch_sizes, benchmark, config, memory, trial
 
 GB = 10**9
 
@@ -30,11 +29,11 @@ def searched(monkeypatch, run, tried, free):
     """Searches with processes that answer by size; notes the sizes that they had."""
     sizes = []
 
-    def answer(run, size, steps, limit):
-        sizes.append(size)
-        return tried(size)
+    def answer(run, steps, limit):
+        sizes.append(run.batch_size)
+        return tried(run.batch_size)
 
-    monkeypatch.setattr(batch_sizes, "_tried", answer)
+    monkeypatch.setattr(trial, "tried", answer)
     monkeypatch.setattr(memory, "available", lambda: free)
     return batch_sizes.search(run, steps=1), sizes
 
@@ -82,7 +81,7 @@ def test_one_that_fails_is_the_end_of_the_search(monkeypatch, run):
 
 
 def child(monkeypatch, tmp_path, code):
-    """Lets the process of each size run this code instead."""
+    """Lets the process of each trial run this code instead."""
     path = tmp_path / "python"
     path.write_text(f"#!{sys.executable}\n{code}\n")
     path.chmod(0o755)
@@ -95,27 +94,27 @@ def test_one_that_takes_more_than_it_may_is_ended(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, hungry)
     if not memory.held(1):
         pytest.skip("the system does not say what a process holds")
-    assert batch_sizes._tried(run, 8, 1, 10**8) == {"ended": "took more than 0.1 GB"}
+    assert trial.tried(run, 1, limit=10**8) == {"ended": "took more than 0.1 GB"}
 
 
-def test_a_process_is_given_the_run_with_its_size(monkeypatch, tmp_path, run):
+def test_a_process_is_given_the_run(monkeypatch, tmp_path, run):
     child(
         monkeypatch,
         tmp_path,
-        "import json, pathlib, sys\n"
+        "import json, os, pathlib, sys\n"
         "path, steps = sys.argv[-2:]\n"
-        "print(json.dumps([pathlib.Path(path).read_text(), steps]))",
+        "said = [pathlib.Path(path).read_text(), steps, os.environ['MARK']]\n"
+        "print(json.dumps(said))",
     )
-    text, steps = batch_sizes._tried(run, 8, 5, GB)
+    text, *others = trial.tried(run, 5, environment={"MARK": "1"})
     (tmp_path / "given.yaml").write_text(text)
-    given = config.load(tmp_path / "given.yaml")
-    assert given == dataclasses.replace(run, batch_size=8)
-    assert steps == "5"
+    assert config.load(tmp_path / "given.yaml") == run
+    assert others == ["5", "1"]
 
 
 def test_what_a_process_says_last_is_the_reason(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, "raise SystemExit('no more memory')")
-    assert batch_sizes._tried(run, 8, 1, GB) == {"ended": "no more memory"}
+    assert trial.tried(run, 1) == {"ended": "no more memory"}
 
 
 def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):
@@ -146,7 +145,8 @@ def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):
     assert "`batch_size` stays 64" in capsys.readouterr().out
 
 
-def test_it_is_no_comparison_with_others(capfd):
-    flags = ["--config=kd_resnet.yaml", "--find-batch-size", "--peers"]
-    assert benchmark.main(flags) == 2
-    assert "exclude each other" in capfd.readouterr().err
+@pytest.mark.parametrize("other", ["--peers", "--kernels"])
+def test_it_is_no_comparison_with_others(other, capfd):
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["--config=kd_resnet.yaml", "--find-batch-size", other])
+    assert "not allowed with argument" in capfd.readouterr().err

@@ -77,7 +77,7 @@ def test_on_kept_answers_our_steps_are_the_same(tmp_path):
 
     images, found = np.random.default_rng(0).random((8, 8, 8, 1), np.float32), {}
     for kept in ("null", "true"):
-        small = *SMALL, "data={name: digits}", STAGES, f"teacher.cache={kept}"
+        small = *SMALL, "augmentation={}", STAGES, f"teacher.cache={kept}"
         run = config.load("lit_resnet.yaml", small)
         task = child.Task(run, (images, np.arange(8) % 10), tmp_path / "weights.npz")
         if not found:

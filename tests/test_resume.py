@@ -1,6 +1,7 @@
 """A stage goes on from any step, bit for bit, and notices every missing piece."""
 
 import hashlib
+import os
 import signal
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from stores import Only
 
 import trainers
-from distill import checkpoint, resume, signals
+from distill import batches, checkpoint, resume, signals
 from gan.discriminators import Discriminator
 from trainers import trainer
 
@@ -246,30 +247,35 @@ def test_weights_of_the_last_step_are_no_exception(tmp_path, monkeypatch):
         run(learner, Everything(tmp_path, "student.0"))
 
 
-def test_a_signal_ends_the_step_and_loses_nothing(tmp_path, monkeypatch, a_moment):
+@pytest.mark.parametrize("ahead", [iter, batches.ahead])
+def test_a_signal_ends_the_step_and_loses_nothing(
+    ahead, tmp_path, monkeypatch, a_moment
+):
+    """Also where batches were read that no step has seen."""
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "1000")
     _, end = a_moment
     store = Everything(tmp_path, "student.0")
     signals.install()
-    source = Source()
-    stream = source.stream
 
     def stopping(step):
-        for number, batch in enumerate(stream(step), step):
-            if number == 12:
-                signal.raise_signal(signal.SIGTERM)
+        for number, batch in enumerate(Source().stream(step), step):
+            if number == 13:
+                os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    source.stream = stopping
+    def source(stream):
+        return resume.Source(STEPS, lambda step: ahead(stream(step)))
+
     try:
         with pytest.raises(signals.Stopped) as caught, signals.deferred():
-            run(make(), store, source)
+            run(make(), store, source(stopping))
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     assert caught.value.code == 143
-    assert len(store.moments) == 1
-    assert run(make(seed=1), store)[0] == end
+    (stopped,) = store.moments
+    assert stopped % STEPS  # Within an epoch.
+    assert run(make(seed=1), store, source(Source().stream))[0] == end
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan"])
