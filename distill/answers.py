@@ -5,7 +5,6 @@ and one for validation. The teacher is asked in the order of the examples, in ba
 of one size, whatever order a run has.
 """
 
-import itertools
 import json
 import pathlib
 import re
@@ -219,22 +218,3 @@ def _asking(asked, layout, split, augmentation, variant):
         return layout.pack({k: v.astype("float32") for k, v in said.items()})
 
     return ask
-
-
-def repeated(
-    run: config.Run, learner: trainer.Trainer, batch: tuple[np.ndarray, np.ndarray]
-) -> Iterator:
-    """One batch without end, with answers that were kept in memory: for benchmarks.
-
-    Args:
-        run: Has a `teacher.cache`.
-        learner: Has a teacher, who is asked once.
-        batch: Inputs `(batch, ...)`, and labels `(batch,)`.
-    """
-    shapes = map(representations.shapes, (learner.teacher, learner.student))
-    layout = cache.layout(run, learner.method, *shapes, 0)
-    rows = layout.pack(learner.teacher.predict_on_batch(batch[0]))
-    return (
-        (trainer.with_answers(batch[0], layout.unpack(rows)), batch[1])
-        for _ in itertools.count()
-    )

@@ -67,7 +67,7 @@ def table(result: dict, batch_size: int) -> str:
         [
             found["batch_size"],
             f"{found['images_per_second']:.0f}",
-            *trial.stage_rates(found),
+            *(f"{rate:.0f}" for rate in trial.stage_rates(found)),
             f"{found['peak_memory_bytes'] / 1e9:.2f}",
         ]
         for found in result["sizes"]

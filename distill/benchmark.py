@@ -2,9 +2,9 @@
 
 Machines are noisy: rounds are interleaved in one process, and what is compared is
 the median of each round's ratio. Nothing here is a test. With `--peers` the steps are
-timed beside those of others, see `distill.peers`; with `--kernels`, with either of
-TensorFlow's, see `distill.kernels`; with `--find-batch-size`, in batches of every size
-that there is memory for, see `distill.batch_sizes`.
+timed beside those of others, see `distill.peers`; with `--kernels`, by either of
+TensorFlow's, see `distill.kernel_rates`; with `--find-batch-size`, in batches of every
+size that there is memory for, see `distill.batch_sizes`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from distill import batch_sizes, cli, config, kernels, peers
+from distill import batch_sizes, cli, config, kernel_rates, kernels, peers
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -55,6 +55,7 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     if arguments.peers:
         peers.check(run)
+    kernels.check(run)
     from distill import measure, run_folder
 
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
@@ -71,8 +72,8 @@ def _command(arguments: argparse.Namespace) -> int:
         result |= peers.side_by_side(run, **how, threads=threads)
         table = peers.table(result, run.batch_size)
     elif arguments.kernels:
-        result |= kernels.side_by_side(run, **how)
-        table = kernels.table(result)
+        result |= kernel_rates.side_by_side(run, **how)
+        table = kernel_rates.table(result)
     elif arguments.find_batch_size:
         result |= batch_sizes.search(run, steps=arguments.steps)
         table, batch = batch_sizes.table(result, run.batch_size), ""
@@ -185,7 +186,7 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     import trainers
-    from distill import answers, fused, precision
+    from distill import fused, precision, replayed
 
     learner, step = _learner(run, stage.trainer, teacher, student, batch)
     models = [learner, teacher]
@@ -207,8 +208,8 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     timed = {"step": step, **actions}
     taught = run.teacher.cache and stage.trainer.needs_teacher
     if taught and not learner.companions:
-        replayed = answers.repeated(run, learner, batch)
-        timed[KEPT] = lambda: learner.train_on_batch(*next(replayed))
+        kept = replayed.batches(run, learner, batch)
+        timed[KEPT] = lambda: learner.train_on_batch(*next(kept))
     with contextlib.ExitStack() as stack:
         for model in (*models, other):
             stack.enter_context(fused.batch_normalization(model))

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import operator
 import os
 import pathlib
 from collections.abc import Sequence
@@ -72,6 +73,9 @@ def _command(arguments: argparse.Namespace) -> int:
         overrides=arguments.set,
         finish=not arguments.no_finish,
     )
+    kernels.choose(jobs[0].run)
+    for run in {job.name: job.run for job in jobs}.values():
+        kernels.check(run)
     with run_folder.occupied(out):
         for job in jobs:  # A folder of another config is refused before any trains.
             with run_folder.occupied(job.folder):
@@ -124,8 +128,8 @@ def plan(
         )
     runs = [_read(path, overrides, finish) for path in configs]
     for name, run in zip(names, runs, strict=True):
-        for key in ("data", "seed"):
-            first, other = getattr(runs[0], key), getattr(run, key)
+        for key in ("data", "seed", "hardware.onednn"):
+            first, other = map(operator.attrgetter(key), (runs[0], run))
             if first != other:
                 raise ConfigError(
                     f"--configs must agree in `{key}`, or their accuracies cannot be "
@@ -144,7 +148,6 @@ def plan(
 
 def _read(path, overrides, finish):
     run = config.load(path, overrides)
-    kernels.choose(run)
     try:
         run = arms.with_controls(run)
     except ValueError as mistake:

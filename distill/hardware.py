@@ -25,7 +25,7 @@ class Hardware:
             the steps of an epoch.
         gradient_accumulation: Batches whose mean gradient makes one update.
         onednn: Whether TensorFlow takes oneDNN's kernels on a processor; `auto`: as it
-            does by itself, with AVX-512 alone. Last bits differ.
+            does by itself. Last bits differ.
         jit: Whether steps are compiled by XLA: `auto` on JAX alone, where `false` is
             for debugging on one device.
     """

@@ -80,7 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     _check(run, arguments.seeds, arguments.examples)
-    kernels.check(run)
     rows = plan(run, arguments.generator_epochs)
     folder = arguments.out or _default_folder(arguments)
     result = score(
@@ -162,6 +161,8 @@ def score(
         ConfigError: If the folder holds scores of another config or length.
         As `train.train`, otherwise.
     """
+    kernels.choose(run)
+    kernels.check(run)
     with run_folder.occupied(folder):
         run_folder.claim(folder, run)
         with progress.step("data", f"reading {config.name_of(run.data)}"):

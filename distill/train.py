@@ -78,6 +78,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         FolderBusy: If another process works there.
         FinishError: If the finishing process died.
     """
+    kernels.choose(run)
     with run_folder.occupied(folder):
         _same(lambda: run_folder.claim(folder, run), folder / "run.yaml")
         progress.say(f"    run folder: {folder}")

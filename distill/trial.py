@@ -66,9 +66,9 @@ def stage_names(found: dict) -> list[str]:
     return [f"{stage['network']}: {stage['name']}" for stage in found["stages"]]
 
 
-def stage_rates(found: dict) -> list[str]:
+def stage_rates(found: dict) -> list[float]:
     """What stands under `stage_names`: images per second."""
-    return [f"{stage['images_per_second']:.0f}" for stage in found["stages"]]
+    return [stage["images_per_second"] for stage in found["stages"]]
 
 
 def _watched(process, limit):

@@ -1,23 +1,42 @@
 """TensorFlow is told of its kernels in time, by measurement, and never to spoil one."""
 
+import subprocess
 import sys
+import types
 
 import keras
 import pytest
 
-from distill import benchmark, check, config, kernels, run_folder, trial
+from distill import (
+    benchmark,
+    check,
+    compare,
+    config,
+    kernel_rates,
+    kernels,
+    run_folder,
+    trial,
+)
 
 NAME = run_folder.KERNELS
 NARROW = ("student.options.width=4", "student.options.shortcut=projection")
+AVX2, AVX512, VNNI = "avx avx2 fma", "avx2 avx512bw", "avx2 avx_vnni"
 
 
 @pytest.fixture(autouse=True)
-def untold(monkeypatch):
-    """As in a fresh process: nobody has told TensorFlow anything."""
+def untold(monkeypatch, tmp_path):
+    """As in a fresh process on a processor without AVX-512."""
     monkeypatch.setenv(NAME, "to be restored")
     monkeypatch.delenv(NAME)
-    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(kernels, "sys", types.SimpleNamespace(modules={}))
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    monkeypatch.setattr(kernels, "FACTS", tmp_path / "cpuinfo")
+    knows(AVX2)
+
+
+def knows(flags):
+    kernels.FACTS.write_text(f"processor: 0\nflags\t\t: fpu {flags}\n")
 
 
 def asking(onednn, *more):
@@ -39,52 +58,129 @@ def test_a_config_decides_and_its_ground_says_so(onednn, value):
     assert told() == value  # Who does not care takes what there is.
 
 
-def test_two_who_want_different_kernels_are_not_one_process(monkeypatch):
-    monkeypatch.setenv(NAME, "0")
-    with pytest.raises(config.ConfigError, match=f"{NAME}=1 .* Received: {NAME}=0"):
+@pytest.mark.parametrize(("onednn", "taken"), [("true", True), ("false", False)])
+def test_tensorflow_hears_of_it(onednn, taken):
+    """In a fresh process, with every command and its networks at hand."""
+    code = f"""
+import argparse, importlib, sys
+from distill import cli
+for name in cli.COMMANDS:
+    importlib.import_module(f"distill.{{name}}")
+given = ["hardware.onednn={onednn}"]
+cli.run_of(argparse.Namespace(config="lit_resnet.yaml", set=given, seed=None))
+assert not {{"tensorflow", "keras"}} & set(sys.modules)
+from tensorflow.python.util import _pywrap_util_port
+assert _pywrap_util_port.IsMklEnabled() is {taken}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("word", ["0", "false", "maybe", ""])
+def test_two_who_want_different_kernels_are_not_one_process(word, monkeypatch):
+    monkeypatch.setenv(NAME, word)
+    with pytest.raises(config.ConfigError, match=f"or 1 .* Received: {NAME}={word}"):
         kernels.choose(asking("true"))
-    assert told() == "0"
+    assert told() == word
+    monkeypatch.setenv(NAME, "True")
+    kernels.choose(asking("true"))
+    assert told() == "True"
 
 
 def test_told_too_late_is_bad_input(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    kernels.sys.modules["tensorflow"] = object()
     with pytest.raises(config.ConfigError, match="TensorFlow imported without it"):
         kernels.choose(asking("true"))
     assert told() == "as TensorFlow chooses"
 
 
-def test_what_onednn_spoils_is_refused_before_training(capfd):
+@pytest.mark.parametrize("command", [check, benchmark])
+def test_what_onednn_spoils_is_refused_before_training(command, capfd):
     flags = ["--config=kd_resnet.yaml", "--set=hardware.onednn=true"]
-    assert check.main([*flags, *(f"--set={text}" for text in NARROW)]) == 2
-    assert "in `student` section2" in capfd.readouterr().err
-    kernels.check(asking("auto", *NARROW))
-    kernels.check(asking("true", *NARROW, "student.options.width=8"))
-    kernels.check(asking("true", *NARROW, "student.options.shortcut=zero_pad"))
+    assert command.main([*flags, *(f"--set={text}" for text in NARROW)]) == 2
+    said = capfd.readouterr().err
+    assert "widen `student`" in said and "Received: section2" in said
 
 
-def test_it_is_for_tensorflow_alone(monkeypatch):
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    kernels.check(asking("auto"))
-    with pytest.raises(config.ConfigError, match="needs KERAS_BACKEND=tensorflow"):
-        kernels.check(asking("true"))
+def test_a_comparison_is_refused_before_it_trains(capfd, tmp_path):
+    flags = [
+        "--configs",
+        "kd_resnet.yaml",
+        "--seeds",
+        "1",
+        "--out",
+        str(tmp_path / "c"),
+    ]
+    more = [f"--set={text}" for text in (*NARROW, "hardware.onednn=true")]
+    assert compare.main([*flags, *more]) == 2
+    assert "widen `student`" in capfd.readouterr().err
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(
-    ("facts", "onednn", "says"),
+    ("flags", "variable", "onednn", "spoils"),
     [
-        ("flags : avx2 fma", "auto", True),
-        ("flags : avx2 fma", "false", False),
-        ("flags : avx2 avx512f", "auto", False),
-        ("Features : neon", "auto", False),
+        (AVX2, None, "auto", False),
+        (AVX2, None, "true", True),
+        (AVX2, "1", "auto", True),
+        (VNNI, None, "auto", True),  # TensorFlow takes oneDNN's by itself.
+        (VNNI, "0", "auto", False),
+        (VNNI, None, "false", False),
+        (AVX512, None, "true", False),
+        ("", None, "true", True),
     ],
 )
-def test_who_might_gain_is_told(facts, onednn, says, tmp_path, monkeypatch):
-    path, said = tmp_path / "cpuinfo", []
-    path.write_text(facts)
-    monkeypatch.setattr(kernels, "FACTS", path)
+def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkeypatch):
+    knows(flags)
+    if variable is not None:
+        monkeypatch.setenv(NAME, variable)
+    wide, strided = "student.options.width=8", "student.options.shortcut=zero_pad"
+    for whole in (wide, strided):
+        kernels.check(asking(onednn, *NARROW, whole))
+    if not spoils:
+        kernels.check(asking(onednn, *NARROW))
+        return
+    with pytest.raises(config.ConfigError, match="set `hardware"):
+        kernels.check(asking(onednn, *NARROW))
+
+
+@pytest.mark.parametrize("onednn", ["true", "false"])
+@pytest.mark.parametrize(
+    ("backend", "device"), [("jax", "cpu:0"), ("tensorflow", "gpu:0")]
+)
+def test_it_is_for_tensorflow_on_a_processor(onednn, backend, device, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: [device])
+    kernels.check(asking("auto", *NARROW))
+    with pytest.raises(config.ConfigError, match=f"Received: {backend}, {device}"):
+        kernels.check(asking(onednn))
+
+
+@pytest.mark.parametrize(
+    ("flags", "onednn", "says"),
+    [
+        (AVX2, "auto", True),
+        (AVX2, "false", False),
+        (AVX512, "auto", True),  # Without VNNI TensorFlow takes its own.
+        (VNNI, "auto", False),
+        ("", "auto", False),
+    ],
+)
+def test_who_might_gain_is_told(flags, onednn, says, monkeypatch):
+    said = []
+    knows(flags)
     monkeypatch.setattr(kernels.progress, "say", said.append)
     kernels.hint(asking(onednn))
+    assert len(said) == says
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+        kernels.hint(asking(onednn))
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.backend, "backend", lambda: "jax")
+        kernels.hint(asking(onednn))
     monkeypatch.setenv(NAME, "1")
+    kernels.hint(asking(onednn))
+    kernels.FACTS.unlink()
+    monkeypatch.delenv(NAME)
     kernels.hint(asking(onednn))
     assert len(said) == says
 
@@ -102,15 +198,17 @@ def test_both_are_timed_in_turn(monkeypatch):
         return found(next(rates))
 
     monkeypatch.setattr(trial, "tried", tried)
-    result = kernels.side_by_side(asking("false"), rounds=3, steps=4)
+    result = kernel_rates.side_by_side(asking("false"), rounds=3, steps=4)
     assert calls == [("auto", 4, "0"), ("auto", 4, "1")] * 3
     assert result["ratio"] == 2.0  # Of 3, 1.5 and 2.
-    said = kernels.table(result)
+    said = kernel_rates.table(result)
     rows = [line.split() for line in said.splitlines()]
     assert rows[2:4] == [["TensorFlow's", "10", "100"], ["oneDNN's", "30", "300"]]
-    assert rows[4][-2:] == ["`hardware.onednn:", "true`"]
+    assert "2.00: set `hardware.onednn: true`" in said
     result["ratio"] = 0.5
-    assert "`hardware.onednn: false`" in kernels.table(result)
+    assert "0.50: set `hardware.onednn: false`" in kernel_rates.table(result)
+    result["ratio"] = 1.03
+    assert "1.03: no difference" in kernel_rates.table(result)
 
 
 def test_what_cannot_be_trained_is_said_in_a_line(monkeypatch, capfd):
@@ -118,3 +216,5 @@ def test_what_cannot_be_trained_is_said_in_a_line(monkeypatch, capfd):
     flags = ["--config=kd_resnet.yaml", "--kernels", "--rounds=1"]
     assert benchmark.main(flags) == 2
     assert "error: cannot be trained: no such data" in capfd.readouterr().err
+    assert benchmark.main([*flags, *(f"--set={text}" for text in NARROW)]) == 2
+    assert "widen `student`" in capfd.readouterr().err

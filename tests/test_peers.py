@@ -162,6 +162,8 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
         ("teacher.network.options.activation_order=pre", "`teacher.network` must be"),
         ("stages=[{trainer: {name: dkd}, epochs: 1}]", "`stages[0].trainer` must be"),
         ("hardware.precision=mixed_bfloat16", "must be float32 for --peers"),
+        ("teacher.cache={top_k: 3}", "`teacher.cache` must be true for --peers"),
+        ("teacher.cache={precision: float16}", "`teacher.cache` must be true"),
         (
             "stages=[{trainer: {name: kd, options: {match: logits}}, epochs: 1}]",
             "`stages[0].trainer` must be",
@@ -169,7 +171,8 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
     ],
 )
 def test_what_no_peer_computes_is_refused_in_a_line(change, named, capfd):
-    assert benchmark.main([*flags(f"--set={change}"), "--peers"]) == 2
+    plain = "--set=augmentation={}"
+    assert benchmark.main([*flags(plain, f"--set={change}"), "--peers"]) == 2
     assert named in capfd.readouterr().err
 
 

@@ -82,6 +82,12 @@ def check(run: config.Run) -> None:
             "`hardware.precision` must be float32 for --peers: keras.distillation "
             f"knows no other. Received: {run.hardware.precision}"
         )
+    kept = run.teacher.cache
+    if kept and (kept.precision, kept.top_k) != ("float32", None):
+        raise config.ConfigError(
+            "`teacher.cache` must be true for --peers, or absent: answers that lose "
+            f"digits or classes are others. Received: {kept}"
+        )
     for index, stage in enumerate(run.stages):
         names = _OPTIONS.get(stage.name, ())
         same = {name: getattr(stage.trainer, name) for name in names}

@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 
-from distill import answers, cost, fused, learners, networks, precision
+from distill import cost, fused, learners, networks, precision, replayed
 from trainers import trainer
 
 METHODS = ("kd", "lit")
@@ -36,7 +36,7 @@ class Learner:
         )
         self._batches = itertools.repeat(task.batch)
         if run.teacher.cache is not None:
-            self._batches = answers.repeated(run, self._learner, task.batch)
+            self._batches = replayed.batches(run, self._learner, task.batch)
         # Held, since what nobody holds is closed at once, and undoes both.
         self._for_good = contextlib.ExitStack()
         self._for_good.enter_context(fused.batch_normalization(self._learner))
