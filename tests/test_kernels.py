@@ -133,8 +133,11 @@ def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkey
     knows(flags)
     if variable is not None:
         monkeypatch.setenv(NAME, variable)
-    wide, strided = "student.options.width=8", "student.options.shortcut=zero_pad"
-    for whole in (wide, strided):
+    for whole in (
+        "student.options.width=8",
+        "student.options.shortcut=zero_pad",
+        "student={name: nin, options: {width_multiplier: 0.03}}",  # 1x1, not strided.
+    ):
         kernels.check(asking(onednn, *NARROW, whole))
     if not spoils:
         kernels.check(asking(onednn, *NARROW))
