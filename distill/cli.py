@@ -164,6 +164,7 @@ def guarded(
     flags.add_argument(
         "--debug", action="store_true", help="show where an error came from"
     )
+    flags.error = _wrong_flag  # type: ignore[method-assign]
     arguments = flags.parse_args(argv)
     progress.start()
     signals.install()
@@ -179,7 +180,7 @@ def _answered(command, arguments):
     except signals.Stopped as stop:
         if finish.IN_CHILD in os.environ:
             return stop.code  # The process that handed the signal on says the line.
-        again = "the same command goes on from the step that was saved last"
+        again = "the same command goes on from what was saved last, if anything was"
         return _fail(f"{stop}; {again}", stop.code)
     except Exception as mistake:
         if arguments.debug:
@@ -204,6 +205,11 @@ def _explained(mistake):
             "what was saved stays"
         )
     return f"{kind}: {mistake} (a bug in distill; --debug shows where)"
+
+
+def _wrong_flag(message):
+    """In one line; argparse alone would print the usage, too."""
+    raise SystemExit(_fail(f"{message}. --help shows the flags", EXIT_BAD_INPUT))
 
 
 def _fail(mistake, code):

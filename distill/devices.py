@@ -187,13 +187,20 @@ def engaged(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
         steps_per_epoch: Of its training.
 
     Raises:
-        ConfigError: See `way`; or if an epoch is no whole number of executions.
+        ConfigError: See `way`; or if an epoch is no whole number of executions, or
+            has fewer steps than are accumulated.
     """
     at_once = run.hardware.steps_per_execution
     if steps_per_epoch % at_once:
         raise config.ConfigError(
             f"`hardware.steps_per_execution` must divide the {steps_per_epoch} steps "
             f"of an epoch. Received: {at_once}"
+        )
+    together = run.hardware.gradient_accumulation
+    if together > steps_per_epoch:
+        raise config.ConfigError(
+            f"`hardware.gradient_accumulation` must be at most {steps_per_epoch}, the "
+            f"steps of an epoch. Received: {together}"
         )
     strategy, devices = way(run)
     if strategy == "one_device":

@@ -5,7 +5,6 @@ import statistics
 
 from distill import config, kernels, progress, run_folder, trial
 
-NAMES = {kernels.OWN: "TensorFlow's", kernels.ONEDNN: "oneDNN's"}
 MARGIN = 0.05  # Of a ratio; less is not worth other last bits.
 
 
@@ -26,9 +25,9 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
         ConfigError: See `kernels.check`; or if a process cannot train: says why.
     """
     kernels.check(_asking(run, "true"))
-    found: dict[str, list[dict]] = {told: [] for told in NAMES}
+    found: dict[str, list[dict]] = {told: [] for told in kernels.NAMES}
     for index in range(rounds):
-        for told, name in NAMES.items():
+        for told, name in kernels.NAMES.items():
             progress.say(f"    {name} kernels, {index + 1} of {rounds}")
             tried = trial.tried(
                 _asking(run, "auto"), steps, environment={run_folder.KERNELS: told}
@@ -53,7 +52,7 @@ def table(result: dict) -> str:
             [found["images_per_second"], *trial.stage_rates(found)] for found in rounds
         ]
         middle = map(statistics.median, zip(*rates, strict=True))
-        rows.append([NAMES[told], *(f"{rate:.0f}" for rate in middle)])
+        rows.append([kernels.NAMES[told], *(f"{rate:.0f}" for rate in middle)])
     headers = ["kernels", "images/s", *trial.stage_names(rounds[0])]
     return "\n".join(
         [

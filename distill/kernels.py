@@ -12,6 +12,7 @@ from distill import chain, config, progress, run_folder
 
 FACTS = pathlib.Path("/proc/cpuinfo")
 OWN, ONEDNN = "0", "1"  # As TensorFlow is told.
+NAMES = {OWN: "TensorFlow's", ONEDNN: "oneDNN's"}
 _WANTED = {"false": OWN, "true": ONEDNN}
 # With any of these TensorFlow takes oneDNN's untold.
 _TELLING = {
@@ -25,26 +26,30 @@ _TELLING = {
 # Of fewer input channels than this, the gradient of a strided 1x1 convolution is spoilt
 # where there is no AVX-512: uxlfoundation/oneDNN, issue 6035.
 _CHANNELS = 8
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN is held to less by them.
 
 
 def choose(run: config.Run) -> None:
     """Tells TensorFlow what a run asks for; `auto` leaves what it was told before.
 
     Raises:
-        ConfigError: If it was told otherwise, or was imported untold.
+        ConfigError: If it was told otherwise, or was imported with the other's.
     """
     wanted, name = _WANTED.get(run.hardware.onednn), run_folder.KERNELS
-    if wanted in (None, _told()):
+    if wanted is None:
         return
-    value = os.environ.get(name)
-    if value is None and "tensorflow" not in sys.modules:
-        os.environ[name] = wanted
-        return
-    state = "TensorFlow imported without it" if value is None else f"{name}={value}"
-    raise config.ConfigError(
-        f"`hardware.onednn: {run.hardware.onednn}` needs {name} unset, or {wanted} "
-        f"from the start. Received: {state}"
-    )
+    if "tensorflow" in sys.modules:
+        has, when = _taken(), "before TensorFlow is imported"
+        received = f"TensorFlow, already imported, with {NAMES[has]} kernels"
+    else:
+        has, when = _told() if name in os.environ else wanted, "or unset"
+        received = f"{name}={os.environ.get(name)}"
+    if has != wanted:
+        raise config.ConfigError(
+            f"`hardware.onednn: {run.hardware.onednn}` needs {name}={wanted}, {when}. "
+            f"Received: {received}"
+        )
+    os.environ[name] = wanted
 
 
 def check(run: config.Run) -> None:
@@ -53,7 +58,8 @@ def check(run: config.Run) -> None:
     Raises:
         ConfigError: Names the layers; or the device, where `onednn` is given.
     """
-    wanted, safe = run.hardware.onednn, "avx512bw" in _flags()
+    wanted, limited = run.hardware.onednn, any(name in os.environ for name in _LIMITS)
+    safe = "avx512bw" in _flags() and not limited
     if wanted == "auto" and (safe or not _takes_onednn()):
         return
     device = _device()
@@ -61,8 +67,9 @@ def check(run: config.Run) -> None:
         if wanted == "auto":
             return
         raise config.ConfigError(
-            "`hardware.onednn` needs KERAS_BACKEND=tensorflow on a processor, or must "
-            f"be auto. Received: {device}"
+            "oneDNN's kernels are for KERAS_BACKEND=tensorflow on a processor: "
+            "elsewhere `hardware.onednn` must be auto, and --kernels absent. "
+            f"Received: {device}"
         )
     # Building moves Keras' counters of names: only where layers are asked for.
     if wanted == "false" or safe:
@@ -112,6 +119,13 @@ def _told():
     """What TensorFlow's variable says, as `OWN` or `ONEDNN`; anything else is None."""
     words = {"0": OWN, "false": OWN, "1": ONEDNN, "true": ONEDNN}
     return words.get(os.environ.get(run_folder.KERNELS, "").lower())
+
+
+def _taken():
+    """What TensorFlow, which is imported, has taken."""
+    from tensorflow.python.util import _pywrap_util_port
+
+    return ONEDNN if _pywrap_util_port.IsMklEnabled() else OWN
 
 
 def _takes_onednn():

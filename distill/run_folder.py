@@ -26,7 +26,11 @@ PACKAGES = (
 # Read by TensorFlow as it is imported: oneDNN's kernels differ in the last bits.
 KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 
+GROUND = "ground.json"  # In `checkpoint/`: what a run's numbers stand on.
+
 _TEMPORARY = ".unfinished-"
+# What a run writes before it makes anything that one would miss.
+_BEFORE = {".lock", "run.yaml", GROUND, "tokenizer.json"}
 
 
 class FolderBusy(RuntimeError):
@@ -124,12 +128,14 @@ def checkpoints(folder: pathlib.Path) -> pathlib.Path:
     return folder / "checkpoint"
 
 
-def claim(folder: pathlib.Path, run: Any) -> None:
+def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
     """Writes `run.yaml`, or makes sure that the one there is the same run.
 
     Args:
         folder: Of the run.
         run: A `config.Run`, or the whole config of another command.
+        yields: Whether a run of which nothing was saved gives way to another: it may
+            have been refused.
 
     Raises:
         ConfigError: If the folder belongs to a run of another config; names
@@ -139,14 +145,22 @@ def claim(folder: pathlib.Path, run: Any) -> None:
     if path.exists():
         old = config.read(type(run), path)
         changes = _differences(config.plain(old), config.plain(run))
-        if changes:
+        if not changes:
+            return
+        if not yields or _is_begun(folder):
             raise config.ConfigError(
                 f"{folder} holds a run of another config "
                 f"({'; '.join(changes)}): name another folder with --out"
             )
-        return
+        (checkpoints(folder) / GROUND).unlink(missing_ok=True)
     lines = [f"# {name} {version}" for name, version in versions().items()]
     atomic_write(path, "\n".join([*lines, config.dump(run)]))
+
+
+def _is_begun(folder):
+    """Whether something was saved that one would miss."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return any(path.name not in _BEFORE for path in files)
 
 
 def stay_with(folder: pathlib.Path, ground: dict[str, str]) -> None:
@@ -160,7 +174,7 @@ def stay_with(folder: pathlib.Path, ground: dict[str, str]) -> None:
         ConfigError: Names every difference: half a run on other ground would
             be neither run.
     """
-    path = checkpoints(folder) / "ground.json"
+    path = checkpoints(folder) / GROUND
     if path.exists():
         changes = _differences(json.loads(path.read_text()), ground)
         if changes:

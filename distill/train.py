@@ -80,7 +80,10 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
     """
     kernels.choose(run)
     with run_folder.occupied(folder):
-        _same(lambda: run_folder.claim(folder, run), folder / "run.yaml")
+        _same(
+            lambda: run_folder.claim(folder, run, yields=processes.is_chief()),
+            folder / "run.yaml",
+        )
         progress.say(f"    run folder: {folder}")
         if run.finish and (lacking := finish.missing()):
             progress.say(
@@ -140,7 +143,7 @@ def _trained(run, splits, folder):
 
     _same(
         lambda: run_folder.stay_with(folder, ground(run, splits)),
-        run_folder.checkpoints(folder) / "ground.json",
+        run_folder.checkpoints(folder) / run_folder.GROUND,
     )
     pairs = networks.check(run)
     if pairs is not None:

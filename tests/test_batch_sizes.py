@@ -149,4 +149,6 @@ def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):
 def test_it_is_no_comparison_with_others(other, capfd):
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--config=kd_resnet.yaml", "--find-batch-size", other])
-    assert "not allowed with argument" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and "not allowed with argument" in said
+    assert said.count("\n") == 1

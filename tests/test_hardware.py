@@ -349,9 +349,16 @@ def test_check_says_before_training_what_is_not_there(monkeypatch, capsys):
     assert "needs KERAS_BACKEND=jax" in capsys.readouterr().err
 
 
-def test_an_epoch_is_a_whole_number_of_executions():
-    run = config.load("kd_resnet.yaml", ["hardware.steps_per_execution=3"])
-    wrong = pytest.raises(config.ConfigError, match="must divide the 10 steps")
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("steps_per_execution=3", "must divide the 10 steps"),
+        ("gradient_accumulation=11", "must be at most 10, the steps of an epoch"),
+    ],
+)
+def test_an_epoch_has_whole_executions_and_an_update(assignment, words):
+    run = config.load("kd_resnet.yaml", [f"hardware.{assignment}"])
+    wrong = pytest.raises(config.ConfigError, match=words)
     with wrong, devices.engaged(run, 10):
         pass
 

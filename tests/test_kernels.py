@@ -58,8 +58,8 @@ def test_a_config_decides_and_its_ground_says_so(onednn, value):
     assert told() == value  # Who does not care takes what there is.
 
 
-@pytest.mark.parametrize(("onednn", "taken"), [("true", True), ("false", False)])
-def test_tensorflow_hears_of_it(onednn, taken):
+@pytest.mark.parametrize(("onednn", "value"), [("true", "1"), ("false", "0")])
+def test_tensorflow_hears_of_it(onednn, value):
     """In a fresh process, with every command and its networks at hand."""
     code = f"""
 import argparse, importlib, sys
@@ -67,10 +67,12 @@ from distill import cli
 for name in cli.COMMANDS:
     importlib.import_module(f"distill.{{name}}")
 given = ["hardware.onednn={onednn}"]
-cli.run_of(argparse.Namespace(config="lit_resnet.yaml", set=given, seed=None))
+run = cli.run_of(argparse.Namespace(config="lit_resnet.yaml", set=given, seed=None))
 assert not {{"tensorflow", "keras"}} & set(sys.modules)
-from tensorflow.python.util import _pywrap_util_port
-assert _pywrap_util_port.IsMklEnabled() is {taken}
+import tensorflow
+from distill import kernels
+assert kernels._taken() == "{value}"
+kernels.choose(run)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
@@ -78,19 +80,26 @@ assert _pywrap_util_port.IsMklEnabled() is {taken}
 @pytest.mark.parametrize("word", ["0", "false", "maybe", ""])
 def test_two_who_want_different_kernels_are_not_one_process(word, monkeypatch):
     monkeypatch.setenv(NAME, word)
-    with pytest.raises(config.ConfigError, match=f"or 1 .* Received: {NAME}={word}"):
+    with pytest.raises(config.ConfigError, match=f"unset. Received: {NAME}={word}"):
         kernels.choose(asking("true"))
     assert told() == word
     monkeypatch.setenv(NAME, "True")
     kernels.choose(asking("true"))
-    assert told() == "True"
+    assert told() == "1"
 
 
-def test_told_too_late_is_bad_input(monkeypatch):
+@pytest.mark.parametrize("late", [None, "1"])
+def test_told_too_late_is_bad_input(late, monkeypatch):
+    """Whatever the variable says by then."""
     kernels.sys.modules["tensorflow"] = object()
-    with pytest.raises(config.ConfigError, match="TensorFlow imported without it"):
+    monkeypatch.setattr(kernels, "_taken", lambda: "0")
+    if late:
+        monkeypatch.setenv(NAME, late)
+    wrong = "=1, before TensorFlow is imported. Received: .* with TensorFlow's kernels"
+    with pytest.raises(config.ConfigError, match=wrong):
         kernels.choose(asking("true"))
-    assert told() == "as TensorFlow chooses"
+    kernels.choose(asking("false"))
+    assert told() == "0"  # What it has.
 
 
 @pytest.mark.parametrize("command", [check, benchmark])
@@ -126,6 +135,7 @@ def test_a_comparison_is_refused_before_it_trains(capfd, tmp_path):
         (VNNI, "0", "auto", False),
         (VNNI, None, "false", False),
         (AVX512, None, "true", False),
+        (VNNI + " avx512bw", None, "auto", False),
         ("", None, "true", True),
     ],
 )
@@ -144,6 +154,14 @@ def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkey
         return
     with pytest.raises(config.ConfigError, match="set `hardware"):
         kernels.check(asking(onednn, *NARROW))
+
+
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_it_is_refused_where_onednn_is_held_to_less(name, monkeypatch):
+    knows(VNNI + " avx512bw")
+    monkeypatch.setenv(name, "AVX2")
+    with pytest.raises(config.ConfigError, match="widen `student`"):
+        kernels.check(asking("auto", *NARROW))
 
 
 @pytest.mark.parametrize("onednn", ["true", "false"])

@@ -57,6 +57,9 @@ def test_a_folder_belongs_to_one_config(tmp_path):
     run_folder.claim(tmp_path, run)
     changed = ["batch_size=7", "stages.0.trainer.options.temperature=2.0"]
     other = config.load("lit_resnet.yaml", changed)
+    moment = run_folder.checkpoints(tmp_path) / "teacher.0.step1.ckpt"
+    moment.parent.mkdir()
+    moment.touch()
     with pytest.raises(config.ConfigError) as caught:
         run_folder.claim(tmp_path, other)
     said = str(caught.value)
@@ -64,6 +67,20 @@ def test_a_folder_belongs_to_one_config(tmp_path):
     assert "stages[0].trainer.options.temperature: 4.0 -> 2.0" in said
     assert said.count("->") == 2
     assert config.load(tmp_path / "run.yaml") == run
+
+
+def test_a_run_that_was_refused_gives_way(tmp_path):
+    run = config.load("lit_resnet.yaml")
+    mended = config.load("lit_resnet.yaml", ["batch_size=32"])
+    with run_folder.occupied(tmp_path):
+        run_folder.claim(tmp_path, run)
+        run_folder.stay_with(tmp_path, {"data": "3f"})
+        with pytest.raises(config.ConfigError, match="64 -> 32"):
+            run_folder.claim(tmp_path, mended, yields=False)
+        assert config.load(tmp_path / "run.yaml") == run
+        run_folder.claim(tmp_path, mended)
+        run_folder.stay_with(tmp_path, {"data": "4a"})
+    assert config.load(tmp_path / "run.yaml") == mended
 
 
 def test_fingerprints_keep_their_pieces_apart():
