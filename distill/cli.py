@@ -225,8 +225,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{usage}\n\nTeacher-student compression, from one config.")
         return 0
     if not argv or argv[0] not in COMMANDS:
-        print(usage, file=sys.stderr)
-        return EXIT_BAD_INPUT
+        given = argv[0] if argv else "nothing"
+        wanted = f"the command must be one of {', '.join(COMMANDS)}"
+        return _fail(f"{wanted}. Received: {given}", EXIT_BAD_INPUT)
     import importlib
 
     return importlib.import_module(f"distill.{argv[0]}").main(argv[1:])

@@ -58,8 +58,7 @@ def check(run: config.Run) -> None:
     Raises:
         ConfigError: Names the layers; or the device, where `onednn` is given.
     """
-    wanted, limited = run.hardware.onednn, any(name in os.environ for name in _LIMITS)
-    safe = "avx512bw" in _flags() and not limited
+    wanted, safe = run.hardware.onednn, "avx512bw" in _flags() and not _limited()
     if wanted == "auto" and (safe or not _takes_onednn()):
         return
     device = _device()
@@ -83,9 +82,10 @@ def check(run: config.Run) -> None:
         spoilt = _spoilt(networks.build(name, part))
         if spoilt:
             raise config.ConfigError(
-                "without AVX-512 oneDNN's kernels spoil the gradient of a strided 1x1 "
-                f"convolution of fewer than {_CHANNELS} channels: widen `{name}`, or "
-                f"set `hardware.onednn: false`. Received: {', '.join(spoilt)}"
+                f"without AVX-512, or under {_LIMITS[0]}, oneDNN's kernels spoil the "
+                "gradient of a strided 1x1 convolution of fewer than "
+                f"{_CHANNELS} channels: widen `{name}`, or set `hardware.onednn: "
+                f"false`. Received: {', '.join(spoilt)}"
             )
 
 
@@ -121,6 +121,15 @@ def _told():
     return words.get(os.environ.get(run_folder.KERNELS, "").lower())
 
 
+def _limited():
+    """Whether oneDNN may not use all that the processor has."""
+    values = {os.environ.get(name, "").upper() for name in _LIMITS}
+    return any(
+        value not in ("", "ALL", "DEFAULT") and value[:6] not in ("AVX512", "AVX10_")
+        for value in values
+    )
+
+
 def _taken():
     """What TensorFlow, which is imported, has taken."""
     from tensorflow.python.util import _pywrap_util_port
@@ -145,8 +154,10 @@ def _flags():
 
 
 def _device():
-    """The backend, and the first of its devices."""
+    """The backend; TensorFlow's first device, too."""
     import keras
 
-    first = keras.distribution.list_devices()[0]
-    return f"{keras.backend.backend()}, {first}"
+    backend = keras.backend.backend()
+    if backend != "tensorflow":  # Keras knows no devices of PyTorch.
+        return backend
+    return f"{backend}, {keras.distribution.list_devices()[0]}"

@@ -147,28 +147,30 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
         changes = _differences(config.plain(old), config.plain(run))
         if not changes:
             return
-        if not yields or _is_begun(folder):
+        if not yields or is_begun(folder):
             raise config.ConfigError(
                 f"{folder} holds a run of another config "
                 f"({'; '.join(changes)}): name another folder with --out"
             )
-        (checkpoints(folder) / GROUND).unlink(missing_ok=True)
     lines = [f"# {name} {version}" for name, version in versions().items()]
     atomic_write(path, "\n".join([*lines, config.dump(run)]))
 
 
-def _is_begun(folder):
-    """Whether something was saved that one would miss."""
+def is_begun(folder: pathlib.Path) -> bool:
+    """Whether something was saved, in it or below, that one would miss."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return any(path.name not in _BEFORE for path in files)
 
 
-def stay_with(folder: pathlib.Path, ground: dict[str, str]) -> None:
+def stay_with(
+    folder: pathlib.Path, ground: dict[str, str], *, yields: bool = True
+) -> None:
     """Notes what a run's numbers stand on, or makes sure that it is still the same.
 
     Args:
         folder: The run's folder.
         ground: Name to value: versions, backend, the data's fingerprint.
+        yields: See `claim`.
 
     Raises:
         ConfigError: Names every difference: half a run on other ground would
@@ -177,12 +179,13 @@ def stay_with(folder: pathlib.Path, ground: dict[str, str]) -> None:
     path = checkpoints(folder) / GROUND
     if path.exists():
         changes = _differences(json.loads(path.read_text()), ground)
-        if changes:
+        if not changes:
+            return
+        if not yields or is_begun(folder):
             raise config.ConfigError(
                 f"{folder} was begun on other ground ({'; '.join(changes)}): go back "
                 "to it, or name another folder with --out"
             )
-        return
     path.parent.mkdir(exist_ok=True)
     atomic_write(path, json.dumps(ground, indent=1))
 

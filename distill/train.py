@@ -142,7 +142,9 @@ def _trained(run, splits, folder):
     from distill import generator, networks, results, room, stages, teacher, tutors
 
     _same(
-        lambda: run_folder.stay_with(folder, ground(run, splits)),
+        lambda: run_folder.stay_with(
+            folder, ground(run, splits), yields=processes.is_chief()
+        ),
         run_folder.checkpoints(folder) / run_folder.GROUND,
     )
     pairs = networks.check(run)

@@ -28,6 +28,8 @@ def untold(monkeypatch, tmp_path):
     """As in a fresh process on a processor without AVX-512."""
     monkeypatch.setenv(NAME, "to be restored")
     monkeypatch.delenv(NAME)
+    for limit in kernels._LIMITS:
+        monkeypatch.delenv(limit, raising=False)
     monkeypatch.setattr(kernels, "sys", types.SimpleNamespace(modules={}))
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
@@ -159,20 +161,32 @@ def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkey
 @pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
 def test_it_is_refused_where_onednn_is_held_to_less(name, monkeypatch):
     knows(VNNI + " avx512bw")
-    monkeypatch.setenv(name, "AVX2")
+    for least in ("", "all", "AVX512_CORE", "AVX10_1_512_AMX"):
+        monkeypatch.setenv(name, least)
+        kernels.check(asking("auto", *NARROW))
+    monkeypatch.setenv(name, "avx2")
     with pytest.raises(config.ConfigError, match="widen `student`"):
         kernels.check(asking("auto", *NARROW))
 
 
 @pytest.mark.parametrize("onednn", ["true", "false"])
 @pytest.mark.parametrize(
-    ("backend", "device"), [("jax", "cpu:0"), ("tensorflow", "gpu:0")]
+    ("backend", "devices", "has"),
+    [
+        ("jax", ["cpu:0"], "jax"),
+        ("torch", None, "torch"),  # Keras cannot list them.
+        ("tensorflow", ["gpu:0"], "tensorflow, gpu:0"),
+    ],
 )
-def test_it_is_for_tensorflow_on_a_processor(onednn, backend, device, monkeypatch):
+def test_it_is_for_tensorflow_on_a_processor(
+    onednn, backend, devices, has, monkeypatch
+):
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: [device])
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices[:])
+    kernels.hint(asking("auto"))
+    knows(VNNI)
     kernels.check(asking("auto", *NARROW))
-    with pytest.raises(config.ConfigError, match=f"Received: {backend}, {device}"):
+    with pytest.raises(config.ConfigError, match=f"Received: {has}$"):
         kernels.check(asking(onednn))
 
 

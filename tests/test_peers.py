@@ -201,4 +201,4 @@ def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):
     run_folder.stay_with(tmp_path, run_folder.versions())
     monkeypatch.setenv(run_folder.KERNELS, "1")
     with pytest.raises(config.ConfigError, match=f"{run_folder.KERNELS}: as .* -> 1"):
-        run_folder.stay_with(tmp_path, run_folder.versions())
+        run_folder.stay_with(tmp_path, run_folder.versions(), yields=False)

@@ -51,15 +51,20 @@ def test_a_second_process_is_kept_out_and_a_dead_one_forgotten(tmp_path):
         pass
 
 
+def begin(folder):
+    """Something is saved, which one would miss."""
+    moment = run_folder.checkpoints(folder) / "teacher.0.step1.ckpt"
+    moment.parent.mkdir(exist_ok=True)
+    moment.touch()
+
+
 def test_a_folder_belongs_to_one_config(tmp_path):
     run = config.load("lit_resnet.yaml")
     run_folder.claim(tmp_path, run)
     run_folder.claim(tmp_path, run)
     changed = ["batch_size=7", "stages.0.trainer.options.temperature=2.0"]
     other = config.load("lit_resnet.yaml", changed)
-    moment = run_folder.checkpoints(tmp_path) / "teacher.0.step1.ckpt"
-    moment.parent.mkdir()
-    moment.touch()
+    begin(tmp_path)
     with pytest.raises(config.ConfigError) as caught:
         run_folder.claim(tmp_path, other)
     said = str(caught.value)
@@ -78,6 +83,8 @@ def test_a_run_that_was_refused_gives_way(tmp_path):
         with pytest.raises(config.ConfigError, match="64 -> 32"):
             run_folder.claim(tmp_path, mended, yields=False)
         assert config.load(tmp_path / "run.yaml") == run
+        with pytest.raises(config.ConfigError, match="3f -> 4a"):
+            run_folder.stay_with(tmp_path, {"data": "4a"}, yields=False)
         run_folder.claim(tmp_path, mended)
         run_folder.stay_with(tmp_path, {"data": "4a"})
     assert config.load(tmp_path / "run.yaml") == mended
@@ -91,6 +98,7 @@ def test_fingerprints_keep_their_pieces_apart():
 def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
     ground = {"data": "3f", "keras": "3.15.1"}
     run_folder.stay_with(tmp_path, ground)
+    begin(tmp_path)
     run_folder.stay_with(tmp_path, ground)
     with pytest.raises(
         config.ConfigError, match=r"keras: 3\.15\.1 -> 3\.16\.0"

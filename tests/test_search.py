@@ -357,6 +357,7 @@ said["again"] = finish.main([*flags, "--max-kb=20"])
 said["own"] = finish.main([f"--config={folder / 'run' / 'run.yaml'}", out])
 said["same"] = whole() == before
 said["other"] = finish.main([*flags, "--max-kb=19"])
+said["longer"] = finish.main([*flags, "--max-kb=20", "--set=budget.trials=99"])
 said["tasks"] = tasks
 print(json.dumps(said))
 """
@@ -405,8 +406,9 @@ def test_the_same_command_again_or_its_own_config_makes_nothing(made):
     _, said, errors = made
     assert said["tasks"] == ["search", "finish"]
     assert said["same"] and said["again"] == said["own"] == 0
-    assert said["other"] == 2
+    assert said["other"] == said["longer"] == 2
     assert "budget.max_kb: 20.0 -> 19.0" in errors
+    assert "-> 99" in errors
 
 
 def test_the_teacher_is_asked_once_about_each_example_by_each_process(made):

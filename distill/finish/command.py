@@ -89,7 +89,8 @@ def _claim(folder, run):
             f"{folder} holds a run without a search: name another folder with --out"
         )
     search.mkdir(exist_ok=True)
-    run_folder.claim(search, run)
+    # What a search saves lies beside its folder.
+    run_folder.claim(search, run, yields=not run_folder.is_begun(folder))
 
 
 def _found(run, folder):
