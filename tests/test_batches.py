@@ -4,6 +4,7 @@ import gc
 import itertools
 import threading
 import time
+import weakref
 
 import keras
 import numpy as np
@@ -55,27 +56,31 @@ def test_what_is_read_ahead_is_the_same_in_the_same_order():
 
 def test_a_reader_may_collect_its_own_stream():
     """After an error `fit` leaves a cycle, which any thread may be the one to end."""
-    left, readers = threading.Event(), []
+    left, readers, ended = threading.Event(), [], []
 
     def collecting():
         yield 0
         readers.append(threading.current_thread())
         left.wait(10)
-        gc.collect()
+        for _ in range(100):
+            if not ended:  # While another thread collects, this does nothing.
+                gc.collect()
         yield from itertools.count()
 
+    gc.collect()  # What other tests have left is not this thread's to end.
     gc.disable()
     try:
         early = batches.ahead(collecting())
         assert next(early) == 0
+        weakref.finalize(early, ended.append, True)
         cycle = [early]
         cycle.append(cycle)
         del early, cycle
         left.set()
         while not readers:
             time.sleep(0.01)
-        readers[0].join(10)
-        assert not readers[0].is_alive()
+        readers[0].join(60)
+        assert ended and not readers[0].is_alive()
     finally:
         gc.enable()
 
