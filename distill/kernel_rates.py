@@ -66,6 +66,9 @@ def _advice(result):
     ratio = result["ratio"]
     if abs(ratio - 1) < MARGIN:
         return "no difference that is worth a change"
+    faster = kernels.ONEDNN if ratio > 1 else kernels.OWN
+    if faster == kernels.untold():
+        return "leave `hardware.onednn: auto`, which takes the faster here"
     return f"set `hardware.onednn: {str(ratio > 1).lower()}`"
 
 

@@ -89,6 +89,11 @@ def check(run: config.Run) -> None:
             )
 
 
+def untold() -> str:
+    """What TensorFlow takes by itself on this processor: `OWN` or `ONEDNN`."""
+    return ONEDNN if _TELLING & _flags() else OWN
+
+
 def hint(run: config.Run) -> None:
     """Says that nobody has chosen, where what TensorFlow takes may be the slow one."""
     told = run.hardware.onednn != "auto" or run_folder.KERNELS in os.environ
@@ -139,8 +144,7 @@ def _taken():
 
 def _takes_onednn():
     """Whether TensorFlow takes oneDNN's kernels, told or untold."""
-    told = _told()
-    return bool(_TELLING & _flags()) if told is None else told == ONEDNN
+    return (_told() or untold()) == ONEDNN
 
 
 def _flags():

@@ -240,6 +240,8 @@ def test_both_are_timed_in_turn(monkeypatch):
     rows = [line.split() for line in said.splitlines()]
     assert rows[2:4] == [["TensorFlow's", "10", "100"], ["oneDNN's", "30", "300"]]
     assert "2.00: set `hardware.onednn: true`" in said
+    knows(VNNI)
+    assert "2.00: leave `hardware.onednn: auto`" in kernel_rates.table(result)
     result["ratio"] = 0.5
     assert "0.50: set `hardware.onednn: false`" in kernel_rates.table(result)
     result["ratio"] = 1.03
