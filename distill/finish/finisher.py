@@ -1,5 +1,7 @@
 """What all finishers share: a promise, and training on the teacher's answers."""
 
+from __future__ import annotations
+
 import dataclasses
 import typing
 from collections.abc import Sequence
@@ -81,9 +83,9 @@ class Finisher:
 
     def breaches(
         self,
-        facts: "measure.Facts",
+        facts: measure.Facts,
         parts: "dict[str, Finisher]",
-        student: "cost.Cost",
+        student: cost.Cost,
     ) -> list[str]:
         """How a file breaks its promise.
 
@@ -116,7 +118,7 @@ class Finisher:
         ]
 
     def predicted_bytes(
-        self, cost: "cost.Cost", parts: "dict[str, Finisher] | None" = None
+        self, cost: cost.Cost, parts: dict[str, Finisher] | None = None
     ) -> int:
         """About how many bytes the file will have.
 
