@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+import setuptools
 
 import distill
 
@@ -109,7 +110,8 @@ def test_setup_cfg_requires_what_the_code_imports():
 
 def test_setup_cfg_ships_every_package_config_and_template():
     options = settings()
-    packages = set(options["options"]["packages"].split())
+    include = options["options.packages.find"]["include"].split()
+    packages = set(setuptools.find_packages(str(ROOT), include=include))
     found = {
         str(path.parent.relative_to(ROOT)).replace("/", ".")
         for package in PACKAGES
