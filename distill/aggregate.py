@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import cli, formats, intervals, run_folder
-from distill.config import ConfigError
+from distill import intervals
+from distill.runtime import files, formats
+from distill.runtime.errors import ConfigError
+from distill.runtime.process import command
 
 NUMBERS = ("accuracy", "bytes", "gzip_bytes", "macs", "sparsity")
 TIMES = ("latency_ms", "latency_all_threads_ms")
@@ -33,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="other runs, in the same order of seeds",
     )
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    cli.check_written(arguments.json)
+    command.check_written(arguments.json)
     ours = [_report(folder) for folder in arguments.runs]
     theirs = [_report(folder) for folder in arguments.against]
     try:
@@ -46,7 +48,7 @@ def _command(arguments: argparse.Namespace) -> int:
         raise ConfigError(str(mistake)) from None
     print(_table(found))
     if arguments.json is not None:
-        run_folder.atomic_write(arguments.json, json.dumps(found, indent=1))
+        files.atomic_write(arguments.json, json.dumps(found, indent=1))
     return 0
 
 

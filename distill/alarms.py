@@ -2,7 +2,7 @@
 
 import keras
 
-from distill import progress, resume
+from distill.runtime import errors, progress
 
 
 class Watch(keras.callbacks.Callback):
@@ -29,7 +29,7 @@ class Watch(keras.callbacks.Callback):
             self._history.setdefault(name, []).append(float(value))
         alarm = self._method.alarm(self._history)
         if alarm and self._method.stop_on_collapse:
-            raise resume.Diverged(f"{alarm}. What was saved before stays")
+            raise errors.Diverged(f"{alarm}. What was saved before stays")
         if alarm and not self._said:
             progress.say(f"    warning: {alarm}")
             self._said = True

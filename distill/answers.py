@@ -15,21 +15,9 @@ import keras
 import numpy as np
 
 import students
-from distill import (
-    batches,
-    blocks,
-    cache,
-    config,
-    data,
-    fused,
-    kept,
-    plan,
-    progress,
-    provenance,
-    room,
-    run_folder,
-)
+from distill import batches, blocks, cache, config, data, fused, kept, plan, room
 from distill.data import dataset
+from distill.runtime import files, hashes, progress
 from trainers import representations, trainer
 
 # Of a process, not of a network: Keras' counters in names, places in memory.
@@ -154,7 +142,7 @@ def ready(
     room.check_disk(size, home)
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
-        run_folder.occupied(home),
+        files.lock(home),
         fused.batch_normalization(asked),
     ):
         training, validation = (
@@ -204,7 +192,7 @@ def fingerprint(
         splits,
         ("augmentation", "batch_size"),
         (students, batches, dataset, cache, fused, sys.modules[__name__]),
-        [_ACCIDENTS.sub("", built), provenance.weights_hash(asked), str(form)],
+        [_ACCIDENTS.sub("", built), hashes.weights_hash(asked), str(form)],
     )
 
 

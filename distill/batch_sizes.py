@@ -7,7 +7,9 @@ swaps, or kills.
 
 import dataclasses
 
-from distill import config, memory, trial
+from distill import config, trial
+from distill.runtime import errors
+from distill.runtime.process import memory
 
 FIRST = 8
 SHARE = 0.8  # Of what is free, at most, is taken.
@@ -44,7 +46,7 @@ def search(run: config.Run, *, steps: int) -> dict:
             break
         sizes.append({"batch_size": size, **tried})
     if not sizes:
-        raise config.ConfigError(f"not even a batch of {size} can be trained: {ended}")
+        raise errors.ConfigError(f"not even a batch of {size} can be trained: {ended}")
     fastest = max(sizes, key=lambda found: found["images_per_second"])
     return {
         "sizes": sizes,

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from distill import data, processes, synthetic
-from distill.schema import check
+from distill import data, synthetic
+from distill.runtime.errors import check
+from distill.runtime.process import distributed
 
 _VARIANTS = 3  # Apart from what else draws: see `Batches.batch`.
 _AHEAD = 2  # Batches that are made while another trains.
@@ -192,7 +193,7 @@ class Batches:
         """Batches without end, from number `start` on: this process's rows of each."""
         step = start
         while True:
-            yield self.batch(step, processes.rows(self.batch_size))
+            yield self.batch(step, distributed.rows(self.batch_size))
             step += 1
 
     def _drawn(self, step, epochs, chosen):

@@ -14,7 +14,9 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from distill import batch_sizes, cli, config, kernel_rates, kernels, peers
+from distill import batch_sizes, cli, config, kernel_rates, peers
+from distill.runtime import errors, onednn
+from distill.runtime.process import command
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="the fastest and the largest that fit into memory; --steps of each",
     )
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -55,20 +57,20 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     if arguments.peers:
         peers.check(run)
-    kernels.check(run)
-    from distill import measure, run_folder
+    onednn.check(run)
+    from distill.runtime import files, versions
 
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
 
     result = {
-        "machine": measure.machine(),
-        "versions": run_folder.versions(),
+        "machine": versions.machine(),
+        "versions": versions.versions(),
         "run": config.plain(run),
         **how,
     }
     batch = f"batch of {run.batch_size}, "
     if arguments.peers:
-        threads = arguments.threads or measure.cores()
+        threads = arguments.threads or versions.cores()
         result |= peers.side_by_side(run, **how, threads=threads)
         table = peers.table(result, run.batch_size)
     elif arguments.kernels:
@@ -82,7 +84,7 @@ def _command(arguments: argparse.Namespace) -> int:
         table = _table(result)
     print(f"{table}\n{batch}{result['machine']}")
     if arguments.json is not None:
-        run_folder.atomic_write(arguments.json, json.dumps(result, indent=1))
+        files.atomic_write(arguments.json, json.dumps(result, indent=1))
     return 0
 
 
@@ -90,14 +92,14 @@ def _check(arguments):
     """Refuses flags that have no meaning, alone or together."""
     for name in ("rounds", "steps"):
         if getattr(arguments, name) < 1:
-            raise config.ConfigError(
+            raise errors.ConfigError(
                 f"--{name} must be at least 1. Received: {getattr(arguments, name)}"
             )
-    cli.check_written(arguments.json)
+    command.check_written(arguments.json)
     if arguments.threads is not None and not (
         arguments.peers and arguments.threads > 0
     ):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"--threads must be at least 1, and goes with --peers. Received: "
             f"{arguments.threads}"
         )

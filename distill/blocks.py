@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from distill import progress, signals
+from distill.runtime import progress
+from distill.runtime.process import signals
 
 _DIGEST = 32  # Bytes of a SHA-256.
 

@@ -5,9 +5,9 @@ from typing import Literal
 
 import tabulate
 
-from distill import finish as finishers  # `finish` is a field of a run.
-from distill import formats
-from distill.schema import check
+from distill import finish
+from distill.runtime import formats
+from distill.runtime.errors import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class Budget:
         check(self.trials >= 0, "trials", "at least 0", self.trials)
         check(0 < self.part <= 1, "part", "in (0, 1]", self.part)
         for index, name in enumerate(self.among):
-            known = f"one of {', '.join(finishers.FINISHERS)}"
-            check(name in finishers.FINISHERS, f"among[{index}]", known, name)
+            known = f"one of {', '.join(finish.FINISHERS)}"
+            check(name in finish.FINISHERS, f"among[{index}]", known, name)
 
     def size(self, model: dict) -> int:
         """The bytes that count.

@@ -14,8 +14,7 @@ from typing import Literal
 import numpy as np
 
 from distill import chain
-from distill.schema import check
-from distill.yaml_tree import ConfigError
+from distill.runtime.errors import ConfigError, check
 
 if typing.TYPE_CHECKING:
     import trainers

@@ -2,7 +2,8 @@
 
 import yaml
 
-from distill import formats, report
+from distill import report
+from distill.runtime import formats
 
 _COLUMNS = ["model", "file", "accuracy, %", "bytes", "bytes, gzip", "MACs", "SHA-256"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from distill import chain, formats
+from distill import chain
+from distill.runtime import formats
 
 LINE = 14  # Height of a label in pixels.
 LETTER = 6.2  # Mean width of a letter of a label.

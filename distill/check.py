@@ -4,25 +4,28 @@ import argparse
 from collections.abc import Sequence
 
 from distill import chain, cli, config
+from distill.runtime import formats
+from distill.runtime.process import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.check --config FILE`."""
     flags = cli.parser("check", "Shows what a config means, without training.")
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, devices, kernels, networks, room, teacher
+    from distill import cost, devices, networks, room, teacher
+    from distill.runtime import onednn
     from trainers import representations
 
     devices.way(run)
     pairs = networks.check(run)
     networks.check_finish(run)
-    kernels.check(run)
+    onednn.check(run)
     teachers = {"teacher": run, **chain.co_teachers(run)}
     learners = {**chain.assistants(run), "student": run}
     built = {
@@ -37,7 +40,7 @@ def _command(arguments: argparse.Namespace) -> int:
     print(_sizes(run, costs["student"]))
     if run.teacher.cache:
         rows = room.check(run, run.data.load())
-        print(table(rows, ["stage", "answers kept", "bytes, predicted"]))
+        print(formats.table(rows, ["stage", "answers kept", "bytes, predicted"]))
     return 0
 
 
@@ -45,12 +48,12 @@ def _pairs(shapes):
     """Each representation of the one beside its counterpart of the other."""
     names = dict.fromkeys(name for kind in shapes.values() for name in kind)
     rows = [(name, *(kind.get(name) for kind in shapes.values())) for name in names]
-    return table(rows, ["representation", *shapes])
+    return formats.table(rows, ["representation", *shapes])
 
 
 def _costs(costs):
     rows = [(name, cost.parameters, cost.macs) for name, cost in costs.items()]
-    return table(rows, ["network", "parameters", "MACs an image"])
+    return formats.table(rows, ["network", "parameters", "MACs an image"])
 
 
 def _sizes(run, cost):
@@ -59,14 +62,7 @@ def _sizes(run, cost):
         (f"student.{name}.tflite", part.predicted_bytes(cost, parts))
         for name, part in parts.items()
     ]
-    return table(rows, ["file", "bytes, predicted"])
-
-
-def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
-    """Rows under headers, for the console; whole numbers get their commas."""
-    import tabulate
-
-    return tabulate.tabulate(rows, headers, intfmt=",") + "\n"
+    return formats.table(rows, ["file", "bytes, predicted"])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from absl.flags import argparse_flags
 
-from distill import arms, cli, config, kernels, progress, run_folder, train
-from distill.config import ConfigError
+from distill import arms, config, run_folder, train
+from distill.runtime import errors, files, onednn, progress, versions
+from distill.runtime.errors import ConfigError
+from distill.runtime.process import command
 
 
 class Job(NamedTuple):
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="N",
         help="how many, from the configs' `seed` on; 5 by default",
     )
-    cli.add_set(flags)
+    command.add_set_flag(flags)
     flags.add_argument(
         "--no-finish",
         action="store_true",
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=pathlib.Path,
         help="folder of all runs; default: runs/compare-<configs>",
     )
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -73,26 +75,26 @@ def _command(arguments: argparse.Namespace) -> int:
         overrides=arguments.set,
         finish=not arguments.no_finish,
     )
-    kernels.choose(jobs[0].run)
+    onednn.choose(jobs[0].run)
     for run in {job.name: job.run for job in jobs}.values():
-        kernels.check(run)
-    with run_folder.occupied(out):
+        onednn.check(run)
+    with files.lock(out):
         for job in jobs:  # A folder of another config is refused before any trains.
-            with run_folder.occupied(job.folder):
+            with files.lock(job.folder):
                 run_folder.claim(job.folder, job.run)
-        run_folder.stay_with(out, run_folder.versions())
+        run_folder.stay_with(out, versions.versions())
         reports = [_report(job, f"{i} of {len(jobs)}") for i, job in enumerate(jobs, 1)]
         from distill import comparison, comparison_report
 
         result = comparison.gather(jobs, reports, out)
-        run_folder.atomic_write(out / "compare.html", comparison_report.html(result))
-        run_folder.atomic_write(out / "compare.json", json.dumps(result, indent=1))
+        files.atomic_write(out / "compare.html", comparison_report.html(result))
+        files.atomic_write(out / "compare.json", json.dumps(result, indent=1))
     print(comparison_report.table(result))
     for kind in ("warning", "failure"):
         for line in result[f"{kind}s"]:
             progress.say(f"{kind}: {line}")
     progress.say(f"==> {out / 'compare.html'}")
-    return cli.EXIT_FAILED if result["failures"] else 0
+    return errors.EXIT_FAILED if result["failures"] else 0
 
 
 def plan(

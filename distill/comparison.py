@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill import charts, config, intervals
-from distill.config import ConfigError
+from distill.runtime.errors import ConfigError
 
 
 def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:

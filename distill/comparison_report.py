@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import tabulate
 import yaml
 
-from distill import charts, formats, report
+from distill import charts, report
+from distill.runtime import formats
 
 PLOT = 200  # Width of an interval's picture in pixels.
 

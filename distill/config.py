@@ -17,12 +17,20 @@ import yaml
 
 import students
 import trainers
-from distill import batches, cache, chain, data, kinds, plan, schema, yaml_tree
-from distill import finish as finishers  # `finish` is a field of a run.
-from distill import hardware as machines  # So is `hardware`.
-from distill import synthetic as sources  # So is `synthetic`, of a stage.
-from distill.schema import check
-from distill.yaml_tree import ConfigError
+from distill import (
+    batches,
+    cache,
+    chain,
+    data,
+    kinds,
+    plan,
+    schema,
+    synthetic,
+    yaml_tree,
+)
+from distill import finish as finishers
+from distill import hardware as machines
+from distill.runtime.errors import ConfigError, check
 from gan import conditional, generators
 
 Tree = TypeVar("Tree")
@@ -275,7 +283,7 @@ def name_of(part: Any) -> str:
         finishers.FINISHERS,
         generators.GENERATORS,
         conditional.DISCRIMINATORS,
-        sources.SOURCES,
+        synthetic.SOURCES,
     )
     names = {kind: name for table in tables for name, kind in table.items()}
     return names[type(part)]

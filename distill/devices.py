@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from distill import batches, chain, config, data, kernels, processes, progress, resume
+from distill import batches, chain, config, data
+from distill.runtime import errors, onednn, progress
+from distill.runtime.process import distributed
+from distill.runtime.resume import resume
 from trainers import tracking
 
 
@@ -83,8 +86,8 @@ def way(run: config.Run) -> Way:
     reason = _against(run, strategy, len(devices))
     if reason is None:
         return Way(strategy, devices)
-    if asked != "auto" or processes.count() > 1:
-        raise config.ConfigError(f"{reason}. Or set `hardware.strategy: one_device`")
+    if asked != "auto" or distributed.count() > 1:
+        raise errors.ConfigError(f"{reason}. Or set `hardware.strategy: one_device`")
     progress.say(f"    one of {len(devices)} devices: {reason}")
     return Way("one_device", devices[:1])
 
@@ -93,7 +96,7 @@ def _possible(asked):
     backend = keras.backend.backend()
     owner = {"mirrored": "tensorflow", "data_parallel": "jax", "tpu": "jax"}.get(asked)
     if owner not in (None, backend):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`hardware.strategy: {asked}` needs KERAS_BACKEND={owner}. "
             f"Received: {backend}"
         )
@@ -102,13 +105,13 @@ def _possible(asked):
         return "one_device", []
     devices = keras.distribution.list_devices()
     if asked == "tpu" and not devices[0].startswith("tpu"):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`hardware.strategy: tpu` needs a TPU. Received: {', '.join(devices)}"
         )
     if len(devices) > 1 and (asked != "auto" or _worth(devices)):
         return own, devices
     if asked in ("mirrored", "data_parallel"):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`hardware.strategy: {asked}` needs at least 2 devices. "
             f"Received: {', '.join(devices)}"
         )
@@ -117,7 +120,7 @@ def _possible(asked):
 
 def _worth(devices):
     """Processors are parted only where somebody did so on purpose: by processes."""
-    return processes.count() > 1 or not devices[0].startswith("cpu")
+    return distributed.count() > 1 or not devices[0].startswith("cpu")
 
 
 def _against(run, strategy, count):
@@ -135,7 +138,7 @@ def _against(run, strategy, count):
         if part.synthetic
         and (part.synthetic.needs_generator or part.synthetic.min_confidence)
     ]
-    if asks and (strategy == "mirrored" or processes.count() > 1):
+    if asks and (strategy == "mirrored" or distributed.count() > 1):
         return (
             "`synthetic` that asks a network must be absent with more than one "
             f"process, and with `strategy: mirrored`. Received: {', '.join(asks)}"
@@ -192,22 +195,22 @@ def engaged(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
     """
     at_once = run.hardware.steps_per_execution
     if steps_per_epoch % at_once:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`hardware.steps_per_execution` must divide the {steps_per_epoch} steps "
             f"of an epoch. Received: {at_once}"
         )
     together = run.hardware.gradient_accumulation
     if together > steps_per_epoch:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`hardware.gradient_accumulation` must be at most {steps_per_epoch}, the "
             f"steps of an epoch. Received: {together}"
         )
     strategy, devices = way(run)
     if strategy == "one_device":
-        kernels.hint(run)
+        onednn.hint(run)
         yield
         return
-    many = f", {processes.count()} processes" if processes.count() > 1 else ""
+    many = f", {distributed.count()} processes" if distributed.count() > 1 else ""
     progress.say(f"    {strategy} on {len(devices)} devices{many}")
     if strategy == "mirrored":
         with _mirrored(tuple(devices)).scope():
@@ -301,8 +304,8 @@ def validation(
         callbacks = [Feed(spread, shares)]
         if shares:
             blocks = np.split(chosen, range(batch_size, len(chosen), batch_size))
-            chosen = np.concatenate([b[processes.rows(len(b))] for b in blocks])
-            size = batch_size // processes.count()
+            chosen = np.concatenate([b[distributed.rows(len(b))] for b in blocks])
+            size = batch_size // distributed.count()
     mine = split.take(chosen)
     options = {
         "validation_data": (mine.floats(), mine.labels),

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import check, cli, config, finish, finishing, loader
+from distill import config, finish, finishing
+from distill.runtime import errors, formats
+from distill.runtime.process import command
+from distill.runtime.trust import loader
 
 # Class of a layer to what helps where it is refused.
 _CURES = {
@@ -33,20 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of distill.train or distill.finish: its finishers and, without --model, "
         "its student, untrained if it has yet to be trained",
     )
-    cli.add_set(flags)
+    command.add_set_flag(flags)
     flags.add_argument("--json", action="store_true", help="print JSON, no tables")
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     if arguments.model is None and arguments.config is None:
-        raise config.ConfigError("give --model, a .keras file, or --config, or both")
+        raise errors.ConfigError("give --model, a .keras file, or --config, or both")
     run, path = _read(arguments)
     parts = run.finish if run else ()
     parts = parts or [kind() for kind in finish.FINISHERS.values()]
     found = examine(_network(run, path), parts)
     print(json.dumps(found, indent=1) if arguments.json else tables(found))
-    return cli.EXIT_FAILED if any(file["blocked"] for file in found["files"]) else 0
+    return errors.EXIT_FAILED if any(file["blocked"] for file in found["files"]) else 0
 
 
 def _read(arguments):
@@ -68,8 +71,8 @@ def _network(run, path):
 
         return networks.build("student", run)
     if not path.exists():
-        raise config.ConfigError(f"--model: no such file: {path}")
-    return loader.foreign(path)
+        raise errors.ConfigError(f"--model: no such file: {path}")
+    return loader.open_foreign(path)
 
 
 def examine(network, parts: Sequence[finish.Finisher]) -> dict:
@@ -174,8 +177,8 @@ def tables(found: dict) -> str:
     ]
     share = found["float_share"]
     lines = [
-        check.table(rows, ["layer", "class", "MACs", "bytes", *ways]) if rows else "",
-        check.table(files, ["file", "bytes, predicted", "engine", "can be made"]),
+        formats.table(rows, ["layer", "class", "MACs", "bytes", *ways]) if rows else "",
+        formats.table(files, ["file", "bytes, predicted", "engine", "can be made"]),
         f"quantize: {100 * share['macs']:.1f} % of the MACs and "
         f"{100 * share['bytes']:.1f} % of the bytes would stay float",
         *_passed_over(found),

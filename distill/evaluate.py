@@ -5,8 +5,11 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from distill import cli, config, loader, progress, scan
-from distill.config import ConfigError
+from distill import cli, config
+from distill.runtime import progress
+from distill.runtime.errors import ConfigError
+from distill.runtime.process.command import run_command
+from distill.runtime.trust import loader, scan
 
 
 def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
@@ -30,11 +33,11 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     def command(arguments):
         # Whatever a `.tflite` file does to the code that runs it stays in there.
         if arguments.model.suffix == ".tflite" and not limited:
-            return loader.apart(arguments.model, ["evaluate", *argv])
+            return loader.run_sandboxed(arguments.model, ["evaluate", *argv])
         return _command(arguments)
 
     argv = sys.argv[1:] if argv is None else argv
-    return cli.guarded(command, flags, argv)
+    return run_command(command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -48,7 +51,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from distill import results
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
-        network = loader.foreign(path) if path.suffix == ".keras" else None
+        network = loader.open_foreign(path) if path.suffix == ".keras" else None
         try:
             record, _ = results.model_record(
                 path, getattr(splits, arguments.split), None, network

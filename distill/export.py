@@ -7,8 +7,10 @@ from typing import Any
 
 from absl.flags import argparse_flags
 
-from distill import cli, loader, progress, run_folder
-from distill.config import ConfigError
+from distill.runtime import files, progress
+from distill.runtime.errors import ConfigError
+from distill.runtime.process import command
+from distill.runtime.trust import loader
 
 # What a user may ask of a trained model without further training.
 FORMATS = ("float32", "float16", "dynamic_int8")
@@ -86,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=FORMATS,
         help=f"default: {' '.join(FORMATS)}",
     )
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -94,12 +96,12 @@ def _command(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
     folder = arguments.out or path.parent
-    model = loader.foreign(path)
+    model = loader.open_foreign(path)
     folder.mkdir(parents=True, exist_ok=True)
     for variant in arguments.formats:
         target = folder / f"{path.stem}.{variant}.tflite"
         with progress.step(str(target), "conversion"):
-            run_folder.atomic_write(target, to_tflite(model, variant))
+            files.atomic_write(target, to_tflite(model, variant))
     return 0
 
 

@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from distill import batches, config, data, loader, run_folder, scan, yaml_tree
-from distill import budget as budgets  # `budget` is a field here, as `finish` is.
+from distill import batches, config, data, yaml_tree
+from distill import budget as budgets
 from distill import finish as finishers
+from distill.runtime import errors, versions
+from distill.runtime.hashes import file_hash
+from distill.runtime.trust import loader
 
 CHECKED = 256  # Examples that tell logits from probabilities.
 _CURE = (
@@ -123,24 +126,24 @@ def ground(run: Finishing, splits: data.Splits) -> dict[str, str]:
     """What a run's numbers stand on beside its config; see `run_folder.stay_with`."""
     files = {"model": run.model, "teacher": run.teacher}
     hashes = {
-        f"{name} file": scan.file_hash(pathlib.Path(path).expanduser())
+        f"{name} file": file_hash(pathlib.Path(path).expanduser())
         for name, path in files.items()
         if path is not None
     }
-    return {"data": splits.fingerprint(), **hashes, **run_folder.versions()}
+    return {"data": splits.fingerprint(), **hashes, **versions.versions()}
 
 
 def _opened(path, sha256, dataset):
     """A foreign network under the contract of `students`, if it fits the data."""
     import keras
 
-    network = loader.foreign(path, sha256)
+    network = loader.open_foreign(path, sha256)
     if isinstance(network, keras.Sequential):
         network = keras.Model(network.inputs, network.outputs[0], name=network.name)
     outputs = network.output
     logits = outputs.get("logits") if isinstance(outputs, dict) else outputs
     if len(network.inputs) != 1 or not hasattr(logits, "shape"):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"{path} must map one input to logits, or to a dict with `logits`. "
             f"Received: {len(network.inputs)} inputs, and "
             f"{sorted(outputs) if isinstance(outputs, dict) else 'several outputs'}"
@@ -148,7 +151,7 @@ def _opened(path, sha256, dataset):
     wanted = dataset.input_shape, (dataset.num_classes,)
     received = tuple(network.inputs[0].shape[1:]), tuple(logits.shape[1:])
     if received != wanted:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"{path} must map inputs {wanted[0]} to {wanted[1][0]} logits. "
             f"Received: {received[0]} to {received[1]}"
         )
@@ -160,7 +163,7 @@ def _check_logits(network: Any, path: str, splits: data.Splits) -> None:
 
     answers = results.logits(network, splits.train.take(slice(CHECKED)))
     if answers.min() >= 0 and np.allclose(answers.sum(-1), 1, atol=1e-3):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"{path} answers with probabilities, and logits are wanted (before "
             f"softmax): {_CURE}"
         )

@@ -6,7 +6,8 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import charts, report, run_folder
+from distill import charts, report
+from distill.runtime import files
 
 WITHIN = 1.0  # Points of accuracy that the smallest file may be below its teacher.
 
@@ -33,9 +34,9 @@ def write(folder: pathlib.Path, result: dict) -> None:
             if any(measure.of(model) for model in result["models"])
         },
     )
-    run_folder.atomic_write(folder / "front.json", json.dumps(found, indent=1))
-    run_folder.atomic_write(folder / "front.csv", _csv(found["models"]))
-    run_folder.atomic_write(folder / "front.html", page)
+    files.atomic_write(folder / "front.json", json.dumps(found, indent=1))
+    files.atomic_write(folder / "front.csv", _csv(found["models"]))
+    files.atomic_write(folder / "front.html", page)
 
 
 def front(models: Sequence[dict]) -> dict:

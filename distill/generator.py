@@ -10,21 +10,19 @@ import gan
 import trainers
 from distill import (
     batches,
-    checkpoint,
     config,
     data,
     fused,
     kept,
     learners,
-    memory,
     precision,
-    run_folder,
-    seeds,
     stages,
     tensorboard,
 )
-from trainers import generator as generators
-from trainers import trainer
+from distill.runtime import files, seeds
+from distill.runtime.process import memory
+from distill.runtime.resume import checkpoint
+from trainers import generator, trainer
 
 COLUMNS = 8  # Examples of each class on a sheet.
 ROWS = 20  # Classes on a sheet, at most.
@@ -66,7 +64,7 @@ def ready(
     if not run.uses_generator:
         return None, []
     home = kept.home(folder, "generators", fingerprint(run, splits))
-    with run_folder.occupied(home):
+    with files.lock(home):
         network, record = stages.once(
             "generator",
             "generator (acgan)",
@@ -98,7 +96,7 @@ def _trained(run, splits, home, store: checkpoint.Store):
     network, against = part.network.build(*shape), part.discriminator.build(*shape)
     for side in (network, against):
         memory.check(side, run.batch_size)
-    learner = generators.GeneratorTrainer(
+    learner = generator.GeneratorTrainer(
         generator=network, discriminator=against, method=part.training
     )
     learner.compile(**learners.compiling(run.hardware, learner.sides()))

@@ -6,7 +6,7 @@ Nothing here imports Keras: see `distill.devices` for what is done about it.
 import dataclasses
 from typing import Literal
 
-from distill.schema import check
+from distill.runtime.errors import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import cli, loader, scan
-from distill.config import ConfigError
+from distill.runtime import hashes
+from distill.runtime.errors import ConfigError
+from distill.runtime.process.command import run_command
+from distill.runtime.trust import loader, scan
 
 
 def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
@@ -32,15 +34,16 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
             raise ConfigError(f"no such file: {arguments.model}")
         scan.check_kind(arguments.model, ".tflite")
         if not limited:  # Whatever a file does to its reader stays in there.
-            return loader.apart(arguments.model, ["inspect", *argv])
+            return loader.run_sandboxed(arguments.model, ["inspect", *argv])
         return _command(arguments)
 
     argv = sys.argv[1:] if argv is None else argv
-    return cli.guarded(command, flags, argv)
+    return run_command(command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    from distill import measure, provenance
+    from distill import measure
+    from distill.runtime.trust import provenance
 
     path = arguments.model
     try:
@@ -49,7 +52,7 @@ def _command(arguments: argparse.Namespace) -> int:
         raise ConfigError(str(mistake)) from None
     found = {
         "file": path.name,
-        "sha256": scan.file_hash(path),
+        "sha256": hashes.file_hash(path),
         **dataclasses.asdict(facts),
         "origin": origin,
     }
@@ -61,7 +64,7 @@ def _lines(found):
     """Name and value of everything, the config last as YAML."""
     import yaml
 
-    from distill import check
+    from distill.runtime import formats
 
     origin = found["origin"] or {}
     ops = ", ".join(f"{count} {name}" for name, count in found["ops"].items())
@@ -77,7 +80,7 @@ def _lines(found):
         ("in float", ", ".join(found["float_ops"]) or "none"),
     ]
     if not origin:
-        return check.table(rows, []) + "It does not say what it was made of."
+        return formats.table(rows, []) + "It does not say what it was made of."
     validation = origin["validation"]
     rows += [
         ("model", origin["model"]),
@@ -89,7 +92,7 @@ def _lines(found):
         *((f"weights of {name}", sha) for name, sha in origin["weights"].items()),
         ("versions", ", ".join(f"{n} {v}" for n, v in origin["versions"].items())),
     ]
-    return check.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
+    return formats.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import keras
 
-from distill import config, data, run_folder
+from distill import config, data
+from distill.runtime import hashes
+from distill.runtime import versions as runtime_versions
 
 
 def home(folder: pathlib.Path, kind: str, fingerprint: str) -> pathlib.Path:
@@ -42,10 +44,10 @@ def fingerprint(
     """
     whole = config.plain(run)
     decided = {name: whole[name] for name in options}
-    versions = run_folder.versions()
-    decisive = "keras", "tensorflow", "numpy", run_folder.KERNELS
+    versions = runtime_versions.versions()
+    decisive = "keras", "tensorflow", "numpy", runtime_versions.KERNELS
     packages = {name: versions.get(name) for name in decisive}
-    return run_folder.fingerprint(
+    return hashes.fingerprint(
         json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
         splits.fingerprint(),
         *also,

@@ -3,7 +3,8 @@
 import dataclasses
 import statistics
 
-from distill import config, kernels, progress, run_folder, trial
+from distill import config, trial
+from distill.runtime import errors, onednn, progress, versions
 
 MARGIN = 0.05  # Of a ratio; less is not worth other last bits.
 
@@ -24,16 +25,16 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
     Raises:
         ConfigError: See `kernels.check`; or if a process cannot train: says why.
     """
-    kernels.check(_asking(run, "true"))
-    found: dict[str, list[dict]] = {told: [] for told in kernels.NAMES}
+    onednn.check(_asking(run, "true"))
+    found: dict[str, list[dict]] = {told: [] for told in onednn.NAMES}
     for index in range(rounds):
-        for told, name in kernels.NAMES.items():
+        for told, name in onednn.NAMES.items():
             progress.say(f"    {name} kernels, {index + 1} of {rounds}")
             tried = trial.tried(
-                _asking(run, "auto"), steps, environment={run_folder.KERNELS: told}
+                _asking(run, "auto"), steps, environment={versions.KERNELS: told}
             )
             if "ended" in tried:
-                raise config.ConfigError(f"cannot be trained: {tried['ended']}")
+                raise errors.ConfigError(f"cannot be trained: {tried['ended']}")
             found[told].append(tried)
     ratios = [
         other["images_per_second"] / own["images_per_second"]
@@ -52,7 +53,7 @@ def table(result: dict) -> str:
             [found["images_per_second"], *trial.stage_rates(found)] for found in rounds
         ]
         middle = map(statistics.median, zip(*rates, strict=True))
-        rows.append([kernels.NAMES[told], *(f"{rate:.0f}" for rate in middle)])
+        rows.append([onednn.NAMES[told], *(f"{rate:.0f}" for rate in middle)])
     headers = ["kernels", "images/s", *trial.stage_names(rounds[0])]
     return "\n".join(
         [
@@ -66,8 +67,8 @@ def _advice(result):
     ratio = result["ratio"]
     if abs(ratio - 1) < MARGIN:
         return "no difference that is worth a change"
-    faster = kernels.ONEDNN if ratio > 1 else kernels.OWN
-    if faster == kernels.untold():
+    faster = onednn.ONEDNN if ratio > 1 else onednn.OWN
+    if faster == onednn.is_undecided():
         return "leave `hardware.onednn: auto`, which takes the faster here"
     return f"set `hardware.onednn: {str(ratio > 1).lower()}`"
 

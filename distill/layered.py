@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from distill import formats
+from distill.runtime import formats
 
 DARKEST = 1.0  # An error as large as the signal; one step less is half a power of ten.
 STEPS = 6

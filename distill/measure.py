@@ -1,20 +1,19 @@
 """A TFLite file -> what it holds and how it runs. Needs no TensorFlow."""
 
-import contextlib
 import dataclasses
 import gc
 import gzip
 import math
 import os
 import pathlib
-import platform
 import time
 
 import numpy as np
 from ai_edge_litert import interpreter
 
-from distill import graph as graphs  # `graph` is a file's, below.
+from distill import graph as graphs
 from distill import stored
+from distill.runtime import versions
 
 BATCH = 64  # Images at once where only answers are wanted.
 
@@ -151,26 +150,8 @@ def latency(
         "p90": float(np.percentile(times, 90)),
         "threads": threads,
         "runs": runs,
-        "machine": machine(),
+        "machine": versions.machine(),
     }
-
-
-def machine() -> str:
-    """Processor, number of cores that this process may use, operating system."""
-    processor = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    return f"{processor}, {cores()} cores, {platform.system()}"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _takes(path, shape):

@@ -9,7 +9,10 @@ from typing import NamedTuple
 import keras
 
 import students
-from distill import chain, config, cost, loader, pairing, scan, seeds
+from distill import chain, config, cost, pairing
+from distill.runtime import errors, seeds
+from distill.runtime.hashes import file_hash
+from distill.runtime.trust import loader, scan
 from students import keras_graph
 from trainers import representations
 
@@ -114,7 +117,7 @@ def check(run: config.Run) -> list[tuple] | None:
     try:
         chain.check_pupil(run, *pair)
     except ValueError as mistake:
-        raise config.ConfigError(f"{mistake}. Pairs: {_said(pair)}") from None
+        raise errors.ConfigError(f"{mistake}. Pairs: {_said(pair)}") from None
     rows = []
     for name in dict.fromkeys(itertools.chain(*pair)):
         row = [name]
@@ -170,13 +173,13 @@ def hashes(run: config.Run) -> dict[str, str]:
         for role, path, sha256 in files(part):
             scan.members(path, sha256)
             owner = name if role == "teacher" else role
-            found[f"{owner} file"] = scan.file_hash(path)
+            found[f"{owner} file"] = file_hash(path)
     return found
 
 
 def decided(role: str, run: config.Run) -> list[str]:
     """What decides a network beside its config and the code: its files and its cuts."""
-    hashes = [scan.file_hash(path) for owner, path, _ in files(run) if owner == role]
+    hashes = [file_hash(path) for owner, path, _ in files(run) if owner == role]
     return [*hashes, *map(str, places(run).get(role, {}).items())]
 
 
@@ -187,7 +190,7 @@ def opened(path: str, sha256: str | None) -> keras.Model:
     Raises:
         Untrusted: If something speaks against opening it.
     """
-    return loader.foreign(pathlib.Path(path).expanduser(), sha256)
+    return loader.open_foreign(pathlib.Path(path).expanduser(), sha256)
 
 
 def _part(role, run):
@@ -220,7 +223,7 @@ def _explained(role, run, action, *arguments):
     try:
         return action(*arguments)
     except ValueError as mistake:
-        raise config.ConfigError(f"`{name}`: {mistake}") from None
+        raise errors.ConfigError(f"`{name}`: {mistake}") from None
 
 
 def _placed(graphs, found):
@@ -264,6 +267,6 @@ def check_finish(run: config.Run) -> None:
         try:
             part.check_layers(layers)
         except ValueError as mistake:
-            raise config.ConfigError(
+            raise errors.ConfigError(
                 f"finish.{config.name_of(part)}: {mistake}"
             ) from None

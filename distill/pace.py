@@ -16,21 +16,19 @@ import keras
 import numpy as np
 
 from distill import (
-    checkpoint,
-    cli,
     config,
     data,
     devices,
     fused,
     learners,
-    memory,
     networks,
     plan,
     precision,
-    resume,
     stages,
     teacher,
 )
+from distill.runtime.process import command, memory
+from distill.runtime.resume import checkpoint, resume
 
 WARMUP = 5  # Executions that trace, and empty what was read ahead meanwhile.
 
@@ -184,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = argparse.ArgumentParser(prog="python -m distill.pace")
     flags.add_argument("config")
     flags.add_argument("steps", type=int, help="that are timed, of each stage")
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments):

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 import students
 import trainers
-from distill import cache as keeping  # `cache` is a field of a teacher.
+from distill import cache as keeping
 from distill import chain, schema
-from distill import synthetic as sources  # `synthetic` is a field of a stage.
-from distill.schema import check
+from distill import synthetic as sources
+from distill.runtime.errors import check
 from gan import conditional, generators
 from trainers import acgan
 

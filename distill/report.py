@@ -10,7 +10,8 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import budget, charts, formats, layered, pictures, shares
+from distill import budget, charts, layered, pictures, shares
+from distill.runtime import formats
 
 WIDTH = 100  # Columns of the console's table.
 WRONG = 48  # Most wrong answers shown.

@@ -7,22 +7,10 @@ import pathlib
 import numpy as np
 
 import trainers
-from distill import (
-    card,
-    chain,
-    config,
-    cost,
-    data,
-    front,
-    loader,
-    measure,
-    memory,
-    progress,
-    report,
-    run_folder,
-    scan,
-    stitching,
-)
+from distill import card, chain, config, cost, data, front, measure, report, stitching
+from distill.runtime import files, hashes, progress, versions
+from distill.runtime.process import memory
+from distill.runtime.trust import loader
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
 BATCH = 256  # Examples at once where only answers are wanted.
@@ -68,13 +56,13 @@ def model_record(
         The entry, and the file's own logits.
     """
     if path.suffix == ".keras" and network is None:
-        network = loader.own(path)
+        network = loader.open_own(path)
     answers = logits(path if network is None else network, split)
     right = answers.argmax(-1) == split.labels
     record = {
         "name": path.stem,
         "file": path.name,
-        "sha256": scan.file_hash(path),
+        "sha256": hashes.file_hash(path),
         **_facts(path, network),
         "test_examples": len(split.labels),
         "accuracy": accuracy(answers, split),
@@ -95,7 +83,7 @@ def model_record(
     if path.suffix == ".tflite":
         example = split.floats()[:1]
         record["latency_ms"] = measure.latency(path, example)
-        if (cores := measure.cores()) > 1:
+        if (cores := versions.cores()) > 1:
             all_of_them = measure.latency(path, example, threads=cores)
             record["latency_all_threads_ms"] = all_of_them
     return record, answers
@@ -131,8 +119,8 @@ def gather(
     search = folder / "search.json"
     result = {
         "run": _plain(run),
-        "versions": run_folder.versions(),
-        "machine": measure.machine(),
+        "versions": versions.versions(),
+        "machine": versions.machine(),
         "peak_memory_bytes": memory.peaks(),
         "data": {
             "name": config.name_of(run.data),
@@ -161,10 +149,10 @@ def gather(
         ],
     }
     wrong = _wrong(report.smallest(models), answers, splits, run.data.class_names)
-    run_folder.atomic_write(folder / "report.html", report.html(result, wrong))
-    run_folder.atomic_write(folder / "MODEL_CARD.md", card.text(result))
+    files.atomic_write(folder / "report.html", report.html(result, wrong))
+    files.atomic_write(folder / "MODEL_CARD.md", card.text(result))
     front.write(folder, result)
-    run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+    files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result
 
@@ -177,14 +165,16 @@ def _plain(run):
 
 def _taught(path, split):
     """The teacher's logits, if there is a teacher."""
-    return logits(loader.own(path), split) if path.exists() else None
+    return logits(loader.open_own(path), split) if path.exists() else None
 
 
 def _stitched(run, folder, split):
     """Where the student loses; empty if nothing taught its sections."""
     if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
         return []
-    pair = (loader.own(folder / f"{name}.keras") for name in ("teacher", "student"))
+    pair = (
+        loader.open_own(folder / f"{name}.keras") for name in ("teacher", "student")
+    )
     return stitching.record(*pair, split)
 
 
@@ -225,7 +215,7 @@ def _judge(run, folder, models, stages):
     parts = {config.name_of(part): part for part in run.finish}
     made = {record["model"]: record for record in stages}
     student = by_name["student"]["accuracy"]
-    counted = cost.count(loader.own(folder / "student.keras"))
+    counted = cost.count(loader.open_own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
         facts = measure.inspect(folder / model["file"])

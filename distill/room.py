@@ -4,6 +4,7 @@ import pathlib
 import shutil
 
 from distill import batches, cache, chain, config, data, networks, plan
+from distill.runtime import errors
 
 FOLDER = "answers"  # Beside the runs.
 _CURE = "or set `precision: float16`, `top_k` or fewer `augmentation.variants`"
@@ -46,7 +47,7 @@ def check(
             )
             limit = run.teacher.cache.max_gb
             if size > limit * 1e9:
-                raise config.ConfigError(
+                raise errors.ConfigError(
                     f"`teacher.cache.max_gb` is {limit:g}, the answers for `{where}` "
                     f"take {size / 1e9:.3g} GB ({', '.join(layout.names)}): raise it, "
                     f"{_CURE}"
@@ -90,7 +91,7 @@ def check_disk(size: int, home: pathlib.Path) -> None:
     parent = next(path for path in (home, *home.parents) if path.exists())
     room = there + shutil.disk_usage(parent).free
     if size > room:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`teacher.cache`: the answers take {size / 1e9:.3g} GB, and {home} has "
             f"room for {room / 1e9:.3g} GB: make room, {_CURE}"
         )

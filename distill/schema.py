@@ -184,22 +184,6 @@ def _listed(names):
     return ", ".join(sorted(map(str, names)))
 
 
-def check(condition: object, name: str, rule: str, value: object) -> None:
-    """Refuses a value.
-
-    Args:
-        condition: Whether it may stay.
-        name: Of the option.
-        rule: What it must be, in words.
-        value: What it is.
-
-    Raises:
-        ValueError: If it may not stay.
-    """
-    if not condition:
-        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")
-
-
 def name_in(table: dict[str, Any], part: Any) -> str:
     """The name of a part in the table of its kind."""
     return next(name for name, kind in table.items() if kind is type(part))

@@ -8,8 +8,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from distill import cli, config, kernels, progress, run_folder, synthetic, train
-from distill.config import ConfigError
+from distill import cli, config, run_folder, synthetic, train
+from distill.runtime import files, onednn, progress
+from distill.runtime.errors import ConfigError
+from distill.runtime.process import command
 
 EXAMPLES = 20_000
 
@@ -74,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder; default: runs/score-<config>"
     )
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -161,9 +163,9 @@ def score(
         ConfigError: If the folder holds scores of another config or length.
         As `train.train`, otherwise.
     """
-    kernels.choose(run)
-    kernels.check(run)
-    with run_folder.occupied(folder):
+    onednn.choose(run)
+    onednn.check(run)
+    with files.lock(folder):
         run_folder.claim(folder, run)
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
@@ -188,8 +190,8 @@ def score(
                 bench.measure(row, seed, maker)
         result = bench.gather(run, rows, seeds)
         page = score_report.html(result)
-        run_folder.atomic_write(folder / "score.html", page)
-        run_folder.atomic_write(folder / "score.json", json.dumps(result, indent=1))
+        files.atomic_write(folder / "score.html", page)
+        files.atomic_write(folder / "score.json", json.dumps(result, indent=1))
     return result
 
 

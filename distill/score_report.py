@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import tabulate
 import yaml
 
-from distill import comparison_report, formats, report
+from distill import comparison_report, report
+from distill.runtime import formats
 
 HEADERS = ("TSC score", "sd", "accuracy %", "sd", "to real", "95 % interval")
 LIKENESS = {

@@ -9,20 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill import (
-    batches,
-    config,
-    data,
-    intervals,
-    measure,
-    plan,
-    progress,
-    quality,
-    results,
-    run_folder,
-    seeds,
-    stages,
-)
+from distill import batches, config, data, intervals, plan, quality, results, stages
+from distill.runtime import files, progress, seeds, versions
 
 LARGEST = 10_000  # Examples of a set whose features are compared.
 PART = 1000  # Examples, at least, of each part that has a classifier score.
@@ -81,7 +69,7 @@ class Bench:
         """
         home = self._home(seed)
         path = home / f"{row.name}.json"
-        with run_folder.occupied(home):
+        with files.lock(home):
             if path.exists():
                 progress.say(f"==> {row.title}, seed {seed}: scored before, kept")
                 return json.loads(path.read_text())
@@ -103,7 +91,7 @@ class Bench:
             ):
                 examples = drawn(row.source, self._splits.train, generator, rng)
                 found = {"accuracy": accuracy, **self._compared(examples)}
-            run_folder.atomic_write(path, json.dumps(found))
+            files.atomic_write(path, json.dumps(found))
         return found
 
     def gather(self, run: config.Run, rows: Sequence[Any], count: int) -> dict:
@@ -130,8 +118,8 @@ class Bench:
         real = [each["accuracy"] for each in found["real"]]
         return {
             "run": config.plain(run),
-            "versions": run_folder.versions(),
-            "machine": measure.machine(),
+            "versions": versions.versions(),
+            "machine": versions.machine(),
             "data": {
                 "name": config.name_of(run.data),
                 "train": len(train.labels),

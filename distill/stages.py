@@ -11,27 +11,22 @@ from distill import (
     alarms,
     answers,
     batches,
-    checkpoint,
     config,
     data,
     devices,
     fused,
     learners,
-    loader,
-    memory,
     networks,
     plan,
     precision,
-    processes,
-    progress,
-    resume,
-    run_folder,
-    seeds,
-    signals,
     stitching,
     synthetic,
     tensorboard,
 )
+from distill.runtime import files, progress, seeds
+from distill.runtime.process import distributed, memory, signals
+from distill.runtime.resume import checkpoint, resume
+from distill.runtime.trust import loader
 from trainers import trainer
 
 RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle.
@@ -138,7 +133,7 @@ def source_of(
 def keep(network: keras.Model, path: pathlib.Path) -> None:
     """Writes a finished network; one that is there already is that very one."""
     if not path.exists():
-        with run_folder.whole_file(path) as temporary:
+        with files.whole_file(path) as temporary:
             network.save(temporary)
 
 
@@ -162,20 +157,20 @@ def once(
     Returns:
         The network and the record.
     """
-    kept = run_folder.checkpoints(folder)
+    kept = files.checkpoints(folder)
     kept.mkdir(parents=True, exist_ok=True)
     weights, record = kept / f"{name}.keras", kept / f"{name}.json"
     for path in (weights, record):
-        processes.share(path)
+        distributed.share_file(path)
     if record.exists() and weights.exists():
         progress.say(f"==> {title}: finished before, kept")
-        return loader.own(weights), json.loads(record.read_text())
+        return loader.open_own(weights), json.loads(record.read_text())
     weights.unlink(missing_ok=True)  # Of a run killed before its record.
     store = checkpoint.Store(kept, name)
     with progress.step(title, f"{epochs} epochs"), signals.deferred():
         network, made = training(store)
         keep(network, weights)
-        run_folder.atomic_write(record, json.dumps(made))
+        files.atomic_write(record, json.dumps(made))
         store.clear()
     return network, made
 

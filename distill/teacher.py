@@ -22,11 +22,9 @@ from distill import (
     pairing,
     plan,
     precision,
-    progress,
-    run_folder,
-    seeds,
     stages,
 )
+from distill.runtime import errors, files, progress, seeds
 from trainers import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
@@ -98,10 +96,10 @@ def train(
         FolderBusy: If another process trains the same network.
     """
     source = home / f"{name}.keras"
-    with run_folder.occupied(home):
+    with files.lock(home):
         network, records = stages.train(name, steps, folder=home, **options)
         stages.keep(network, source)
-    with run_folder.whole_file(folder / source.name) as temporary:
+    with files.whole_file(folder / source.name) as temporary:
         shutil.copyfile(source, temporary)
     return network, records
 
@@ -126,7 +124,7 @@ def given(run: config.Run) -> keras.Model:
     network = networks.opened(run.teacher.file, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"{where} must return a dict with `logits`, or be cut into sections: set "
             "`teacher.sections: auto`. Received: a model with outputs "
             f"{sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
@@ -134,7 +132,7 @@ def given(run: config.Run) -> keras.Model:
     wanted = (run.data.input_shape, run.data.num_classes)
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
     if received != wanted:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"{where} must map inputs {wanted[0]} to {wanted[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
@@ -145,5 +143,5 @@ def given(run: config.Run) -> keras.Model:
     try:
         chain.check_pupil(pupil, representations.shapes(network), student)
     except ValueError as mistake:
-        raise config.ConfigError(f"{where}: {mistake}") from None
+        raise errors.ConfigError(f"{where}: {mistake}") from None
     return network

@@ -23,7 +23,8 @@ from tensorboard.plugins.scalar import summary_v2 as scalar_summary
 from tensorboard.plugins.text import summary_v2 as text_summary
 from tensorboard.summary.writer import record_writer
 
-from distill import batches, data, pictures, seeds
+from distill import batches, data, pictures
+from distill.runtime import seeds
 
 if typing.TYPE_CHECKING:
     from distill import config

@@ -4,17 +4,9 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import (
-    batches,
-    cli,
-    config,
-    data,
-    finish,
-    kernels,
-    processes,
-    progress,
-    run_folder,
-)
+from distill import batches, cli, config, data, finish, run_folder
+from distill.runtime import errors, files, onednn, progress, versions
+from distill.runtime.process import command, distributed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,13 +15,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder of the run; default: runs/<config>"
     )
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     wanted = arguments.out or cli.default_folder(arguments)
-    with processes.joined(run.hardware.strategy), processes.folder(wanted) as folder:
+    with (
+        distributed.join(run.hardware.strategy),
+        distributed.working_folder(wanted) as folder,
+    ):
         result = train(run, folder)
         return 0 if result is None else told(result, folder)
 
@@ -55,7 +50,7 @@ def told(result: dict, folder: pathlib.Path) -> int:
     for line in result["failures"]:
         progress.say(f"failed: {line}")
     progress.say(f"==> {folder / 'report.html'}")
-    return cli.EXIT_FAILED if result["failures"] else 0
+    return errors.EXIT_FAILED if result["failures"] else 0
 
 
 def train(run: config.Run, folder: pathlib.Path) -> dict | None:
@@ -78,10 +73,10 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         FolderBusy: If another process works there.
         FinishError: If the finishing process died.
     """
-    kernels.choose(run)
-    with run_folder.occupied(folder):
+    onednn.choose(run)
+    with files.lock(folder):
         _same(
-            lambda: run_folder.claim(folder, run, yields=processes.is_chief()),
+            lambda: run_folder.claim(folder, run, yields=distributed.is_chief()),
             folder / "run.yaml",
         )
         progress.say(f"    run folder: {folder}")
@@ -97,9 +92,9 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
 
         with devices.engaged(run, per_epoch):
             records = _trained(run, splits, folder)
-        processes.told(lambda: b"")  # All is written; now each goes its way.
-        processes.leave()
-        if not processes.is_chief():
+        distributed.broadcast(lambda: b"")  # All is written; now each goes its way.
+        distributed.disconnect()
+        if not distributed.is_chief():
             return None
         if run.finish and not finish.missing():
             records += finish.ready(folder)
@@ -117,7 +112,7 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     from distill import networks
 
     found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    return {**found, **networks.hashes(run), **run_folder.versions()}
+    return {**found, **networks.hashes(run), **versions.versions()}
 
 
 def _same(claim, path):
@@ -126,15 +121,15 @@ def _same(claim, path):
     Raises:
         ConfigError: If a process would train something else than the chief.
     """
-    if processes.is_chief():
+    if distributed.is_chief():
         claim()
-    processes.share(path)
+    distributed.share_file(path)
     try:
-        if not processes.is_chief():
+        if not distributed.is_chief():
             claim()
-    except config.ConfigError as mistake:
-        raise config.ConfigError(
-            f"process {processes.index()} is not of the chief's run: {mistake}"
+    except errors.ConfigError as mistake:
+        raise errors.ConfigError(
+            f"process {distributed.index()} is not of the chief's run: {mistake}"
         ) from None
 
 
@@ -143,19 +138,19 @@ def _trained(run, splits, folder):
 
     _same(
         lambda: run_folder.stay_with(
-            folder, ground(run, splits), yields=processes.is_chief()
+            folder, ground(run, splits), yields=distributed.is_chief()
         ),
-        run_folder.checkpoints(folder) / run_folder.GROUND,
+        files.checkpoints(folder) / run_folder.GROUND,
     )
     pairs = networks.check(run)
     if pairs is not None:
         progress.say(networks.table(pairs))
     networks.check_finish(run)
-    kernels.check(run)
+    onednn.check(run)
     room.check(run, splits, folder)
     if splits.tokenizer is not None:
         text = splits.tokenizer.to_str(pretty=True)
-        run_folder.atomic_write(folder / "tokenizer.json", text)
+        files.atomic_write(folder / "tokenizer.json", text)
     network, records = teacher.ready(run, splits, folder)
     accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")

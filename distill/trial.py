@@ -9,7 +9,8 @@ import sys
 import tempfile
 from collections.abc import Mapping
 
-from distill import config, memory
+from distill import config
+from distill.runtime.process import memory
 
 SECONDS = 0.1  # Between two looks at what a process holds.
 

@@ -10,9 +10,7 @@ from collections.abc import Callable
 
 import yaml
 
-
-class ConfigError(ValueError):
-    """A mistake in a config: one line with place, key, received and expected."""
+from distill.runtime import errors
 
 
 def read(
@@ -52,13 +50,13 @@ def override(root: yaml.MappingNode, assignment: str) -> yaml.MappingNode:
     path, equals, text = assignment.partition("=")
     origin = f"--set {assignment}"
     if not equals or not all(path.split(".")):
-        raise ConfigError(f"{origin}: expected a.b=c. Received: {assignment!r}")
+        raise errors.ConfigError(f"{origin}: expected a.b=c. Received: {assignment!r}")
     try:
         loader = yaml.SafeLoader(text)
         loader.name = origin
         node = loader.get_single_node() or _scalar("", origin)
     except yaml.YAMLError:
-        raise ConfigError(f"{origin}: cannot read {text!r} as YAML") from None
+        raise errors.ConfigError(f"{origin}: cannot read {text!r} as YAML") from None
     return _put(root, path.split("."), node, origin)
 
 
@@ -69,7 +67,7 @@ def _put(parent, keys, leaf, origin):
     first, *rest = keys
     if isinstance(parent, yaml.SequenceNode):
         if not first.isdigit() or int(first) >= len(parent.value):
-            raise ConfigError(
+            raise errors.ConfigError(
                 f"{origin}: expected an index below {len(parent.value)}. "
                 f"Received: {first!r}"
             )
@@ -102,15 +100,15 @@ def merge(base, child, replace=False):
     return yaml.MappingNode(child.tag, list(old.values()), *marks(base))
 
 
-def error(node: yaml.Node | None, where: str, what: str) -> ConfigError:
+def error(node: yaml.Node | None, where: str, what: str) -> errors.ConfigError:
     """A mistake at a node, as one line that starts with file and line."""
     if node is None:
-        return ConfigError(f"{where}: {what}")
+        return errors.ConfigError(f"{where}: {what}")
     mark = node.start_mark
     place = mark.name
     if not place.startswith("--set"):
         place = f"{place}:{mark.line + 1}"
-    return ConfigError(": ".join(filter(None, [place, where, what])))
+    return errors.ConfigError(": ".join(filter(None, [place, where, what])))
 
 
 def pairs(node: yaml.Node | None, where: str = "") -> dict:
@@ -150,14 +148,14 @@ def _compose(path):
     except yaml.MarkedYAMLError as mistake:
         mark = mistake.problem_mark or mistake.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{path.name}:{line}: {mistake.problem}") from None
+        raise errors.ConfigError(f"{path.name}:{line}: {mistake.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as mistake:
         reason = str(mistake).splitlines()[0]
-        raise ConfigError(f"{path.name}:1: not a YAML text: {reason}") from None
+        raise errors.ConfigError(f"{path.name}:1: not a YAML text: {reason}") from None
     except OSError as mistake:
-        raise ConfigError(f"{path}: {mistake.strerror}") from None
+        raise errors.ConfigError(f"{path}: {mistake.strerror}") from None
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{path.name}:1: expected keys and values")
+        raise errors.ConfigError(f"{path.name}:1: expected keys and values")
     return node
 
 

@@ -5,7 +5,7 @@ import hashlib
 import keras
 import numpy as np
 
-from distill import checkpoint, resume
+from distill.runtime.resume import checkpoint, resume
 
 
 class Source:

@@ -10,7 +10,7 @@ from keras import ops
 from stores import Everything, Only, Source, fitted
 
 from gan import conditional, generators, losses, sizes
-from trainers import generator as trainer
+from trainers import generator
 from trainers.acgan import ACGAN
 
 CLASSES, BATCH, FEATURES = 3, 6, 4
@@ -23,7 +23,7 @@ LAST = ACGAN(average=0.0)
 
 def make(method=LAST, seed=0, dropout=0.0, eager=True):
     keras.utils.set_random_seed(seed)
-    learner = trainer.GeneratorTrainer(
+    learner = generator.GeneratorTrainer(
         generator=generators.DenseGenerator(noise=5, units=(6,)).build(
             (FEATURES,), CLASSES
         ),

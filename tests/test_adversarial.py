@@ -13,7 +13,8 @@ from keras import ops
 
 import students
 import trainers
-from distill import alarms, resume, train
+from distill import alarms, train
+from distill.runtime import errors
 from gan import gradients
 from gan.discriminators import Discriminator
 from trainers import game, trainer
@@ -404,7 +405,7 @@ def test_an_alarm_warns_once_or_ends_the_run(stop, monkeypatch):
     method = Won(stop_on_collapse=stop)
     watch = alarms.Watch(method, {"loss": [3.0]})
     if stop:
-        with pytest.raises(resume.Diverged, match="one side has won"):
+        with pytest.raises(errors.Diverged, match="one side has won"):
             watch.on_epoch_end(1, {"loss": 2.0})
         return
     for epoch in (1, 2, 3):
@@ -414,13 +415,20 @@ def test_an_alarm_warns_once_or_ends_the_run(stop, monkeypatch):
 
 REPLICAS = """
 import json
+
+import keras
+import numpy as np
 import tensorflow as tf
+
+import students
+import trainers
+from gan.discriminators import Discriminator
+from trainers import trainer
+
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-import keras, numpy as np, students, trainers
-from gan.discriminators import Discriminator
-from trainers import trainer
+
 method = trainers.Adversarial(
     discriminator=Discriminator(units=(8,)), condition="input", mismatch_weight=1, r1=1
 )

@@ -16,12 +16,13 @@ from distill import (
     check,
     config,
     data,
-    loader,
     room,
     stages,
     train,
     tutors,
 )
+from distill.runtime import errors
+from distill.runtime.trust import loader
 
 SMALL = [
     "data.options={train_examples: 63, validation_fraction: 0.2, test_fraction: 0.5}",
@@ -194,7 +195,7 @@ def test_what_decides_the_answers_changes_their_key(change, decides, splits, tea
 def test_teacher_and_pixels_change_the_key(splits, teacher, tmp_path):
     before = key(RUN, splits, teacher)
     teacher.save(tmp_path / "teacher.keras")
-    assert key(RUN, splits, loader.own(tmp_path / "teacher.keras")) == before
+    assert key(RUN, splits, loader.open_own(tmp_path / "teacher.keras")) == before
     assert key(RUN, splits, exact(1)) != before
     assert key(RUN, splits, teacher, ("logits", "stem")) != before
     text = teacher.get_config()
@@ -275,7 +276,7 @@ def test_what_is_kept_comes_back(precision):
 
 def test_a_number_beyond_half_precision_is_refused():
     kept = layout(precision="float16")
-    with pytest.raises(config.ConfigError, match=r"`stem` reaches 7e\+04"):
+    with pytest.raises(errors.ConfigError, match=r"`stem` reaches 7e\+04"):
         kept.pack({**numbers(kept), "stem": np.full((5, 3, 2), 7e4, "float32")})
 
 
@@ -342,7 +343,7 @@ def test_few_of_many_classes_take_little_room():
     ],
 )
 def test_what_cannot_be_kept_is_refused_in_one_line(overrides, words):
-    with pytest.raises(config.ConfigError, match=words) as caught:
+    with pytest.raises(errors.ConfigError, match=words) as caught:
         config.load("lit_resnet.yaml", [*SMALL, "teacher.cache=true", *overrides])
     assert "\n" not in str(caught.value)
 
@@ -388,7 +389,7 @@ def test_a_full_disk_is_seen_before_and_what_is_there_counts(
         lambda: room.check(RUN, splits, tmp_path / "run"),
         lambda: ready(RUN, splits, tmp_path / "run", teacher),
     ):
-        with pytest.raises(config.ConfigError, match="has room for 1e-06 GB"):
+        with pytest.raises(errors.ConfigError, match="has room for 1e-06 GB"):
             action()
     assert not list(tmp_path.rglob("*.rows"))
     monkeypatch.setattr(room.shutil, "disk_usage", real)

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from distill import batch_sizes, benchmark, config, memory, trial
+from distill import batch_sizes, benchmark, config, trial
+from distill.runtime import errors
+from distill.runtime.process import memory
 
 GB = 10**9
 
@@ -76,7 +78,7 @@ def test_one_that_fails_is_the_end_of_the_search(monkeypatch, run):
     assert sizes == [8, 16, 32]
     assert result["largest"] == 16
     assert result["ended"] == "32: took more than 3.0 GB"
-    with pytest.raises(config.ConfigError, match="batch of 8 can be trained: out"):
+    with pytest.raises(errors.ConfigError, match="batch of 8 can be trained: out"):
         searched(monkeypatch, run, lambda size: {"ended": "out of it"}, GB)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from distill import batches, data, devices
+from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
 COUNT = 23
@@ -88,11 +89,11 @@ def test_a_reader_may_collect_its_own_stream():
 def test_what_stops_a_batch_stops_who_asks_for_it():
     def broken():
         yield 0
-        raise data.DataError("a file is gone")
+        raise errors.DataError("a file is gone")
 
     early = batches.ahead(broken())
     assert next(early) == 0
-    with pytest.raises(data.DataError, match="a file is gone"):
+    with pytest.raises(errors.DataError, match="a file is gone"):
         next(early)
 
 

@@ -9,20 +9,26 @@ import sys
 import numpy as np
 import pytest
 
-from distill import blocks, signals
+from distill import blocks
+from distill.runtime.process import signals
 
 DTYPE = np.dtype([("a", "float32", (3,)), ("b", "uint8")])
 COUNT, BLOCK = 23, 4
 SCRIPT = """
-import os, pathlib, sys
-import numpy as np
+import os
+import pathlib
+import sys
+
+from test_blocks import BLOCK, COUNT, DTYPE, rows
+
 from distill import blocks
-from test_blocks import DTYPE, COUNT, BLOCK, rows
+
 
 def make(indices):
     if 8 in indices:
         os.kill(os.getpid(), 9)
     return rows(indices)
+
 
 blocks.whole(pathlib.Path(sys.argv[1]), DTYPE, COUNT, BLOCK, make)
 """

@@ -29,7 +29,7 @@ DISTRIBUTIONS = {
 ANY_BACKEND = {
     "gan/gradients.py": {"tensorflow", "jax", "torch"},
     "distill/peers/pytorch.py": {"torch"},
-    "distill/processes.py": {"jax"},
+    "distill/runtime/process/distributed.py": {"jax"},
     "trainers/tracking.py": {"tensorflow"},
 }
 # Needed by another package at run time, not imported here.

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from distill import checkpoint, resume
+from distill.runtime.resume import checkpoint, resume
 
 EPOCHS = 4
 BATCH = np.ones((4, 3), "float32"), np.ones((4, 1), "float32")

@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from distill import checkpoint, run_folder
+from distill.runtime import errors
+from distill.runtime.resume import checkpoint
 
 
 def moment(step, size=50):
@@ -85,7 +86,7 @@ def test_a_disk_that_refuses_leaves_the_last_one(call, number, store, monkeypatc
     with monkeypatch.context() as patch:
         # `pathlib` and `tempfile` call them by these names too.
         patch.setattr(os, call, refuse)
-        with pytest.raises(run_folder.WriteError, match=os.strerror(number)):
+        with pytest.raises(errors.WriteError, match=os.strerror(number)):
             store.save(moment(101))
     same(store.newest(), moment(100))
     store.save(moment(101))

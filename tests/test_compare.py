@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 import trainers
-from distill import arms, compare, config, run_folder, signals
+from distill import arms, compare, config
+from distill.runtime import versions
+from distill.runtime.files import atomic_write
+from distill.runtime.process import signals
 
 BOTH = ("lit_resnet.yaml", "kd_resnet.yaml")
 
@@ -165,11 +168,11 @@ class Fake:
         made = {
             "data": {"name": "digits", "train": 270, "test": 899, "fingerprint": "0f"},
             "machine": "Some CPU",
-            "versions": run_folder.versions(),
+            "versions": versions.versions(),
             "models": [self.model(folder.name, run.seed, file) for file in files],
         }
         folder.mkdir(exist_ok=True)
-        run_folder.atomic_write(folder / "report.json", json.dumps(made))
+        atomic_write(folder / "report.json", json.dumps(made))
         return made
 
     def model(self, place, seed, file):

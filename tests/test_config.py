@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from distill import config
-from distill.config import ConfigError
+from distill.runtime.errors import ConfigError
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
 

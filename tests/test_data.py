@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from distill import batches, data
+from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
 
@@ -100,7 +101,7 @@ def test_a_set_that_cannot_be_had_says_how_to_get_it(monkeypatch):
     monkeypatch.delenv("DISTILL_DATA", raising=False)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
     with pytest.raises(
-        data.DataError, match=r"no route to host.*DISTILL_DATA"
+        errors.DataError, match=r"no route to host.*DISTILL_DATA"
     ) as caught:
         data.DATASETS["cifar10"]().load()
     assert "\n" not in str(caught.value)
@@ -112,13 +113,13 @@ def test_a_download_that_is_not_the_published_set_is_refused(monkeypatch):
     pair = np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)
     monkeypatch.delenv("DISTILL_DATA", raising=False)
     monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: (pair, pair))
-    with pytest.raises(data.DataError, match="not the published set"):
+    with pytest.raises(errors.DataError, match="not the published set"):
         data.DATASETS["mnist"]().load()
 
 
 def test_a_damaged_archive_is_one_line(tmp_path):
     (tmp_path / "mnist.npz").write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(data.DataError, match=r"mnist\.npz must be"):
+    with pytest.raises(errors.DataError, match=r"mnist\.npz must be"):
         data.DATASETS["mnist"](folder=str(tmp_path)).load()
 
 
@@ -191,7 +192,7 @@ def test_a_corrupt_image_is_named(kind, tmp_path):
     pictures(tmp_path)
     broken(tmp_path / "dog", kind)
     made = data.DATASETS["image_folder"](path=str(tmp_path), size=(4, 4))
-    with pytest.raises(data.DataError, match=rf"dog/{kind}\.png"):
+    with pytest.raises(errors.DataError, match=rf"dog/{kind}\.png"):
         made.load()
 
 
@@ -200,7 +201,7 @@ def test_corrupt_images_are_left_out_only_when_asked_and_counted(tmp_path, monke
     for kind in BROKEN:
         broken(tmp_path / "dog", kind)
     said = []
-    monkeypatch.setattr("distill.progress.say", said.append)
+    monkeypatch.setattr("distill.runtime.progress.say", said.append)
     made = data.DATASETS["image_folder"](
         path=str(tmp_path), size=(4, 4), max_bad_images=4
     )
@@ -209,7 +210,7 @@ def test_corrupt_images_are_left_out_only_when_asked_and_counted(tmp_path, monke
     assert sum(len(part.labels) for part in parts) == 40
     assert [line for line in said if "left out 4 images" in line]
     assert sum("left out: Cannot read" in line for line in said) == 4
-    with pytest.raises(data.DataError, match="max_bad_images"):
+    with pytest.raises(errors.DataError, match="max_bad_images"):
         dataclasses.replace(made, max_bad_images=3).load()
 
 
@@ -266,14 +267,14 @@ def test_images_on_disk_leave_out_no_more_than_asked(on_disk, tmp_path):
     splits = dataclasses.replace(on_disk, max_bad_images=1).load()
     parts = (splits.train, splits.validation, splits.test)
     assert sum(len(part.inputs) for part in parts) == 40
-    with pytest.raises(data.DataError, match="max_bad_images"):
+    with pytest.raises(errors.DataError, match="max_bad_images"):
         on_disk.load()
     assert len(list((tmp_path / "cache" / "distill").iterdir())) == 1
 
 
 def test_a_disk_without_room_is_told_before_anything_is_decoded(on_disk, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(free=1919))
-    with pytest.raises(data.DataError, match="XDG_CACHE_HOME"):
+    with pytest.raises(errors.DataError, match="XDG_CACHE_HOME"):
         on_disk.load()
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(free=1920))
     on_disk.load()  # 40 images of 4 x 4 x 3 bytes.

@@ -21,32 +21,40 @@ NEED_NOTHING = {name for name, kind in finish.FINISHERS.items() if not kind.asks
 # TF-MOT in a process of its own, and asked outright whether it is as diagnosed.
 CHILD = """
 import json
-import keras, tf_keras
+
+import keras
 from keras import layers
+
 from distill.finish import diagnosis, twin
 from students import ResNet
 
 images = keras.Input((4, 4, 3))
+
+
 def gated(name):
     x = layers.Conv2D(4, 1, name="conv")(layers.Rescaling(0.5, name="scaling")(images))
     x = layers.Multiply(name=name)([x, layers.Conv2D(4, 1, activation="sigmoid")(x)])
     x = layers.Conv2D(5, 1, activation="softplus", name="odd")(x)
     return keras.Model(images, layers.Flatten()(x))
 
+
 networks = {
     "plain": ResNet(depth=8, width=4).build((8, 8, 1), 3),
     "before": ResNet(depth=8, width=4, activation_order="pre").build((8, 8, 1), 3),
     "gated": gated("gate"),
-    "alone": keras.Model(images, layers.BatchNormalization(name="norm")(
-        layers.Flatten()(images))),
+    "alone": keras.Model(
+        images, layers.BatchNormalization(name="norm")(layers.Flatten()(images))
+    ),
     "none": keras.Model(images, layers.RMSNormalization(name="rms")(images)),
 }
 said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
+
 
 def takes(name, way):
     model = twin.to_tf_keras(networks[name])
     actions = {**diagnosis._asked()._actions, "keras": diagnosis._converted}
     return diagnosis._why(actions[way], model) is None
+
 
 for name in ("plain", "before", "gated", "alone"):
     ways = diagnosis.WAYS[:-1] if name == "plain" else diagnosis.WAYS

@@ -9,31 +9,56 @@ import pytest
 
 # tf_keras and TF-MOT in a process of their own, as in `test_finish.py`.
 CHILD = """
-import json, pathlib, sys
-import keras, numpy as np, tensorflow as tf, tf_keras
-from distill import config, cost, finish, measure
-from distill.finish import bench, cluster, diagnosis, forms, prune, quantize
-from distill.finish import rounding, simulation
+import json
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from distill import config, cost, measure
+from distill.finish import (
+    bench,
+    cluster,
+    diagnosis,
+    forms,
+    prune,
+    quantize,
+    rounding,
+    simulation,
+)
+from distill.runtime import errors
 
 layers, said = keras.layers, {}
-run = config.load("finish_resnet.yaml", [
-    "data.options.train_examples=240", "batch_size=60", "augmentation={}",
-    "finish=[{name: pruned}]",
-])
+run = config.load(
+    "finish_resnet.yaml",
+    [
+        "data.options.train_examples=240",
+        "batch_size=60",
+        "augmentation={}",
+        "finish=[{name: pruned}]",
+    ],
+)
 images = keras.Input((8, 8, 1), name="images")
+
 
 def kernel(x, name, width, size=3):
     x = layers.Conv2D(width, size, padding="same", use_bias=False, name=name)(x)
     return layers.BatchNormalization(name=f"{name}_norm")(x)
 
+
 def headed(x):
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return {"logits": layers.Dense(10, name="head")(x)}
+
 
 def plain():
     x = layers.ReLU(name="first")(kernel(images, "stem", 8))
     x = layers.Add(name="sum")([x, kernel(x, "inner", 8)])
     return headed(layers.ReLU(name="last")(x))
+
 
 def gated():
     x = layers.Rescaling(2.0, -1.0, name="scaling")(images)
@@ -43,6 +68,7 @@ def gated():
     x = layers.Multiply(name="gate")([x, gate])
     return headed(layers.ReLU(name="last")(kernel(x, "inner", 8)))
 
+
 def sequence():
     x = layers.Reshape((8, 8), name="rows")(images)
     x = layers.Conv1D(12, 3, padding="same", name="inner")(x)
@@ -51,8 +77,10 @@ def sequence():
     x = layers.Add(name="sum")([x, y])
     x = layers.GlobalAveragePooling1D(name="pool")(x)
     x = layers.ReLU(name="last")(
-        layers.BatchNormalization(name="dense_norm")(layers.Dense(9, name="dense")(x)))
+        layers.BatchNormalization(name="dense_norm")(layers.Dense(9, name="dense")(x))
+    )
     return {"logits": layers.Dense(10, name="head")(x)}
+
 
 def worked(name, outputs):
     folder = pathlib.Path(sys.argv[1]) / name
@@ -65,6 +93,7 @@ def worked(name, outputs):
     student.save(folder / "student.keras")
     return bench.Bench(run, folder), folder
 
+
 def made(work, folder, part):
     name, path = config.name_of(part), folder / "x.tflite"
     path.write_bytes(part.make(work))
@@ -73,11 +102,13 @@ def made(work, folder, part):
     return {
         "breaches": part.breaches(facts, PARTS, cost.count(work._student))
         + part.conversion_breaches(work.parity),
-        "ops": facts.ops, "engine": work.engines[name],
+        "ops": facts.ops,
+        "engine": work.engines[name],
         "losses": work.trained[name][0]["loss"],
         "parity": work.parity["max"] / work.parity["scale"],
         "distinct": [kernel.channel_distinct for kernel in facts.kernels],
     }
+
 
 def kept(work, name, form=lambda twin: twin, clusters=None):
     model = form(work.twin())
@@ -90,6 +121,7 @@ def kept(work, name, form=lambda twin: twin, clusters=None):
             small = abs(values) <= np.quantile(abs(values), 0.75)
             weight.assign(np.where(small, 0, values))
     work.keep(name, model)
+
 
 short = {"epochs": 3, "learning_rate": 0.05}
 int8 = lambda engine: quantize.Int8(engine=engine, **short)
@@ -117,13 +149,14 @@ work, folder = worked("gated", gated)
 said["gated"] = made(work, folder, int8("auto"))
 try:
     int8("tfmot").make(work)
-except finish.FinishError as mistake:
+except errors.FinishError as mistake:
     said["refused"] = str(mistake)
 kept(work, "pruned")
 kept(work, "pruned_clustered", forms.folded, 9)
 said["pruned_int8"] = made(work, folder, prune.PrunedInt8(**short))
 said["pruned_clustered_int8"] = made(
-    work, folder, cluster.PrunedClusteredInt8(epochs=3))
+    work, folder, cluster.PrunedClusteredInt8(epochs=3)
+)
 work, folder = worked("sequence", sequence)
 said["sequence"] = made(work, folder, int8("auto"))
 said["normed dense"] = diagnosis._asked().layers("tfmot", work.twin()).get("dense_norm")
@@ -131,7 +164,7 @@ odd = tf_keras.Sequential([tf_keras.layers.Activation("softplus", name="odd")])
 odd.build((None, 4))
 try:
     diagnosis.engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
-except finish.FinishError as mistake:
+except errors.FinishError as mistake:
     said["odd"] = str(mistake)
 
 # A range is the mean of the first steps, and moves slowly later.

@@ -11,7 +11,10 @@ import time
 
 import pytest
 
-from distill import cli, finish, resume, run_folder, scan, signals
+from distill import cli
+from distill.runtime import errors
+from distill.runtime.process import signals
+from distill.runtime.process.command import run_command
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = [
@@ -98,7 +101,7 @@ def caught(mistake, capsys, debug=False):
 
     old = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        code = cli.guarded(
+        code = run_command(
             command, argparse.ArgumentParser(), ["--debug"] if debug else []
         )
     finally:
@@ -111,11 +114,11 @@ def caught(mistake, capsys, debug=False):
 @pytest.mark.parametrize(
     ("mistake", "code"),
     [
-        (scan.Untrusted("x"), 3),
-        (run_folder.WriteError("x"), 4),
-        (resume.Diverged("x"), 6),
-        (run_folder.FolderBusy("x"), 7),
-        (finish.FinishError("x"), 1),
+        (errors.Untrusted("x"), 3),
+        (errors.WriteError("x"), 4),
+        (errors.Diverged("x"), 6),
+        (errors.FolderBusy("x"), 7),
+        (errors.FinishError("x"), 1),
         (signals.Stopped(signal.SIGINT), 130),
         (signals.Stopped(signal.SIGTERM), 143),
         (OSError(errno.ENOSPC, "no space"), 4),

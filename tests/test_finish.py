@@ -7,16 +7,9 @@ import sys
 
 import pytest
 
-from distill import (
-    config,
-    cost,
-    finish,
-    measure,
-    networks,
-    run_folder,
-    stored,
-)
+from distill import config, cost, finish, measure, networks, run_folder, stored
 from distill.finish import prune
+from distill.runtime import errors
 from students import ResNet
 
 INTEGERS = [name for name in finish.FINISHERS if name.startswith("int")]
@@ -120,7 +113,7 @@ def test_a_rule_is_checked_on_the_students_own_layers():
     run = config.load(
         "finish_resnet.yaml", ["finish.7.options.rules=[{layers: heat, sparsity: 0}]"]
     )
-    with pytest.raises(config.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
+    with pytest.raises(errors.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
         networks.check_finish(run)
     names = cost.kernel_layers(networks.build("student", run))
     assert "section2_block1_shortcut_conv" in names and "head" in names
@@ -208,15 +201,17 @@ def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
 
 def test_a_killed_process_is_one_line(tmp_path, dying_python):
     dying_python(9)
-    with pytest.raises(finish.FinishError, match="killed by signal 9"):
+    with pytest.raises(errors.FinishError, match="killed by signal 9"):
         finish.run(tmp_path)
 
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
 CHILD = """
-import json, sys
-import keras, numpy as np, tensorflow as tf, tf_keras
-from distill import config
+import json
+
+import keras
+import numpy as np
+
 from distill.finish import bench, twin
 from students import ResNet
 
@@ -231,11 +226,13 @@ wanted = keras.ops.convert_to_numpy(student(images)["logits"])
 said["difference"] = float(abs(copy(images).numpy() - wanted).max())
 said["names"] = [layer.name for layer in copy.layers]
 
+
 def refused(action):
     try:
         action()
     except twin.NoTwin as mistake:
         return str(mistake)
+
 
 shared = keras.layers.Dense(4, name="shared")
 inputs = keras.Input((4,))
@@ -253,8 +250,10 @@ copy.layers[-1].bias.assign(np.full(10, np.nan))
 said["nan"] = refused(lambda: twin.check_equal(student, copy, images))
 said["sequence"] = refused(lambda: twin.to_tf_keras(keras.Sequential()))
 
+
 class Part:
     task_weight, kd_weight, temperature = 0.3, 0.7, 3.0
+
 
 task, kd = bench._terms(Part)
 taught, made = rng.normal(size=(2, 6, 4)).astype("float32")

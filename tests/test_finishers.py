@@ -9,28 +9,51 @@ import pytest
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
 CHILD = """
-import dataclasses, json, pathlib, sys
-import keras, numpy as np, tf_keras
-from distill import config, cost, finish, measure, resume
+import json
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tf_keras
+
+from distill import config, cost, finish, measure
 from distill.finish import (
-    bench, channels, cluster, forms, narrow, prune, quantize, ranges, twin
+    bench,
+    channels,
+    cluster,
+    forms,
+    narrow,
+    prune,
+    quantize,
+    ranges,
 )
+from distill.runtime import errors
+from distill.runtime.resume import resume
 
 layers = keras.layers
 folder = pathlib.Path(sys.argv[1])
 (folder / "checkpoint").mkdir()
 names = list(finish.FINISHERS)
-run = config.load("finish_resnet.yaml", [
-    "data.options.train_examples=120", "batch_size=36", "augmentation={}",
-    "finish=[{name: pruned}, {name: narrowed, options: {macs: 0.6, epochs: 1}}]",
-])
+run = config.load(
+    "finish_resnet.yaml",
+    [
+        "data.options.train_examples=120",
+        "batch_size=36",
+        "augmentation={}",
+        "finish=[{name: pruned}, {name: narrowed, options: {macs: 0.6, epochs: 1}}]",
+    ],
+)
+
 
 def network(seed):
     keras.utils.set_random_seed(seed)
     images = keras.Input((8, 8, 1), name="images")
+
     def kernel(x, name, width, size=3):
         x = layers.Conv2D(width, size, padding="same", use_bias=False, name=name)(x)
         return layers.BatchNormalization(name=f"{name}_norm")(x)
+
     x = stem = layers.ReLU(name="stem_relu")(kernel(images, "stem", 8))
     x = layers.ReLU(name="inner_relu")(kernel(x, "inner", 8))
     x = layers.Add(name="sum")([stem, kernel(x, "outer", 8)])
@@ -41,17 +64,20 @@ def network(seed):
         variable.assign(variable + rng.uniform(0, 0.2, variable.shape))
     return model
 
+
 student = network(0)
 student.save(folder / "student.keras")
 network(1).save(folder / "teacher.keras")
 work = bench.Bench(run, folder)
 said = {}
 
+
 def made(part, name=None):
     path = folder / "x.tflite"
     path.write_bytes(part.make(work))
     work.store(config.name_of(part)).clear()
     return path
+
 
 counted = cost.count(student)
 short = {"epochs": 1}
@@ -89,12 +115,16 @@ said["2_of_4"] = {
 again = cluster.Clustered(clusters=6, epochs=2)
 whole = made(again).read_bytes()
 commit, commits = resume._Saver._commit, []
+
+
 def dies(self):
     commit(self)
     commits.append(self.step)
     if len(commits) == 3:
         raise KeyboardInterrupt
-resume._Saver._commit, resume.interval = dies, lambda: 0.0
+
+
+resume._Saver._commit, resume.seconds_between_moments = dies, lambda: 0.0
 try:
     again.make(work)
 except KeyboardInterrupt:
@@ -107,24 +137,32 @@ model = forms.simulated(work.twin())
 before = [(variable, variable.numpy()) for variable in model.variables]
 seen = work.calibration(36)
 ranges.settle(model, seen)
-said["moved"] = sorted({
-    variable.name.split("/")[-1]
-    for variable, value in before if (variable.numpy() != value).any()
-})
+said["moved"] = sorted(
+    {
+        variable.name.split("/")[-1]
+        for variable, value in before
+        if (variable.numpy() != value).any()
+    }
+)
 shown = model(seen, training=True).numpy()
 (top,) = [x for x in model.variables if x.name == "quant_head/post_activation_max:0"]
 said["range"] = [float(top.numpy()), float(shown.max())]
 work.fit(model, quantize.Int8(epochs=1))
 work.store("int8").clear()
 said["momentum"] = {
-    layer.momentum for layer in model.submodules
+    layer.momentum
+    for layer in model.submodules
     if isinstance(layer, tf_keras.layers.BatchNormalization)
 }.pop()
 
 # Forms that must not change the answers.
 images = np.random.default_rng(0).uniform(size=(6, 8, 8, 1)).astype("float32")
+
+
 def apart(one, other, images=images):
     return float(abs(one(images).numpy() - other(images).numpy()).max())
+
+
 original = work.twin()
 folded = forms.folded(work.twin())
 said["folded"] = apart(original, folded)
@@ -161,12 +199,14 @@ foretold = channels.cost(channels.macs(mixed), found, {"a": 4, "b": 5})
 said["costs"] = [foretold, sum(channels.macs(smaller).values())]
 said["twin macs"] = [sum(channels.macs(original).values()), counted.macs]
 
+
 def refused(build, share=0.5):
     inputs = tf_keras.Input((8, 8, 4))
     try:
         narrow.Narrowed(macs=share).form(tf_keras.Model(inputs, build(inputs)))
-    except finish.FinishError as mistake:
+    except errors.FinishError as mistake:
         return str(mistake)
+
 
 conv = lambda *a, **o: kinds.Conv2D(*a, padding="same", **o)
 said["bound"] = {

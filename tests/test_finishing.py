@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from distill import charts, config, finish, finishing, front, loader, provenance
+from distill import charts, config, finish, finishing, front
+from distill.runtime import errors, hashes
+from distill.runtime.trust import loader, provenance
 
 LINES = """
 data: {name: digits, options: {train_examples: 128}}
@@ -79,13 +81,13 @@ def _dense():
 
 def test_every_file_says_what_it_was_made_of(made):
     folder, report = made
-    student = loader.own(folder / "student.keras")
+    student = loader.open_own(folder / "student.keras")
     for name in ("student.float32", "student.int8"):
         origin = provenance.read(folder / f"{name}.tflite")
         assert origin["model"] == name
         assert origin["data"] == report["data"]["fingerprint"]
         assert origin["config"]["max_accuracy_drop"] == 100
-        assert origin["weights"] == {"student": provenance.weights_hash(student)}
+        assert origin["weights"] == {"student": hashes.weights_hash(student)}
         assert 0 <= origin["validation"]["accuracy"] <= 100
 
 
@@ -119,7 +121,9 @@ def test_the_same_command_again_makes_nothing(made):
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
     """A function: writes a network, and makes it ready as a run would."""
-    monkeypatch.setattr(loader, "foreign", lambda path, sha256: loader.own(path))
+    monkeypatch.setattr(
+        loader, "open_foreign", lambda path, sha256: loader.open_own(path)
+    )
 
     def ready(given, teacher=None):
         (tmp_path / "finish.yaml").write_text(LINES)
@@ -136,9 +140,9 @@ def opened(tmp_path, monkeypatch):
 
 
 def test_probabilities_are_refused_with_the_cure(opened):
-    with pytest.raises(config.ConfigError, match=r"before softmax.*activations.linear"):
+    with pytest.raises(errors.ConfigError, match=r"before softmax.*activations.linear"):
         opened(network("softmax"))
-    with pytest.raises(config.ConfigError, match=r"its_teacher.*probabilities"):
+    with pytest.raises(errors.ConfigError, match=r"its_teacher.*probabilities"):
         opened(network(), network("softmax"))
 
 
@@ -156,7 +160,7 @@ def test_the_cure_cures(opened):
     ],
 )
 def test_what_does_not_fit_the_data_is_refused(opened, given, words):
-    with pytest.raises(config.ConfigError, match=words):
+    with pytest.raises(errors.ConfigError, match=words):
         opened(given)
 
 
@@ -164,10 +168,10 @@ def test_several_inputs_or_outputs_are_refused(opened):
     images = keras.Input((8, 8, 1))
     x = keras.layers.Dense(10)(keras.layers.Flatten()(images))
     with pytest.raises(
-        config.ConfigError, match=r"Received: 1 inputs, and \['other'\]"
+        errors.ConfigError, match=r"Received: 1 inputs, and \['other'\]"
     ):
         opened(keras.Model(images, {"other": x}))
-    with pytest.raises(config.ConfigError, match="several outputs"):
+    with pytest.raises(errors.ConfigError, match="several outputs"):
         opened(keras.Model(images, [x, x]))
 
 
@@ -178,7 +182,7 @@ def test_a_teacher_and_named_outputs_are_kept_as_networks_of_the_house(opened):
     folder = opened(given, network())
     inputs = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")
     for name, wanted in (("student", given(inputs)["logits"]), ("teacher", None)):
-        kept = loader.own(folder / f"{name}.keras")
+        kept = loader.open_own(folder / f"{name}.keras")
         assert list(kept.output) == ["logits"]
         if wanted is not None:
             np.testing.assert_allclose(kept(inputs)["logits"], wanted, rtol=1e-6)
@@ -198,7 +202,7 @@ def test_mistakes_of_a_config_are_named(tmp_path, change, words):
     (tmp_path / "finish.yaml").write_text(LINES)
     (tmp_path / "given.keras").write_text("")
     changes = [f"model={tmp_path / 'given.keras'}", change]
-    with pytest.raises(config.ConfigError, match=words):
+    with pytest.raises(errors.ConfigError, match=words):
         config.read(finishing.Finishing, tmp_path / "finish.yaml", changes)
 
 

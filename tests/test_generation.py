@@ -15,9 +15,11 @@ import pytest
 from keras import ops
 from stores import Everything, Only, Source, fitted
 
-from distill import config, data, intervals, loader, quality
+from distill import config, data, intervals, quality
 from distill.generate import command, measured, report, training, translation
 from distill.generate.study import Study
+from distill.runtime import errors
+from distill.runtime.trust import loader
 from gan import conditional, sizes, translators
 from gan.translators import ResidualTranslator
 from trainers import translator
@@ -61,7 +63,7 @@ def study(*overrides, name="lit_generator_digits.yaml"):
 
 
 def mistake(*overrides):
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         study(*overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -400,7 +402,7 @@ def test_the_teacher_never_moves(watched):
     assert same(Section.taught[0], kept)
     assert same(kept, weights(watched.games["teacher"].generator))
     file = watched.folder / "seed=3" / "teacher.keras"
-    assert same(kept, weights(loader.own(file)))
+    assert same(kept, weights(loader.open_own(file)))
 
 
 def test_the_student_starts_where_lit_has_ended_and_moves_whole(watched):

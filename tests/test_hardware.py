@@ -27,13 +27,13 @@ from distill import (
     devices,
     hardware,
     learners,
-    lifeline,
-    loader,
     precision,
-    processes,
-    resume,
     synthetic,
 )
+from distill.runtime import errors
+from distill.runtime.process import distributed, launch, liveness
+from distill.runtime.resume import resume
+from distill.runtime.trust import loader
 from students.resnet import ResNet
 from trainers import adversarial, kd, trainer
 
@@ -159,16 +159,16 @@ def test_who_loses_another_says_so_in_one_line(lost, left, spread):
 
 
 def test_an_error_of_a_lone_process_stays_what_it_is():
-    with pytest.raises(config.ConfigError, match="igloo"), processes.joined("auto"):
-        raise config.ConfigError("no images in igloo")
-    processes.end(8)  # Ends nobody.
+    with pytest.raises(errors.ConfigError, match="igloo"), distributed.join("auto"):
+        raise errors.ConfigError("no images in igloo")
+    distributed.exit(8)  # Ends nobody.
 
 
 @pytest.mark.parametrize("goodbye", [True, False])
 @pytest.mark.parametrize("who", ["chief", "other"])
 def test_who_leaves_without_a_goodbye_is_missed(who, goodbye):
     missed = {name: queue.Queue() for name in ("chief", "other")}
-    lines = {name: lifeline.Lifeline(said.put) for name, said in missed.items()}
+    lines = {name: liveness.Lifeline(said.put) for name, said in missed.items()}
     port = lines["chief"].listen()
     lines["other"].connect("127.0.0.1", port)
     lines["chief"].accept(1)
@@ -188,7 +188,7 @@ def test_who_leaves_without_a_goodbye_is_missed(who, goodbye):
 
 def test_who_dies_does_not_wait():
     missed = queue.Queue()
-    stays, dies = lifeline.Lifeline(missed.put), lifeline.Lifeline(missed.put)
+    stays, dies = liveness.Lifeline(missed.put), liveness.Lifeline(missed.put)
     dies.connect("127.0.0.1", stays.listen())
     stays.accept(1)
     dies._ends[0].shutdown(socket.SHUT_RDWR)  # As a system does.
@@ -212,7 +212,7 @@ def test_processes_share_the_batches_of_one(mixture, monkeypatch):
     whole, shares = stream(), []
     for index in range(3):
         state = {"count": 3, "index": index}
-        monkeypatch.setattr(processes, "_state", state)
+        monkeypatch.setattr(distributed, "_state", state)
         shares.append(stream())
     for step, (images, labels) in enumerate(whole):
         assert {len(share[step][1]) for share in shares} == {2}
@@ -221,7 +221,7 @@ def test_processes_share_the_batches_of_one(mixture, monkeypatch):
         np.testing.assert_array_equal(parts[1], labels)
 
 
-ADDRESS, COUNT, PROCESS = processes.NAMES
+ADDRESS, COUNT, PROCESS = launch.NAMES
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ ADDRESS, COUNT, PROCESS = processes.NAMES
     ],
 )
 def test_how_a_process_was_launched(environment, wanted):
-    assert processes.launch(environment) == wanted
+    assert launch.launch(environment) == wanted
 
 
 @pytest.mark.parametrize(
@@ -252,20 +252,20 @@ def test_how_a_process_was_launched(environment, wanted):
     ],
 )
 def test_a_launch_that_makes_no_sense_is_bad_input(environment, words):
-    with pytest.raises(config.ConfigError, match=words):
-        processes.launch(environment)
+    with pytest.raises(errors.ConfigError, match=words):
+        launch.launch(environment)
 
 
 def test_several_processes_need_jax(monkeypatch, capsys):
-    for name, value in zip(processes.NAMES, ("a:1", "2", "0"), strict=True):
+    for name, value in zip(launch.NAMES, ("a:1", "2", "0"), strict=True):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
-    wrong = pytest.raises(config.ConfigError, match="need KERAS_BACKEND=jax")
-    with wrong, processes.joined("auto"):
+    wrong = pytest.raises(errors.ConfigError, match="need KERAS_BACKEND=jax")
+    with wrong, distributed.join("auto"):
         pass
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    wrong = pytest.raises(config.ConfigError, match="one_device")
-    with wrong, processes.joined("one_device"):
+    wrong = pytest.raises(errors.ConfigError, match="one_device")
+    with wrong, distributed.join("one_device"):
         pass
 
 
@@ -307,7 +307,7 @@ CRD = "stages=[{trainer: {name: crd}, epochs: 1}]"
     ],
 )
 def test_what_is_not_there_is_bad_input(strategy, options, words, monkeypatch):
-    with pytest.raises(config.ConfigError, match=words):
+    with pytest.raises(errors.ConfigError, match=words):
         asked(strategy, monkeypatch, **options)
 
 
@@ -322,7 +322,7 @@ def test_what_is_not_there_is_bad_input(strategy, options, words, monkeypatch):
 )
 def test_what_replicas_cannot_share_is_bad_input(assignment, words, monkeypatch):
     given = ["controls=[]", assignment]
-    with pytest.raises(config.ConfigError, match=words):
+    with pytest.raises(errors.ConfigError, match=words):
         asked("mirrored", monkeypatch, *given, backend="tensorflow")
     if "batch_size" not in assignment:
         assert asked("data_parallel", monkeypatch, *given) == "data_parallel"
@@ -338,7 +338,7 @@ def test_what_replicas_cannot_share_is_bad_input(assignment, words, monkeypatch)
     ],
 )
 def test_options_without_a_meaning_are_bad_input(assignment, words):
-    with pytest.raises(config.ConfigError, match=words):
+    with pytest.raises(errors.ConfigError, match=words):
         config.load("kd_resnet.yaml", [assignment])
 
 
@@ -358,7 +358,7 @@ def test_check_says_before_training_what_is_not_there(monkeypatch, capsys):
 )
 def test_an_epoch_has_whole_executions_and_an_update(assignment, words):
     run = config.load("kd_resnet.yaml", [f"hardware.{assignment}"])
-    wrong = pytest.raises(config.ConfigError, match=words)
+    wrong = pytest.raises(errors.ConfigError, match=words)
     with wrong, devices.engaged(run, 10):
         pass
 
@@ -402,7 +402,7 @@ def test_half_precision_is_for_training_alone(tmp_path):
     assert kinds == {"bfloat16"}
     path = tmp_path / "student.keras"
     made.student.save(path)
-    opened = loader.own(path)
+    opened = loader.open_own(path)
     names = {layer.dtype_policy.name for layer in opened._flatten_layers()}
     assert names == {"float32"}
     whole = made.student(images)["logits"]
@@ -502,7 +502,7 @@ def running(folder, port):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_both_resume_when_one_was_killed(victim, tmp_path):
     def student(name):
-        return loader.own(tmp_path / name / "run" / "student.keras").get_weights()
+        return loader.open_own(tmp_path / name / "run" / "student.keras").get_weights()
 
     moments = tmp_path / "killed" / "run" / "checkpoint"
     with running(tmp_path / "killed", 12380 + victim) as both:

@@ -18,7 +18,9 @@ from keras import layers, ops
 
 import students
 import trainers
-from distill import config, loader, networks, pairing, scan, teacher, train
+from distill import config, networks, pairing, teacher, train
+from distill.runtime import errors, hashes
+from distill.runtime.trust import loader
 from students import keras_flat, keras_graph
 from trainers import trainer
 
@@ -133,7 +135,7 @@ def test_a_section_maps_any_tensor_and_one_representation_to_the_next():
 def test_a_cut_model_that_is_saved_and_opened_is_the_same(tmp_path):
     made = cut()
     made.save(tmp_path / "cut.keras")
-    copy = loader.own(tmp_path / "cut.keras")
+    copy = loader.open_own(tmp_path / "cut.keras")
     for name, value in numbers(made).items():
         np.testing.assert_array_equal(numbers(copy)[name], value)
     assert [layer.name for layer in copy.layers] == [x.name for x in made.layers]
@@ -145,7 +147,7 @@ def test_the_images_themselves_may_be_the_stem(tmp_path):
     found = graph()
     made = found.cut({"stem": found.before_kernels(), "section2": found.find("sum")})
     made.save(tmp_path / "cut.keras")
-    for model in (made, loader.own(tmp_path / "cut.keras")):
+    for model in (made, loader.open_own(tmp_path / "cut.keras")):
         answers = numbers(model)
         np.testing.assert_array_equal(answers["stem"], IMAGES)
         section = numbers(model.get_layer("section2"), IMAGES)
@@ -452,7 +454,7 @@ def test_cuts_answer_and_learn_on_jax_too():
 )
 def test_what_does_not_fit_is_one_line_and_trains_nothing(changes, said, file):
     sections, *others = changes
-    with pytest.raises(config.ConfigError, match=said) as caught:
+    with pytest.raises(errors.ConfigError, match=said) as caught:
         networks.check(load(given(file, sections), *others))
     assert "\n" not in str(caught.value)
 
@@ -476,7 +478,7 @@ def test_a_file_that_is_made_for_other_data_is_refused(options, said, file):
 
 def test_a_file_under_no_contract_says_how_it_may_be_given(file):
     run = load(f"teacher={{file: {file}}}")
-    with pytest.raises(config.ConfigError, match=r"set `teacher\.sections: auto`"):
+    with pytest.raises(errors.ConfigError, match=r"set `teacher\.sections: auto`"):
         teacher.given(run)
 
 
@@ -494,7 +496,7 @@ def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(monkeypatch, tmp_path
     assert teacher.fingerprint(other, splits) == before
     shallow = dataclasses.replace(run, student=students.LeNet())
     assert teacher.fingerprint(shallow, splits) != before
-    assert dict(train.ground(run, splits))["teacher file"] == scan.file_hash(path)
+    assert dict(train.ground(run, splits))["teacher file"] == hashes.file_hash(path)
     path.write_bytes(path.read_bytes() + b"\0")
     assert teacher.fingerprint(run, splits) != before
 
@@ -502,13 +504,13 @@ def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(monkeypatch, tmp_path
 def test_a_file_of_another_hash_or_with_code_inside_is_not_opened(file, tmp_path):
     wrong = hashlib.sha256(b"").hexdigest()
     run = load(f"teacher={{file: {file}, sections: auto, sha256: {wrong}}}")
-    with pytest.raises(scan.Untrusted, match="has SHA-256"):
+    with pytest.raises(errors.Untrusted, match="has SHA-256"):
         networks.check(run)
     images = keras.Input(SHAPE)
     x = layers.Lambda(lambda x: x)(images)
     model = keras.Model(images, layers.Dense(CLASSES)(layers.Flatten()(x)))
     path = path_of(tmp_path, model)
-    with pytest.raises(scan.Untrusted, match="Lambda"):
+    with pytest.raises(errors.Untrusted, match="Lambda"):
         networks.check(load(a_file(path)))
 
 
@@ -609,7 +611,7 @@ def test_sections_are_a_list_or_a_word(text, wanted):
     assert run.student.sections == wanted
     plain = config.plain(run)["student"]["options"]["sections"]
     assert plain == (list(wanted) if isinstance(wanted, tuple) else wanted)
-    with pytest.raises(config.ConfigError, match="expected a list, or auto"):
+    with pytest.raises(errors.ConfigError, match="expected a list, or auto"):
         load(an_application("block_1"))
 
 
@@ -630,7 +632,7 @@ def test_a_file_teaches_a_student_without_a_line_of_code(file, tmp_path, capfd):
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     (stage,) = report["stages"]
     assert {"section1_hint_loss", "section2_hint_loss"} <= set(stage["metrics"])
-    kept = loader.own(tmp_path / "run" / "teacher.keras")
+    kept = loader.open_own(tmp_path / "run" / "teacher.keras")
     np.testing.assert_allclose(
         numbers(kept)["logits"], numbers(cut())["logits"], rtol=1e-5, atol=1e-6
     )

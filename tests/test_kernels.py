@@ -7,18 +7,11 @@ import types
 import keras
 import pytest
 
-from distill import (
-    benchmark,
-    check,
-    compare,
-    config,
-    kernel_rates,
-    kernels,
-    run_folder,
-    trial,
-)
+from distill import benchmark, check, compare, config, kernel_rates, trial
+from distill.runtime import errors, versions
+from distill.runtime import onednn as runtime_onednn
 
-NAME = run_folder.KERNELS
+NAME = versions.KERNELS
 NARROW = ("student.options.width=4", "student.options.shortcut=projection")
 AVX2, AVX512, VNNI = "avx avx2 fma", "avx2 avx512bw", "avx2 avx_vnni"
 
@@ -28,17 +21,17 @@ def untold(monkeypatch, tmp_path):
     """As in a fresh process on a processor without AVX-512."""
     monkeypatch.setenv(NAME, "to be restored")
     monkeypatch.delenv(NAME)
-    for limit in kernels._LIMITS:
+    for limit in runtime_onednn._LIMITS:
         monkeypatch.delenv(limit, raising=False)
-    monkeypatch.setattr(kernels, "sys", types.SimpleNamespace(modules={}))
+    monkeypatch.setattr(runtime_onednn, "sys", types.SimpleNamespace(modules={}))
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
-    monkeypatch.setattr(kernels, "FACTS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(runtime_onednn, "FACTS", tmp_path / "cpuinfo")
     knows(AVX2)
 
 
 def knows(flags):
-    kernels.FACTS.write_text(f"processor: 0\nflags\t\t: fpu {flags}\n")
+    runtime_onednn.FACTS.write_text(f"processor: 0\nflags\t\t: fpu {flags}\n")
 
 
 def asking(onednn, *more):
@@ -46,17 +39,17 @@ def asking(onednn, *more):
 
 
 def told():
-    return run_folder.versions()[NAME]
+    return versions.versions()[NAME]
 
 
 @pytest.mark.parametrize(("onednn", "value"), [("true", "1"), ("false", "0")])
 def test_a_config_decides_and_its_ground_says_so(onednn, value):
-    kernels.choose(asking("auto"))
+    runtime_onednn.choose(asking("auto"))
     assert told() == "as TensorFlow chooses"
     for _ in range(2):
-        kernels.choose(asking(onednn))
+        runtime_onednn.choose(asking(onednn))
         assert told() == value
-    kernels.choose(asking("auto"))
+    runtime_onednn.choose(asking("auto"))
     assert told() == value  # Who does not care takes what there is.
 
 
@@ -82,25 +75,25 @@ kernels.choose(run)
 @pytest.mark.parametrize("word", ["0", "false", "maybe", ""])
 def test_two_who_want_different_kernels_are_not_one_process(word, monkeypatch):
     monkeypatch.setenv(NAME, word)
-    with pytest.raises(config.ConfigError, match=f"unset. Received: {NAME}={word}"):
-        kernels.choose(asking("true"))
+    with pytest.raises(errors.ConfigError, match=f"unset. Received: {NAME}={word}"):
+        runtime_onednn.choose(asking("true"))
     assert told() == word
     monkeypatch.setenv(NAME, "True")
-    kernels.choose(asking("true"))
+    runtime_onednn.choose(asking("true"))
     assert told() == "1"
 
 
 @pytest.mark.parametrize("late", [None, "1"])
 def test_told_too_late_is_bad_input(late, monkeypatch):
     """Whatever the variable says by then."""
-    kernels.sys.modules["tensorflow"] = object()
-    monkeypatch.setattr(kernels, "_taken", lambda: "0")
+    runtime_onednn.sys.modules["tensorflow"] = object()
+    monkeypatch.setattr(runtime_onednn, "_taken", lambda: "0")
     if late:
         monkeypatch.setenv(NAME, late)
     wrong = "=1, before TensorFlow is imported. Received: .* with TensorFlow's kernels"
-    with pytest.raises(config.ConfigError, match=wrong):
-        kernels.choose(asking("true"))
-    kernels.choose(asking("false"))
+    with pytest.raises(errors.ConfigError, match=wrong):
+        runtime_onednn.choose(asking("true"))
+    runtime_onednn.choose(asking("false"))
     assert told() == "0"  # What it has.
 
 
@@ -150,12 +143,12 @@ def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkey
         "student.options.shortcut=zero_pad",
         "student={name: nin, options: {width_multiplier: 0.03}}",  # 1x1, not strided.
     ):
-        kernels.check(asking(onednn, *NARROW, whole))
+        runtime_onednn.check(asking(onednn, *NARROW, whole))
     if not spoils:
-        kernels.check(asking(onednn, *NARROW))
+        runtime_onednn.check(asking(onednn, *NARROW))
         return
-    with pytest.raises(config.ConfigError, match="set `hardware"):
-        kernels.check(asking(onednn, *NARROW))
+    with pytest.raises(errors.ConfigError, match="set `hardware"):
+        runtime_onednn.check(asking(onednn, *NARROW))
 
 
 @pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
@@ -163,10 +156,10 @@ def test_it_is_refused_where_onednn_is_held_to_less(name, monkeypatch):
     knows(VNNI + " avx512bw")
     for least in ("", "all", "AVX512_CORE", "AVX10_1_512_AMX"):
         monkeypatch.setenv(name, least)
-        kernels.check(asking("auto", *NARROW))
+        runtime_onednn.check(asking("auto", *NARROW))
     monkeypatch.setenv(name, "avx2")
-    with pytest.raises(config.ConfigError, match="widen `student`"):
-        kernels.check(asking("auto", *NARROW))
+    with pytest.raises(errors.ConfigError, match="widen `student`"):
+        runtime_onednn.check(asking("auto", *NARROW))
 
 
 @pytest.mark.parametrize("onednn", ["true", "false"])
@@ -183,11 +176,11 @@ def test_it_is_for_tensorflow_on_a_processor(
 ):
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices[:])
-    kernels.hint(asking("auto"))
+    runtime_onednn.hint(asking("auto"))
     knows(VNNI)
-    kernels.check(asking("auto", *NARROW))
-    with pytest.raises(config.ConfigError, match=f"Received: {has}$"):
-        kernels.check(asking(onednn))
+    runtime_onednn.check(asking("auto", *NARROW))
+    with pytest.raises(errors.ConfigError, match=f"Received: {has}$"):
+        runtime_onednn.check(asking(onednn))
 
 
 @pytest.mark.parametrize(
@@ -203,20 +196,20 @@ def test_it_is_for_tensorflow_on_a_processor(
 def test_who_might_gain_is_told(flags, onednn, says, monkeypatch):
     said = []
     knows(flags)
-    monkeypatch.setattr(kernels.progress, "say", said.append)
-    kernels.hint(asking(onednn))
+    monkeypatch.setattr(runtime_onednn.progress, "say", said.append)
+    runtime_onednn.hint(asking(onednn))
     assert len(said) == says
     with monkeypatch.context() as patch:
         patch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
-        kernels.hint(asking(onednn))
+        runtime_onednn.hint(asking(onednn))
     with monkeypatch.context() as patch:
         patch.setattr(keras.backend, "backend", lambda: "jax")
-        kernels.hint(asking(onednn))
+        runtime_onednn.hint(asking(onednn))
     monkeypatch.setenv(NAME, "1")
-    kernels.hint(asking(onednn))
-    kernels.FACTS.unlink()
+    runtime_onednn.hint(asking(onednn))
+    runtime_onednn.FACTS.unlink()
     monkeypatch.delenv(NAME)
-    kernels.hint(asking(onednn))
+    runtime_onednn.hint(asking(onednn))
     assert len(said) == says
 
 

@@ -13,13 +13,17 @@ from distill import layered, report
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
 CHILD = """
 import json
-import keras, numpy as np
+
+import keras
+import numpy as np
+
 from distill import export
 from distill.finish import layers, twin
 
 L = keras.layers
 rng = np.random.default_rng(0)
 images = rng.uniform(size=(20, 6, 6, 2)).astype("float32")
+
 
 def network():
     # Keras names them conv2d, conv2d_1, and in files conv2d_1, conv2d_1_1.
@@ -36,6 +40,7 @@ def network():
         if isinstance(layer, L.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.weights])
     return model
+
 
 student = network()
 weights = student.get_weights()

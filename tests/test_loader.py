@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import students
-from distill import cli, loader, sandbox, scan
+from distill.runtime import errors, hashes
+from distill.runtime.trust import limits, loader, scan
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -248,19 +249,19 @@ def test_packings_without_a_bound_are_refused(packing, tmp_path):
     with zipfile.ZipFile(path, "w", packing) as archive:
         for name in ("metadata.json", "config.json", "model.weights.h5"):
             archive.writestr(name, bytes(1000))
-    with pytest.raises(scan.Untrusted, match="unusual way"):
+    with pytest.raises(errors.Untrusted, match="unusual way"):
         scan.members(path)
 
 
 def test_nothing_is_imported_from_the_working_folder(sound, tmp_path, monkeypatch):
     (tmp_path / "h5py.py").write_text("open('MARK', 'w')")
     monkeypatch.chdir(tmp_path)
-    loader.foreign(sound)
+    loader.open_foreign(sound)
     assert not (tmp_path / "MARK").exists()
 
 
 def test_a_sound_one_is_opened_without_its_losses(sound):
-    model = loader.foreign(sound, scan.file_hash(sound))
+    model = loader.open_foreign(sound, hashes.file_hash(sound))
     x = np.ones((1, 3), "float32")
     wanted = keras.models.load_model(sound, compile=False)(x)
     np.testing.assert_array_equal(model(x), wanted)
@@ -275,19 +276,19 @@ def test_operations_that_only_compute_are_opened(tmp_path):
     model = keras.Model(x, y)
     model.save(tmp_path / "model.keras")
     given = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
-    opened = loader.foreign(tmp_path / "model.keras")
+    opened = loader.open_foreign(tmp_path / "model.keras")
     np.testing.assert_array_equal(opened(given), model(given))
 
 
 def test_1000_changes_to_a_pinned_file_are_noticed(sound, tmp_path):
-    whole, pinned = sound.read_bytes(), scan.file_hash(sound)
+    whole, pinned = sound.read_bytes(), hashes.file_hash(sound)
     path = tmp_path / "teacher.keras"
     rng = random.Random(0)
     for _ in range(1000):
         at = rng.randrange(len(whole))
         changed = whole[at] ^ rng.randrange(1, 256)
         path.write_bytes(whole[:at] + bytes([changed]) + whole[at + 1 :])
-        with pytest.raises(scan.Untrusted, match="SHA-256"):
+        with pytest.raises(errors.Untrusted, match="SHA-256"):
             scan.members(path, pinned)
 
 
@@ -303,7 +304,7 @@ def test_1000_mutants_never_hurt_the_scan(sound, tmp_path):
         path.write_bytes(mutant)
         try:
             members = scan.members(path)
-        except scan.Untrusted as mistake:
+        except errors.Untrusted as mistake:
             assert "\n" not in str(mistake).strip()
             continue
         passed += 1
@@ -318,12 +319,12 @@ def test_mutated_weights_end_in_words_or_in_a_model(sound, tmp_path):
         whole = archive.read("model.weights.h5")
     code = (
         "import sys, pathlib\n"
-        "from distill import sandbox\n"
-        "sandbox.limit()\n"
+        "from distill.runtime.trust import limits\n"
+        "limits.limit()\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try:\n"
-        "        sandbox.check_weights(path, 10_000)\n"
-        "    except sandbox.Refused: pass\n"
+        "        limits.check_weights(path, 10_000)\n"
+        "    except limits.Refused: pass\n"
         "    except Exception as error: print(type(error).__name__)\n"
     )
     for index in range(1000):
@@ -334,13 +335,13 @@ def test_mutated_weights_end_in_words_or_in_a_model(sound, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, timeout=300
     )
-    assert done.returncode <= 0 or done.returncode == sandbox.REFUSED
+    assert done.returncode <= 0 or done.returncode == limits.REFUSED
 
 
 def test_a_process_that_dies_is_one_line(sound, dying_python):
     dying_python(11)
-    with pytest.raises(scan.Untrusted, match="killed by signal 11"):
-        loader.foreign(sound)
+    with pytest.raises(errors.Untrusted, match="killed by signal 11"):
+        loader.open_foreign(sound)
 
 
 @pytest.fixture(scope="module")
@@ -355,10 +356,16 @@ def tflite(tmp_path_factory):
 
 
 MUTANTS = """
-import pathlib, random, sys
+import pathlib
+import random
+import sys
+
 import numpy as np
-from distill import measure, sandbox
-sandbox.limit()
+
+from distill import measure
+from distill.runtime.trust import limits
+
+limits.limit()
 source, path = pathlib.Path(sys.argv[1]).read_bytes(), pathlib.Path(sys.argv[2])
 images = np.zeros((2, 8, 8, 1), "float32")
 for index in range(int(sys.argv[3]), 1000):
@@ -422,7 +429,7 @@ def test_a_tflite_file_that_kills_its_process_is_3(tflite, capfd, dying_python):
 
 
 def test_the_exit_code_of_the_untrusted_is_3():
-    assert cli.EXIT_UNTRUSTED == sandbox.REFUSED == 3
+    assert errors.EXIT_UNTRUSTED == limits.REFUSED == 3
 
 
 def test_no_other_code_opens_a_model():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from distill import memory
+from distill.runtime.process import memory
 from students import ResNet
 
 
@@ -25,7 +25,7 @@ def test_what_was_held_at_most_is_more_than_an_array_that_was():
             sys.executable,
             "-c",
             "import numpy as np\n"
-            "from distill import memory\n"
+            "from distill.runtime.process import memory\n"
             "before = memory.peaks()['training']\n"
             "held = np.ones(before // 8 + 10_000_000)\n"
             "print(memory.peaks()['training'] - before)",

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from distill import batches, config, data, learners, synthetic
+from distill.runtime import errors
 
 
 @pytest.fixture
@@ -62,5 +63,5 @@ def test_gradients_are_cut_to_a_length_over_all_weights(optimizer, clip_norm, st
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_length_that_is_none_is_refused(value):
-    with pytest.raises(config.ConfigError, match="`clip_norm` must be positive"):
+    with pytest.raises(errors.ConfigError, match="`clip_norm` must be positive"):
         config.load("patient_resnet.yaml", [f"stages.0.clip_norm={value}"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from distill import benchmark, config, peers, run_folder
+from distill.runtime import errors, versions
 
 SMALL = (
     "teacher.network.options={depth: 8, width: 8}",
@@ -197,8 +198,8 @@ def test_a_peer_that_ends_is_named(tmp_path):
 
 
 def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):
-    monkeypatch.delenv(run_folder.KERNELS, raising=False)
-    run_folder.stay_with(tmp_path, run_folder.versions())
-    monkeypatch.setenv(run_folder.KERNELS, "1")
-    with pytest.raises(config.ConfigError, match=f"{run_folder.KERNELS}: as .* -> 1"):
-        run_folder.stay_with(tmp_path, run_folder.versions(), yields=False)
+    monkeypatch.delenv(versions.KERNELS, raising=False)
+    run_folder.stay_with(tmp_path, versions.versions())
+    monkeypatch.setenv(versions.KERNELS, "1")
+    with pytest.raises(errors.ConfigError, match=f"{versions.KERNELS}: as .* -> 1"):
+        run_folder.stay_with(tmp_path, versions.versions(), yields=False)

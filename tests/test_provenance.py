@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from distill import export, inspect, measure, provenance
+from distill import export, inspect, measure
+from distill.runtime import hashes
+from distill.runtime.trust import provenance
 
 ORIGIN = {
     "model": "student.float32",
@@ -36,7 +38,7 @@ def files(tmp_path_factory):
         content = export.to_tflite(model, variant)
         found[variant] = folder / f"{variant}.tflite", folder / f"{variant}.s.tflite"
         found[variant][0].write_bytes(content)
-        found[variant][1].write_bytes(provenance.stamped(content, ORIGIN))
+        found[variant][1].write_bytes(provenance.stamp(content, ORIGIN))
     return found
 
 
@@ -61,12 +63,12 @@ def test_it_reads_back_and_other_files_say_nothing(files):
 
 def test_the_same_origin_makes_the_same_bytes_and_replaces_itself(files):
     plain, stamped = (path.read_bytes() for path in files["float32"])
-    assert provenance.stamped(plain, dict(reversed(ORIGIN.items()))) == stamped
-    again = provenance.stamped(stamped, {**ORIGIN, "model": "other"})
+    assert provenance.stamp(plain, dict(reversed(ORIGIN.items()))) == stamped
+    again = provenance.stamp(stamped, {**ORIGIN, "model": "other"})
     path = files["float32"][0].with_name("again.tflite")
     path.write_bytes(again)
     assert provenance.read(path)["model"] == "other"
-    assert provenance.stamped(again, ORIGIN) == stamped
+    assert provenance.stamp(again, ORIGIN) == stamped
 
 
 def test_every_buffer_stands_where_the_schema_wants_it(files):
@@ -94,9 +96,9 @@ def test_other_metadata_of_the_file_stay(files):
 
 def test_weights_hash_alike_where_they_are_alike():
     one, other = network(), network()
-    assert provenance.weights_hash(one) == provenance.weights_hash(other)
+    assert hashes.weights_hash(one) == hashes.weights_hash(other)
     other.layers[1].bias.assign_add(np.full(4, 1e-6))
-    assert provenance.weights_hash(one) != provenance.weights_hash(other)
+    assert hashes.weights_hash(one) != hashes.weights_hash(other)
 
 
 def test_the_command_says_what_the_file_says(files, capfd):

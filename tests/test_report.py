@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from distill import charts, formats, report
+from distill import charts, report
+from distill.runtime import formats
 
 NAMES = ["float32", "float16", "dynamic_int8", "int8", "pruned", "pruned_int8"]
 TERMS = {

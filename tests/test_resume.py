@@ -11,7 +11,10 @@ import pytest
 from stores import Only
 
 import trainers
-from distill import batches, checkpoint, resume, signals
+from distill import batches
+from distill.runtime import errors
+from distill.runtime.process import signals
+from distill.runtime.resume import checkpoint, resume
 from gan.discriminators import Discriminator
 from trainers import trainer
 
@@ -208,10 +211,10 @@ def test_a_moment_of_other_networks_is_refused(a_moment):
     first = next(iter(arrays))
     arrays[first] = arrays[first][..., :1]
     learner = make(seed=1)
-    with pytest.raises(checkpoint.CheckpointError, match=first):
+    with pytest.raises(errors.CheckpointError, match=first):
         run(learner, Only(checkpoint.Moment(moment.step, arrays, moment.notes)))
     del arrays[first]
-    with pytest.raises(checkpoint.CheckpointError, match="None"):
+    with pytest.raises(errors.CheckpointError, match="None"):
         run(learner, Only(checkpoint.Moment(moment.step, arrays, moment.notes)))
 
 
@@ -226,7 +229,7 @@ def test_a_number_that_is_none_stops_the_step_by_name(name, bad, tmp_path, a_mom
         for key, array in moment.arrays.items()
     }
     store.newest = lambda: checkpoint.Moment(moment.step, arrays, moment.notes)
-    with pytest.raises(resume.Diverged, match=f"`{name}` is (nan|inf) at step 8"):
+    with pytest.raises(errors.Diverged, match=f"`{name}` is (nan|inf) at step 8"):
         run(learner, store)
     assert not store.files()
 
@@ -235,7 +238,7 @@ def test_weights_that_are_no_numbers_are_not_committed(tmp_path):
     learner = make()
     store = Everything(tmp_path, "student.0")
     learner.student.get_layer("norm").moving_mean.assign([np.nan, 0.0, 0.0])
-    with pytest.raises(resume.Diverged, match="moving_mean"):
+    with pytest.raises(errors.Diverged, match="moving_mean"):
         run(learner, store)
     assert not store.files()
 
@@ -244,7 +247,7 @@ def test_weights_of_the_last_step_are_no_exception(tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "1000")
     learner = make()
     learner.student.get_layer("norm").moving_mean.assign([np.nan, 0.0, 0.0])
-    with pytest.raises(resume.Diverged, match="moving_mean"):
+    with pytest.raises(errors.Diverged, match="moving_mean"):
         run(learner, Everything(tmp_path, "student.0"))
 
 
@@ -283,8 +286,8 @@ def test_a_signal_ends_the_step_and_loses_nothing(
 @pytest.mark.parametrize("text", ["soon", "-1", "nan"])
 def test_an_interval_that_is_none_is_refused(text, tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", text)
-    with pytest.raises(checkpoint.CheckpointError, match="DISTILL_CHECKPOINT_SECONDS"):
-        resume.interval()
+    with pytest.raises(errors.CheckpointError, match="DISTILL_CHECKPOINT_SECONDS"):
+        resume.seconds_between_moments()
 
 
 def test_commits_take_a_hundredth_of_the_time(tmp_path, monkeypatch):

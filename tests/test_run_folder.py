@@ -6,14 +6,15 @@ import sys
 import pytest
 
 from distill import config, run_folder
+from distill.runtime import errors, files, hashes
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "model.keras"
-    run_folder.atomic_write(path, "old")
+    files.atomic_write(path, "old")
 
     def fail():
-        with run_folder.whole_file(path) as temporary:
+        with files.whole_file(path) as temporary:
             assert temporary.suffix == ".keras"
             temporary.write_text("half")
             raise RuntimeError
@@ -22,14 +23,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    run_folder.atomic_write(path, "new")
+    files.atomic_write(path, "new")
     assert path.read_text() == "new"
 
 
 def test_a_second_process_is_kept_out_and_a_dead_one_forgotten(tmp_path):
     code = (
-        "from distill import run_folder; import pathlib, sys\n"
-        "with run_folder.occupied(pathlib.Path(sys.argv[1])):\n"
+        "from distill.runtime import files; import pathlib, sys\n"
+        "with files.lock(pathlib.Path(sys.argv[1])):\n"
         "    print('in', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
@@ -40,20 +41,20 @@ def test_a_second_process_is_kept_out_and_a_dead_one_forgotten(tmp_path):
     try:
         assert other.stdout.readline() == b"in\n"
         with (
-            pytest.raises(run_folder.FolderBusy, match="in use"),
-            run_folder.occupied(tmp_path),
+            pytest.raises(errors.FolderBusy, match="in use"),
+            files.lock(tmp_path),
         ):
             pass
     finally:
         other.kill()
         other.communicate()
-    with run_folder.occupied(tmp_path):
+    with files.lock(tmp_path):
         pass
 
 
 def begin(folder):
     """Something is saved, which one would miss."""
-    moment = run_folder.checkpoints(folder) / "teacher.0.step1.ckpt"
+    moment = files.checkpoints(folder) / "teacher.0.step1.ckpt"
     moment.parent.mkdir(exist_ok=True)
     moment.touch()
 
@@ -65,7 +66,7 @@ def test_a_folder_belongs_to_one_config(tmp_path):
     changed = ["batch_size=7", "stages.0.trainer.options.temperature=2.0"]
     other = config.load("lit_resnet.yaml", changed)
     begin(tmp_path)
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         run_folder.claim(tmp_path, other)
     said = str(caught.value)
     assert "batch_size: 64 -> 7" in said
@@ -77,13 +78,13 @@ def test_a_folder_belongs_to_one_config(tmp_path):
 def test_a_run_that_was_refused_gives_way(tmp_path):
     run = config.load("lit_resnet.yaml")
     mended = config.load("lit_resnet.yaml", ["batch_size=32"])
-    with run_folder.occupied(tmp_path):
+    with files.lock(tmp_path):
         run_folder.claim(tmp_path, run)
         run_folder.stay_with(tmp_path, {"data": "3f"})
-        with pytest.raises(config.ConfigError, match="64 -> 32"):
+        with pytest.raises(errors.ConfigError, match="64 -> 32"):
             run_folder.claim(tmp_path, mended, yields=False)
         assert config.load(tmp_path / "run.yaml") == run
-        with pytest.raises(config.ConfigError, match="3f -> 4a"):
+        with pytest.raises(errors.ConfigError, match="3f -> 4a"):
             run_folder.stay_with(tmp_path, {"data": "4a"}, yields=False)
         run_folder.claim(tmp_path, mended)
         run_folder.stay_with(tmp_path, {"data": "4a"})
@@ -91,8 +92,8 @@ def test_a_run_that_was_refused_gives_way(tmp_path):
 
 
 def test_fingerprints_keep_their_pieces_apart():
-    assert run_folder.fingerprint("ab", "c") != run_folder.fingerprint("a", "bc")
-    assert run_folder.fingerprint("ab", "c") == run_folder.fingerprint("ab", "c")
+    assert hashes.fingerprint("ab", "c") != hashes.fingerprint("a", "bc")
+    assert hashes.fingerprint("ab", "c") == hashes.fingerprint("ab", "c")
 
 
 def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
@@ -101,26 +102,26 @@ def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
     begin(tmp_path)
     run_folder.stay_with(tmp_path, ground)
     with pytest.raises(
-        config.ConfigError, match=r"keras: 3\.15\.1 -> 3\.16\.0"
+        errors.ConfigError, match=r"keras: 3\.15\.1 -> 3\.16\.0"
     ) as caught:
         run_folder.stay_with(tmp_path, {**ground, "keras": "3.16.0"})
     assert "--out" in str(caught.value)
-    with pytest.raises(config.ConfigError, match="teacher file: None -> 9a"):
+    with pytest.raises(errors.ConfigError, match="teacher file: None -> 9a"):
         run_folder.stay_with(tmp_path, {**ground, "teacher file": "9a"})
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(run_folder.WriteError, match="--out"),
-        run_folder.occupied(tmp_path / "file" / "run"),
+        pytest.raises(errors.WriteError, match="--out"),
+        files.lock(tmp_path / "file" / "run"),
     ):
         pass
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    left = run_folder.checkpoints(tmp_path) / ".unfinished-x.ckpt"
+    left = files.checkpoints(tmp_path) / ".unfinished-x.ckpt"
     left.parent.mkdir()
     left.write_text("half")
-    with run_folder.occupied(tmp_path):
+    with files.lock(tmp_path):
         assert not left.exists()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from distill import config, data, quality, resume, score, score_report, synthetic
+from distill import config, data, quality, score, score_report, synthetic
+from distill.runtime import errors
+from distill.runtime.resume import resume
 
 RNG = np.random.default_rng(0)
 SHORT = [
@@ -250,7 +252,7 @@ def test_scores_are_kept_and_drawn_alike_again(scored, monkeypatch):
 
 def test_another_length_is_refused(scored):
     folder, _ = scored
-    with pytest.raises(config.ConfigError, match="examples: 3000 -> 6000"):
+    with pytest.raises(errors.ConfigError, match="examples: 3000 -> 6000"):
         scores_in(folder, examples=6000)
 
 
@@ -301,7 +303,8 @@ def test_a_student_that_learned_nothing_is_a_warning_and_no_score(second):
 
 
 def test_students_never_see_a_label(scored, tmp_path):
-    from distill import loader, scoring
+    from distill import scoring
+    from distill.runtime.trust import loader
 
     folder, result = scored
     run = the_run()
@@ -309,7 +312,7 @@ def test_students_never_see_a_label(scored, tmp_path):
     wrong = data.Split(splits.train.inputs, splits.train.labels[::-1].copy())
     bench = scoring.Bench(
         dataclasses.replace(splits, train=wrong),
-        loader.own(folder / "teacher.keras"),
+        loader.open_own(folder / "teacher.keras"),
         tmp_path,
     )
     row = score.plan(run)[0]

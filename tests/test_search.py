@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
-from distill import budget, config, cost, data, finish, finishing, provenance, results
+from distill import budget, config, cost, data, finish, finishing, results
 from distill.finish import choices, search
+from distill.runtime import errors
+from distill.runtime.trust import provenance
 
 FOUND = {
     "twin": {},
@@ -106,7 +108,7 @@ def test_the_winner_keeps_the_budget_and_is_the_best_that_does(tmp_path, counts,
 def test_zeros_and_clusters_gain_through_gzip_alone(tmp_path):
     names = ("int8", "pruned_int8", "pruned_clustered_int8")
     options = {"among": names, "max_drop": 9.0, "trials": 20}
-    with pytest.raises(finish.FinishError, match="the nearest is int8, predicted"):
+    with pytest.raises(errors.FinishError, match="the nearest is int8, predicted"):
         searched(the_run(tmp_path, **options), tmp_path)
     found = searched(the_run(tmp_path, counts="gzip", **options), tmp_path)
     fits = {row["finisher"]: row["fits"] for row in found["trials"]}
@@ -165,7 +167,7 @@ def test_what_was_measured_decides_what_is_drawn(tmp_path):
 def test_none_that_fits_is_one_line_with_the_nearest(tmp_path):
     run = the_run(tmp_path, max_drop=0.1, trials=6)
     finished = Finished()
-    with pytest.raises(finish.FinishError) as caught:
+    with pytest.raises(errors.FinishError) as caught:
         searched(run, tmp_path, finished)
     assert "no file keeps the budget of 60.0 kB and 0.1 points" in str(caught.value)
     kept = json.loads((tmp_path / "run" / "search.json").read_text())
@@ -182,7 +184,7 @@ def test_what_is_predicted_too_large_is_never_made(tmp_path):
     assert {"dynamic_int4", "narrowed_int8", "pruned"} <= made
     assert not made & {"float32", "float16", "int8", "clustered"}
     untouched = Finished(dies_at=0)
-    with pytest.raises(finish.FinishError, match=r"nearest is .*, predicted [\d,]+ by"):
+    with pytest.raises(errors.FinishError, match=r"nearest is .*, predicted [\d,]+ by"):
         searched(the_run(tmp_path, max_kb=0.5), tmp_path, untouched)
 
 
@@ -299,7 +301,7 @@ def test_the_table_begins_with_the_winner(tmp_path):
 def test_mistakes_of_a_budget_are_named(tmp_path, change, words):
     (tmp_path / "finish.yaml").write_text("data: {name: digits}\nmodel: finish.yaml")
     changes = [f"model={tmp_path / 'finish.yaml'}", "budget.max_kb=9"]
-    with pytest.raises(config.ConfigError, match=words):
+    with pytest.raises(errors.ConfigError, match=words):
         path = tmp_path / "finish.yaml"
         config.read(finishing.Finishing, path, [*changes, f"budget.{change}"])
 
@@ -324,13 +326,19 @@ finish:
 
 # Three processes in one, and not in this one: TF-MOT turns `tf.keras` into Keras 2.
 CHILD = """
-import json, pathlib, sys
+import json
+import pathlib
+import sys
+
 import keras
-from distill import finish, loader
+
+from distill import finish
 from distill.finish import child, teacher
+from distill.runtime.trust import loader
 
 folder = pathlib.Path(sys.argv[1])
 layers = keras.layers
+
 
 def network(seed, width):
     keras.utils.set_random_seed(seed)
@@ -338,18 +346,21 @@ def network(seed, width):
     inputs = keras.Input((8, 8, 1))
     return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(kernel(inputs))))
 
+
 network(0, 64).save(folder / "given.keras")
 network(1, 8).save(folder / "wise.keras")
 asked, tasks, ask = [], [], teacher.Teacher._asked
 teacher.Teacher._asked = lambda self, x: asked.append(len(x)) or ask(self, x)
-loader.foreign = lambda path, sha256: loader.own(path)
+loader.open_foreign = lambda path, sha256: loader.open_own(path)
 finish._apart = lambda task, path: tasks.append(task) or child._TASKS[task](path)
 out = f"--out={folder / 'run'}"
 flags = [f"--model={folder / 'given.keras'}", f"--teacher={folder / 'wise.keras'}", out]
 flags += [f"--config={folder / 'finish.yaml'}"]
 
+
 def whole():
     return {x.name: x.read_bytes() for x in (folder / "run").glob("*.tflite")}
+
 
 said = {"first": finish.main([*flags, "--max-kb=20"]), "asked": sum(asked)}
 before = whole()

@@ -241,31 +241,43 @@ def test_mobilenet_has_the_channels_of_the_paper(multiplier, channels):
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
 CHILD = """
-import json, pathlib, sys, tempfile
-sys.path.insert(0, "tests")
-import keras, numpy as np, tf_keras
+import json
+import pathlib
+import sys
+import tempfile
+
+import keras
+import numpy as np
 from test_students import NETWORKS, examples, sizes
+
 from distill import export, measure
 from distill.finish import forms, twin
 
+sys.path.insert(0, "tests")
+
 rng = np.random.default_rng(0)
 path = pathlib.Path(tempfile.mkdtemp()) / "model.tflite"
+
 
 def file(model, variant):
     path.write_bytes(export.to_tflite(model, variant))
     facts = measure.inspect(path)
     return measure.predict(path, inputs), facts
 
+
 def has_kernel(layer):
     kind = type(layer).__name__
     return layer.weights and "BatchNorm" not in kind and kind != "Embedding"
+
 
 def wrapped(model):
     layers = model._flatten_layers()
     return [layer for layer in layers if hasattr(layer, "_weight_vars")]
 
+
 def difference(got):
     return float(abs(got - wanted).max() / abs(wanted).max())
+
 
 for name, options in NETWORKS.items():
     inputs = examples(name, 5)
@@ -289,7 +301,6 @@ for name, options in NETWORKS.items():
         "int8": file(trained, "int8")[1].float_ops,
     }
     print(json.dumps([name, said]))
-
 """
 
 

@@ -10,6 +10,7 @@ from keras import ops
 
 import trainers
 from distill import batches, config, data, generator, synthetic
+from distill.runtime import errors
 from trainers import losses, trainer
 
 COUNT, SHAPE, CLASSES, BATCH = 24, (8, 8, 1), 3, 8
@@ -350,5 +351,5 @@ def test_a_generator_that_no_stage_wants_is_not_trained(splits, tmp_path):
     ],
 )
 def test_mistakes_are_named(override, said):
-    with pytest.raises(config.ConfigError, match=said):
+    with pytest.raises(errors.ConfigError, match=said):
         load(override)

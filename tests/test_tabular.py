@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from distill import config, intervals
-from distill.data import DataError
+from distill.runtime import errors
+from distill.runtime.errors import DataError
 from distill.tabular import command, learners, report, speed, tables, transfer
 from distill.tabular import rows as table_rows
 from distill.tabular.study import Study
@@ -34,7 +35,7 @@ def study(*overrides, name="tabular_breast_cancer.yaml"):
 
 
 def mistake(*overrides):
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         study(*overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value)

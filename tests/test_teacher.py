@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import students
-from distill import config, data, results, scan, stages, teacher
+from distill import config, data, results, stages, teacher
+from distill.runtime import errors
 
 SMALL = [
     "teacher.network.options.depth=8",
@@ -106,14 +107,14 @@ def test_a_given_file_is_the_teacher(splits, tmp_path):
 )
 def test_a_file_that_does_not_fit_is_refused(options, said, tmp_path):
     given = save(tmp_path / "mine.keras", **options)
-    with pytest.raises(config.ConfigError, match=said):
+    with pytest.raises(errors.ConfigError, match=said):
         teacher.given(load(given))
 
 
 def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     (tmp_path / "mine.keras").write_bytes(b"no model")
     run = load(f"teacher={{file: {tmp_path / 'mine.keras'}}}")
-    with pytest.raises(scan.Untrusted, match=r"no whole \.keras") as caught:
+    with pytest.raises(errors.Untrusted, match=r"no whole \.keras") as caught:
         teacher.given(run)
     assert "\n" not in str(caught.value)
 

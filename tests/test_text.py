@@ -14,6 +14,7 @@ import pytest
 import students
 from distill import config, data
 from distill.data import tokens
+from distill.runtime import errors
 
 TEXTS = ["good film", "a BAD film !", "good good", "bad, bad: ünd \n so on"]
 
@@ -79,7 +80,7 @@ def test_every_form_says_the_same(name, tmp_path):
 def damaged(path, content):
     path.write_bytes(content)
     made = data.DATASETS["text_file"](train=str(path), tokenizer=tokens.Bytes(length=9))
-    with pytest.raises(data.DataError) as caught:
+    with pytest.raises(errors.DataError) as caught:
         made.load()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -112,14 +113,14 @@ def test_what_is_no_gzip_and_what_is_not_there_are_one_line(tmp_path):
     made = data.DATASETS["text_file"](
         train=str(tmp_path / "b.csv.gz"), tokenizer=tokens.Bytes(length=9)
     )
-    with pytest.raises(data.DataError, match="No such file"):
+    with pytest.raises(errors.DataError, match="No such file"):
         made.load()
 
 
 def test_a_label_that_training_does_not_have_is_named(tmp_path):
     made = text_file(tmp_path / "a.csv", rows())
     (tmp_path / "test.csv").write_text("text,label\na,plus\nb,nought\n")
-    with pytest.raises(data.DataError, match=r"test\.csv: labels must be.*'nought'"):
+    with pytest.raises(errors.DataError, match=r"test\.csv: labels must be.*'nought'"):
         dataclasses.replace(made, test=str(tmp_path / "test.csv")).load()
 
 
@@ -134,7 +135,7 @@ def test_a_file_of_another_form_is_refused_by_name():
 def test_a_set_that_is_not_there_says_how_to_get_it(name, tmp_path, monkeypatch):
     monkeypatch.delenv("DISTILL_DATA", raising=False)
     kind = data.DATASETS[name]
-    with pytest.raises(data.DataError, match=f"Put {name}/train.*DISTILL_DATA"):
+    with pytest.raises(errors.DataError, match=f"Put {name}/train.*DISTILL_DATA"):
         kind().load()
     with pytest.raises(ValueError, match=f"`folder` must hold {name}/train"):
         kind(folder=str(tmp_path))
@@ -291,7 +292,7 @@ def test_options_out_of_range_are_refused_by_name(kind, options):
     ],
 )
 def test_a_part_that_does_not_fit_is_one_line(override, said):
-    with pytest.raises(config.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         config.load("lit_vdcnn_sst2.yaml", [override])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -437,10 +438,11 @@ def test_a_run_on_text_goes_through(tmp_path):
     shipped = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json"))
     ids = np.array([shipped.encode("good w1 w2").ids], np.int32)
     assert measure.predict(out / "student.int8.tflite", ids).shape == (1, 2)
-    from distill import cost, loader, scan
+    from distill import cost
+    from distill.runtime.trust import loader, scan
 
     by_name = {model["name"]: model for model in result["models"]}
-    counted = cost.count(loader.own(out / "student.keras"))
+    counted = cost.count(loader.open_own(out / "student.keras"))
     assert counted.tables == 300 * 16
     held = counted.kernels + counted.channels + counted.tables
     assert by_name["student.float32"]["parameters"] == held

@@ -11,6 +11,7 @@ from PIL import Image
 
 from distill import check, data
 from distill.data import tfrecord
+from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 5, 6, 3), np.uint8)
@@ -105,7 +106,7 @@ def test_records_are_decoded_once_and_again_when_a_file_has_changed(
 def test_what_was_decoded_by_other_options_is_not_taken(prepared):
     write(prepared / SHARD, [example(encoded(PIXELS[0]), 2)])
     made(prepared, classes=3)._examples()
-    with pytest.raises(data.DataError, match=r"from 0 to 1\. Received: 2"):
+    with pytest.raises(errors.DataError, match=r"from 0 to 1\. Received: 2"):
         made(prepared)._examples()
 
 
@@ -141,7 +142,7 @@ def test_any_split_can_be_the_test_split(prepared):
 def test_room_is_asked_for_all_records(prepared, monkeypatch):
     usage = dataclasses.make_dataclass("Usage", ["free"])
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(30 * 90 - 1))
-    with pytest.raises(data.DataError, match="XDG_CACHE_HOME"):
+    with pytest.raises(errors.DataError, match="XDG_CACHE_HOME"):
         made(prepared).load()
 
 
@@ -167,7 +168,7 @@ def test_a_damaged_file_is_named(kind, prepared):
     damage, says = DAMAGE[kind]
     file = prepared / SHARD
     file.write_bytes(damage(bytearray(file.read_bytes())))
-    with pytest.raises(data.DataError, match=f"{SHARD} {says}"):
+    with pytest.raises(errors.DataError, match=f"{SHARD} {says}"):
         made(prepared).load()
 
 
@@ -189,7 +190,7 @@ def test_a_damaged_file_is_named(kind, prepared):
 def test_a_wrong_record_is_named(record, says, prepared):
     many = [*records([0]), record()]
     write(prepared / SHARD, many)
-    with pytest.raises(data.DataError, match=says) as caught:
+    with pytest.raises(errors.DataError, match=says) as caught:
         made(prepared).load()
     assert SHARD in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -242,7 +243,7 @@ def test_what_cannot_be_read_is_refused_before_anything_is(
 
 def test_without_tensorflow_it_is_one_line(prepared, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(data.DataError, match="TensorFlow, which is not installed"):
+    with pytest.raises(errors.DataError, match="TensorFlow, which is not installed"):
         made(prepared).load()
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 
-from distill import config, loader, stitching, train
+from distill import config, stitching, train
+from distill.runtime.trust import loader
 
 SHORT = [
     "--config=lit_resnet.yaml",
@@ -119,7 +120,9 @@ def test_the_report_tells_of_every_stage(report):
 
 def test_the_report_tells_at_which_section_the_student_loses(folder, report):
     splits = config.load(folder / "run.yaml").data.load()
-    pair = (loader.own(folder / f"{name}.keras") for name in ("teacher", "student"))
+    pair = (
+        loader.open_own(folder / f"{name}.keras") for name in ("teacher", "student")
+    )
     assert report["stitched"] == stitching.record(*pair, splits.test)
     assert len(report["stitched"]) == 3
     lit = next(stage for stage in report["stages"] if stage["name"] == "lit")

@@ -14,9 +14,10 @@ from keras import ops
 
 import students
 import trainers
-from distill import arms, chain, config, loader, teacher, train, tutors
+from distill import arms, chain, config, teacher, train, tutors
 from distill import networks as built
-from distill.config import ConfigError
+from distill.runtime.errors import ConfigError
+from distill.runtime.trust import loader
 from trainers import trainer
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -358,7 +359,9 @@ def test_the_second_assistant_depends_on_the_first_and_is_none_of_the_same(split
 
 
 def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "foreign", lambda path, sha256: loader.own(path))
+    monkeypatch.setattr(
+        loader, "open_foreign", lambda path, sha256: loader.open_own(path)
+    )
     path = tmp_path / "mine.keras"
     students.ResNet(depth=8, width=2).build(SHAPE, 10).save(path)
     run = load(f"co_teachers=[{{file: {path}}}]")
@@ -371,9 +374,12 @@ def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
 
 WITHOUT = """
 import sys
+
+from distill import train
+
 for name in ("tensorflow", "tf_keras", "tensorflow_model_optimization"):
     sys.modules[name] = None  # As if it were not installed.
-from distill import train
+
 sys.exit(train.main(sys.argv[1:]))
 """
 

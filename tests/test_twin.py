@@ -8,14 +8,20 @@ import pytest
 
 # tf_keras and TF-MOT in a process of their own, as in `test_finish.py`.
 CHILD = """
-import json, sys, warnings
-import keras, numpy as np
+import json
+import sys
+import warnings
+
+import keras
+import numpy as np
 from keras import layers, ops
+
 from distill import finish
 from distill.finish import counterparts, twin
 
 warnings.filterwarnings("ignore", "When providing .inputs. as a dict")
 said = {}
+
 
 def tried(name, model):
     rng = np.random.default_rng(0)
@@ -31,9 +37,13 @@ def tried(name, model):
     said[name] = {"layers": [type(layer).__name__ for layer in copy.layers]}
     return copy
 
+
 images, other = keras.Input((6, 6, 3), name="a"), keras.Input((6, 6, 3), name="b")
+
+
 def conv(activation):
     return layers.Conv2D(4, 3, padding="same", activation=activation)
+
 
 # Arithmetic of tensors and constants, on both sides; pooling; shapes.
 x, y = conv("hard_silu")(images), conv("relu6")(other)
@@ -46,8 +56,21 @@ outputs = {"mean": mean, "more": more}
 copy = tried("operations", keras.Model({"a": images, "b": other}, outputs))
 said["structure"] = sorted(copy.output), len(copy.output["more"]), sorted(copy.input)
 
-for name in ("relu", "sigmoid", "softmax", "tanh", "silu", "gelu", "elu", "selu",
-             "hard_sigmoid", "leaky_relu", "mish", "softplus", "exponential"):
+for name in (
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+    "silu",
+    "gelu",
+    "elu",
+    "selu",
+    "hard_sigmoid",
+    "leaky_relu",
+    "mish",
+    "softplus",
+    "exponential",
+):
     tried(f"activation {name}", keras.Model(images, layers.Activation(name)(images)))
 
 shared = layers.Dense(3, activation="hard_silu", name="shared")
@@ -65,10 +88,12 @@ words = keras.Input((5,), dtype="int32")
 x = layers.LSTM(3)(layers.Embedding(4, 2)(words))
 tried("whole numbers", keras.Model(words, x))
 
+
 @keras.saving.register_keras_serializable("test")
 class Dense(layers.Layer):
     def call(self, x):
         return x
+
 
 x = Dense(name="mine")(ops.sort(images))
 x = layers.RMSNormalization(name="rms")(layers.Activation("squareplus", name="act")(x))

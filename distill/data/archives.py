@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill.data.dataset import DataError, Dataset, Split, Splits
+from distill.data.dataset import Dataset, Split, Splits
+from distill.runtime.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from distill.data import rows, tokens
+from distill.runtime import errors
 
 HASHED = 1024  # Examples at once: they may not all fit into memory.
-
-
-class DataError(ValueError):
-    """The data cannot be had or read; the message says how to mend it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +172,7 @@ class Dataset:
                 stratify=split.labels,
             )
         except ValueError as error:
-            raise DataError(
+            raise errors.DataError(
                 f"`{name}` = {getattr(self, name)} cannot be drawn from "
                 f"{len(split.labels)} examples: {error}"
             ) from None

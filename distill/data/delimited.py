@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from distill.data.dataset import DataError
+from distill.runtime.errors import DataError
 
 # Tab-separated files quote nothing: a quotation mark there is one of the text.
 _FORMS: dict[str, dict[str, Any]] = {

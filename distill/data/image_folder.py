@@ -6,9 +6,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from distill import progress
 from distill.data import rows
-from distill.data.dataset import DataError, Dataset, Split
+from distill.data.dataset import Dataset, Split
+from distill.runtime import progress
+from distill.runtime.errors import DataError
 
 IMAGE_FILES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Whatever a file is called.

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from distill.data import delimited, tokens
-from distill.data.dataset import DataError, Dataset, Split, Splits
+from distill.data.dataset import Dataset, Split, Splits
+from distill.runtime.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

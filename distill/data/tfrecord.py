@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from distill.data import image_folder, rows
-from distill.data.dataset import DataError, Dataset, Split
+from distill.data.dataset import Dataset, Split
+from distill.runtime.errors import DataError
 
 FEATURES = "features.json"  # Beside the files, by TensorFlow Datasets.
 _AROUND = 16  # Bytes of a record beside its content: length and two checksums.

@@ -15,7 +15,6 @@ import tempfile
 import typing
 from collections.abc import Sequence
 
-from distill import progress, signals
 from distill.finish.calibrate import Int8Calibrated, Int16x8
 from distill.finish.cluster import (
     Clustered,
@@ -29,6 +28,9 @@ from distill.finish.four_bits import DynamicInt4
 from distill.finish.narrow import Narrowed, NarrowedInt8
 from distill.finish.prune import Pruned, PrunedInt8
 from distill.finish.quantize import Int8
+from distill.runtime import errors, progress
+from distill.runtime.process import signals
+from distill.runtime.process.command import IN_CHILD
 
 __all__ = [
     "FINISHERS",
@@ -61,13 +63,7 @@ FINISHERS = {
     "narrowed_int8": NarrowedInt8,
 }
 
-
-IN_CHILD = "DISTILL_IN_CHILD"  # Set for the finishing process.
 EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
-
-
-class FinishError(RuntimeError):
-    """The finishing process ended before its work was done."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,8 +140,8 @@ def run(folder: pathlib.Path) -> None:
     """
     try:
         _apart("finish", folder)
-    except FinishError as mistake:
-        raise FinishError(
+    except errors.FinishError as mistake:
+        raise errors.FinishError(
             f"{mistake}; what was finished is kept, and the same command goes on "
             "from there"
         ) from None
@@ -213,4 +209,4 @@ def _apart(task, path):
         raise SystemExit(code)
     if code:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        raise FinishError(f"the process for {task} of {path} stopped ({how})")
+        raise errors.FinishError(f"the process for {task} of {path} stopped ({how})")

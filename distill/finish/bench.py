@@ -10,20 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import (
-    batches,
-    checkpoint,
-    config,
-    data,
-    export,
-    loader,
-    progress,
-    provenance,
-    resume,
-    run_folder,
-    seeds,
-)
+from distill import batches, config, data, export
 from distill.finish import diagnosis, finisher, layers, parity, ranges, teacher, twin
+from distill.runtime import files, hashes, progress, seeds, versions
+from distill.runtime.resume import checkpoint, resume
+from distill.runtime.trust import loader, provenance
 from trainers import losses
 
 CHECKED = 256  # Examples on which the twin must answer as the student.
@@ -48,7 +39,7 @@ class Bench:
         self._run = run
         self._networks = self._folder = folder
         self._splits = run.data.load()
-        self._student = loader.own(folder / "student.keras")
+        self._student = loader.open_own(folder / "student.keras")
         self._teacher = teacher.opened(
             folder / "teacher.keras",
             self._splits,
@@ -103,7 +94,7 @@ class Bench:
 
     def keep(self, name: str, model: tf_keras.Model) -> None:
         """Keeps a twin's weights for a later finisher, also of a later process."""
-        with run_folder.whole_file(self._kept(name)) as temporary:
+        with files.whole_file(self._kept(name)) as temporary:
             np.savez(temporary, *model.get_weights())
 
     def kept(self, name: str, form: Callable = lambda twin: twin) -> tf_keras.Model:
@@ -183,7 +174,7 @@ class Bench:
         origin = {
             "model": name,
             "config": config.plain(self._run),
-            "versions": run_folder.versions(),
+            "versions": versions.versions(),
             "data": self._splits.fingerprint(),
             "weights": self._weights,
             "validation": {
@@ -191,14 +182,14 @@ class Bench:
                 "accuracy": 100 * float(right.mean()),
             },
         }
-        return provenance.stamped(file, origin)
+        return provenance.stamp(file, origin)
 
     @functools.cached_property
     def _weights(self):
         """Fingerprint of student and teacher, as far as there are any."""
         paths = [self._networks / f"{name}.keras" for name in ("student", "teacher")]
         return {
-            path.stem: provenance.weights_hash(loader.own(path))
+            path.stem: hashes.weights_hash(loader.open_own(path))
             for path in paths
             if path.exists()
         }
@@ -229,7 +220,7 @@ class Bench:
 
     def store(self, name: str) -> checkpoint.Store:
         """Where the training of one finisher is committed."""
-        return checkpoint.Store(run_folder.checkpoints(self._folder), f"finish.{name}")
+        return checkpoint.Store(files.checkpoints(self._folder), f"finish.{name}")
 
     def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
         """Trains on the labels and the teacher's answers to the same inputs.
@@ -291,7 +282,7 @@ class Bench:
         return inputs, np.column_stack([labels, self._teacher(inputs)])
 
     def _kept(self, name):
-        return run_folder.checkpoints(self._folder) / f"finish.{name}.npz"
+        return files.checkpoints(self._folder) / f"finish.{name}.npz"
 
 
 def _follow(model, steps):

@@ -8,17 +8,10 @@ import threading
 
 from absl.flags import argparse_flags
 
-from distill import (
-    cli,
-    config,
-    finish,
-    finishing,
-    loader,
-    progress,
-    resume,
-    run_folder,
-    signals,
-)
+from distill import config, finishing
+from distill.runtime import errors, files, progress
+from distill.runtime.process import command, signals
+from distill.runtime.trust import loader
 
 
 def main(argv=None) -> int:
@@ -26,7 +19,7 @@ def main(argv=None) -> int:
     flags = argparse_flags.ArgumentParser(prog="python -m distill.finish.child")
     flags.add_argument("task", choices=_TASKS)
     flags.add_argument("path", type=pathlib.Path)
-    return cli.guarded(_do, flags, argv)
+    return command.run_command(_do, flags, argv)
 
 
 def _do(arguments):
@@ -36,7 +29,7 @@ def _do(arguments):
     try:
         _TASKS[arguments.task](arguments.path)
     except twin.NoTwin as mistake:
-        raise finish.FinishError(str(mistake)) from None
+        raise errors.FinishError(str(mistake)) from None
     return 0
 
 
@@ -44,8 +37,8 @@ def _diagnose(path):
     """Says beside a `.keras` file what can be done with its layers."""
     from distill.finish import diagnosis
 
-    found = diagnosis.diagnose(loader.own(path))
-    run_folder.atomic_write(path.with_suffix(".json"), json.dumps(found))
+    found = diagnosis.diagnose(loader.open_own(path))
+    files.atomic_write(path.with_suffix(".json"), json.dumps(found))
 
 
 def _finish(folder):
@@ -58,11 +51,11 @@ def _finish(folder):
     work = bench.Bench(run, folder)
     given, teacher = folder / "teacher.keras", folder / "teacher.float32.tflite"
     if given.exists() and not teacher.exists():
-        network = loader.own(given)
+        network = loader.open_own(given)
         file = export.to_tflite(network, "float32")
-        run_folder.atomic_write(teacher, work.stamped("teacher.float32", file))
+        files.atomic_write(teacher, work.stamped("teacher.float32", file))
     records = [_one(part, work, folder) for part in run.finish]
-    run_folder.atomic_write(folder / "finish.json", json.dumps(records))
+    files.atomic_write(folder / "finish.json", json.dumps(records))
 
 
 def _search(folder):
@@ -71,7 +64,7 @@ def _search(folder):
     from distill import cost, results
     from distill.finish import bench, diagnosis, search
 
-    work, student = bench.Bench(run, folder), loader.own(folder / "student.keras")
+    work, student = bench.Bench(run, folder), loader.open_own(folder / "student.keras")
     split = work.validation
     counted = cost.count(student)
     search.search(
@@ -86,13 +79,14 @@ def _search(folder):
 
 def _tried(work, counted, choice, place):
     """Makes the files of a short finish, and says of the last what was measured."""
-    from distill import measure, provenance
+    from distill import measure
+    from distill.runtime.trust import provenance
 
-    run_folder.checkpoints(place).mkdir(parents=True, exist_ok=True)
+    files.checkpoints(place).mkdir(parents=True, exist_ok=True)
     work.take_up(choice.steps, place)
     try:
         *_, record = [_one(part, work, place, explained=False) for part in choice.steps]
-    except (resume.Diverged, finish.FinishError, ValueError) as mistake:
+    except (errors.Diverged, errors.FinishError, ValueError) as mistake:
         size = choice.predicted_bytes(counted)
         sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
         return {**sizes, "accuracy": 0.0, "failed": [str(mistake)]}
@@ -114,7 +108,7 @@ def _end_with_parent():
 
     def watch():
         os.read(sys.stdin.fileno(), 1)  # Until the parent, at the other end, is gone.
-        os._exit(cli.EXIT_FAILED)
+        os._exit(errors.EXIT_FAILED)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -126,7 +120,7 @@ def _one(part, work, folder, explained=True):
     """
     name = config.name_of(part)
     path = folder / f"student.{name}.tflite"
-    record = run_folder.checkpoints(folder) / f"finish.{name}.json"
+    record = files.checkpoints(folder) / f"finish.{name}.json"
     if path.exists() and record.exists():
         progress.say(f"==> {path.name}: finished before, kept")
         return json.loads(record.read_text())
@@ -136,7 +130,7 @@ def _one(part, work, folder, explained=True):
         signals.deferred(),
     ):
         file = part.make(work)
-        run_folder.atomic_write(path, work.stamped(f"student.{name}", file))
+        files.atomic_write(path, work.stamped(f"student.{name}", file))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
         made = {
             "model": f"student.{name}",
@@ -149,7 +143,7 @@ def _one(part, work, folder, explained=True):
             **({"engine": work.engines[name]} if name in work.engines else {}),
             "layers": work.layers(file) if explained else [],
         }
-        run_folder.atomic_write(record, json.dumps(made))
+        files.atomic_write(record, json.dumps(made))
         work.store(name).clear()
     return made
 

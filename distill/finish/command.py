@@ -7,16 +7,9 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
-from distill import (
-    budget,
-    cli,
-    config,
-    finish,
-    finishing,
-    progress,
-    run_folder,
-    train,
-)
+from distill import budget, cli, config, finish, finishing, run_folder, train
+from distill.runtime import errors, files, progress
+from distill.runtime.process import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder of the run; default: runs/<config>"
     )
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -58,7 +51,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 def _finish(run, folder):
     """The steps in order; a step that is finished is not run again."""
-    with run_folder.occupied(folder):
+    with files.lock(folder):
         _claim(folder, run)
         progress.say(f"    run folder: {folder}")
         with progress.step("data", f"reading {config.name_of(run.data)}"):
@@ -85,7 +78,7 @@ def _claim(folder, run):
         run_folder.claim(folder, run)
         return
     if (folder / "run.yaml").exists() and not (search / "run.yaml").exists():
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"{folder} holds a run without a search: name another folder with --out"
         )
     search.mkdir(exist_ok=True)

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import export, finish, measure
+from distill import export, measure
 from distill.finish import channels, cluster, forms, prune, simulation, twin
+from distill.runtime import errors
 
 # Name of each engine that simulates eight bits, in the order in which `auto` asks.
 ENGINES: dict[str, Callable[..., tf_keras.Model]] = {
@@ -93,7 +94,7 @@ def engine(model: tf_keras.Model, wanted: str) -> tuple[str, dict[str, str]]:
             return name, refused
         refused = why if isinstance(why, dict) else {"model": why}
     listed = "; ".join(f"`{layer}`: {reason}" for layer, reason in refused.items())
-    raise finish.FinishError(f"this student cannot be quantized: {listed}")
+    raise errors.FinishError(f"this student cannot be quantized: {listed}")
 
 
 def _layers(model):

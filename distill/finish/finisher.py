@@ -84,7 +84,7 @@ class Finisher:
     def breaches(
         self,
         facts: measure.Facts,
-        parts: "dict[str, Finisher]",
+        parts: dict[str, Finisher],
         student: cost.Cost,
     ) -> list[str]:
         """How a file breaks its promise.

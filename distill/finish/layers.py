@@ -11,7 +11,7 @@ import tf_keras
 from ai_edge_litert import interpreter
 from scipy import optimize
 
-from distill import graph as graphs  # `graph` is a file's, below.
+from distill import graph as graphs
 from distill.finish import forms
 
 EXAMPLES = 64  # More change no number that a reader acts on.

@@ -52,15 +52,15 @@ class Narrowed(TrainedFinisher):
         Raises:
             FinishError: If no filter can go, or not enough of them.
         """
-        from distill import finish
         from distill.finish import channels
+        from distill.runtime import errors
 
         costs, found = channels.macs(twin), channels.inner(twin)
         if not found:
-            raise finish.FinishError(f"narrowed: {channels.BOUND}")
+            raise errors.FinishError(f"narrowed: {channels.BOUND}")
         kept = channels.counts(costs, found, self.macs)
         if kept is None:
-            raise finish.FinishError(
+            raise errors.FinishError(
                 f"narrowed: {self._too_little(channels.least(twin))}"
             )
         return channels.without(twin, found, kept)

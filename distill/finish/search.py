@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from distill import budget as budgets  # `budget` is a run's, below.
-from distill import finish, progress, run_folder, seeds
+from distill import budget
 from distill.finish import choices
+from distill.runtime import errors, files, progress, seeds
 
 FILE = "search.json"
 ROOM = 1.25  # A prediction is off by less: what is predicted larger is not tried.
@@ -61,9 +61,9 @@ def search(
         tell(tried[label]["shortage"])
         if len(tried) >= min(run.budget.trials, len(able)):
             break
-    best = min(tried.values(), key=budgets.rank)
+    best = min(tried.values(), key=budget.rank)
     if not best["fits"]:
-        raise finish.FinishError(
+        raise errors.FinishError(
             f"{_none(run.budget)} of {len(tried)} that were tried: the nearest is "
             f"{_said(best)}. Allow more, or raise `budget.trials` or `budget.part`"
         )
@@ -78,7 +78,7 @@ def _able(run, found, cost):
     """
     every = list(choices.every(run, found))
     if not every:
-        raise finish.FinishError("none of the finishers can be made of this model")
+        raise errors.FinishError("none of the finishers can be made of this model")
     if run.budget.counts == "gzip":
         return every  # Which no prediction knows.
     sizes = {choice.label: choice.predicted_bytes(cost) for choice in every}
@@ -86,7 +86,7 @@ def _able(run, found, cost):
     able = [choice for choice in every if sizes[choice.label] <= most]
     if not able:
         nearest = min(sizes, key=sizes.get)
-        raise finish.FinishError(
+        raise errors.FinishError(
             f"{_none(run.budget)}: the nearest is {nearest}, predicted "
             f"{sizes[nearest]:,} bytes. Allow more, or take a smaller student"
         )
@@ -169,5 +169,5 @@ def _kept(path):
 def _write(path, accuracy, tried, winner):
     trials = list(tried.values())
     made = {"accuracy": accuracy, "trials": trials, "winner": winner}
-    run_folder.atomic_write(path, json.dumps(made, indent=1))
+    files.atomic_write(path, json.dumps(made, indent=1))
     return made

@@ -7,7 +7,9 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from distill import data, loader, progress
+from distill import data
+from distill.runtime import progress
+from distill.runtime.trust import loader
 
 _TOGETHER = 256  # Examples asked about at once.
 
@@ -22,7 +24,7 @@ class Teacher:
     """
 
     def __init__(self, path: pathlib.Path, splits: data.Splits, changing: bool):
-        network = loader.own(path)
+        network = loader.open_own(path)
         self._answer = tf.function(lambda x: network(x, training=False)["logits"])
         self._splits = splits
         self._changing = changing

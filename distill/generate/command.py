@@ -6,8 +6,10 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, progress, run_folder
+from distill import cli, config, data, run_folder
 from distill.generate.study import Study
+from distill.runtime import errors, files, progress, versions
+from distill.runtime.process import command
 
 EXPORTED = ("teacher", "student")
 
@@ -18,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "generate", "Compresses a generator that turns images into other classes."
     )
     cli.add_seeds(flags)
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -31,7 +33,7 @@ def _command(arguments: argparse.Namespace) -> int:
     for line in result["failures"]:
         progress.say(f"failed: {line}")
     progress.say(f"==> {folder / 'report.html'}")
-    return cli.EXIT_FAILED if result["failures"] else 0
+    return errors.EXIT_FAILED if result["failures"] else 0
 
 
 def run(study: Study, folder: pathlib.Path) -> dict:
@@ -52,7 +54,7 @@ def run(study: Study, folder: pathlib.Path) -> dict:
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
     """
-    with run_folder.occupied(folder):
+    with files.lock(folder):
         # More seeds go on in the same folder.
         run_folder.claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
@@ -61,7 +63,7 @@ def run(study: Study, folder: pathlib.Path) -> dict:
         import keras
 
         ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-        run_folder.stay_with(folder, {**ground, **run_folder.versions()})
+        run_folder.stay_with(folder, {**ground, **versions.versions()})
         from distill.generate import measured, report, training
 
         judge = measured.Judge(
@@ -73,8 +75,8 @@ def run(study: Study, folder: pathlib.Path) -> dict:
         ]
         result = report.gather(study, splits, judge, records)
         sheets = report.sheets(folder / _home(study.seed), splits)
-        run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
-        run_folder.atomic_write(folder / "report.html", report.html(result, sheets))
+        files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+        files.atomic_write(folder / "report.html", report.html(result, sheets))
     return result
 
 
@@ -122,7 +124,7 @@ def _once(study, splits, seed, folder, judge):
         progress.say(f"==> seed {seed}: finished before, kept")
     else:
         record = one(study, splits, seed, home, judge)
-        run_folder.atomic_write(done, json.dumps(record, indent=1))
+        files.atomic_write(done, json.dumps(record, indent=1))
     return json.loads(done.read_text())
 
 

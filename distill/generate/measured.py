@@ -5,8 +5,9 @@ import pathlib
 import keras
 import numpy as np
 
-from distill import cost, data, export, measure, quality, results, run_folder, scoring
+from distill import cost, data, export, measure, quality, results, scoring
 from distill.generate import translation
+from distill.runtime import files
 
 CLOSE = 1e-3  # Of pixels in [0, 1]: as near as an exported file must come.
 CHECKED = 32  # Images on which a file is compared with its network.
@@ -105,7 +106,7 @@ def exported(network: keras.Model, path: pathlib.Path, split: data.Split) -> dic
         the file and the network.
     """
     shown = keras.Model(network.input, network.output["images"])
-    run_folder.atomic_write(path, export.to_tflite(shown, "float32"))
+    files.atomic_write(path, export.to_tflite(shown, "float32"))
     images = split.take(slice(CHECKED)).floats()
     classes = network.input.shape[-1] - images.shape[-1]
     given = translation.given(images, classes - 1, classes)

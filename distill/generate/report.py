@@ -7,19 +7,11 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import (
-    config,
-    data,
-    formats,
-    intervals,
-    loader,
-    measure,
-    pictures,
-    run_folder,
-)
-from distill import report as reports
+from distill import config, data, intervals, pictures, report
 from distill.generate import measured, translation
 from distill.generate.study import Study
+from distill.runtime import formats, versions
+from distill.runtime.trust import loader
 
 TITLES = {
     "teacher": "teacher",
@@ -48,8 +40,8 @@ def gather(
     by_name = {model["name"]: model for model in models}
     return {
         "study": config.plain(study),
-        "versions": run_folder.versions(),
-        "machine": measure.machine(),
+        "versions": versions.versions(),
+        "machine": versions.machine(),
         "data": {
             "name": config.name_of(study.data),
             "train": len(splits.train.labels),
@@ -210,7 +202,7 @@ def sheets(home: pathlib.Path, splits: data.Splits) -> dict[str, np.ndarray]:
     """
     return {
         TITLES[name]: pictures.sheet(
-            translation.samples(loader.own(home / f"{name}.keras"), splits.test),
+            translation.samples(loader.open_own(home / f"{name}.keras"), splits.test),
             translation.COLUMNS,
             least=32,
         )
@@ -225,13 +217,13 @@ def html(result: Mapping, shown: Mapping[str, np.ndarray]) -> str:
         result: As in `report.json`.
         shown: See `sheets`.
     """
-    return reports.template("generate.html").render(
+    return report.template("generate.html").render(
         result=result,
         headers=HEADERS,
         rows=[(m["title"], cells(result, m)) for m in result["models"]],
         real=real_cells(result),
         verdict=verdict(result),
         note=note(result),
-        sheets={title: reports.data_uri(image) for title, image in shown.items()},
+        sheets={title: report.data_uri(image) for title, image in shown.items()},
         config=yaml.safe_dump(result["study"], sort_keys=False),
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import students
 from distill import data, plan
-from distill.schema import check
+from distill.runtime.errors import check
 from gan import conditional
 from gan.translators import ResidualTranslator
 from trainers.lit import LIT

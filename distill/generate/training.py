@@ -4,19 +4,11 @@ import pathlib
 
 import keras
 
-from distill import (
-    batches,
-    config,
-    data,
-    learners,
-    memory,
-    plan,
-    seeds,
-    stages,
-    tensorboard,
-)
+from distill import batches, config, data, learners, plan, stages, tensorboard
 from distill.generate import translation
 from distill.generate.study import Study
+from distill.runtime import seeds
+from distill.runtime.process import memory
 from gan.translators import ResidualTranslator
 from trainers import trainer
 from trainers.lit import LIT

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from distill import config
+from distill.runtime import errors
 from students.resnet import ResNet
 
 OWN = "own"
@@ -72,19 +73,19 @@ def check(run: config.Run) -> None:
             and network.width >= 8
         )
         if not known:
-            raise config.ConfigError(
+            raise errors.ConfigError(
                 f"`{name}` must be a resnet with `shortcut: projection`, "
                 "`activation_order: post` and a `width` of at least 8 for --peers. "
                 f"Received: {network}"
             )
     if run.hardware.precision != "float32":
-        raise config.ConfigError(
+        raise errors.ConfigError(
             "`hardware.precision` must be float32 for --peers: keras.distillation "
             f"knows no other. Received: {run.hardware.precision}"
         )
     kept = run.teacher.cache
     if kept and (kept.precision, kept.top_k) != ("float32", None):
-        raise config.ConfigError(
+        raise errors.ConfigError(
             "`teacher.cache` must be true for --peers, or absent: answers that lose "
             f"digits or classes are others. Received: {kept}"
         )
@@ -92,7 +93,7 @@ def check(run: config.Run) -> None:
         names = _OPTIONS.get(stage.name, ())
         same = {name: getattr(stage.trainer, name) for name in names}
         if not names or stage.trainer != type(stage.trainer)(**same):
-            raise config.ConfigError(
+            raise errors.ConfigError(
                 f"`stages[{index}].trainer` must be one of {', '.join(_OPTIONS)}, its "
                 "weights and temperature its only options, for --peers. Received: "
                 f"{stage.trainer}"

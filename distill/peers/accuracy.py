@@ -13,7 +13,8 @@ import time
 import keras
 
 import trainers
-from distill import batches, config, learners, networks, precision, results, seeds
+from distill import batches, config, learners, networks, precision, results
+from distill.runtime import seeds
 from trainers import trainer
 
 RATE = 0.1  # Of learning, at first.

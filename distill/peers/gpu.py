@@ -20,7 +20,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from distill import cli, config, hardware, peers, progress, run_folder
+from distill import config, hardware, peers
+from distill.runtime import errors, files, progress, versions
+from distill.runtime.process import command
 
 # What the LIT paper compares, with the shortcuts that all peers know.
 CONFIG = "lit_resnet_cifar10.yaml"
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m distill.peers.gpu", description=__doc__.split("\n")[0]
     )
     flags.add_argument("--config", default=CONFIG, help=f"default: {CONFIG}")
-    cli.add_set(flags)
+    command.add_set_flag(flags)
     flags.add_argument("--batches", type=int, nargs="+", default=[128, 512])
     flags.add_argument(
         "--precisions", nargs="+", choices=PRECISIONS, default=[*PRECISIONS]
@@ -71,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of the chip, in bfloat16 and in float32; default: of a known card",
     )
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments):
@@ -82,15 +84,15 @@ def _command(arguments):
             given is not None
             and min(given if isinstance(given, list) else [given]) <= 0
         ):
-            raise config.ConfigError(f"--{name} must be above 0. Received: {given}")
-    cli.check_written(arguments.json)
+            raise errors.ConfigError(f"--{name} must be above 0. Received: {given}")
+    command.check_written(arguments.json)
     run = config.load(arguments.config, [*SHORTCUTS, *arguments.set])
     peers.check(run)
     card = _card()
     result = {
         "card": card,
         "peaks": arguments.peak or peaks(card),
-        "versions": run_folder.versions(),
+        "versions": versions.versions(),
         "run": config.plain(run),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +117,7 @@ def _command(arguments):
         result["learned"] = _learned(widest, file, environment, end)
     print(table(result))
     if arguments.json is not None:
-        run_folder.atomic_write(arguments.json, json.dumps(result, indent=1))
+        files.atomic_write(arguments.json, json.dumps(result, indent=1))
     return 0
 
 
@@ -200,11 +202,11 @@ def _cell(run, arguments, terms):
     found = {"batch_size": run.batch_size, "precision": run.hardware.precision}
     if terms is None:
         return {**found, "error": LATE}
-    from distill import measure
+    from distill.runtime import versions
 
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
     try:
-        timed = peers.side_by_side(run, **how, threads=measure.cores(), terms=terms)
+        timed = peers.side_by_side(run, **how, threads=versions.cores(), terms=terms)
     except RuntimeError as error:
         return {**found, "error": LATE if time.monotonic() > terms.end else str(error)}
     for method in timed["methods"]:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distill import cli, config, progress, run_folder
-from distill.seeds import seed_of
+from distill import cli, config, run_folder
+from distill.runtime import files, progress, versions
+from distill.runtime.process import command
+from distill.runtime.seeds import seed_of
 from distill.tabular import learners, speed, transfer
 from distill.tabular.rows import Rows
 from distill.tabular.study import Study
@@ -21,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.tabular --config FILE`. Returns the exit code."""
     flags = cli.parser("tabular", "Compresses a forest on a table of numbers.")
     cli.add_seeds(flags)
-    return cli.guarded(_command, flags, argv)
+    return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -56,25 +58,25 @@ def run(study: Study, table: Rows, folder: pathlib.Path) -> dict:
     """
     from distill.tabular import report
 
-    with run_folder.occupied(folder):
+    with files.lock(folder):
         # More seeds go on in the same folder.
         run_folder.claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
-        ground = {"data": table.fingerprint(), **run_folder.versions()}
+        ground = {"data": table.fingerprint(), **versions.versions()}
         run_folder.stay_with(folder, ground)
         records = []
         for seed in range(study.seed, study.seed + study.seeds):
-            done = run_folder.checkpoints(folder) / f"seed.{seed}.json"
+            done = files.checkpoints(folder) / f"seed.{seed}.json"
             if done.exists():
                 progress.say(f"==> seed {seed}: finished before, kept")
             else:
                 with progress.step(f"seed {seed}", "teacher, students, speed"):
                     record = one(study, table, seed)
-                run_folder.atomic_write(done, json.dumps(record, indent=1))
+                files.atomic_write(done, json.dumps(record, indent=1))
             records.append(json.loads(done.read_text()))
         result = report.gather(study, table, records)
-        run_folder.atomic_write(folder / "report.json", json.dumps(result, indent=1))
-        run_folder.atomic_write(folder / "report.html", report.html(result))
+        files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+        files.atomic_write(folder / "report.html", report.html(result))
     return result
 
 

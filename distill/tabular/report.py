@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import tabulate
 import yaml
 
-from distill import config, formats, intervals, measure, run_folder
-from distill import report as reports
+from distill import config, intervals, report
+from distill.runtime import formats, versions
 from distill.tabular import transfer
 from distill.tabular.rows import Rows
 from distill.tabular.study import Study
@@ -31,8 +31,8 @@ def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:
     }
     return {
         "study": config.plain(study),
-        "versions": run_folder.versions(),
-        "machine": measure.machine(),
+        "versions": versions.versions(),
+        "machine": versions.machine(),
         "data": {
             "rows": len(table.labels),
             "features": table.features.shape[1],
@@ -145,7 +145,7 @@ def html(result: dict) -> str:
         result: As in `report.json`.
     """
     students = list(dict.fromkeys(model["student"] for model in result["students"]))
-    return reports.template("tabular.html").render(
+    return report.template("tabular.html").render(
         result=result,
         groups=[
             (name, [m for m in result["students"] if m["student"] == name])

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from distill.data import DataError
+from distill.runtime.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill.data import DataError
+from distill.runtime.errors import DataError
 from distill.tabular.rows import Rows, read_csv
 
 

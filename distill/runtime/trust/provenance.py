@@ -1,6 +1,5 @@
 """What an exported file says of itself: one more entry among its TFLite metadata."""
 
-import hashlib
 import json
 import pathlib
 from typing import Any
@@ -13,7 +12,7 @@ ENTRY = "distill"  # The entry's name; its buffer holds JSON, UTF-8.
 _ALIGNED = 16  # Bytes; the schema forces it on every buffer.
 
 
-def stamped(file: bytes, origin: dict[str, Any]) -> bytes:
+def stamp(file: bytes, origin: dict[str, Any]) -> bytes:
     """A file with an entry added; ops, tensors and weights stay as they are.
 
     Args:
@@ -56,17 +55,6 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
     except Exception as error:  # A damaged file raises anything.
         raise ValueError(f"{path} is a damaged TFLite file: {error}") from None
     return None
-
-
-def weights_hash(network: Any) -> str:
-    """SHA-256 over the values of a `keras.Model`'s weights, in order.
-
-    Unlike that of a `.keras` file, it does not change with the time of saving.
-    """
-    sha = hashlib.sha256()
-    for weights in network.get_weights():
-        sha.update(f"{weights.dtype}{weights.shape}".encode() + weights.tobytes())
-    return sha.hexdigest()
 
 
 def _name(entry):

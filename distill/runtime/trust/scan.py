@@ -4,11 +4,12 @@ Members, sizes, hash, and an allow-list of layers: what is refused here never
 reaches Keras. Formats that are code are refused by name.
 """
 
-import hashlib
 import json
 import pathlib
 import re
 import zipfile
+
+from distill.runtime import errors, hashes
 
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 _LARGEST = 4 << 30  # Bytes that a foreign file may declare.
@@ -52,10 +53,6 @@ _FORMS = ("__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__")
 _CLASS = re.compile(r"[A-Z]\w*")
 
 
-class Untrusted(RuntimeError):
-    """A foreign file that is not opened."""
-
-
 def members(path: pathlib.Path, sha256: str | None = None) -> dict[str, bytes]:
     """Searches a foreign `.keras` file, without opening it as a model.
 
@@ -74,16 +71,18 @@ def members(path: pathlib.Path, sha256: str | None = None) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             found = _members(path, archive)
-    except Untrusted:
+    except errors.Untrusted:
         raise
     except Exception as error:  # A damaged archive raises whatever it likes.
-        raise Untrusted(f"{path} is no whole .keras file: {error}") from None
+        raise errors.Untrusted(f"{path} is no whole .keras file: {error}") from None
     try:
         config = json.loads(found["config.json"])
         config = {key: config[key] for key in config if key != "compile_config"}
         _check_config(path, config)
     except (ValueError, TypeError, RecursionError) as error:
-        raise Untrusted(f"{path}: its config.json cannot be read: {error}") from None
+        raise errors.Untrusted(
+            f"{path}: its config.json cannot be read: {error}"
+        ) from None
     found["config.json"] = json.dumps(config).encode()
     return found
 
@@ -95,9 +94,9 @@ def check_kind(path: pathlib.Path, *suffixes: str) -> None:
         Untrusted: Names the way out.
     """
     if path.is_dir():
-        raise Untrusted(f"{path} is a folder, perhaps a SavedModel. {_CODE}")
+        raise errors.Untrusted(f"{path} is a folder, perhaps a SavedModel. {_CODE}")
     if path.suffix not in suffixes:
-        raise Untrusted(f"{path} is not a {' or '.join(suffixes)} file. {_CODE}")
+        raise errors.Untrusted(f"{path} is not a {' or '.join(suffixes)} file. {_CODE}")
 
 
 def check_hash(path: pathlib.Path, sha256: str | None) -> None:
@@ -106,17 +105,11 @@ def check_hash(path: pathlib.Path, sha256: str | None) -> None:
     Raises:
         Untrusted: Says both hashes.
     """
-    if sha256 is not None and file_hash(path) != sha256.lower():
-        raise Untrusted(
-            f"{path} has SHA-256 {file_hash(path)}, expected {sha256}: it is another "
-            "file, or it was changed"
+    if sha256 is not None and hashes.file_hash(path) != sha256.lower():
+        raise errors.Untrusted(
+            f"{path} has SHA-256 {hashes.file_hash(path)}, expected {sha256}: it is "
+            "another file, or it was changed"
         )
-
-
-def file_hash(path: pathlib.Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _members(path, archive):
@@ -125,15 +118,17 @@ def _members(path, archive):
     names = [info.filename for info in infos]
     if sorted(names) != sorted(_MEMBERS):
         odd = sorted(set(names) ^ set(_MEMBERS)) or names
-        raise Untrusted(f"{path}: unexpected or missing members: {odd[:5]}")
+        raise errors.Untrusted(f"{path}: unexpected or missing members: {odd[:5]}")
     size = path.stat().st_size
     for info in infos:
         # Others unpack without a bound on what comes out at once.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Untrusted(f"{path}: {info.filename} is packed in an unusual way")
+            raise errors.Untrusted(
+                f"{path}: {info.filename} is packed in an unusual way"
+            )
         most = _LARGEST_CONFIG if info.filename.endswith(".json") else _LARGEST
         if info.file_size > min(most, 1000 * size):
-            raise Untrusted(
+            raise errors.Untrusted(
                 f"{path}: {info.filename} claims {info.file_size:,} bytes, the file "
                 f"has {size:,}"
             )
@@ -145,7 +140,9 @@ def _content(path, archive, info):
     with archive.open(info) as member:
         content = member.read(info.file_size)
         if len(content) != info.file_size or member.read(1):
-            raise Untrusted(f"{path}: {info.filename} has not the size it claims")
+            raise errors.Untrusted(
+                f"{path}: {info.filename} has not the size it claims"
+            )
     return content
 
 
@@ -160,10 +157,10 @@ def _check_config(path, node, depth=0):
     if "class_name" in node:
         _check_class(path, node)
     elif depth == 0:
-        raise Untrusted(f"{path}: its config.json describes no model")
+        raise errors.Untrusted(f"{path}: its config.json describes no model")
     name = node.get("name")
     if isinstance(name, str) and (".." in name or "\\" in name or name[:1] == "/"):
-        raise Untrusted(f"{path}: a layer is named {name!r}, like a path")
+        raise errors.Untrusted(f"{path}: a layer is named {name!r}, like a path")
     for value in node.values():
         _check_config(path, value, depth + 1)
 
@@ -183,7 +180,7 @@ def _check_class(path, node):
         or (module is None and name in _FORMS)
     )
     if not known or registered not in (None, name):
-        raise Untrusted(
+        raise errors.Untrusted(
             f"{path} uses {module}.{name} ({registered or 'not registered'}), which "
             "is none of the built-in layers that only compute: rebuild the model "
             "without it"

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from distill import batches, checkpoint, progress, signals
+from distill import batches
+from distill.runtime import errors, progress
+from distill.runtime.process import signals
+from distill.runtime.resume import checkpoint
 
 SECONDS = 30.0  # Between two commits, unless a commit is slow.
 SHARE = 0.01  # Of the time, at most, goes into commits.
-
-
-class Diverged(ArithmeticError):
-    """A loss or a weight is no finite number any more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +125,7 @@ def _build(model, batch):
         model.optimizer.build(model.trainable_variables)
 
 
-def interval() -> float:
+def seconds_between_moments() -> float:
     """Seconds between two commits; `DISTILL_CHECKPOINT_SECONDS` changes it.
 
     Raises:
@@ -138,7 +137,7 @@ def interval() -> float:
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:
-        raise checkpoint.CheckpointError(
+        raise errors.CheckpointError(
             f"DISTILL_CHECKPOINT_SECONDS must be seconds, 0 for every step. "
             f"Received: {text!r}"
         )
@@ -167,7 +166,7 @@ class _Saver:
         self._restored = None
         self._seconds_before = 0.0
         self._start = self._saved = time.monotonic()
-        self._interval = interval()
+        self._interval = seconds_between_moments()
         self._cost = 0.0
 
     @property
@@ -239,7 +238,7 @@ class _Saver:
 
 def _check_finite(what, value, step):
     if not math.isfinite(value):
-        raise Diverged(
+        raise errors.Diverged(
             f"{what} is {float(value)} at step {step}: lower `learning_rate`, or the "
             "weight of that term. What was saved before stays"
         )

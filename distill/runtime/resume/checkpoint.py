@@ -13,15 +13,12 @@ import re
 
 import numpy as np
 
-from distill import processes, progress, run_folder
+from distill.runtime import errors, files, progress
+from distill.runtime.process import distributed
 
 KEPT = 2  # A damaged newest one falls back to the one before.
 _NOTES = "notes"
 _COUNTER = re.compile(r"_\d+(?=[/:]|$)")
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint of something else, or numbers that must not be kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Store:
         Raises:
             WriteError: If the disk refuses; what was committed before stays.
         """
-        if not processes.is_chief():
+        if not distributed.is_chief():
             return
         packed = io.BytesIO()
         arrays = dict(moment.arrays)
@@ -66,13 +63,13 @@ class Store:
         body = packed.getvalue()
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._name}.step{moment.step:012d}.ckpt"
-        run_folder.atomic_write(path, _digest(body) + body)
+        files.atomic_write(path, _digest(body) + body)
         for old in self.files()[:-KEPT]:
             old.unlink()
 
     def newest(self) -> Moment | None:
         """The chief's last whole moment, or None; says where a later one is damaged."""
-        body = processes.told(self._newest)
+        body = distributed.broadcast(self._newest)
         return _unpack(body) if body else None
 
     def _newest(self):
@@ -125,7 +122,7 @@ def restore(moment: Moment, variables) -> None:
         differing = sorted(
             name for name in {*wanted, *held} if wanted.get(name) != held.get(name)
         )[0]
-        raise CheckpointError(
+        raise errors.CheckpointError(
             f"the checkpoint does not fit the networks: at `{differing}` it has "
             f"{held.get(differing)}, they {wanted.get(differing)}. Name another "
             "folder with --out"

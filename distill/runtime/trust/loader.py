@@ -1,8 +1,8 @@
 """The only door for model files.
 
 What this run made is opened as it is. Everything else is foreign: Keras' `safe_mode`
-alone is a moving target, so a foreign `.keras` file is searched first (`distill.scan`),
-then opened by a process with limits (`distill.sandbox`), and only what that process
+alone is a moving target, so a foreign `.keras` file is searched first (`scan`),
+then opened by a process with limits (`sandbox`), and only what that process
 wrote anew is opened here.
 """
 
@@ -13,24 +13,25 @@ import sys
 import tempfile
 import zipfile
 
-from distill import processes, sandbox, scan
-from distill.scan import Untrusted
+from distill.runtime.errors import Untrusted
+from distill.runtime.process import distributed
+from distill.runtime.trust import limits, scan
 
 _SECONDS = 300
 
 
-def own(path: pathlib.Path):
+def open_own(path: pathlib.Path):
     """Opens a `.keras` file that this run has written."""
     import keras
 
-    if processes.count() > 1:
+    if distributed.count() > 1:
         # Keras draws weights before it reads them, and JAX wants all processes to
         # draw the same.
         keras.utils.set_random_seed(0)
     return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
-def foreign(path: pathlib.Path, sha256: str | None = None):
+def open_foreign(path: pathlib.Path, sha256: str | None = None):
     """Opens a `.keras` file from elsewhere, if nothing speaks against it.
 
     Args:
@@ -52,15 +53,15 @@ def foreign(path: pathlib.Path, sha256: str | None = None):
                 archive.writestr(name, content)
         task = ["open", str(given), str(made)]
         done = _in_sandbox(path, task, capture_output=True, text=True, errors="replace")
-        if done.returncode == sandbox.REFUSED:
+        if done.returncode == limits.REFUSED:
             raise Untrusted(f"{path}: {done.stdout.strip().splitlines()[-1]}")
         if done.returncode:
             raise Untrusted(f"{path}: opening it ended with {done.returncode}")
-        return own(made)
+        return open_own(made)
 
 
-def apart(path: pathlib.Path, arguments: list[str]) -> int:
-    """Runs a task of `distill.sandbox` on a foreign file; it speaks for itself.
+def run_sandboxed(path: pathlib.Path, arguments: list[str]) -> int:
+    """Runs a task of `sandbox` on a foreign file; it speaks for itself.
 
     Args:
         path: The file.
@@ -77,11 +78,11 @@ def apart(path: pathlib.Path, arguments: list[str]) -> int:
 
 def _in_sandbox(path, arguments, **options):
     # `-P`: not from the working folder, which may be the foreign file's own.
-    packages = str(pathlib.Path(__file__).resolve().parents[1])
+    packages = str(pathlib.Path(__file__).resolve().parents[3])
     search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "distill.sandbox", *arguments],
+            [sys.executable, "-P", "-m", "distill.runtime.trust.sandbox", *arguments],
             env={**os.environ, "PYTHONPATH": search},
             timeout=_SECONDS,
             check=False,

@@ -1,9 +1,7 @@
-"""A process with limits, for foreign files; what it dies of hurts nobody else."""
+"""What a process that opens foreign files may use, and weights may declare."""
 
-import importlib
 import pathlib
 import resource
-import sys
 
 REFUSED = 3
 _MEMORY = 12 << 30  # Bytes of address space: TensorFlow alone reserves several GB.
@@ -75,50 +73,3 @@ def _declared(dataset, name):
     if dataset.dtype.kind not in "fiub":
         raise Refused(f"weights that are no numbers: {name!r}")
     return dataset.size * dataset.dtype.itemsize
-
-
-def open_keras(given: pathlib.Path, made: pathlib.Path) -> None:
-    """Opens a scanned `.keras` file, and writes it anew.
-
-    Raises:
-        Refused: If the weights reach out of the file, or Keras refuses it.
-    """
-    import tempfile
-    import zipfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(given) as archive:
-            weights = pathlib.Path(folder) / "weights.h5"
-            weights.write_bytes(archive.read("model.weights.h5"))
-        try:
-            check_weights(weights, given.stat().st_size)
-        except Refused:
-            raise
-        except Exception as error:  # h5py raises whatever its C library does.
-            raise Refused(f"its weights cannot be read: {error}") from None
-    from distill import loader
-
-    try:
-        model = loader.own(given)
-    except Exception as error:  # A damaged file raises whatever its reader does.
-        raise Refused(f"Keras cannot open it: {error}") from None
-    model.save(made)
-
-
-def main(argv: list[str]) -> int:
-    """`python -m distill.sandbox open GIVEN MADE`, or a command and its flags."""
-    limit()
-    task, *rest = argv
-    if task in ("evaluate", "inspect"):
-        command = importlib.import_module(f"distill.{task}")
-        return command.main(rest, limited=True)
-    try:
-        open_keras(*map(pathlib.Path, rest))
-    except Refused as found:
-        print(" ".join(str(found).split()))
-        return REFUSED
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

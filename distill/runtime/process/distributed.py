@@ -13,28 +13,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from distill import lifeline, progress, signals
-from distill.yaml_tree import ConfigError
+from distill.runtime import errors, progress
+from distill.runtime.errors import ConfigError
+from distill.runtime.process import launch, liveness, signals
 
-EXIT_PEER = 8
 HEARTBEAT = 20  # Seconds without a sign of life after which a process is gone.
 GRACE = 2  # Seconds for a last word of its own, where another has failed.
 LEAVING = 10  # Seconds that a process which must end waits for the others.
-NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
 _LOST = "another process of this run is gone: the same command, in all processes, "
 _LOST += "goes on from what was saved last"
 _COLLECTIVES = ("gloo", "nccl", "coordination service")  # Whose errors mean a peer's.
 _state = {"count": 1, "index": 0}
 _ENDING = threading.Lock()
-_lines: list[lifeline.Lifeline] = []  # One, while this process is one of several.
-
-
-class PeerLost(RuntimeError):
-    """Another process of the run has died, or cannot be reached."""
+_lines: list[liveness.Lifeline] = []  # One, while this process is one of several.
 
 
 def count() -> int:
@@ -62,49 +58,8 @@ def rows(batch_size: int) -> slice:
     return slice(index() * share, (index() + 1) * share)
 
 
-def launch(environment: Mapping[str, str]) -> dict | None:
-    """How this process was launched.
-
-    Args:
-        environment: Its variables: `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES`
-            and `JAX_PROCESS_ID`, or those of Slurm's `srun` or of Open MPI.
-
-    Returns:
-        Arguments of `jax.distributed.initialize`; none of them where it finds them
-        out by itself. None if this is the only process.
-
-    Raises:
-        ConfigError: If the variables make no sense.
-    """
-    given = {name: environment[name] for name in NAMES if environment.get(name)}
-    if not given:
-        sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-        return {} if any(int(environment.get(n, 1)) > 1 for n in sizes) else None
-    if len(given) < len(NAMES):
-        lacking = ", ".join(name for name in NAMES if name not in given)
-        raise ConfigError(
-            f"{', '.join(given)} without {lacking}: give all three, or none"
-        )
-    address, *numbers = (given[name] for name in NAMES)
-    if not address.rpartition(":")[2].isdigit():
-        raise ConfigError(f"{NAMES[0]} must be HOST:PORT. Received: {address!r}")
-    if not all(text.isdigit() for text in numbers):
-        raise ConfigError(
-            f"{NAMES[1]} and {NAMES[2]} must be whole numbers. Received: {numbers}"
-        )
-    processes, process = map(int, numbers)
-    if process >= processes:
-        raise ConfigError(
-            f"{NAMES[2]} must be from 0 to {processes - 1}, of {processes} processes. "
-            f"Received: {process}"
-        )
-    names = "coordinator_address", "num_processes", "process_id"
-    found = dict(zip(names, (address, processes, process), strict=True))
-    return found if processes > 1 else None
-
-
 @contextlib.contextmanager
-def joined(strategy: str) -> Iterator[None]:
+def join(strategy: str) -> Iterator[None]:
     """Inside, all processes of a run that is launched as several are one.
 
     Args:
@@ -114,9 +69,9 @@ def joined(strategy: str) -> Iterator[None]:
         ConfigError: If this backend or strategy is for one process alone.
         PeerLost: If not all come, or one is lost.
     """
-    arguments = launch(os.environ)
+    arguments = launch.launch(os.environ)
     if arguments is not None or strategy == "tpu":
-        _join(strategy, arguments)
+        _initialize(strategy, arguments)
     try:
         yield
     except BaseException as mistake:
@@ -126,10 +81,10 @@ def joined(strategy: str) -> Iterator[None]:
                 _gone(waits=False)
             _let_go(goodbye=False)  # The others would wait for this one.
         raise
-    leave()
+    disconnect()
 
 
-def end(code: int) -> None:
+def exit(code: int) -> None:
     """Ends a process of several that has failed: JAX' own way out waits, then aborts.
 
     Args:
@@ -143,7 +98,7 @@ def end(code: int) -> None:
         os._exit(code)
 
 
-def _join(strategy, arguments):
+def _initialize(strategy, arguments):
     import keras
 
     backend = keras.backend.backend()
@@ -166,7 +121,9 @@ def _join(strategy, arguments):
     except (ValueError, RuntimeError) as mistake:
         if arguments is None:
             return  # A lone host: not of a slice.
-        raise PeerLost(f"the processes do not find each other: {mistake}") from None
+        raise errors.PeerLost(
+            f"the processes do not find each other: {mistake}"
+        ) from None
     _state.update(count=jax.process_count(), index=jax.process_index())
     _watch((arguments or {}).get("coordinator_address", ""))
     if not is_chief():
@@ -175,9 +132,9 @@ def _join(strategy, arguments):
 
 def _watch(address):
     """Connects the processes, so that each learns at once when one is gone."""
-    line = lifeline.Lifeline(_gone)
+    line = liveness.Lifeline(_gone)
     host = address.rpartition(":")[0] or socket.gethostname()
-    place = told(lambda: f"{host} {line.listen()}".encode()).decode().split()
+    place = broadcast(lambda: f"{host} {line.listen()}".encode()).decode().split()
     if is_chief():
         line.accept(count() - 1)
     else:
@@ -199,10 +156,10 @@ def _gone(waits):
             return  # It has: `end` is on its way.
         print(f"error: {_LOST}", file=sys.stderr, flush=True)
         stopped = signals.number()
-        os._exit(128 + stopped if stopped else EXIT_PEER)
+        os._exit(128 + stopped if stopped else errors.EXIT_PEER)
 
 
-def leave() -> None:
+def disconnect() -> None:
     """Goes on alone, or ends. What is computed from now on is this process's own."""
     if count() == 1:
         return
@@ -214,7 +171,7 @@ def leave() -> None:
         jax.distributed.shutdown()
 
 
-def told(say: Callable[[], bytes]) -> bytes:
+def broadcast(say: Callable[[], bytes]) -> bytes:
     """What the chief says, in every process; all must ask.
 
     Args:
@@ -233,18 +190,18 @@ def told(say: Callable[[], bytes]) -> bytes:
     return np.asarray(multihost_utils.broadcast_one_to_all(body)).tobytes()
 
 
-def share(path: pathlib.Path) -> None:
+def share_file(path: pathlib.Path) -> None:
     """Gives the chief's file, if it has it, to every process; all must ask."""
     if count() == 1:
         return
-    body = told(lambda: path.read_bytes() if path.exists() else b"")
+    body = broadcast(lambda: path.read_bytes() if path.exists() else b"")
     if body and not is_chief():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
 
 
 @contextlib.contextmanager
-def folder(wanted: pathlib.Path) -> Iterator[pathlib.Path]:
+def working_folder(wanted: pathlib.Path) -> Iterator[pathlib.Path]:
     """Where this process works: the folder that is wanted, or one that is forgotten."""
     if is_chief():
         yield wanted

@@ -1,6 +1,15 @@
 """Numbers -> short text for people. What is no number is shown as a dash."""
 
 import math
+from collections.abc import Sequence
+
+
+def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
+    """Rows under headers, for the console; whole numbers get their commas."""
+    import tabulate
+
+    return tabulate.tabulate(rows, headers, intfmt=",") + "\n"
+
 
 NOTHING = "\N{EN DASH}"
 

@@ -8,7 +8,8 @@ import os
 import pathlib
 import sys
 
-from distill import chain, config, progress, run_folder
+from distill import chain, config
+from distill.runtime import errors, progress, versions
 
 FACTS = pathlib.Path("/proc/cpuinfo")
 OWN, ONEDNN = "0", "1"  # As TensorFlow is told.
@@ -35,17 +36,17 @@ def choose(run: config.Run) -> None:
     Raises:
         ConfigError: If it was told otherwise, or was imported with the other's.
     """
-    wanted, name = _WANTED.get(run.hardware.onednn), run_folder.KERNELS
+    wanted, name = _WANTED.get(run.hardware.onednn), versions.KERNELS
     if wanted is None:
         return
     if "tensorflow" in sys.modules:
         has, when = _taken(), "before TensorFlow is imported"
         received = f"TensorFlow, already imported, with {NAMES[has]} kernels"
     else:
-        has, when = _told() if name in os.environ else wanted, "or unset"
+        has, when = _is_told() if name in os.environ else wanted, "or unset"
         received = f"{name}={os.environ.get(name)}"
     if has != wanted:
-        raise config.ConfigError(
+        raise errors.ConfigError(
             f"`hardware.onednn: {run.hardware.onednn}` needs {name}={wanted}, {when}. "
             f"Received: {received}"
         )
@@ -65,7 +66,7 @@ def check(run: config.Run) -> None:
     if not device.startswith("tensorflow, cpu"):
         if wanted == "auto":
             return
-        raise config.ConfigError(
+        raise errors.ConfigError(
             "oneDNN's kernels are for KERAS_BACKEND=tensorflow on a processor: "
             "elsewhere `hardware.onednn` must be auto, and --kernels absent. "
             f"Received: {device}"
@@ -81,7 +82,7 @@ def check(run: config.Run) -> None:
     for name, part in parts.items():
         spoilt = _spoilt(networks.build(name, part))
         if spoilt:
-            raise config.ConfigError(
+            raise errors.ConfigError(
                 f"without AVX-512, or under {_LIMITS[0]}, oneDNN's kernels spoil the "
                 "gradient of a strided 1x1 convolution of fewer than "
                 f"{_CHANNELS} channels: widen `{name}`, or set `hardware.onednn: "
@@ -89,14 +90,14 @@ def check(run: config.Run) -> None:
             )
 
 
-def untold() -> str:
+def is_undecided() -> str:
     """What TensorFlow takes by itself on this processor: `OWN` or `ONEDNN`."""
     return ONEDNN if _TELLING & _flags() else OWN
 
 
 def hint(run: config.Run) -> None:
     """Says that nobody has chosen, where what TensorFlow takes may be the slow one."""
-    told = run.hardware.onednn != "auto" or run_folder.KERNELS in os.environ
+    told = run.hardware.onednn != "auto" or versions.KERNELS in os.environ
     if told or _takes_onednn() or "avx2" not in _flags():
         return
     if _device().startswith("tensorflow, cpu"):
@@ -120,10 +121,10 @@ def _spoilt(network):
     ]
 
 
-def _told():
+def _is_told():
     """What TensorFlow's variable says, as `OWN` or `ONEDNN`; anything else is None."""
     words = {"0": OWN, "false": OWN, "1": ONEDNN, "true": ONEDNN}
-    return words.get(os.environ.get(run_folder.KERNELS, "").lower())
+    return words.get(os.environ.get(versions.KERNELS, "").lower())
 
 
 def _limited():
@@ -144,7 +145,7 @@ def _taken():
 
 def _takes_onednn():
     """Whether TensorFlow takes oneDNN's kernels, told or untold."""
-    return (_told() or untold()) == ONEDNN
+    return (_is_told() or is_undecided()) == ONEDNN
 
 
 def _flags():

@@ -1,0 +1,1 @@
+"""The ground: errors, whole files, one process and its peers, resume, trust."""

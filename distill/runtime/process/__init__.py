@@ -1,0 +1,1 @@
+"""One process: its command, signals and memory; its peers, where there are several."""
