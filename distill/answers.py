@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 import students
-from distill import batches, blocks, cache, config, data, fused, kept, plan, room
-from distill.data import dataset
+from distill import blocks, cache, config, data, fused, kept, plan, room
+from distill.data import augmentation, batches, dataset
 from distill.runtime import files, hashes, progress
 from trainers import representations, trainer
 
@@ -166,7 +166,7 @@ def ready(
                     run.augmentation,
                     room.variants(run, splits, stage),
                 ),
-                ("validation", splits.validation, batches.Augmentation(), 1),
+                ("validation", splits.validation, augmentation.Augmentation(), 1),
             )
         )
     return Taught(source, training), Validation(

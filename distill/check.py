@@ -18,7 +18,8 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import cost, devices, networks, room, teacher
+    from distill import devices, networks, room, teacher
+    from distill.measure import cost
     from distill.runtime import onednn
     from trainers import representations
 

@@ -17,19 +17,11 @@ import yaml
 
 import students
 import trainers
-from distill import (
-    batches,
-    cache,
-    chain,
-    data,
-    kinds,
-    plan,
-    schema,
-    synthetic,
-    yaml_tree,
-)
+from distill import cache, chain, data, kinds, plan, schema, yaml_tree
 from distill import finish as finishers
 from distill import hardware as machines
+from distill.data.augmentation import Augmentation
+from distill.data.synthetic import sources
 from distill.runtime.errors import ConfigError, check
 from gan import conditional, generators
 
@@ -67,7 +59,7 @@ class Run:
     """
 
     data: Annotated[data.Dataset, data.DATASETS]
-    augmentation: batches.Augmentation = batches.Augmentation()
+    augmentation: Augmentation = Augmentation()
     batch_size: int = 128
     seed: int = 0
     teacher: plan.Teacher
@@ -283,7 +275,7 @@ def name_of(part: Any) -> str:
         finishers.FINISHERS,
         generators.GENERATORS,
         conditional.DISCRIMINATORS,
-        synthetic.SOURCES,
+        sources.SOURCES,
     )
     names = {kind: name for table in tables for name, kind in table.items()}
     return names[type(part)]

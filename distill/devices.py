@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from distill import batches, chain, config, data
+from distill import chain, config, data
+from distill.data import batches
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import distributed
 from distill.runtime.resume import resume

@@ -90,7 +90,7 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
         (`twin` or `model` where it is no single one) to the reason; `advice`, what
         to change, one line each.
     """
-    from distill import cost
+    from distill.measure import cost
 
     found = finish.diagnose(network)
     counted = cost.count(network)

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from distill import batches, config, data, yaml_tree
 from distill import budget as budgets
+from distill import config, data, yaml_tree
 from distill import finish as finishers
+from distill.data.augmentation import Augmentation
 from distill.runtime import errors, versions
 from distill.runtime.hashes import file_hash
 from distill.runtime.trust import loader
@@ -49,7 +50,7 @@ class Finishing:
     teacher: str | None = None
     teacher_sha256: str | None = None
     data: Annotated[data.Dataset, data.DATASETS]
-    augmentation: batches.Augmentation = batches.Augmentation()
+    augmentation: Augmentation = Augmentation()
     batch_size: int = 128
     seed: int = 0
     finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
@@ -159,9 +160,9 @@ def _opened(path, sha256, dataset):
 
 
 def _check_logits(network: Any, path: str, splits: data.Splits) -> None:
-    from distill import results
+    from distill.measure import accuracy
 
-    answers = results.logits(network, splits.train.take(slice(CHECKED)))
+    answers = accuracy.logits(network, splits.train.take(slice(CHECKED)))
     if answers.min() >= 0 and np.allclose(answers.sum(-1), 1, atol=1e-3):
         raise errors.ConfigError(
             f"{path} answers with probabilities, and logits are wanted (before "

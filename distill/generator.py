@@ -8,17 +8,8 @@ import numpy as np
 
 import gan
 import trainers
-from distill import (
-    batches,
-    config,
-    data,
-    fused,
-    kept,
-    learners,
-    precision,
-    stages,
-    tensorboard,
-)
+from distill import config, data, fused, kept, learners, precision, stages, tensorboard
+from distill.data import augmentation, batches
 from distill.runtime import files, seeds
 from distill.runtime.process import memory
 from distill.runtime.resume import checkpoint
@@ -89,7 +80,7 @@ def _trained(run, splits, home, store: checkpoint.Store):
         batch_size=run.batch_size,
         seed=seeds.seed_of(run.seed, "generator", "order"),
         # What it makes is augmented as the real ones are: once.
-        augmentation=batches.Augmentation(),
+        augmentation=augmentation.Augmentation(),
     )
     keras.utils.set_random_seed(seeds.seed_of(run.seed, "generator"))
     shape = run.data.input_shape, run.data.num_classes

@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    from distill import measure
+    from distill.measure.facts import read_facts
     from distill.runtime.trust import provenance
 
     path = arguments.model
     try:
-        facts, origin = measure.inspect(path), provenance.read(path)
+        facts, origin = read_facts(path), provenance.read(path)
     except ValueError as mistake:
         raise ConfigError(str(mistake)) from None
     found = {

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from distill import batches, config, hardware, plan
+from distill import config, hardware, plan
+from distill.data import batches
 from trainers import trainer
 
 

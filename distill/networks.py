@@ -9,7 +9,8 @@ from typing import NamedTuple
 import keras
 
 import students
-from distill import chain, config, cost, pairing
+from distill import chain, config, pairing
+from distill.measure import cost
 from distill.runtime import errors, seeds
 from distill.runtime.hashes import file_hash
 from distill.runtime.trust import loader, scan

@@ -9,7 +9,7 @@ import students
 import trainers
 from distill import cache as keeping
 from distill import chain, schema
-from distill import synthetic as sources
+from distill.data.synthetic import sources
 from distill.runtime.errors import check
 from gan import conditional, generators
 from trainers import acgan

@@ -7,37 +7,14 @@ import pathlib
 import numpy as np
 
 import trainers
-from distill import card, chain, config, cost, data, front, measure, report, stitching
+from distill import card, chain, config, data, front, report
+from distill.measure import accuracy, cost, interpreter, stitching
+from distill.measure.facts import gzip_bytes, read_facts
 from distill.runtime import files, hashes, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
-BATCH = 256  # Examples at once where only answers are wanted.
-
-
-def logits(model, split: data.Split) -> np.ndarray:
-    """Answers of a network in memory, or of a `.tflite` file.
-
-    Args:
-        model: A `keras.Model` under the contract of `students`, or a `.tflite` file.
-        split: The examples.
-
-    Returns:
-        float32, `(n, classes)`.
-    """
-    if isinstance(model, pathlib.Path):
-        return measure.predict(model, split.floats())
-    import keras
-
-    # Without the representations, which need much more memory than the inputs.
-    answers = keras.Model(model.inputs, model.output["logits"])
-    return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
-
-
-def accuracy(answers: np.ndarray, split: data.Split) -> float:
-    """Percent of the examples whose largest logit is the label's."""
-    return 100 * float(np.mean(answers.argmax(-1) == split.labels))
 
 
 def model_record(
@@ -57,7 +34,7 @@ def model_record(
     """
     if path.suffix == ".keras" and network is None:
         network = loader.open_own(path)
-    answers = logits(path if network is None else network, split)
+    answers = accuracy.logits(path if network is None else network, split)
     right = answers.argmax(-1) == split.labels
     record = {
         "name": path.stem,
@@ -65,7 +42,7 @@ def model_record(
         "sha256": hashes.file_hash(path),
         **_facts(path, network),
         "test_examples": len(split.labels),
-        "accuracy": accuracy(answers, split),
+        "accuracy": accuracy.accuracy(answers, split),
         "agreement_with_teacher": None,
         "per_class_accuracy": [
             100 * float(right[split.labels == label].mean())
@@ -82,9 +59,9 @@ def model_record(
         record["agreement_with_teacher"] = 100 * float(agrees.mean())
     if path.suffix == ".tflite":
         example = split.floats()[:1]
-        record["latency_ms"] = measure.latency(path, example)
+        record["latency_ms"] = interpreter.latency(path, example)
         if (cores := versions.cores()) > 1:
-            all_of_them = measure.latency(path, example, threads=cores)
+            all_of_them = interpreter.latency(path, example, threads=cores)
             record["latency_all_threads_ms"] = all_of_them
     return record, answers
 
@@ -165,7 +142,7 @@ def _plain(run):
 
 def _taught(path, split):
     """The teacher's logits, if there is a teacher."""
-    return logits(loader.open_own(path), split) if path.exists() else None
+    return accuracy.logits(loader.open_own(path), split) if path.exists() else None
 
 
 def _stitched(run, folder, split):
@@ -196,7 +173,7 @@ def _files(run, folder, has_teacher):
 def _facts(path, network):
     """What a file holds, without running it."""
     if network is None:
-        facts = measure.inspect(path)
+        facts = read_facts(path)
         names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
         return {name: getattr(facts, name) for name in names}
     counted = cost.count(network)
@@ -205,7 +182,7 @@ def _facts(path, network):
         "macs": counted.macs,
         "sparsity": cost.sparsity(network),
         "bytes": path.stat().st_size,
-        "gzip_bytes": measure.gzip_bytes(path),
+        "gzip_bytes": gzip_bytes(path),
     }
 
 
@@ -218,7 +195,7 @@ def _judge(run, folder, models, stages):
     counted = cost.count(loader.open_own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
-        facts = measure.inspect(folder / model["file"])
+        facts = read_facts(folder / model["file"])
         record = made.get(model["name"], {})
         model["ops"], model["parity"] = facts.ops, record.get("parity")
         model["layers"] = record.get("layers", [])

@@ -3,7 +3,8 @@
 import pathlib
 import shutil
 
-from distill import batches, cache, chain, config, data, networks, plan
+from distill import cache, chain, config, data, networks, plan
+from distill.data import batches
 from distill.runtime import errors
 
 FOLDER = "answers"  # Beside the runs.

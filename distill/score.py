@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from distill import cli, config, run_folder, synthetic, train
+from distill import cli, config, run_folder, train
+from distill.data.synthetic import sources
 from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
@@ -30,7 +31,7 @@ class Row(NamedTuple):
     run: config.Run
 
     @property
-    def source(self) -> synthetic.Synthetic | None:
+    def source(self) -> sources.Synthetic | None:
         """What makes the examples; None for real ones."""
         return self.run.stages[0].synthetic
 
@@ -127,11 +128,11 @@ def plan(run: config.Run, generator_epochs: Sequence[int] | None = None) -> list
     alone = dataclasses.replace(run, stages=(taught,), controls=(), finish=())
     rows = [Row("real", "real, training split", alone)]
     for part in _generators(run, generator_epochs):
-        source = _source(run, synthetic.Gan)
+        source = _source(run, sources.Gan)
         made = dataclasses.replace(_with(alone, source), generator=part)
         title = f"generator, {part.epochs} epoch{'s' * (part.epochs > 1)}"
         rows.append(Row(f"gan_{part.epochs}", title, made))
-    for kind in (synthetic.Munge, synthetic.Mixup):
+    for kind in (sources.Munge, sources.Mixup):
         source = _source(run, kind)
         name = config.name_of(source)
         rows.append(Row(name, name, _with(alone, source)))
@@ -171,7 +172,8 @@ def score(
             splits = run.data.load()
         ground = {**train.ground(run, splits), "examples": examples, "split": split}
         run_folder.stay_with(folder, ground)
-        from distill import generator, quality, score_report, scoring, teacher
+        from distill import generator, score_report, scoring, teacher
+        from distill.measure import quality
 
         held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
         if min(held.values()) <= quality.NEIGHBOURS:

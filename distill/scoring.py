@@ -9,10 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill import batches, config, data, intervals, plan, quality, results, stages
+from distill import config, data, intervals, plan, stages
+from distill.data import batches
+from distill.measure import accuracy as measure_accuracy
+from distill.measure import features, quality
 from distill.runtime import files, progress, seeds, versions
+from distill.teach import synthetic
 
-LARGEST = 10_000  # Examples of a set whose features are compared.
 PART = 1000  # Examples, at least, of each part that has a classifier score.
 PARTS = 10  # At most, as in its paper.
 FEATURES = (
@@ -53,7 +56,7 @@ class Bench:
         self._measured: data.Split = getattr(splits, split)
         self._teacher = teacher
         self._folder = folder
-        self._seer, self._features = seer(teacher)
+        self._seer, self._features = features.feature_model(teacher)
         self._mode = quality.mode_accuracy(splits.train.labels, self._measured.labels)
 
     def measure(self, row: Any, seed: int, generator: keras.Model | None) -> dict:
@@ -83,8 +86,8 @@ class Bench:
                 teacher=self._teacher,
                 generator=generator,
             )
-            answers = results.logits(student, self._measured)
-            accuracy = results.accuracy(answers, self._measured)
+            answers = measure_accuracy.logits(student, self._measured)
+            accuracy = measure_accuracy.accuracy(answers, self._measured)
             rng = np.random.default_rng(seeds.seed_of(seed, "score", row.name))
             with progress.step(
                 f"features of {row.title}", f"beside the {self._split} split's"
@@ -131,10 +134,10 @@ class Bench:
             "steps": steps,
             "examples": steps * run.batch_size,
             "features": self._features,
-            "compared": min(len(train.labels), LARGEST),
+            "compared": min(len(train.labels), features.LARGEST),
             "seeds": list(every),
-            "teacher_accuracy": results.accuracy(
-                results.logits(self._teacher, measured), measured
+            "teacher_accuracy": measure_accuracy.accuracy(
+                measure_accuracy.logits(self._teacher, measured), measured
             ),
             "mode_accuracy": self._mode,
             "rows": [
@@ -154,10 +157,10 @@ class Bench:
     def _compared(self, examples):
         """The numbers of `FEATURES` of a set."""
         reference = self._measured
-        if len(reference.labels) > LARGEST:
+        if len(reference.labels) > features.LARGEST:
             rng = np.random.default_rng(0)  # The same ones for every set.
             order = rng.permutation(len(reference.labels))
-            reference = reference.take(order[:LARGEST])
+            reference = reference.take(order[: features.LARGEST])
         real, made = self._seen(reference.floats()), self._seen(examples)
         parts = min(PARTS, max(1, len(examples) // PART))
         scores = quality.classifier_scores(made["logits"], parts)
@@ -169,7 +172,7 @@ class Bench:
         }
 
     def _seen(self, images):
-        return self._seer.predict(images, batch_size=results.BATCH, verbose=0)
+        return self._seer.predict(images, batch_size=measure_accuracy.BATCH, verbose=0)
 
     def _scored(self, measured, real):
         accuracies = [each["accuracy"] for each in measured]
@@ -218,27 +221,10 @@ def drawn(
     Returns:
         float32 in [0, 1], `(n, ...)`.
     """
-    chosen = rng.permutation(len(split.labels))[:LARGEST]
+    chosen = rng.permutation(len(split.labels))[: features.LARGEST]
     if source is None:
         return data.floats(split.inputs[chosen])
-    make = source.maker(split, generator)
-    parts = np.array_split(chosen, -(-len(chosen) // results.BATCH))
+    generate = synthetic.generation(generator) if source.needs_generator else None
+    make = source.maker(split, generate)
+    parts = np.array_split(chosen, -(-len(chosen) // measure_accuracy.BATCH))
     return np.concatenate([make(part, rng) for part in parts])
-
-
-def seer(teacher: keras.Model) -> tuple[keras.Model, str]:
-    """A classifier as a model of its features and logits, and the features' name.
-
-    Features are the last representation, averaged over positions; the logits of one
-    that shows none.
-
-    Args:
-        teacher: Under the contract of `students`.
-    """
-    name = [name for name in teacher.output if name != "logits"][-1:] or ["logits"]
-    features = teacher.output[name[0]]
-    positions = tuple(range(1, len(features.shape) - 1))
-    if positions:
-        features = keras.ops.mean(features, axis=positions)
-    outputs = {"features": features, "logits": teacher.output["logits"]}
-    return keras.Model(teacher.inputs, outputs), name[0]

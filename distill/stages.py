@@ -10,7 +10,6 @@ import keras
 from distill import (
     alarms,
     answers,
-    batches,
     config,
     data,
     devices,
@@ -19,14 +18,15 @@ from distill import (
     networks,
     plan,
     precision,
-    stitching,
-    synthetic,
     tensorboard,
 )
+from distill.data import batches
+from distill.measure import stitching
 from distill.runtime import files, progress, seeds
 from distill.runtime.process import distributed, memory, signals
 from distill.runtime.resume import checkpoint, resume
 from distill.runtime.trust import loader
+from distill.teach import synthetic
 from trainers import trainer
 
 RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle.

@@ -10,7 +10,6 @@ import keras
 import students
 import trainers
 from distill import (
-    batches,
     cache,
     chain,
     config,
@@ -24,6 +23,7 @@ from distill import (
     precision,
     stages,
 )
+from distill.data import batches
 from distill.runtime import errors, files, progress, seeds
 from trainers import representations
 

@@ -23,7 +23,8 @@ from tensorboard.plugins.scalar import summary_v2 as scalar_summary
 from tensorboard.plugins.text import summary_v2 as text_summary
 from tensorboard.summary.writer import record_writer
 
-from distill import batches, data, pictures
+from distill import data, pictures
+from distill.data import batches
 from distill.runtime import seeds
 
 if typing.TYPE_CHECKING:

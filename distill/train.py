@@ -4,7 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import batches, cli, config, data, finish, run_folder
+from distill import cli, config, data, finish, run_folder
+from distill.data import batches
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.process import command, distributed
 
@@ -134,7 +135,8 @@ def _same(claim, path):
 
 
 def _trained(run, splits, folder):
-    from distill import generator, networks, results, room, stages, teacher, tutors
+    from distill import generator, networks, room, stages, teacher, tutors
+    from distill.measure import accuracy as measure_accuracy
 
     _same(
         lambda: run_folder.stay_with(
@@ -152,7 +154,9 @@ def _trained(run, splits, folder):
         text = splits.tokenizer.to_str(pretty=True)
         files.atomic_write(folder / "tokenizer.json", text)
     network, records = teacher.ready(run, splits, folder)
-    accuracy = results.accuracy(results.logits(network, splits.test), splits.test)
+    accuracy = measure_accuracy.accuracy(
+        measure_accuracy.logits(network, splits.test), splits.test
+    )
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
     maker, more = generator.ready(run, splits, folder)
     records += more

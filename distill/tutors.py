@@ -16,14 +16,13 @@ from distill import (
     data,
     generator,
     kept,
-    munge,
     networks,
-    synthetic,
     teacher,
 )
+from distill.data.synthetic import munge, sources
 
 # Code that decides what an assistant becomes.
-_DECIDING = (*teacher.DECIDING, gan, munge, synthetic, answers, cache)
+_DECIDING = (*teacher.DECIDING, gan, munge, sources, answers, cache)
 
 
 class Tutors(NamedTuple):

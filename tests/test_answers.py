@@ -9,18 +9,8 @@ import numpy as np
 import pytest
 
 import students
-from distill import (
-    answers,
-    batches,
-    cache,
-    check,
-    config,
-    data,
-    room,
-    stages,
-    train,
-    tutors,
-)
+from distill import answers, cache, check, config, data, room, stages, train, tutors
+from distill.data import augmentation, batches
 from distill.runtime import errors
 from distill.runtime.trust import loader
 
@@ -416,7 +406,7 @@ def test_the_batch_behind_the_last_step_asks_for_nothing_that_is_not_kept():
         data.Split(images, np.arange(4)),
         batch_size=2,
         seed=0,
-        augmentation=batches.Augmentation(shift=1, variants=2),
+        augmentation=augmentation.Augmentation(shift=1, variants=2),
     )
     stream = answers.Taught(source, said).stream(1)  # Of one epoch of two steps.
     next(stream)

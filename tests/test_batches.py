@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import batches, data, devices
+from distill import data, devices
+from distill.data import augmentation, batches
 from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
@@ -22,7 +23,10 @@ SPLIT = data.Split(
 
 def make(seed=0, size=4, **changes):
     return batches.Batches(
-        SPLIT, batch_size=size, seed=seed, augmentation=batches.Augmentation(**changes)
+        SPLIT,
+        batch_size=size,
+        seed=seed,
+        augmentation=augmentation.Augmentation(**changes),
     )
 
 
@@ -136,13 +140,13 @@ def test_what_is_drawn_is_done_to_bytes_and_floats_alike():
     """Mirrored first, then moved down and right by what is left of the shift."""
     drawn = np.array([[0, 1, 0, 1], [0, 4, 1, 3], [2, 0, 4, 3]])
     images = SPLIT.inputs[:4]
-    moved = batches.Augmentation(shift=2, flip=True)(images, drawn)
+    moved = augmentation.Augmentation(shift=2, flip=True)(images, drawn)
     assert moved.dtype == np.uint8
     margin = ((2, 2), (2, 2), (0, 0))
     for image, (mirrored, top, left), found in zip(images, drawn.T, moved, strict=True):
         padded = np.pad(image[:, ::-1] if mirrored else image, margin)
         np.testing.assert_array_equal(found, padded[top : top + 6, left : left + 5])
-    floats = batches.Augmentation(shift=2, flip=True)(data.floats(images), drawn)
+    floats = augmentation.Augmentation(shift=2, flip=True)(data.floats(images), drawn)
     np.testing.assert_array_equal(floats, data.floats(moved))
 
 
@@ -196,4 +200,4 @@ def test_variants_come_one_an_epoch_and_over_again():
 
 def test_a_negative_shift_is_refused():
     with pytest.raises(ValueError, match="`shift` must be at least 0"):
-        batches.Augmentation(shift=-1)
+        augmentation.Augmentation(shift=-1)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill import batches, data
+from distill import data
+from distill.data import augmentation, batches
 from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
@@ -234,7 +235,7 @@ def test_images_on_disk_are_the_images_in_memory(on_disk):
                 splits.train,
                 batch_size=7,
                 seed=0,
-                augmentation=batches.Augmentation(shift=1),
+                augmentation=augmentation.Augmentation(shift=1),
             ).batch(3)
             for splits in (here, there)
         ),
@@ -287,7 +288,7 @@ def test_the_real_set_has_the_published_digest(name, monkeypatch):
         pytest.skip(f"DISTILL_DATA names no folder with {name}.npz")
     splits = data.DATASETS[name]().load()
     assert len(splits.test.labels) == 10_000
-    from distill.data import archives
+    from distill.data.sets import archives
 
     arrays = archives._read_archive(data.DATASETS[name]()._file(folder))
     assert archives._digest(arrays) == data.DATASETS[name].digest

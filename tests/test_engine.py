@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import config, cost, measure
+from distill import config
 from distill.finish import (
     bench,
     cluster,
@@ -29,6 +29,8 @@ from distill.finish import (
     rounding,
     simulation,
 )
+from distill.measure import cost, interpreter
+from distill.measure.facts import read_facts
 from distill.runtime import errors
 
 layers, said = keras.layers, {}
@@ -97,7 +99,7 @@ def worked(name, outputs):
 def made(work, folder, part):
     name, path = config.name_of(part), folder / "x.tflite"
     path.write_bytes(part.make(work))
-    facts = measure.inspect(path)
+    facts = read_facts(path)
     work.store(name).clear()
     return {
         "breaches": part.breaches(facts, PARTS, cost.count(work._student))
@@ -136,7 +138,7 @@ pixels = run.data.load().validation.floats()
 answers = []
 for engine in ("tfmot", "keras"):
     said[engine] = made(work, folder, int8(engine))
-    answers.append(measure.predict(folder / "x.tflite", pixels))
+    answers.append(interpreter.predict(folder / "x.tflite", pixels))
 said["auto"] = diagnosis.engine(work.twin(), "auto")
 one, other = answers
 said["apart"] = float(abs(one - other).mean() / abs(one).max())

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from distill import config, cost, finish, measure, networks, run_folder, stored
+from distill import config, finish, networks, run_folder
 from distill.finish import prune
+from distill.measure import cost, kernel
+from distill.measure.facts import Facts
 from distill.runtime import errors
 from students import ResNet
 
@@ -20,14 +22,12 @@ STUDENT = cost.Cost(1, 1000, 1, 0, 1, 1, 1)
 
 
 def facts(sparsity=0.8, float_ops=(), macs=500, **kernel):
-    return measure.Facts(
-        1, macs, 1, 1, sparsity, tuple(float_ops), {}, (kernel_of(**kernel),)
-    )
+    return Facts(1, macs, 1, 1, sparsity, tuple(float_ops), {}, (kernel_of(**kernel),))
 
 
 def kernel_of(layer="conv", shape=(2, 1, 1, 8), bits=4, zeros=8, two_of_four=True, **n):
     most, channel = n.get("distinct", 16), n.get("channel_distinct", 16)
-    return stored.Kernel(layer, shape, bits, zeros, most, channel, two_of_four)
+    return kernel.Kernel(layer, shape, bits, zeros, most, channel, two_of_four)
 
 
 def breaches(name, of, **changed):

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tf_keras
 
-from distill import config, cost, finish, measure
+from distill import config, finish
 from distill.finish import (
     bench,
     channels,
@@ -28,6 +28,8 @@ from distill.finish import (
     quantize,
     ranges,
 )
+from distill.measure import cost
+from distill.measure.facts import read_facts
 from distill.runtime import errors
 from distill.runtime.resume import resume
 
@@ -94,7 +96,7 @@ parts = {
 for name in ("dynamic_int4", "int8_calibrated", "int16x8"):
     parts[name] = finish.FINISHERS[name]()
 for name, part in parts.items():
-    facts = measure.inspect(made(part))
+    facts = read_facts(made(part))
     said[name] = {
         "breaches": part.breaches(facts, parts, counted),
         "distinct": [kernel.distinct for kernel in facts.kernels],
@@ -105,7 +107,7 @@ for name, part in parts.items():
         "macs": facts.macs / counted.macs,
     }
 four = prune.Pruned(sparsity=0.5, pattern="2_of_4", schedule="constant", **short)
-facts = measure.inspect(made(four))
+facts = read_facts(made(four))
 said["2_of_4"] = {
     "breaches": four.breaches(facts, {"pruned": four}, counted),
     "kernels": {kernel.layer: kernel.two_of_four for kernel in facts.kernels},

@@ -15,9 +15,10 @@ import pytest
 from keras import ops
 from stores import Everything, Only, Source, fitted
 
-from distill import config, data, intervals, quality
+from distill import config, data, intervals
 from distill.generate import command, measured, report, training, translation
 from distill.generate.study import Study
+from distill.measure import quality
 from distill.runtime import errors
 from distill.runtime.trust import loader
 from gan import conditional, sizes, translators

@@ -19,21 +19,14 @@ import keras
 import numpy as np
 import pytest
 
-from distill import (
-    batches,
-    check,
-    config,
-    data,
-    devices,
-    hardware,
-    learners,
-    precision,
-    synthetic,
-)
+from distill import check, config, data, devices, hardware, learners, precision
+from distill.data import augmentation, batches
+from distill.data.synthetic import sources
 from distill.runtime import errors
 from distill.runtime.process import distributed, launch, liveness
 from distill.runtime.resume import resume
 from distill.runtime.trust import loader
+from distill.teach import synthetic
 from students.resnet import ResNet
 from trainers import adversarial, kd, trainer
 
@@ -197,14 +190,14 @@ def test_who_dies_does_not_wait():
         line.leave(goodbye=True)
 
 
-@pytest.mark.parametrize("mixture", [None, synthetic.Mixup(p_fake=0.5, mix="part")])
+@pytest.mark.parametrize("mixture", [None, sources.Mixup(p_fake=0.5, mix="part")])
 def test_processes_share_the_batches_of_one(mixture, monkeypatch):
     def stream():
         made = batches.Batches(
             SPLIT,
             batch_size=6,
             seed=3,
-            augmentation=batches.Augmentation(shift=1, flip=True),
+            augmentation=augmentation.Augmentation(shift=1, flip=True),
             mixture=synthetic.mixture(mixture, SPLIT, generator=None, teacher=None),
         ).stream(2)
         return [next(made) for _ in range(5)]
@@ -436,7 +429,7 @@ class Moments:
 def test_several_steps_at_once_are_the_same_and_go_on(monkeypatch):
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
     source = batches.Batches(
-        SPLIT, batch_size=5, seed=0, augmentation=batches.Augmentation()
+        SPLIT, batch_size=5, seed=0, augmentation=augmentation.Augmentation()
     )
 
     def fitted(store, at_once):

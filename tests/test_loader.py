@@ -362,7 +362,7 @@ import sys
 
 import numpy as np
 
-from distill import measure
+from distill.measure import facts, interpreter
 from distill.runtime.trust import limits
 
 limits.limit()
@@ -376,8 +376,8 @@ for index in range(int(sys.argv[3]), 1000):
     path.write_bytes(mutant)
     print(index, flush=True)
     try:
-        measure.inspect(path)
-        measure.predict(path, images)
+        facts.read_facts(path)
+        interpreter.predict(path, images)
     except Exception as error:
         print(type(error).__name__, flush=True)
 """

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from distill import cost, export, measure
+from distill import export
+from distill.measure import cost, interpreter
+from distill.measure.facts import read_facts
 from distill.runtime import versions
 
 RNG = np.random.default_rng(0)
@@ -66,7 +68,7 @@ def quantized(network):
 
 @pytest.mark.parametrize("name", ["float32", "float16", "pruned", "int8"])
 def test_counts_are_those_made_by_hand(name, files):
-    facts = measure.inspect(files / f"{name}.tflite")
+    facts = read_facts(files / f"{name}.tflite")
     assert facts.parameters == sum(KERNELS.values()) + BIASES
     assert facts.macs == MACS
     assert facts.sparsity == pytest.approx(0.75, abs=0.01)
@@ -75,8 +77,7 @@ def test_counts_are_those_made_by_hand(name, files):
 
 def test_a_sparse_file_tells_of_its_kernels_what_a_dense_one_does(files):
     dense, sparse = (
-        measure.inspect(files / f"{name}.tflite").kernels
-        for name in ("float32", "pruned")
+        read_facts(files / f"{name}.tflite").kernels for name in ("float32", "pruned")
     )
     numbers = ("shape", "bits", "zeros", "distinct", "channel_distinct", "two_of_four")
     assert len(dense) == 2
@@ -90,29 +91,29 @@ def test_zeros_are_counted_and_not_supposed(network, files, tmp_path):
         variable.assign(np.ones(variable.shape))
     path = tmp_path / "dense.tflite"
     path.write_bytes(export.to_tflite(dense, "float32"))
-    assert measure.inspect(path).sparsity == 0
+    assert read_facts(path).sparsity == 0
 
 
 def test_integers_alone_are_told_from_floats(files):
-    assert measure.inspect(files / "int8.tflite").float_ops == ()
-    floats = measure.inspect(files / "float32.tflite").float_ops
+    assert read_facts(files / "int8.tflite").float_ops == ()
+    floats = read_facts(files / "float32.tflite").float_ops
     assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"} <= set(floats)
 
 
 def test_answers_of_the_whole_set_are_those_of_each_image(network, files):
-    images = RNG.uniform(size=(measure.BATCH + 3, *SHAPE)).astype("float32")
+    images = RNG.uniform(size=(interpreter.BATCH + 3, *SHAPE)).astype("float32")
     wanted = keras.ops.convert_to_numpy(network(images)["logits"])
     for name in ("float32", "pruned"):
-        got = measure.predict(files / f"{name}.tflite", images)
+        got = interpreter.predict(files / f"{name}.tflite", images)
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
-    alone = measure.predict(files / "int8.tflite", images[:1])
-    together = measure.predict(files / "int8.tflite", images)
+    alone = interpreter.predict(files / "int8.tflite", images[:1])
+    together = interpreter.predict(files / "int8.tflite", images)
     np.testing.assert_allclose(together[:1], alone, atol=1e-5)
 
 
 def test_latency_is_measured_as_asked(files):
     image = np.zeros((1, *SHAPE), "float32")
-    taken = measure.latency(files / "float32.tflite", image, runs=30, warmup=2)
+    taken = interpreter.latency(files / "float32.tflite", image, runs=30, warmup=2)
     assert 0 < taken["median"] <= taken["p90"]
     assert taken["runs"] == 30
     assert taken["threads"] == 1
@@ -125,7 +126,7 @@ def test_latency_is_measured_as_asked(files):
 def test_a_file_that_is_none_is_refused_in_one_line(content, tmp_path):
     path = tmp_path / "bad.tflite"
     path.write_bytes(content)
-    for ask in (measure.inspect, lambda p: measure.predict(p, np.zeros((1, *SHAPE)))):
+    for ask in (read_facts, lambda p: interpreter.predict(p, np.zeros((1, *SHAPE)))):
         with pytest.raises(ValueError, match=r"bad\.tflite") as caught:
             ask(path)
         assert "\n" not in str(caught.value)
@@ -133,7 +134,7 @@ def test_a_file_that_is_none_is_refused_in_one_line(content, tmp_path):
 
 def test_images_of_another_shape_are_refused(files):
     with pytest.raises(ValueError, match=r"expected inputs \(6, 6, 2\)"):
-        measure.predict(files / "float32.tflite", np.zeros((1, 5, 6, 2), "float32"))
+        interpreter.predict(files / "float32.tflite", np.zeros((1, 5, 6, 2), "float32"))
 
 
 def test_a_network_costs_what_its_file_costs(network, files):
@@ -174,5 +175,5 @@ def test_depthwise_kernels_are_no_part_of_the_sparsity(tmp_path):
             variable.assign(np.ones(variable.shape))
     path = tmp_path / "whole.tflite"
     path.write_bytes(export.to_tflite(network, "float32"))
-    assert measure.inspect(path).sparsity == pytest.approx(0.75, abs=0.01)
+    assert read_facts(path).sparsity == pytest.approx(0.75, abs=0.01)
     assert cost.sparsity(network) == pytest.approx(0.75, abs=0.01)

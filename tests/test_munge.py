@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distill import munge
+from distill.data.synthetic import munge
 
 COUNT, FEATURES = 40, 5
 EXAMPLES = np.random.default_rng(0).normal(size=(COUNT, FEATURES)).astype("float32")
@@ -85,7 +85,7 @@ def test_a_mixed_number_comes_from_the_pair():
     a, b = EXAMPLES[:20], EXAMPLES[20:]
     noise = np.random.default_rng(2).uniform(-1, 1, a.shape)
     swaps = np.random.default_rng(3).random(a.shape) < 0.5
-    made = munge.mixed(a, b, swaps, noise, 1.0)
+    made = munge.mix(a, b, swaps, noise, 1.0)
     np.testing.assert_array_equal(made[~swaps], a[~swaps])
     assert (np.abs(made - b) <= np.abs(a - b) * 1.0001)[swaps].all()
 

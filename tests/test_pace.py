@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import batches, config, pace
+from distill import config, pace
+from distill.data import batches
 
 SLEPT = 0.02
 TINY = (

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from distill import batches, config, data, learners, synthetic
+from distill import config, data, learners
+from distill.data import augmentation, batches
+from distill.data.synthetic import sources
 from distill.runtime import errors
+from distill.teach import synthetic
 
 
 @pytest.fixture
@@ -31,13 +34,13 @@ def test_every_image_is_mixed_with_one_of_the_split_by_a_uniform_share(stage):
         split,
         batch_size=count,
         seed=0,
-        augmentation=batches.Augmentation(),
+        augmentation=augmentation.Augmentation(),
         mixture=synthetic.mixture(stage.synthetic, split, generator=None, teacher=None),
     )
     shares = []
     for step in range(8):
         images, labels = source.batch(step)
-        assert (labels == synthetic.UNLABELLED).all()
+        assert (labels == sources.UNLABELLED).all()
         mixed = images.reshape(count, count)
         np.testing.assert_allclose(mixed.sum(-1), 1, rtol=1e-5)
         assert ((mixed > 0).sum(-1) <= 2).all()

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import export, inspect, measure
+from distill import export, inspect
+from distill.measure import facts, interpreter
 from distill.runtime import hashes
 from distill.runtime.trust import provenance
 
@@ -46,9 +47,9 @@ def files(tmp_path_factory):
 def test_a_stamped_file_holds_and_answers_the_same(files, variant):
     plain, stamped = files[variant]
     images = np.random.default_rng(0).uniform(size=(5, 6, 6, 2)).astype("float32")
-    answers = [measure.predict(path, images) for path in (plain, stamped)]
+    answers = [interpreter.predict(path, images) for path in (plain, stamped)]
     np.testing.assert_array_equal(*answers)
-    before, after = map(measure.inspect, (plain, stamped))
+    before, after = map(facts.read_facts, (plain, stamped))
     assert (before.ops, before.parameters) == (after.ops, after.parameters)
     assert before.sparsity == after.sparsity
     text = len(json.dumps(ORIGIN))

@@ -11,7 +11,7 @@ import pytest
 from stores import Only
 
 import trainers
-from distill import batches
+from distill.data import batches
 from distill.runtime import errors
 from distill.runtime.process import signals
 from distill.runtime.resume import checkpoint, resume

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from distill import config, data, quality, score, score_report, synthetic
+from distill import config, data, score, score_report
+from distill.data.synthetic import sources
+from distill.measure import quality
 from distill.runtime import errors
 from distill.runtime.resume import resume
 
@@ -140,8 +142,8 @@ def test_rows_differ_in_their_examples_alone():
     rows = {row.name: row for row in score.plan(run, [10, 3])}
     assert list(rows) == ["real", "gan_10", "gan_3", "munge", "mixup"]
     assert rows["real"].source is None
-    assert rows["munge"].source == synthetic.Munge(p_fake=1.0, swap_probability=0.3)
-    assert rows["mixup"].source == synthetic.Mixup(p_fake=1.0)
+    assert rows["munge"].source == sources.Munge(p_fake=1.0, swap_probability=0.3)
+    assert rows["mixup"].source == sources.Mixup(p_fake=1.0)
     for name, row in rows.items():
         epochs = {"gan_10": 10, "gan_3": 3}.get(name, run.generator.epochs)
         assert row.run.generator == dataclasses.replace(run.generator, epochs=epochs)
@@ -158,7 +160,7 @@ def test_rows_differ_in_their_examples_alone():
 def test_a_source_makes_everything_even_where_the_run_filters():
     wanted = "stages.0.synthetic.options.min_confidence=0.5"
     (row,) = [row for row in score.plan(the_run(wanted)) if row.name == "gan_400"]
-    assert row.source == synthetic.Gan(p_fake=1.0)
+    assert row.source == sources.Gan(p_fake=1.0)
 
 
 def test_a_stage_after_another_and_with_steps_can_be_scored_without_a_generator():
@@ -208,7 +210,7 @@ def test_drawn_examples_are_the_sources_and_have_the_shares_of_the_classes():
     split = data.Split(images, labels)
     real = scoring.drawn(None, split, None, RNG)
     np.testing.assert_array_equal(np.sort(real, 0), np.sort(split.floats(), 0))
-    made = scoring.drawn(synthetic.Gan(p_fake=1.0), split, Conditions(), RNG)
+    made = scoring.drawn(sources.Gan(p_fake=1.0), split, Conditions(), RNG)
     assert np.bincount(made.ravel().astype(int)).tolist() == [300, 200, 100]
 
 

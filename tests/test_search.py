@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from distill import budget, config, cost, data, finish, finishing, results
+from distill import budget, config, data, finish, finishing, results
 from distill.finish import choices, search
+from distill.measure import cost
 from distill.runtime import errors
 from distill.runtime.trust import provenance
 

@@ -7,7 +7,8 @@ from keras import ops
 
 import students
 import trainers
-from distill import data, stitching
+from distill import data
+from distill.measure import stitching
 from trainers import trainer
 
 RNG = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def pair():
 @pytest.mark.parametrize("first", ["teacher", "student"])
 def test_the_halves_are_those_of_the_networks(first, pair):
     second = pair["student" if first == "teacher" else "teacher"]
-    got = stitching.stitched(**pair)(IMAGES)
+    got = stitching.stitch(**pair)(IMAGES)
     assert len(got) == 6
     for cut in (1, 2, 3):
         x = pair[first](IMAGES)[f"section{cut}"]
@@ -44,17 +45,17 @@ def test_the_halves_are_those_of_the_networks(first, pair):
 
 def test_it_stitches_where_shapes_are_equal_and_nowhere_else(pair):
     wider = network(8, width=8)
-    assert stitching.stitched(pair["teacher"], wider) is None
+    assert stitching.stitch(pair["teacher"], wider) is None
     assert stitching.record(pair["teacher"], wider, SPLIT) == []
     outputs = {name: x for name, x in wider.output.items() if name != "section2"}
-    assert stitching.shared(keras.Model(wider.inputs[0], outputs), wider) == [
+    assert stitching.share_sections(keras.Model(wider.inputs[0], outputs), wider) == [
         "section1",
         "section3",
     ]
 
 
 def test_a_record_is_in_percent_of_the_split(pair):
-    answers = stitching.stitched(**pair).predict(SPLIT.floats(), verbose=0)
+    answers = stitching.stitch(**pair).predict(SPLIT.floats(), verbose=0)
     for row in stitching.record(*pair.values(), SPLIT):
         for first in ("teacher", "student"):
             logits = answers[f"{first}_to_{row['section']}"]
@@ -75,7 +76,7 @@ def test_stages_that_teach_sections_are_watched_on_so_many_examples(pair):
     after = made.student.get_weights()
     assert any(not np.array_equal(*each) for each in zip(before, after, strict=True))
     seen = stitching.accuracies(
-        stitching.stitched(**pair), SPLIT.take(slice(stitching.MOST))
+        stitching.stitch(**pair), SPLIT.take(slice(stitching.MOST))
     )
     for name, value in seen.items():
         assert logs[f"stitched/{name}"][-1] == value

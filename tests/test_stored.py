@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from distill import stored
+from distill.measure.kernel import describe, to_dense, unpack
 
 RNG = np.random.default_rng(0)
 
@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 def test_four_bits_are_numbers_with_a_sign():
     numbers = RNG.permutation(np.arange(-8, 8))
     packed = (numbers[::2] & 15) | ((numbers[1::2] & 15) << 4)
-    np.testing.assert_array_equal(stored.unpacked(packed.astype(np.uint8)), numbers)
+    np.testing.assert_array_equal(unpack(packed.astype(np.uint8)), numbers)
 
 
 def level(size=0, segments=None, indices=None):
@@ -30,7 +30,7 @@ def test_rows_that_are_stored_sparse_get_their_zeros_back():
         blockMap=None,
         dimMetadata=[level(2), level(segments=[0, 2, 3], indices=[0, 3, 1])],
     )
-    got = stored.dense(np.array([5.0, 6.0, 7.0]), sparsity, (2, 4))
+    got = to_dense(np.array([5.0, 6.0, 7.0]), sparsity, (2, 4))
     np.testing.assert_array_equal(got, [[5, 0, 0, 6], [0, 7, 0, 0]])
 
 
@@ -41,7 +41,7 @@ def test_blocks_that_are_stored_sparse_get_their_zeros_back():
         blockMap=[1],
         dimMetadata=[level(2), level(segments=[0, 1, 2], indices=[1, 0]), level(2)],
     )
-    got = stored.dense(np.array([1, 2, 3, 4]), sparsity, (2, 4))
+    got = to_dense(np.array([1, 2, 3, 4]), sparsity, (2, 4))
     np.testing.assert_array_equal(got, [[0, 0, 1, 2], [3, 4, 0, 0]])
 
 
@@ -57,14 +57,14 @@ def test_blocks_of_rows_and_columns_come_back_in_place():
             level(2),
         ],
     )
-    got = stored.dense(np.array([1, 2, 3, 4]), sparsity, (4, 4))
+    got = to_dense(np.array([1, 2, 3, 4]), sparsity, (4, 4))
     np.testing.assert_array_equal(got[2:, 2:], [[1, 2], [3, 4]])
     assert np.count_nonzero(got) == 4
 
 
 def test_different_weights_are_counted_whole_and_by_channel():
     values = np.array([[[[0, 1, 2, 2]]], [[[2, 3, 3, 3]]]], np.int8)
-    kernel = stored.describe("net/quant_a/Conv2D;net/quant_a/Quant", values, 8)
+    kernel = describe("net/quant_a/Conv2D;net/quant_a/Quant", values, 8)
     assert (kernel.distinct, kernel.channel_distinct) == (4, 3)
     assert (kernel.zeros, kernel.size, kernel.bits) == (1, 8, 8)
     assert kernel.layer == "a"
@@ -82,7 +82,7 @@ def test_different_weights_are_counted_whole_and_by_channel():
 )
 def test_two_of_four_is_a_matter_of_inputs_in_fours(row, kept):
     values = np.array(row, np.float32).reshape(1, 1, 1, -1)
-    assert stored.describe("", values, 32).two_of_four is kept
+    assert describe("", values, 32).two_of_four is kept
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_two_of_four_is_a_matter_of_inputs_in_fours(row, kept):
     ],
 )
 def test_a_kernel_is_named_for_its_layer_or_not_at_all(name, layer):
-    assert stored.describe(name, np.ones((1, 1)), 32).layer == layer
+    assert describe(name, np.ones((1, 1)), 32).layer == layer

@@ -250,8 +250,10 @@ import keras
 import numpy as np
 from test_students import NETWORKS, examples, sizes
 
-from distill import export, measure
+from distill import export
 from distill.finish import forms, twin
+from distill.measure import interpreter
+from distill.measure.facts import read_facts
 
 sys.path.insert(0, "tests")
 
@@ -261,8 +263,8 @@ path = pathlib.Path(tempfile.mkdtemp()) / "model.tflite"
 
 def file(model, variant):
     path.write_bytes(export.to_tflite(model, variant))
-    facts = measure.inspect(path)
-    return measure.predict(path, inputs), facts
+    facts = read_facts(path)
+    return interpreter.predict(path, inputs), facts
 
 
 def has_kernel(layer):
@@ -294,7 +296,7 @@ for name, options in NETWORKS.items():
         "written": difference(written(inputs, training=False).numpy()),
         "float32": difference(answers),
         "ops": list(facts.ops),
-        "batch": measure._takes(path, inputs.shape),
+        "batch": interpreter._takes(path, inputs.shape),
         "kernels": len([layer for layer in written.layers if has_kernel(layer)]),
         "quantized": sum(len(layer._weight_vars) for layer in wrapped(trained)),
         "same": written is copy,

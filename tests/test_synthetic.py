@@ -9,8 +9,11 @@ import pytest
 from keras import ops
 
 import trainers
-from distill import batches, config, data, generator, synthetic
+from distill import config, data, generator
+from distill.data import augmentation, batches
+from distill.data.synthetic import sources
 from distill.runtime import errors
+from distill.teach import synthetic
 from trainers import losses, trainer
 
 COUNT, SHAPE, CLASSES, BATCH = 24, (8, 8, 1), 3, 8
@@ -50,9 +53,9 @@ def confidence(images):
 
 
 KINDS = {
-    "gan": synthetic.Gan,
-    "munge": synthetic.Munge,
-    "mixup": synthetic.Mixup,
+    "gan": sources.Gan,
+    "munge": sources.Munge,
+    "mixup": sources.Mixup,
 }
 MADE = {name: functools.partial(kind, p_fake=1.0) for name, kind in KINDS.items()}
 
@@ -60,14 +63,15 @@ MADE = {name: functools.partial(kind, p_fake=1.0) for name, kind in KINDS.items(
 def make(options=None, seed=0, **changes):
     mixture = None
     if options is not None:
-        mixture = synthetic.Mixture(
-            options, SPLIT, generator=Labeller(), teacher=changes.pop("teacher", None)
+        teacher = changes.pop("teacher", None)
+        mixture = synthetic.mixture(
+            options, SPLIT, generator=Labeller(), teacher=teacher
         )
     return batches.Batches(
         SPLIT,
         batch_size=BATCH,
         seed=seed,
-        augmentation=batches.Augmentation(**changes),
+        augmentation=augmentation.Augmentation(**changes),
         mixture=mixture,
     )
 
@@ -77,7 +81,7 @@ def same(first, second):
 
 
 def test_all_sources_are_tested():
-    assert KINDS == synthetic.SOURCES
+    assert KINDS == sources.SOURCES
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -100,7 +104,7 @@ def test_a_whole_share_leaves_no_real_image(name, mix):
         assert images.dtype == np.float32
         assert images.min() >= 0
         assert images.max() <= 1
-        assert list(labels) == [synthetic.UNLABELLED] * BATCH
+        assert list(labels) == [sources.UNLABELLED] * BATCH
         for image in images:
             assert not (image == SPLIT.inputs).all(axis=(1, 2, 3)).any()
 
@@ -117,7 +121,7 @@ def test_a_batch_does_not_depend_on_what_came_before(name, mix):
 
 
 def made_counts(**options):
-    source = make(synthetic.Gan(**options))
+    source = make(sources.Gan(**options))
     return [(source.batch(step)[1] < 0).sum() for step in range(300)]
 
 
@@ -134,7 +138,7 @@ def test_batch_makes_whole_batches_by_a_coin():
 
 
 def test_real_ones_that_stay_are_those_of_the_plain_batch():
-    options = synthetic.Gan(p_fake=0.5, mix="part")
+    options = sources.Gan(p_fake=0.5, mix="part")
     images, labels = make(options).batch(3)
     plain = make().batch(3)
     stayed = labels >= 0
@@ -150,8 +154,8 @@ def test_what_is_generated_has_the_classes_of_the_data_and_fresh_noise():
 
 
 def test_made_and_real_ones_are_augmented_alike():
-    options = synthetic.Gan(p_fake=0.5, mix="part")
-    changes = batches.Augmentation(shift=2, flip=True)
+    options = sources.Gan(p_fake=0.5, mix="part")
+    changes = augmentation.Augmentation(shift=2, flip=True)
     drawn = changes.draws(BATCH, np.random.default_rng((0, 1, 4)))
     wanted = changes(make(options).batch(4)[0], drawn)
     moved = make(options, shift=2, flip=True).batch(4)[0]
@@ -160,7 +164,7 @@ def test_made_and_real_ones_are_augmented_alike():
 
 
 def test_munge_takes_pixels_of_the_nearest_neighbour():
-    options = synthetic.Munge(p_fake=1.0, swap_probability=1.0, variance=1e30)
+    options = sources.Munge(p_fake=1.0, swap_probability=1.0, variance=1e30)
     images, _ = make(options).batch(0)
     for image, real in zip(images, make().batch(0)[0], strict=True):
         distances = np.square(FLAT - real.reshape(-1)).sum(-1)
@@ -230,7 +234,7 @@ def test_without_a_label_the_teacher_alone_counts():
     )
     powers = np.exp(learned)
     entropy = -np.log((powers / powers.sum(-1, keepdims=True))[range(6), labels])
-    labels[2:] = synthetic.UNLABELLED
+    labels[2:] = sources.UNLABELLED
     logs = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert logs["task_loss"] == pytest.approx(entropy[:2].sum() / 6, rel=1e-4)
     wanted = 0.5 * np.square(taught - learned).sum(-1).mean() / 2

@@ -433,12 +433,12 @@ def test_a_run_on_text_goes_through(tmp_path):
     assert result["data"]["class_names"] == ["minus", "plus"]
     import tokenizers
 
-    from distill import measure
+    from distill.measure import interpreter
 
     shipped = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json"))
     ids = np.array([shipped.encode("good w1 w2").ids], np.int32)
-    assert measure.predict(out / "student.int8.tflite", ids).shape == (1, 2)
-    from distill import cost
+    assert interpreter.predict(out / "student.int8.tflite", ids).shape == (1, 2)
+    from distill.measure import cost
     from distill.runtime.trust import loader, scan
 
     by_name = {model["name"]: model for model in result["models"]}

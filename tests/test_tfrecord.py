@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from distill import check, data
-from distill.data import tfrecord
+from distill.data.sets import records as sets_records
 from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_records_are_decoded_once_and_again_when_a_file_has_changed(
 ):
     before = made(prepared).load().fingerprint()
     with monkeypatch.context() as patch:
-        patch.setattr(tfrecord, "_records", None)
+        patch.setattr(sets_records, "_records", None)
         assert made(prepared).load().fingerprint() == before
     test = prepared / "colours-test.tfrecord-00000-of-00001"
     write(test, records(range(29, 39)))

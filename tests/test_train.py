@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter
 
-from distill import config, stitching, train
+from distill import config, train
+from distill.measure import stitching
 from distill.runtime.trust import loader
 
 SHORT = [

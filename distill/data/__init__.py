@@ -1,10 +1,10 @@
 """Name -> labelled examples in three disjoint splits: train, validation, test."""
 
-from distill.data.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
 from distill.data.dataset import Dataset, Split, Splits, floats
-from distill.data.image_folder import ImageFolder
-from distill.data.text import Imdb, Sst2, TextFile
-from distill.data.tfrecord import TFRecord
+from distill.data.sets.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
+from distill.data.sets.image_folder import ImageFolder
+from distill.data.sets.text import Imdb, Sst2, TextFile
+from distill.data.sets.tfrecord import TFRecord
 from distill.runtime.errors import DataError
 
 __all__ = ["DATASETS", "DataError", "Dataset", "Split", "Splits", "floats"]

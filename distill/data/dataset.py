@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from distill.data import rows, tokens
+from distill.data import memmap, tokens
 from distill.runtime import errors
 
 HASHED = 1024  # Examples at once: they may not all fit into memory.
@@ -23,7 +23,7 @@ class Split:
         labels: int64, `(n,)`, from 0.
     """
 
-    inputs: np.ndarray | rows.Rows
+    inputs: np.ndarray | memmap.Rows
     labels: np.ndarray
 
     def floats(self) -> np.ndarray:
@@ -32,7 +32,7 @@ class Split:
 
     def take(self, chosen: np.ndarray) -> "Split":
         """The examples of these indices, in their order."""
-        if isinstance(self.inputs, rows.Rows):
+        if isinstance(self.inputs, memmap.Rows):
             return Split(self.inputs.take(chosen), self.labels[chosen])
         return Split(self.inputs[chosen], self.labels[chosen])
 

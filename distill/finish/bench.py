@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import batches, config, data, export
-from distill.finish import diagnosis, finisher, layers, parity, ranges, teacher, twin
+from distill import config, data, export
+from distill.data import augmentation, batches
+from distill.finish import diagnosis, finisher, layers, ranges, teacher, twin
+from distill.measure import parity
 from distill.runtime import files, hashes, progress, seeds, versions
 from distill.runtime.resume import checkpoint, resume
 from distill.runtime.trust import loader, provenance
@@ -43,7 +45,7 @@ class Bench:
         self._teacher = teacher.opened(
             folder / "teacher.keras",
             self._splits,
-            changing=run.augmentation != batches.Augmentation(),
+            changing=run.augmentation != augmentation.Augmentation(),
         )
         self.parity: dict[str, float] = {}
         self.engines: dict[str, str] = {}

@@ -61,8 +61,8 @@ def _finish(folder):
 def _search(folder):
     """Finds out what keeps the budget of a run."""
     run = config.read(finishing.Finishing, folder / "search" / "run.yaml")
-    from distill import cost, results
     from distill.finish import bench, diagnosis, search
+    from distill.measure import accuracy, cost
 
     work, student = bench.Bench(run, folder), loader.open_own(folder / "student.keras")
     split = work.validation
@@ -71,7 +71,7 @@ def _search(folder):
         run,
         diagnosis.diagnose(student),
         counted,
-        results.accuracy(results.logits(student, split), split),
+        accuracy.accuracy(accuracy.logits(student, split), split),
         folder=folder,
         finished=lambda choice, place: _tried(work, counted, choice, place),
     )
@@ -79,7 +79,7 @@ def _search(folder):
 
 def _tried(work, counted, choice, place):
     """Makes the files of a short finish, and says of the last what was measured."""
-    from distill import measure
+    from distill.measure.facts import read_facts
     from distill.runtime.trust import provenance
 
     files.checkpoints(place).mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _tried(work, counted, choice, place):
         sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
         return {**sizes, "accuracy": 0.0, "failed": [str(mistake)]}
     path = place / f"{record['model']}.tflite"
-    facts, last = measure.inspect(path), choice.steps[-1]
+    facts, last = read_facts(path), choice.steps[-1]
     return {
         "bytes": facts.bytes,
         "gzip_bytes": facts.gzip_bytes,

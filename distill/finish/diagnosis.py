@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import export, measure
+from distill import export
 from distill.finish import channels, cluster, forms, prune, simulation, twin
+from distill.measure import facts
 from distill.runtime import errors
 
 # Name of each engine that simulates eight bits, in the order in which `auto` asks.
@@ -201,7 +202,7 @@ def _converted(alone):
         path.write_bytes(export.to_tflite(model, "int8"))
         # A layer that changes nothing, such as a `Normalization` that has learned
         # nothing yet, leaves a file of these two alone.
-        floats = set(measure.inspect(path).float_ops) - {"QUANTIZE", "DEQUANTIZE"}
+        floats = set(facts.read_facts(path).float_ops) - {"QUANTIZE", "DEQUANTIZE"}
     if floats:
         raise ValueError(f"float ops left: {', '.join(sorted(floats))}")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 if typing.TYPE_CHECKING:
-    from distill import cost, measure
+    from distill.measure import cost, facts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Finisher:
 
     def breaches(
         self,
-        facts: measure.Facts,
+        facts: facts.Facts,
         parts: dict[str, Finisher],
         student: cost.Cost,
     ) -> list[str]:

@@ -11,8 +11,8 @@ import tf_keras
 from ai_edge_litert import interpreter
 from scipy import optimize
 
-from distill import graph as graphs
 from distill.finish import forms
+from distill.measure import graph as graphs
 
 EXAMPLES = 64  # More change no number that a reader acts on.
 _TOGETHER = 8  # So many examples' activations are held at a time.

@@ -5,8 +5,9 @@ import pathlib
 import keras
 import numpy as np
 
-from distill import cost, data, export, measure, quality, results, scoring
+from distill import data, export
 from distill.generate import translation
+from distill.measure import accuracy, cost, features, interpreter, quality
 from distill.runtime import files
 
 CLOSE = 1e-3  # Of pixels in [0, 1]: as near as an exported file must come.
@@ -25,13 +26,13 @@ class Judge:
     """
 
     def __init__(self, classifier: keras.Model, splits: data.Splits, measured: int):
-        self._seer, self.features = scoring.seer(classifier)
+        self._seer, self.features = features.feature_model(classifier)
         self._splits = splits
         rng = np.random.default_rng(0)  # The same ones for every generator.
         order = rng.permutation(len(splits.test.labels))
         self._given = splits.test.take(np.sort(order[:measured])).floats()
         self._real = self._seen(
-            splits.test.take(np.sort(order[: scoring.LARGEST])).floats()
+            splits.test.take(np.sort(order[: features.LARGEST])).floats()
         )
 
     @property
@@ -63,7 +64,7 @@ class Judge:
 
     def real_scores(self) -> dict[str, float]:
         """The same numbers of the real training images: what can be had."""
-        train = self._splits.train.take(slice(scoring.LARGEST))
+        train = self._splits.train.take(slice(features.LARGEST))
         seen = self._seen(train.floats())
         return self._compared(seen, seen["logits"].argmax(-1) == train.labels)
 
@@ -77,7 +78,7 @@ class Judge:
         }
 
     def _seen(self, images):
-        return self._seer.predict(images, batch_size=results.BATCH, verbose=0)
+        return self._seer.predict(images, batch_size=accuracy.BATCH, verbose=0)
 
 
 def costs(network: keras.Model) -> dict[str, int]:
@@ -114,8 +115,8 @@ def exported(network: keras.Model, path: pathlib.Path, split: data.Split) -> dic
     return {
         "file": path.name,
         "bytes": path.stat().st_size,
-        "latency_ms": measure.latency(path, given[:1]),
+        "latency_ms": interpreter.latency(path, given[:1]),
         "largest_difference": float(
-            np.abs(measure.predict(path, given) - wanted).max()
+            np.abs(interpreter.predict(path, given) - wanted).max()
         ),
     }

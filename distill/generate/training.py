@@ -4,7 +4,8 @@ import pathlib
 
 import keras
 
-from distill import batches, config, data, learners, plan, stages, tensorboard
+from distill import config, data, learners, plan, stages, tensorboard
+from distill.data import augmentation, batches
 from distill.generate import translation
 from distill.generate.study import Study
 from distill.runtime import seeds
@@ -56,7 +57,7 @@ class Lesson:
             splits.train,
             batch_size=study.batch_size,
             seed=seeds.seed_of(seed, "order"),
-            augmentation=batches.Augmentation(),
+            augmentation=augmentation.Augmentation(),
         )
         self._shown = splits.train
         self.networks: dict[str, keras.Model] = {}

@@ -13,7 +13,9 @@ import time
 import keras
 
 import trainers
-from distill import batches, config, learners, networks, precision, results
+from distill import config, learners, networks, precision
+from distill.data import batches
+from distill.measure import accuracy
 from distill.runtime import seeds
 from trainers import trainer
 
@@ -50,10 +52,10 @@ def main(run: str, seconds: str) -> None:
         end = start + ENDS[role] * float(seconds)
         with precision.computing(learner, asked.hardware.precision):
             steps = _fit(learner, source, end)
-        answers = results.logits(network, splits.test)
+        answers = accuracy.logits(network, splits.test)
         found = {
             "network": role,
-            "accuracy": results.accuracy(answers, splits.test),
+            "accuracy": accuracy.accuracy(answers, splits.test),
             "epochs": steps / source.steps_per_epoch,
             "examples": len(splits.train.labels),
             "seconds": time.monotonic() - start,

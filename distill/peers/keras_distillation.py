@@ -3,7 +3,8 @@
 import keras
 from keras import distillation
 
-from distill import cost, networks
+from distill import networks
+from distill.measure import cost
 from distill.peers import own
 from students import keras_flat
 

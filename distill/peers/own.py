@@ -6,7 +6,8 @@ import itertools
 import keras
 import numpy as np
 
-from distill import cost, fused, learners, networks, precision, replayed
+from distill import fused, learners, networks, precision, replayed
+from distill.measure import cost
 from trainers import trainer
 
 METHODS = ("kd", "lit")

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill import munge, schema
+from distill import schema
+from distill.data.synthetic import munge
 from distill.tabular.learners import at_least_one
 from distill.tabular.rows import Rows
 from gan.conditional import DenseClassifier

@@ -36,7 +36,7 @@ def check(network, batch_size: int) -> None:
         MemoryError: Says how much is needed, how much there is, and the largest
             batch for which there is hope.
     """
-    from distill import cost
+    from distill.measure import cost
 
     if _is_accelerated():
         return  # That memory is not counted here, and its end is an error.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from distill import batches
+from distill.data import batches
 from distill.runtime import errors, progress
 from distill.runtime.process import signals
 from distill.runtime.resume import checkpoint

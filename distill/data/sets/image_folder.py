@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from distill.data import rows
+from distill.data import memmap
 from distill.data.dataset import Dataset, Split
 from distill.runtime import progress
 from distill.runtime.errors import DataError
@@ -97,7 +97,7 @@ class ImageFolder(Dataset):
         if self.on_disk:
             files = [file for file, _ in found]
             try:
-                images, labels = rows.kept(
+                images, labels = memmap.read_or_decode(
                     files,
                     self.input_shape,
                     lambda: self._decoded(found, bad),

@@ -14,7 +14,7 @@ MOST = 1000  # Examples of the validation split that are asked after each epoch.
 BATCH = 256
 
 
-def stitched(teacher: keras.Model, student: keras.Model) -> keras.Model | None:
+def stitch(teacher: keras.Model, student: keras.Model) -> keras.Model | None:
     """Both orders, at each section that has equal shapes in both networks.
 
     Nothing stands between the halves: no projector of a training step. Weights are
@@ -29,7 +29,7 @@ def stitched(teacher: keras.Model, student: keras.Model) -> keras.Model | None:
         teacher up to and with its section 1, then the student's rest;
         `student_to_section1` the reverse. None if no section has equal shapes.
     """
-    names = shared(teacher, student)
+    names = share_sections(teacher, student)
     if not names:
         return None
     given = student.inputs[0]
@@ -49,7 +49,7 @@ def stitched(teacher: keras.Model, student: keras.Model) -> keras.Model | None:
     return keras.Model(inputs, logits, name="stitched")
 
 
-def shared(teacher: keras.Model, student: keras.Model) -> list[str]:
+def share_sections(teacher: keras.Model, student: keras.Model) -> list[str]:
     """The sections at which the two networks can be stitched, in order."""
     given, made = representations.shapes(teacher), representations.shapes(student)
     names = representations.section_names(made)
@@ -80,7 +80,7 @@ def record(
         student: The trained student.
         split: What it is measured on.
     """
-    model = stitched(teacher, student)
+    model = stitch(teacher, student)
     found = {} if model is None else accuracies(model, split)
     return [
         {
@@ -88,7 +88,7 @@ def record(
             "teacher_first": 100 * found[f"teacher_to_{name}"],
             "student_first": 100 * found[f"student_to_{name}"],
         }
-        for name in shared(teacher, student)
+        for name in share_sections(teacher, student)
     ]
 
 
@@ -102,7 +102,7 @@ class Watch(keras.callbacks.Callback):
 
     def __init__(self, learner, split: data.Split):
         super().__init__()
-        self._stitched = stitched(learner.teacher, learner.student)
+        self._stitched = stitch(learner.teacher, learner.student)
         self._split = split.take(slice(MOST))
 
     def on_epoch_end(self, epoch, logs=None):

@@ -8,16 +8,18 @@ from the teacher does.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from distill import data, munge
+from distill import data
+from distill.data.synthetic import munge
 
 UNLABELLED = -1  # Instead of a class; `trainers.trainer` knows it.
-POOL = 4  # Examples made for each place where the teacher's confidence is asked.
 
 Maker = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+# Labels, int32 `(n,)`, and a source of randomness -> one example for each.
+Generate = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,12 @@ class Synthetic:
                 f"`min_confidence` must be in [0, 1). Received: {self.min_confidence}"
             )
 
-    def maker(self, split: data.Split, generator: Any) -> Maker:
+    def maker(self, split: data.Split, generate: Generate | None) -> Maker:
         """What makes examples.
 
         Args:
             split: The real ones, of training alone.
-            generator: A trained `keras.Model` under the contract of
-                `gan.generators`, where the source needs one.
+            generate: A trained generator as a function, where the source needs one.
 
         Returns:
             A function from indices of real examples `(n,)` and a source of
@@ -79,17 +80,9 @@ class Gan(Synthetic):
 
     needs_generator: ClassVar[bool] = True
 
-    def maker(self, split, generator):
+    def maker(self, split, generate):
         """Fresh noise for each; the classes have the shares of the data."""
-        length = generator.input["noise"].shape[-1]
-
-        def make(chosen, rng):
-            noise = rng.standard_normal((len(chosen), length), dtype=np.float32)
-            labels = split.labels[chosen].astype(np.int32)
-            # By one compiled program, which draws nothing.
-            return _asked(generator, {"noise": noise, "label": labels})
-
-        return make
+        return lambda chosen, rng: generate(split.labels[chosen].astype(np.int32), rng)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +105,7 @@ class Munge(Synthetic):
         super().__post_init__()
         munge.check(self.swap_probability, self.variance)
 
-    def maker(self, split, generator):
+    def maker(self, split, generate):
         """One visit of MUNGE to each example; the neighbour stays as it is."""
         flat = split.floats().reshape(len(split.labels), -1)
         nearest = munge.neighbours(flat)
@@ -122,7 +115,7 @@ class Munge(Synthetic):
             swaps = rng.random(examples.shape) < self.swap_probability
             noise = rng.standard_normal(examples.shape, dtype=np.float32)
             others = flat[nearest[chosen]]
-            made = munge.mixed(examples, others, swaps, noise, self.variance)
+            made = munge.mix(examples, others, swaps, noise, self.variance)
             return np.clip(made, 0, 1).reshape(-1, *split.inputs.shape[1:])
 
         return make
@@ -151,7 +144,7 @@ class Mixup(Synthetic):
                 f"`concentration` must be positive. Received: {self.concentration}"
             )
 
-    def maker(self, split, generator):
+    def maker(self, split, generate):
         """Each with another of the whole split."""
 
         def make(chosen, rng):
@@ -171,102 +164,3 @@ SOURCES = {
     "munge": Munge,
     "mixup": Mixup,
 }
-
-
-def mixture(
-    options: Synthetic | None, split: data.Split, *, generator: Any, teacher: Any
-) -> "Mixture | None":
-    """The mixture of a stage, or None where none is wanted; see `Mixture`."""
-    if options is None or not options.p_fake:
-        return None
-    return Mixture(options, split, generator=generator, teacher=teacher)
-
-
-class Mixture:
-    """Puts made examples in the place of real ones, batch by batch.
-
-    Args:
-        options: The source.
-        split: The real examples.
-        generator: See `Synthetic.maker`.
-        teacher: Asked for its confidence, where that is wanted.
-    """
-
-    def __init__(
-        self,
-        options: Synthetic,
-        split: data.Split,
-        *,
-        generator: Any = None,
-        teacher: Any = None,
-    ):
-        self._options = options
-        self._make = options.maker(split, generator)
-        self._answers = _answers(teacher) if options.min_confidence else None
-
-    def __call__(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        chosen: np.ndarray,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Replaces examples of a batch.
-
-        Args:
-            images: The real ones, before augmentation, `(batch, ...)`.
-            labels: Their classes, `(batch,)`.
-            chosen: Their indices in the split, `(batch,)`.
-            rng: Decides everything.
-
-        Returns:
-            Images and labels; `UNLABELLED` where an example was made.
-        """
-        coin = rng.random()
-        share = self._options.p_fake
-        if self._options.mix == "batch":
-            count = len(labels) if coin < share else 0
-        else:
-            count = int(share * len(labels) + coin)  # So that the mean is the share.
-        if not count:
-            return images, labels
-        made, kept = self._made(chosen[:count], rng)
-        images, labels = images.copy(), labels.copy()
-        images[kept], labels[kept] = made, UNLABELLED
-        return images, labels
-
-    def _made(self, chosen, rng):
-        """Examples, and the places that they are for."""
-        if self._answers is None:
-            return self._make(chosen, rng), np.arange(len(chosen))
-        pool = self._make(np.tile(chosen, POOL), rng)
-        confident = self._confidence(pool) >= self._options.min_confidence
-        confident = confident.reshape(POOL, len(chosen))
-        places = np.flatnonzero(confident.any(axis=0))
-        first = confident.argmax(axis=0)[places]
-        return pool.reshape(POOL, len(chosen), *pool.shape[1:])[first, places], places
-
-    def _confidence(self, images):
-        logits = _asked(self._answers, images)
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return 1 / powers.sum(axis=-1)
-
-
-def _asked(model, inputs):
-    """Answers to any number of examples, while batches are shared out to devices."""
-    from distill import devices
-
-    with devices.feeding(shared=False):
-        return model.predict_on_batch(inputs)
-
-
-def _answers(teacher):
-    """The teacher's logits, by a copy.
-
-    On JAX, `fit` takes away the variables of what it holds while it runs.
-    """
-    import keras
-
-    copy = keras.models.clone_model(teacher)
-    copy.set_weights(teacher.get_weights())
-    return keras.Model(copy.inputs, copy.output["logits"])

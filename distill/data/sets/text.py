@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from distill.data import delimited, tokens
+from distill.data import tokens
 from distill.data.dataset import Dataset, Split, Splits
+from distill.data.sets import delimited
 from distill.runtime.errors import DataError
 
 

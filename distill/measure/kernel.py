@@ -56,13 +56,13 @@ def describe(name: str, values: np.ndarray, bits: int) -> Kernel:
     )
 
 
-def unpacked(stored: np.ndarray) -> np.ndarray:
+def unpack(stored: np.ndarray) -> np.ndarray:
     """Signed numbers of four bits, of which a byte holds two, the lower first."""
     halves = np.stack([stored & 15, stored >> 4], axis=-1).ravel()
     return (halves.astype(np.int8) ^ 8) - 8
 
 
-def dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray:
+def to_dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray:
     """A tensor that is stored sparse, with its zeros.
 
     Args:

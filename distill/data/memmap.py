@@ -48,7 +48,7 @@ class Rows:
         return Rows(self._array, self._chosen[chosen])
 
 
-def kept(
+def read_or_decode(
     files: Sequence[pathlib.Path],
     shape: tuple[int, ...],
     decode: Callable[[], Iterable[tuple[np.ndarray, int]]],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from distill import stored
+from distill.measure.kernel import Kernel, describe, to_dense, unpack
 
 # Which of an op's inputs are the kernel, the bias, what is looked up.
 KERNEL, BIAS = 1, 2
@@ -89,10 +89,10 @@ class Graph:
         """Entries of a tensor."""
         return math.prod(self.shape(index))
 
-    def kernel(self, index: int) -> stored.Kernel:
+    def kernel(self, index: int) -> Kernel:
         """What there is to say of a constant."""
         values, bits = self._entries(index)
-        return stored.describe(self.label(index), values, bits)
+        return describe(self.label(index), values, bits)
 
     def values(self, index: int) -> np.ndarray:
         """The numbers that a constant stands for, float32."""
@@ -125,9 +125,9 @@ class Graph:
         values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
         bits = 8 * kind.itemsize
         if tensor.type == schema.TensorType.INT4:
-            values, bits = stored.unpacked(values)[: self.size(index)], 4
+            values, bits = unpack(values)[: self.size(index)], 4
         if tensor.sparsity is not None:
-            values = stored.dense(values, tensor.sparsity, self.shape(index))
+            values = to_dense(values, tensor.sparsity, self.shape(index))
         return values.reshape(self.shape(index)), bits
 
     def float_ops(self) -> Iterator[str]:

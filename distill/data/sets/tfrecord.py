@@ -1,21 +1,14 @@
 """Images in TFRecord files: as TensorFlow Datasets prepares them, or of one's own."""
 
 import dataclasses
-import functools
 import io
-import itertools
-import json
 import pathlib
 import re
-from collections.abc import Iterator
-from typing import Any
 
-from distill.data import image_folder, rows
+from distill.data import memmap
 from distill.data.dataset import Dataset, Split
+from distill.data.sets import image_folder, records
 from distill.runtime.errors import DataError
-
-FEATURES = "features.json"  # Beside the files, by TensorFlow Datasets.
-_AROUND = 16  # Bytes of a record beside its content: length and two checksums.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,14 +61,15 @@ class TFRecord(Dataset):
         self._check_features()
         if self.num_classes < 2:
             raise ValueError(
-                f"`classes` must be at least 2, and given where no {FEATURES} tells "
-                f"it. Received: {self.classes}"
+                "`classes` must be at least 2, and given where no "
+                f"{records.FEATURES} tells it. Received: {self.classes}"
             )
         super().__post_init__()
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise ValueError(
-                f"`size` must be [height, width], and given where no {FEATURES} tells "
-                f"one size of all images. Received: {list(self.size)}"
+                "`size` must be [height, width], and given where no "
+                f"{records.FEATURES} tells one size of all images. "
+                f"Received: {list(self.size)}"
             )
         if self.input_shape[-1] not in (1, 3):
             raise ValueError(
@@ -117,14 +111,14 @@ class TFRecord(Dataset):
 
     def _told(self, feature, kind):
         """What `features.json` says of a feature, if it is of that kind."""
-        return _features(self._root).get(feature, {}).get(kind, {})
+        return records._features(self._root).get(feature, {}).get(kind, {})
 
     def _check_features(self):
-        known = _features(self._root)
+        known = records._features(self._root)
         for name in ("image", "label"):
             if known and getattr(self, name) not in known:
                 raise ValueError(
-                    f"`{name}` must be a feature in {self._root / FEATURES}: "
+                    f"`{name}` must be a feature in {self._root / records.FEATURES}: "
                     f"{', '.join(known)}. Received: {getattr(self, name)}"
                 )
         dtype = self._told(self.image, "image").get("dtype", "uint8")
@@ -169,12 +163,12 @@ class TFRecord(Dataset):
         files = self._files(split)
         options = self.image, self.label, bool(self.size), self.num_classes
         try:
-            images, labels = rows.kept(
+            images, labels = memmap.read_or_decode(
                 files,
                 self.input_shape,
                 lambda: self._decoded(files),
                 also=f"tfrecord {options}",
-                count=lambda: sum(map(_count, files)),
+                count=lambda: sum(map(records._count, files)),
             )
         except OSError as error:
             raise DataError(f"Cannot keep {self._root}: {error}") from None
@@ -185,15 +179,15 @@ class TFRecord(Dataset):
     def _decoded(self, files):
         """Pixels and label of each record."""
         for file in files:
-            for place, record in enumerate(_records(file)):
+            for place, record in enumerate(records._records(file)):
                 try:
-                    features = _example(record)
+                    features = records._example(record)
                     yield self._pixels(features), self._class(features)
                 except DataError as mistake:
                     raise DataError(f"{file}, record {place}: {mistake}") from None
 
     def _pixels(self, features):
-        (content,) = _values(features, self.image, "bytes_list")
+        (content,) = records._values(features, self.image, "bytes_list")
         file = io.BytesIO(content)
         try:
             return image_folder.pixels(file, self.input_shape, bool(self.size))
@@ -202,83 +196,10 @@ class TFRecord(Dataset):
             raise DataError(f"Cannot read `{self.image}`: {reason}") from None
 
     def _class(self, features):
-        (label,) = _values(features, self.label, "int64_list")
+        (label,) = records._values(features, self.label, "int64_list")
         if label not in range(self.num_classes):
             raise DataError(
                 f"`{self.label}` must be from 0 to {self.num_classes - 1}. "
                 f"Received: {label}"
             )
         return label
-
-
-def _values(features, name, kind):
-    """The one value of a feature, in a list."""
-    if name not in features:
-        raise DataError(f"There is no feature `{name}`, but {', '.join(features)}")
-    values = getattr(features[name], kind).value
-    if len(values) != 1:
-        raise DataError(f"`{name}` must be a {kind} of one. Received: {len(values)}")
-    return values
-
-
-def _records(file: pathlib.Path) -> Iterator[bytes]:
-    """The records of a file, whose checksums are right."""
-    try:
-        import tensorflow as tf
-    except ModuleNotFoundError:
-        raise DataError(
-            f"{file} is decoded by TensorFlow, which is not installed: install it, or "
-            "take `image_folder`"
-        ) from None
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        tf.config.set_visible_devices([], "GPU")  # Their memory is for Keras' backend.
-    try:
-        # One by one, TensorFlow would take longer than a small image.
-        some = tf.data.TFRecordDataset(str(file)).batch(64)
-        yield from itertools.chain.from_iterable(some.as_numpy_iterator())
-    except tf.errors.DataLossError as error:
-        raise DataError(f"{file} is damaged: {error.message}") from None
-
-
-def _example(record: bytes) -> Any:
-    """The features of a record, by name."""
-    import tensorflow as tf
-
-    try:
-        return tf.train.Example.FromString(record).features.feature
-    except Exception:  # An error of protobuf, which is TensorFlow's affair.
-        raise DataError("It must be a tf.train.Example") from None
-
-
-def _count(file: pathlib.Path) -> int:
-    """Records of a file, by their lengths alone: their content is not read."""
-    place, count, size = 0, 0, file.stat().st_size
-    with file.open("rb", buffering=0) as stream:
-        while place < size:
-            stream.seek(place)
-            place += int.from_bytes(stream.read(8), "little") + _AROUND
-            count += 1
-    if place != size:
-        raise DataError(f"{file} is cut off, or no TFRecord file")
-    return count
-
-
-@functools.lru_cache(maxsize=8)
-def _features(root: pathlib.Path) -> dict[str, Any]:
-    """What TensorFlow Datasets wrote of each feature, by name; nothing if it did not.
-
-    Source:
-        `tensorflow_datasets/core/proto/feature.proto`, as JSON.
-    """
-    file = root / FEATURES
-    if not file.is_file():
-        return {}
-    try:
-        return json.loads(file.read_text("utf-8"))["featuresDict"]["features"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(
-            f"`path` must hold a {FEATURES} as TensorFlow Datasets writes it, or none. "
-            f"Received: {file} ({error!r})"
-        ) from None

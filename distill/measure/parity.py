@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distill import measure
+from distill.measure import interpreter
 
 
 def compare(model: Any, file: bytes, images: np.ndarray) -> dict[str, float]:
@@ -38,4 +38,4 @@ def answers(file: bytes, images: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "made.tflite"
         path.write_bytes(file)
-        return measure.predict(path, images)
+        return interpreter.predict(path, images)

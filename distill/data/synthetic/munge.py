@@ -53,7 +53,7 @@ def munge(
         # One after the other: an example may be the neighbour of several.
         for index in np.flatnonzero(swaps.any(axis=1)):
             pair = copy[[index, nearest[index]]]
-            copy[[index, nearest[index]]] = mixed(
+            copy[[index, nearest[index]]] = mix(
                 pair,
                 pair[::-1],
                 swaps[index],
@@ -78,7 +78,7 @@ def check(swap_probability: float, variance: float) -> None:
         raise ValueError(f"`variance` must be positive. Received: {variance}")
 
 
-def mixed(
+def mix(
     examples: np.ndarray,
     others: np.ndarray,
     swaps: np.ndarray,

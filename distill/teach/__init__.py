@@ -1,0 +1,1 @@
+"""Training: networks, teacher, assistants, generator, stages, kept answers."""
