@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 import students
-from distill import blocks, cache, config, data, fused, kept, plan, room
+from distill import blocks, config, data, fused, kept, room
+from distill.config import cache
 from distill.data import augmentation, batches, dataset
 from distill.runtime import files, hashes, progress
 from trainers import representations, trainer
@@ -111,7 +112,7 @@ def ready(
     splits: data.Splits,
     folder: pathlib.Path,
     source: batches.Batches,
-    stage: plan.Stage,
+    stage: config.Stage,
     networks: tuple[keras.Model, keras.Model],
 ) -> tuple[Taught, Validation]:
     """What a stage trains on and is validated on; asks for what is not kept yet.
@@ -188,7 +189,7 @@ def fingerprint(
     built = json.dumps(keras.saving.serialize_keras_object(asked), sort_keys=True)
     form = layout.dtype.descr, layout.temperature
     return kept.fingerprint(
-        cache.without(run),
+        cache.without_cache(run),
         splits,
         ("augmentation", "batch_size"),
         (students, batches, dataset, cache, fused, sys.modules[__name__]),

@@ -3,7 +3,8 @@
 import dataclasses
 
 import trainers
-from distill import config, plan
+from distill import config
+from distill.config import roles
 
 # Beside plain KD, where a config does not say; with `KD.kd_weight` they sum to 1.
 KD_TASK_WEIGHT = 0.1
@@ -37,7 +38,9 @@ def with_controls(run: config.Run) -> config.Run:
     """
     taught = [run.stages, *(control.stages for control in run.controls)]
     missing = [
-        plan.Control(name=name, stages=stages, skips_assistants=name == "no_assistants")
+        roles.Control(
+            name=name, stages=stages, skips_assistants=name == "no_assistants"
+        )
         for name, stages, there in (
             (
                 "scratch",
@@ -65,7 +68,7 @@ def _all(method, stages):
 
 
 def _scratch(run):
-    return (_one(run, trainers.Supervised(), plan.Stage.task_weight),)
+    return (_one(run, trainers.Supervised(), config.Stage.task_weight),)
 
 
 def _kd(run):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distill import chain
+from distill.config import roles
 from distill.runtime import formats
 
 LINE = 14  # Height of a label in pixels.
@@ -292,7 +292,7 @@ def family(name: str) -> str:
         name: As in `report.json`, such as `student.int8`.
     """
     first = name.split(".")[0]
-    if not chain.is_reserved(first):
+    if not roles.is_reserved(first):
         return "control"
     return "student" if first == "student" else "teacher"
 

@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from distill import chain, cli, config
+from distill import cli, config
+from distill.config import lessons
 from distill.runtime import formats
 from distill.runtime.process import command
 
@@ -27,8 +28,8 @@ def _command(arguments: argparse.Namespace) -> int:
     pairs = networks.check(run)
     networks.check_finish(run)
     onednn.check(run)
-    teachers = {"teacher": run, **chain.co_teachers(run)}
-    learners = {**chain.assistants(run), "student": run}
+    teachers = {"teacher": run, **lessons.co_teachers(run)}
+    learners = {**lessons.assistants(run), "student": run}
     built = {
         name: teacher.given(part) if part.teacher.file else networks.build(name, part)
         for name, part in teachers.items()

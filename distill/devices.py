@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from distill import chain, config, data
+from distill import config, data
+from distill.config import lessons
 from distill.data import batches
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import distributed
@@ -177,7 +178,7 @@ def _for_one_device(run, strategy):
 
 def _stages(run):
     """All that trains, of every network of a run."""
-    groups = [lesson.stages for lesson in chain.lessons(run)]
+    groups = [lesson.stages for lesson in lessons.lessons(run)]
     groups += [teacher.stages for teacher in (run.teacher, *run.co_teachers)]
     return [stage for group in groups for stage in group]
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import config, finish, finishing
+from distill import config, finish
+from distill.config import finishing
 from distill.runtime import errors, formats
 from distill.runtime.process import command
 from distill.runtime.trust import loader
@@ -56,7 +57,7 @@ def _read(arguments):
     """The config, if there is one; and the file of the model, if there is one."""
     if arguments.config is None:
         return None, arguments.model
-    kind, given = finishing.kind_of(arguments.config), arguments.model
+    kind, given = finishing.config_class(arguments.config), arguments.model
     overrides = list(arguments.set)
     if given is not None and kind is finishing.Finishing:
         overrides.append(f"model={json.dumps(str(given))}")

@@ -4,14 +4,15 @@ from typing import Any
 
 import keras
 
-from distill import config, hardware, plan
+from distill import config
+from distill.config import hardware
 from distill.data import batches
 from trainers import trainer
 
 
 def learner_of(
     run: config.Run,
-    stage: plan.Stage,
+    stage: config.Stage,
     source: batches.Batches,
     network: keras.Model,
     teacher: keras.Model | None,
@@ -57,7 +58,9 @@ def compiling(
     }
 
 
-def optimizer_of(stage: plan.Stage, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def optimizer_of(
+    stage: config.Stage, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
     """A new optimizer, whose rate falls as the stage's `schedule` says."""
     rate = stage.learning_rate
     if stage.schedule == "cosine":

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import keras
 
 import students
-from distill import chain, config, pairing
+from distill import config, pairing
+from distill.config import lessons, roles
 from distill.measure import cost
 from distill.runtime import errors, seeds
 from distill.runtime.hashes import file_hash
@@ -47,7 +48,7 @@ def build(name: str, run: config.Run) -> keras.Model:
         ConfigError: If a network that is not under the contract cannot be used.
         Untrusted: If something speaks against opening its file.
     """
-    alone = name if chain.is_reserved(name) else "student"
+    alone = name if roles.is_reserved(name) else "student"
     role = "teacher" if alone.startswith("teacher") else "student"
     part = _part(role, run)
     cuts = places(run).get(role)
@@ -116,7 +117,7 @@ def check(run: config.Run) -> list[tuple] | None:
         return None
     pair = shapes(run)
     try:
-        chain.check_pupil(run, *pair)
+        lessons.check_pupil(run, *pair)
     except ValueError as mistake:
         raise errors.ConfigError(f"{mistake}. Pairs: {_said(pair)}") from None
     rows = []
@@ -129,7 +130,7 @@ def check(run: config.Run) -> list[tuple] | None:
     return rows
 
 
-def shapes(run: config.Run) -> list[chain.Shapes]:
+def shapes(run: config.Run) -> list[lessons.Shapes]:
     """Name of each representation to its shape, of teacher and student.
 
     Raises:
@@ -170,7 +171,7 @@ def hashes(run: config.Run) -> dict[str, str]:
         Untrusted: If one is nothing to open.
     """
     found = {}
-    for name, part in {"teacher": run, **chain.co_teachers(run)}.items():
+    for name, part in {"teacher": run, **lessons.co_teachers(run)}.items():
         for role, path, sha256 in files(part):
             scan.members(path, sha256)
             owner = name if role == "teacher" else role

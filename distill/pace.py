@@ -22,7 +22,6 @@ from distill import (
     fused,
     learners,
     networks,
-    plan,
     precision,
     stages,
     teacher,
@@ -99,7 +98,7 @@ class Clock(keras.callbacks.Callback):
             yield batch
 
 
-def trained(run: config.Run) -> list[tuple[str, plan.Stage]]:
+def trained(run: config.Run) -> list[tuple[str, config.Stage]]:
     """Every different stage of a run: the name of its network, and the stage.
 
     Those of teacher, student and controls. Of several by one method, the first stands
@@ -121,7 +120,7 @@ def trained(run: config.Run) -> list[tuple[str, plan.Stage]]:
 def measure(
     run: config.Run,
     splits: data.Splits,
-    which: list[tuple[str, plan.Stage]],
+    which: list[tuple[str, config.Stage]],
     steps: int,
     asked: keras.Model | None = None,
 ) -> list[Pace]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from distill import cache, config
+from distill import config
+from distill.config import cache
 from trainers import representations, trainer
 
 

@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 
 import trainers
-from distill import card, chain, config, data, front, report
+from distill import card, config, data, front, report
+from distill.config import lessons
 from distill.measure import accuracy, cost, interpreter, stitching
 from distill.measure.facts import gzip_bytes, read_facts
 from distill.runtime import files, hashes, progress, versions
@@ -159,7 +160,7 @@ def _files(run, folder, has_teacher):
     """Every model of a run, a teacher first."""
     keras_files = ["teacher"] if has_teacher else []
     if isinstance(run, config.Run):
-        keras_files += [*chain.co_teachers(run), *chain.assistants(run)]
+        keras_files += [*lessons.co_teachers(run), *lessons.assistants(run)]
     keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
     if exported and has_teacher:

@@ -3,7 +3,8 @@
 import pathlib
 import shutil
 
-from distill import cache, chain, config, data, networks, plan
+from distill import config, data, networks
+from distill.config import cache, lessons
 from distill.data import batches
 from distill.runtime import errors
 
@@ -32,7 +33,7 @@ def check(
         return []
     rows, files = [], {}
     others = networks.shapes(run)
-    for lesson in chain.lessons(run):
+    for lesson in lessons.lessons(run):
         pair = [
             (network and network.shapes(run.data.input_shape)) or other
             for network, other in zip(lesson[:2], others, strict=True)
@@ -62,14 +63,14 @@ def check(
 
 
 def taken(
-    run: config.Run, splits: data.Splits, stage: plan.Stage, layout: cache.Layout
+    run: config.Run, splits: data.Splits, stage: config.Stage, layout: cache.Layout
 ) -> int:
     """Bytes of the answers for one stage."""
     examples = variants(run, splits, stage) * len(splits.train.labels)
     return layout.dtype.itemsize * (examples + len(splits.validation.labels))
 
 
-def variants(run: config.Run, splits: data.Splits, stage: plan.Stage) -> int:
+def variants(run: config.Run, splits: data.Splits, stage: config.Stage) -> int:
     """Variants of each training example that a stage sees."""
     source = batches.Batches(
         splits.train, batch_size=run.batch_size, seed=0, augmentation=run.augmentation

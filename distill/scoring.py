@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill import config, data, intervals, plan, stages
+from distill import config, data, intervals, stages
 from distill.data import batches
 from distill.measure import accuracy as measure_accuracy
 from distill.measure import features, quality
@@ -130,7 +130,7 @@ class Bench:
                 "split": self._split,
                 "fingerprint": self._splits.fingerprint(),
             },
-            "stage": config.plain(stage, plan.Stage),
+            "stage": config.plain(stage, config.Stage),
             "steps": steps,
             "examples": steps * run.batch_size,
             "features": self._features,

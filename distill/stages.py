@@ -16,7 +16,6 @@ from distill import (
     fused,
     learners,
     networks,
-    plan,
     precision,
     tensorboard,
 )
@@ -34,7 +33,7 @@ RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle
 
 def train(
     name: str,
-    stages: Sequence[plan.Stage],
+    stages: Sequence[config.Stage],
     *,
     run: config.Run,
     splits: data.Splits,
@@ -102,7 +101,7 @@ def train(
 def source_of(
     run: config.Run,
     splits: data.Splits,
-    stage: plan.Stage,
+    stage: config.Stage,
     index: int,
     *,
     teacher: keras.Model | None,

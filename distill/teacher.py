@@ -10,8 +10,6 @@ import keras
 import students
 import trainers
 from distill import (
-    cache,
-    chain,
     config,
     data,
     fused,
@@ -19,10 +17,10 @@ from distill import (
     learners,
     networks,
     pairing,
-    plan,
     precision,
     stages,
 )
+from distill.config import cache, lessons
 from distill.data import batches
 from distill.runtime import errors, files, progress, seeds
 from trainers import representations
@@ -75,7 +73,7 @@ def ready(
 
 def train(
     name: str,
-    steps: Sequence[plan.Stage],
+    steps: Sequence[config.Stage],
     home: pathlib.Path,
     folder: pathlib.Path,
     **options: Any,
@@ -108,7 +106,7 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> 
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
     also = [name, run.hardware.decides, *networks.decided("teacher", run)]
-    return kept.fingerprint(cache.without(run), splits, options, DECIDING, also)
+    return kept.fingerprint(cache.without_cache(run), splits, options, DECIDING, also)
 
 
 def given(run: config.Run) -> keras.Model:
@@ -136,12 +134,12 @@ def given(run: config.Run) -> keras.Model:
             f"{where} must map inputs {wanted[0]} to {wanted[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
-    pupil = chain.pupil(run)
+    pupil = lessons.pupil(run)
     student = pupil.student.shapes(wanted[0])
     if student is None:
         return network  # `networks.check` has compared the two.
     try:
-        chain.check_pupil(pupil, representations.shapes(network), student)
+        lessons.check_pupil(pupil, representations.shapes(network), student)
     except ValueError as mistake:
         raise errors.ConfigError(f"{where}: {mistake}") from None
     return network

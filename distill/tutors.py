@@ -8,17 +8,8 @@ import numpy as np
 from keras import ops
 
 import gan
-from distill import (
-    answers,
-    cache,
-    chain,
-    config,
-    data,
-    generator,
-    kept,
-    networks,
-    teacher,
-)
+from distill import answers, config, data, generator, kept, networks, teacher
+from distill.config import cache, lessons
 from distill.data.synthetic import munge, sources
 
 # Code that decides what an assistant becomes.
@@ -63,13 +54,13 @@ def ready(
         ConfigError, FolderBusy: As `teacher.ready`.
     """
     others, records = [], []
-    for name, part in chain.co_teachers(run).items():
+    for name, part in lessons.co_teachers(run).items():
         other, more = teacher.ready(part, splits, folder, name)
         others.append(other)
         records += more
     weights = [part.weight for part in run.co_teachers]
     first = last = together(network, others, weights) if others else network
-    for name, part in chain.assistants(run).items():
+    for name, part in lessons.assistants(run).items():
         home = kept.home(folder, "assistants", fingerprint(part, splits, name))
         last, more = teacher.train(
             name,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import students
-from distill import answers, cache, check, config, data, room, stages, train, tutors
+from distill import answers, check, config, data, room, stages, train, tutors
+from distill.config import cache
 from distill.data import augmentation, batches
 from distill.runtime import errors
 from distill.runtime.trust import loader

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import charts, config, finish, finishing, front
+from distill import charts, config, finish, front
+from distill.config import finishing
 from distill.runtime import errors, hashes
 from distill.runtime.trust import loader, provenance
 
@@ -208,8 +209,8 @@ def test_mistakes_of_a_config_are_named(tmp_path, change, words):
 
 def test_a_config_is_told_by_whether_it_has_a_student(tmp_path):
     (tmp_path / "finish.yaml").write_text(LINES)
-    assert finishing.kind_of(tmp_path / "finish.yaml") is finishing.Finishing
-    assert finishing.kind_of("lit_resnet.yaml") is config.Run
+    assert finishing.config_class(tmp_path / "finish.yaml") is finishing.Finishing
+    assert finishing.config_class("lit_resnet.yaml") is config.Run
 
 
 @pytest.mark.parametrize("name", finish.FINISHERS)

@@ -19,7 +19,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import check, config, data, devices, hardware, learners, precision
+from distill import check, config, data, devices, learners, precision
+from distill.config import hardware
 from distill.data import augmentation, batches
 from distill.data.synthetic import sources
 from distill.runtime import errors

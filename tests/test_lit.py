@@ -10,7 +10,7 @@ from keras import ops
 
 import students
 import trainers
-from distill import plan
+from distill import config
 from trainers import losses, spans, trainer
 from trainers.supervised import Step
 
@@ -143,9 +143,9 @@ def test_options_out_of_range_are_refused_by_name(method, options):
 
 
 def test_a_stage_without_logits_has_no_task():
-    assert plan.Stage(trainer=trainers.LITParallel(), epochs=1, task_weight=0.0)
+    assert config.Stage(trainer=trainers.LITParallel(), epochs=1, task_weight=0.0)
     with pytest.raises(ValueError, match="`task_weight` must be 0 with `lit_parallel`"):
-        plan.Stage(trainer=trainers.LITParallel(), epochs=1)
+        config.Stage(trainer=trainers.LITParallel(), epochs=1)
 
 
 def test_the_normalized_loss_is_in_shares_of_the_teachers_variance():

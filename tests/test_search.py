@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from distill import budget, config, data, finish, finishing, results
+from distill import budget, config, data, finish, results
+from distill.config import finishing
 from distill.finish import choices, search
 from distill.measure import cost
 from distill.runtime import errors

@@ -14,8 +14,9 @@ from keras import ops
 
 import students
 import trainers
-from distill import arms, chain, config, teacher, train, tutors
+from distill import arms, config, teacher, train, tutors
 from distill import networks as built
+from distill.config import lessons
 from distill.runtime.errors import ConfigError
 from distill.runtime.trust import loader
 from trainers import trainer
@@ -105,7 +106,7 @@ def test_each_learns_from_the_one_before_and_must_fit_it_alone():
     """A student need not fit the teacher, where an assistant stands between them."""
     chained = [f"assistants=[{WIDER.replace('lit', 'kd')}]"]
     run = load(*chained, "student.options.width=8")
-    first, last = chain.lessons(run)
+    first, last = lessons.lessons(run)
     assert (first.teacher, first.learner) == (run.teacher.network, first.learner)
     assert (last.teacher, last.learner) == (first.learner, run.student)
     with pytest.raises(ConfigError, match="`student`"):
@@ -336,7 +337,7 @@ def test_what_decides_an_assistant_changes_its_fingerprint(change, decides, spli
     before, after = (
         tutors.fingerprint(part, splits, name)
         for run in runs
-        for name, part in chain.assistants(run).items()
+        for name, part in lessons.assistants(run).items()
     )
     assert (before != after) is decides
 
@@ -348,12 +349,12 @@ def test_the_second_assistant_depends_on_the_first_and_is_none_of_the_same(split
     found = [
         tutors.fingerprint(part, splits, name)
         for run in runs
-        for name, part in chain.assistants(run).items()
+        for name, part in lessons.assistants(run).items()
     ]
     assert len(set(found)) == 4
     first, second = (
         built.build(name, part).get_weights()
-        for name, part in chain.assistants(runs[0]).items()
+        for name, part in lessons.assistants(runs[0]).items()
     )
     assert not same(first, second)
 
@@ -365,7 +366,7 @@ def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
     path = tmp_path / "mine.keras"
     students.ResNet(depth=8, width=2).build(SHAPE, 10).save(path)
     run = load(f"co_teachers=[{{file: {path}}}]")
-    (part,) = chain.co_teachers(run).values()
+    (part,) = lessons.co_teachers(run).values()
     network, records = teacher.ready(part, None, tmp_path, "teacher2")
     assert not records
     assert same(weights(tmp_path / "teacher2.keras"), network.get_weights())

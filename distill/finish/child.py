@@ -8,7 +8,8 @@ import threading
 
 from absl.flags import argparse_flags
 
-from distill import config, finishing
+from distill import config
+from distill.config import finishing
 from distill.runtime import errors, files, progress
 from distill.runtime.process import command, signals
 from distill.runtime.trust import loader
@@ -44,7 +45,7 @@ def _diagnose(path):
 def _finish(folder):
     """Makes the files of a run folder."""
     path = folder / "run.yaml"
-    run = config.read(finishing.kind_of(path), path)
+    run = config.read(finishing.config_class(path), path)
     from distill import export
     from distill.finish import bench
 

@@ -7,7 +7,8 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
-from distill import budget, cli, config, finish, finishing, run_folder, train
+from distill import budget, cli, config, finish, run_folder, train
+from distill.config import finishing
 from distill.runtime import errors, files, progress
 from distill.runtime.process import command
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Annotated
 
 import students
-from distill import data, plan
+from distill import config, data
 from distill.runtime.errors import check
 from gan import conditional
 from gan.translators import ResidualTranslator
@@ -22,7 +22,7 @@ class Classifier:
     """
 
     network: Annotated[students.Network, students.BUILDERS]
-    stages: tuple[plan.Stage, ...]
+    stages: tuple[config.Stage, ...]
 
     def __post_init__(self):
         """Refuses stages that are none, or ask a teacher."""

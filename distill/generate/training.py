@@ -4,7 +4,8 @@ import pathlib
 
 import keras
 
-from distill import config, data, learners, plan, stages, tensorboard
+from distill import config, data, learners, stages, tensorboard
+from distill.config import roles
 from distill.data import augmentation, batches
 from distill.generate import translation
 from distill.generate.study import Study
@@ -23,7 +24,7 @@ def classifier(study: Study, splits: data.Splits, folder: pathlib.Path) -> keras
         data=study.data,
         batch_size=study.batch_size,
         seed=study.seed,
-        teacher=plan.Teacher(network=part.network, stages=part.stages),
+        teacher=roles.Teacher(network=part.network, stages=part.stages),
         student=part.network,
         stages=part.stages,
     )

@@ -20,7 +20,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from distill import config, hardware, peers
+from distill import config, peers
+from distill.config import hardware
 from distill.runtime import errors, files, progress, versions
 from distill.runtime.process import command
 

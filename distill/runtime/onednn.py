@@ -8,7 +8,8 @@ import os
 import pathlib
 import sys
 
-from distill import chain, config
+from distill import config
+from distill.config import lessons
 from distill.runtime import errors, progress, versions
 
 FACTS = pathlib.Path("/proc/cpuinfo")
@@ -76,9 +77,9 @@ def check(run: config.Run) -> None:
         return
     from distill import networks
 
-    parts = {"teacher": run, **chain.co_teachers(run)}
+    parts = {"teacher": run, **lessons.co_teachers(run)}
     parts = {name: part for name, part in parts.items() if part.teacher.file is None}
-    parts |= {**chain.assistants(run), "student": run}
+    parts |= {**lessons.assistants(run), "student": run}
     for name, part in parts.items():
         spoilt = _spoilt(networks.build(name, part))
         if spoilt:

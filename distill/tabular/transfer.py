@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from distill import schema
+from distill.config import schema
 from distill.data.synthetic import munge
 from distill.tabular.learners import at_least_one
 from distill.tabular.rows import Rows

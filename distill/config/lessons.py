@@ -9,7 +9,6 @@ first of the co-teachers, `assistant1` the first of the assistants.
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,11 +17,10 @@ import students
 import trainers
 
 if typing.TYPE_CHECKING:
-    from distill import config, plan
+    from distill.config.run import Run
+    from distill.config.stage import Stage
 
 Shapes = dict[str, tuple[int, ...]]
-
-_RESERVED = re.compile("(teacher|assistant)[0-9]*|student")
 
 
 class Lesson(NamedTuple):
@@ -39,13 +37,13 @@ class Lesson(NamedTuple):
 
     teacher: students.Network | None
     learner: students.Network
-    stages: tuple[plan.Stage, ...]
+    stages: tuple[Stage, ...]
     has_co_teachers: bool
     where: str
     stages_at: str
 
 
-def lessons(run: config.Run) -> Iterator[Lesson]:
+def lessons(run: Run) -> Iterator[Lesson]:
     """Every learner of a run that may have a teacher."""
     several = bool(run.co_teachers)
     first = teacher = (run.teacher.network, several)
@@ -67,7 +65,7 @@ def lessons(run: config.Run) -> Iterator[Lesson]:
         yield Lesson(network, run.student, stages, several, "student", at)
 
 
-def check(run: config.Run) -> None:
+def check(run: Run) -> None:
     """Refuses co-teachers that cannot be trained or imitated.
 
     Raises:
@@ -85,7 +83,7 @@ def check(run: config.Run) -> None:
                 )
 
 
-def check_shapes(run: config.Run) -> None:
+def check_shapes(run: Run) -> None:
     """Refuses learners that cannot use their teachers' representations.
 
     Networks whose shapes only their graphs tell are left to `distill.networks`,
@@ -118,7 +116,7 @@ def check_shapes(run: config.Run) -> None:
         _fit(lesson.stages, pair, lesson.where)
 
 
-def check_pupil(run: config.Run, teacher: Shapes, student: Shapes) -> None:
+def check_pupil(run: Run, teacher: Shapes, student: Shapes) -> None:
     """The same for shapes that only the built networks tell.
 
     Args:
@@ -148,12 +146,7 @@ def _fit(stages, shapes, where):
             raise ValueError(f"`{where}`: {mistake}") from None
 
 
-def is_reserved(name: str) -> bool:
-    """Whether a teacher, an assistant or the student has or may have this name."""
-    return _RESERVED.fullmatch(name) is not None
-
-
-def co_teachers(run: config.Run) -> dict[str, config.Run]:
+def co_teachers(run: Run) -> dict[str, Run]:
     """Name of each co-teacher to the run in which it would be the teacher.
 
     Its answers alone are asked: no representation of it must fit the student.
@@ -168,7 +161,7 @@ def co_teachers(run: config.Run) -> dict[str, config.Run]:
     }
 
 
-def assistants(run: config.Run) -> dict[str, config.Run]:
+def assistants(run: Run) -> dict[str, Run]:
     """Name of each assistant, in order, to the run in which it is the student."""
     return {
         f"assistant{index + 1}": dataclasses.replace(
@@ -183,6 +176,6 @@ def assistants(run: config.Run) -> dict[str, config.Run]:
     }
 
 
-def pupil(run: config.Run) -> config.Run:
+def pupil(run: Run) -> Run:
     """The run of who learns from the teacher: itself, or that of an assistant."""
     return next(iter(assistants(run).values()), run)

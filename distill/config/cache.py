@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from distill import chain
+from distill.config import lessons
 from distill.runtime.errors import ConfigError, check
 
 if typing.TYPE_CHECKING:
     import trainers
-    from distill import config
+    from distill.config.run import Run
 
 _LOGITS = ("logits", "co_logits")
 
@@ -156,10 +156,10 @@ class Layout:
 
 
 def layout(
-    run: config.Run,
+    run: Run,
     method: trainers.Supervised,
-    teacher: chain.Shapes,
-    student: chain.Shapes,
+    teacher: lessons.Shapes,
+    student: lessons.Shapes,
     co_teachers: int,
 ) -> Layout:
     """How the answers that a method asks for are kept.
@@ -185,7 +185,7 @@ def layout(
     )
 
 
-def without(run: config.Run) -> config.Run:
+def without_cache(run: Run) -> Run:
     """The run as those who learn from labels alone see it: there is nothing to keep."""
     return dataclasses.replace(
         run,
@@ -194,7 +194,7 @@ def without(run: config.Run) -> config.Run:
     )
 
 
-def check_run(run: config.Run) -> None:
+def check_run(run: Run) -> None:
     """Refuses runs for which answers cannot be kept.
 
     Raises:
@@ -215,7 +215,7 @@ def check_run(run: config.Run) -> None:
         "less than the number of classes",
         options.top_k,
     )
-    for lesson in chain.lessons(run):
+    for lesson in lessons.lessons(run):
         for index, stage in enumerate(lesson.stages):
             at = f"{lesson.stages_at}[{index}]"
             check(

@@ -1,36 +1,16 @@
-"""What a run is: a tree of frozen dataclasses, read from YAML.
-
-Every option has one home, the dataclass that uses it: default, meaning, type
-and range. Nothing here imports Keras or TensorFlow, so a whole run is checked
-within a second.
-"""
+"""Everything that decides the outcome of one run."""
 
 import dataclasses
-import difflib
-import pathlib
-import sysconfig
-import typing
-from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
-
-import yaml
+from typing import Annotated, Any
 
 import students
-import trainers
-from distill import cache, chain, data, kinds, plan, schema, yaml_tree
+from distill import data
 from distill import finish as finishers
-from distill import hardware as machines
+from distill.config import cache, lessons, modality, roles, writer
+from distill.config import hardware as machines
+from distill.config.stage import Stage
 from distill.data.augmentation import Augmentation
-from distill.data.synthetic import sources
-from distill.runtime.errors import ConfigError, check
-from gan import conditional, generators
-
-Tree = TypeVar("Tree")
-
-CONFIGS = (
-    pathlib.Path(__file__).resolve().parents[1] / "configs",
-    pathlib.Path(sysconfig.get_path("data")) / "share" / "distill" / "configs",
-)
+from distill.runtime.errors import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,13 +42,13 @@ class Run:
     augmentation: Augmentation = Augmentation()
     batch_size: int = 128
     seed: int = 0
-    teacher: plan.Teacher
-    co_teachers: tuple[plan.CoTeacher, ...] = ()
-    assistants: tuple[plan.Assistant, ...] = ()
-    generator: plan.Generator | None = None
+    teacher: roles.Teacher
+    co_teachers: tuple[roles.CoTeacher, ...] = ()
+    assistants: tuple[roles.Assistant, ...] = ()
+    generator: roles.Generator | None = None
     student: Annotated[students.Network, students.BUILDERS]
-    stages: tuple[plan.Stage, ...]
-    controls: tuple[plan.Control, ...] = ()
+    stages: tuple[Stage, ...]
+    controls: tuple[roles.Control, ...] = ()
     finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
     max_accuracy_drop: float = 1.0
     hardware: machines.Hardware = machines.Hardware()
@@ -80,7 +60,7 @@ class Run:
         self._check_teachers()
         self._check_controls()
         self._check_generator()
-        chain.check_shapes(self)
+        lessons.check_shapes(self)
         cache.check_run(self)
 
     def _check_teachers(self):
@@ -93,7 +73,7 @@ class Run:
                     "one that needs no teacher, such as supervised",
                     stage.name,
                 )
-        chain.check(self)
+        lessons.check(self)
 
     def _check_controls(self):
         names = [control.name for control in self.controls]
@@ -119,7 +99,7 @@ class Run:
     @property
     def uses_generator(self) -> bool:
         """Whether any stage wants examples of the generator."""
-        learners = [lesson.stages for lesson in chain.lessons(self)]
+        learners = [lesson.stages for lesson in lessons.lessons(self)]
         wanted = [stage.synthetic for stages in learners for stage in stages]
         return any(part is not None and part.needs_generator for part in wanted)
 
@@ -156,7 +136,7 @@ def check_common(run: Any) -> None:
         "at least 0",
         run.max_accuracy_drop,
     )
-    kinds.check(run)
+    modality.check(run)
     size = min(run.data.input_shape[:2])
     check(
         run.augmentation.shift < size,
@@ -164,7 +144,7 @@ def check_common(run: Any) -> None:
         f"less than the images' {size} pixels",
         run.augmentation.shift,
     )
-    names = [name_of(part) for part in run.finish]
+    names = [writer.name_of(part) for part in run.finish]
     check(len(set(names)) == len(names), "finish", "of different names", names)
     for index, part in enumerate(run.finish):
         for needed in part.needs:
@@ -174,108 +154,3 @@ def check_common(run: Any) -> None:
                 f"after `{needed}`, from which `{names[index]}` starts",
                 names,
             )
-
-
-def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
-    """Reads a run; see `read`."""
-    return read(Run, path, overrides)
-
-
-def read(
-    kind: type[Tree], path: str | pathlib.Path, overrides: Sequence[str] = ()
-) -> Tree:
-    """Reads a config. A bare file name is looked up among the shipped ones too.
-
-    Args:
-        kind: The frozen dataclass that the whole file fills, such as `Run`.
-        path: For example `lit_resnet.yaml` or `path/to/mine.yaml`.
-        overrides: Assignments such as `stages.0.epochs=3`, applied in order,
-            those of a part's `name` first.
-
-    Returns:
-        An instance of `kind`, with every default filled in.
-
-    Raises:
-        ConfigError: One line: file, line, key, what was received and expected.
-    """
-    naming = [text for text in overrides if text.split("=")[0].endswith(".name")]
-    others = [text for text in overrides if text not in naming]
-    try:
-        node = yaml_tree.read(find(path), lambda base, user: find(base, user.parent))
-        for text in [*naming, *others]:
-            node = yaml_tree.override(node, text)
-        return schema.fill(kind, node)
-    except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply to be a config") from None
-
-
-def find(
-    path: str | pathlib.Path, beside: pathlib.Path = pathlib.Path()
-) -> pathlib.Path:
-    """The file that a config's name means.
-
-    Args:
-        path: A path, or the bare name of a shipped config.
-        beside: The folder that a relative path starts from.
-
-    Raises:
-        ConfigError: If there is no such file; lists the shipped ones.
-    """
-    for candidate in (beside / path, *(folder / path for folder in CONFIGS)):
-        if candidate.is_file():
-            return candidate
-    shipped = sorted(
-        {file.name for folder in CONFIGS for file in folder.glob("*.yaml")}
-    )
-    close = difflib.get_close_matches(str(path), shipped, n=1)
-    hint = f" Did you mean `{close[0]}`?" if close else ""
-    raise ConfigError(
-        f"{path}: no such file, nor a shipped config.{hint} "
-        f"Shipped: {', '.join(shipped)}"
-    )
-
-
-def plain(value: Any, kind: Any = None) -> Any:
-    """A config, or any piece of one, as plain data with every default filled in.
-
-    Args:
-        value: What is written out.
-        kind: How the field that holds it is declared; a whole dataclass needs none.
-    """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if value is None:
-        return None
-    if isinstance(value, tuple):
-        return [plain(item, arguments[0]) for item in value]
-    if type(None) in arguments:
-        return plain(value, arguments[0])
-    if origin is Annotated:
-        name = schema.name_in(arguments[1], value)
-        return {"name": name, "options": plain(value)}
-    if not dataclasses.is_dataclass(value):
-        return value
-    hints = typing.get_type_hints(type(value), include_extras=True)
-    return {
-        field.name: plain(getattr(value, field.name), hints[field.name])
-        for field in dataclasses.fields(value)
-    }
-
-
-def dump(tree: Any) -> str:
-    """A config as YAML that `read` reads back to an equal one."""
-    return yaml.safe_dump(plain(tree), sort_keys=False)
-
-
-def name_of(part: Any) -> str:
-    """The name of a part, as it stands in YAML."""
-    tables = (
-        students.BUILDERS,
-        trainers.TRAINERS,
-        data.DATASETS,
-        finishers.FINISHERS,
-        generators.GENERATORS,
-        conditional.DISCRIMINATORS,
-        sources.SOURCES,
-    )
-    names = {kind: name for table in tables for name, kind in table.items()}
-    return names[type(part)]

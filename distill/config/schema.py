@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from distill.yaml_tree import error, follow, marks, pairs, shown
+from distill.config.yaml_tree import error, follow, marks, pairs, shown
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")

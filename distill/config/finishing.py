@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from distill import budget as budgets
-from distill import config, data, yaml_tree
+from distill import data
 from distill import finish as finishers
+from distill.config import reader, yaml_tree
+from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
 from distill.runtime import errors, versions
 from distill.runtime.hashes import file_hash
@@ -67,7 +69,7 @@ class Finishing:
                 )
         if not self.finish and not self.searches:
             raise ValueError("`finish` must be a list of at least one. Received: []")
-        config.check_common(self)
+        check_common(self)
 
     @property
     def stages(self) -> tuple:
@@ -82,7 +84,7 @@ class Finishing:
         return self.budget is not None and self.budget.trials > 0
 
 
-def kind_of(path: str | pathlib.Path) -> type:
+def config_class(path: str | pathlib.Path) -> type:
     """What a config fills: `config.Run` if it has a student to train, else `Finishing`.
 
     Args:
@@ -92,9 +94,9 @@ def kind_of(path: str | pathlib.Path) -> type:
         ConfigError: If there is no such file, or it cannot be read.
     """
     node = yaml_tree.read(
-        config.find(path), lambda base, user: config.find(base, user.parent)
+        reader.find(path), lambda base, user: reader.find(base, user.parent)
     )
-    return config.Run if "student" in yaml_tree.pairs(node) else Finishing
+    return Run if "student" in yaml_tree.pairs(node) else Finishing
 
 
 def ready(run: Finishing, splits: data.Splits, folder: pathlib.Path) -> None:

@@ -1,0 +1,89 @@
+"""One stretch of a network's training."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import trainers
+from distill.config import schema
+from distill.data.synthetic import sources
+from distill.runtime.errors import check
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training with one trainer and one optimizer.
+
+    Attributes:
+        trainer: The method; see `trainers.TRAINERS`.
+        epochs: Times that every training example is seen.
+        learning_rate: Of the first step.
+        schedule: `constant`; `cosine`, down to zero at the last step; or
+            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
+        decay_epochs: Where `step` multiplies; increasing.
+        decay_factor: Between 0 and 1.
+        optimizer: `sgd` (Nesterov) or `adam`.
+        momentum: Of SGD.
+        clip_norm: Length that a gradient, over all of the student's weights, is
+            cut down to; absent, none is.
+        task_weight: Multiplies the loss on the true labels.
+        synthetic: Made examples, which the teacher labels; see
+            `distill.synthetic.SOURCES`.
+    """
+
+    trainer: Annotated[trainers.Supervised, trainers.TRAINERS]
+    epochs: int
+    learning_rate: float = 0.1
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    decay_epochs: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.9
+    clip_norm: float | None = None
+    task_weight: float = 1.0
+    synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
+
+    def __post_init__(self):
+        """Refuses values out of range."""
+        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
+        check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        check(
+            self.clip_norm is None or self.clip_norm > 0,
+            "clip_norm",
+            "positive, or absent",
+            self.clip_norm,
+        )
+        check(self.task_weight >= 0, "task_weight", "at least 0", self.task_weight)
+        factor = self.decay_factor
+        check(0 < factor < 1, "decay_factor", "between 0 and 1", factor)
+        rising = sorted(set(self.decay_epochs)) == list(self.decay_epochs)
+        inside = all(0 < epoch < self.epochs for epoch in self.decay_epochs)
+        check(
+            rising and inside,
+            "decay_epochs",
+            f"increasing, between 0 and `epochs` = {self.epochs}",
+            list(self.decay_epochs),
+        )
+        check(
+            bool(self.decay_epochs) == (self.schedule == "step"),
+            "decay_epochs",
+            "given with `schedule: step`, and only then",
+            list(self.decay_epochs),
+        )
+        check(
+            self.synthetic is None or self.trainer.needs_teacher,
+            "synthetic",
+            "absent without a trainer that asks a teacher, who alone can label it",
+            self.synthetic,
+        )
+        check(
+            self.trainer.end_to_end or not self.task_weight,
+            "task_weight",
+            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
+            self.task_weight,
+        )
+
+    @property
+    def name(self) -> str:
+        """The trainer's name in `trainers.TRAINERS`."""
+        return schema.name_in(trainers.TRAINERS, self.trainer)

@@ -1,0 +1,60 @@
+"""A config, or any part of it, as plain data and as YAML."""
+
+import dataclasses
+import typing
+from typing import Annotated, Any
+
+import yaml
+
+import students
+import trainers
+from distill import data, finish
+from distill.config import schema
+from distill.data.synthetic import sources
+from gan import conditional, generators
+
+
+def plain(value: Any, kind: Any = None) -> Any:
+    """A config, or any piece of one, as plain data with every default filled in.
+
+    Args:
+        value: What is written out.
+        kind: How the field that holds it is declared; a whole dataclass needs none.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return [plain(item, arguments[0]) for item in value]
+    if type(None) in arguments:
+        return plain(value, arguments[0])
+    if origin is Annotated:
+        name = schema.name_in(arguments[1], value)
+        return {"name": name, "options": plain(value)}
+    if not dataclasses.is_dataclass(value):
+        return value
+    hints = typing.get_type_hints(type(value), include_extras=True)
+    return {
+        field.name: plain(getattr(value, field.name), hints[field.name])
+        for field in dataclasses.fields(value)
+    }
+
+
+def dump(tree: Any) -> str:
+    """A config as YAML that `read` reads back to an equal one."""
+    return yaml.safe_dump(plain(tree), sort_keys=False)
+
+
+def name_of(part: Any) -> str:
+    """The name of a part, as it stands in YAML."""
+    tables = (
+        students.BUILDERS,
+        trainers.TRAINERS,
+        data.DATASETS,
+        finish.FINISHERS,
+        generators.GENERATORS,
+        conditional.DISCRIMINATORS,
+        sources.SOURCES,
+    )
+    names = {kind: name for table in tables for name, kind in table.items()}
+    return names[type(part)]
