@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import config, finish
+from distill import config
+from distill.compress import finishers
 from distill.config import finishing
+from distill.run import parent
 from distill.runtime import errors, formats
 from distill.runtime.process import command
 from distill.runtime.trust import loader
@@ -47,7 +49,7 @@ def _command(arguments: argparse.Namespace) -> int:
         raise errors.ConfigError("give --model, a .keras file, or --config, or both")
     run, path = _read(arguments)
     parts = run.finish if run else ()
-    parts = parts or [kind() for kind in finish.FINISHERS.values()]
+    parts = parts or [kind() for kind in finishers.FINISHERS.values()]
     found = examine(_network(run, path), parts)
     print(json.dumps(found, indent=1) if arguments.json else tables(found))
     return errors.EXIT_FAILED if any(file["blocked"] for file in found["files"]) else 0
@@ -76,7 +78,7 @@ def _network(run, path):
     return loader.open_foreign(path)
 
 
-def examine(network, parts: Sequence[finish.Finisher]) -> dict:
+def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
     """What can be made of a network; it need not be trained.
 
     Args:
@@ -93,7 +95,7 @@ def examine(network, parts: Sequence[finish.Finisher]) -> dict:
     """
     from distill.measure import cost
 
-    found = finish.diagnose(network)
+    found = parent.diagnose(network)
     counted = cost.count(network)
     blocked: dict[str, dict[str, str]] = {}
     for part in parts:
@@ -133,7 +135,9 @@ def _engine(part, found):
 def _advice(found, files):
     blocking = {name for file in files for name in file["blocked"]}
     tfmot = {name for f in files if f["engine"] == "tfmot" for name in f["blocked"]}
-    free = ", ".join(name for name, kind in finish.FINISHERS.items() if not kind.asks)
+    free = ", ".join(
+        name for name, kind in finishers.FINISHERS.items() if not kind.asks
+    )
     cures: dict[str, list[str]] = {}
     for layer in found["layers"]:
         if layer["name"] in blocking:

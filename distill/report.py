@@ -10,7 +10,8 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import budget, charts, layered, pictures, shares
+from distill import charts, layered, pictures, shares
+from distill.compress.search import budget
 from distill.runtime import formats
 
 WIDTH = 100  # Columns of the console's table.

@@ -4,8 +4,9 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, finish, run_folder
+from distill import cli, config, data, run_folder
 from distill.data import batches
+from distill.run import parent
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.process import command, distributed
 
@@ -81,7 +82,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             folder / "run.yaml",
         )
         progress.say(f"    run folder: {folder}")
-        if run.finish and (lacking := finish.missing()):
+        if run.finish and (lacking := parent.missing_packages()):
             progress.say(
                 f"    without {', '.join(lacking)}, training ends with .keras files: "
                 "`finish` is left out"
@@ -97,8 +98,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         distributed.disconnect()
         if not distributed.is_chief():
             return None
-        if run.finish and not finish.missing():
-            records += finish.ready(folder)
+        if run.finish and not parent.missing_packages():
+            records += parent.finish(folder)
         return results.gather(run, splits, folder, records)
 
 

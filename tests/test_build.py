@@ -89,7 +89,9 @@ def test_arrows_go_one_way():
 def test_tf_keras_and_tfmot_are_imported_in_the_finishing_process_alone():
     for file in (ROOT / "distill").rglob("*.py"):
         heavy = re.search(r"import (tf_keras|tensorflow_model)", file.read_text())
-        assert not heavy or file.parent.name == "finish", file
+        place = file.relative_to(ROOT / "distill")
+        makes = place.parts[0] == "compress" and place.parts[1] != "finishers"
+        assert not heavy or makes or str(place) == "run/child.py", file
 
 
 def settings():

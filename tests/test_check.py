@@ -25,9 +25,9 @@ def test_evaluate_measures_a_file(suffix, tmp_path, capfd):
     if suffix == ".keras":
         network.save(path)
     else:
-        from distill import export
+        from distill.compress import convert
 
-        path.write_bytes(export.to_tflite(network, "float32"))
+        path.write_bytes(convert.to_tflite(network, "float32"))
     assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 0
     said = capfd.readouterr().out
     assert "899" in said

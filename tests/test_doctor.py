@@ -11,12 +11,14 @@ import keras
 import pytest
 
 import students
-from distill import doctor, finish
+from distill import doctor
+from distill.compress import finishers
+from distill.run import parent
 
 ZOO = os.environ.get("DISTILL_ZOO")
 ROOT = pathlib.Path(__file__).parents[1]
-PARTS = [kind() for kind in finish.FINISHERS.values()]
-NEED_NOTHING = {name for name, kind in finish.FINISHERS.items() if not kind.asks}
+PARTS = [kind() for kind in finishers.FINISHERS.values()]
+NEED_NOTHING = {name for name, kind in finishers.FINISHERS.items() if not kind.asks}
 
 # TF-MOT in a process of its own, and asked outright whether it is as diagnosed.
 CHILD = """
@@ -25,7 +27,8 @@ import json
 import keras
 from keras import layers
 
-from distill.finish import diagnosis, twin
+from distill.compress import capabilities, diagnosis
+from distill.compress.twin import twin
 from students import ResNet
 
 images = keras.Input((4, 4, 3))
@@ -52,12 +55,12 @@ said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
 
 def takes(name, way):
     model = twin.to_tf_keras(networks[name])
-    actions = {**diagnosis._asked()._actions, "keras": diagnosis._converted}
-    return diagnosis._why(actions[way], model) is None
+    actions = {**capabilities._asked()._actions, "keras": capabilities._converted}
+    return capabilities._why(actions[way], model) is None
 
 
 for name in ("plain", "before", "gated", "alone"):
-    ways = diagnosis.WAYS[:-1] if name == "plain" else diagnosis.WAYS
+    ways = capabilities.WAYS[:-1] if name == "plain" else capabilities.WAYS
     said[name]["takes"] = {way: takes(name, way) for way in ways}
 print(json.dumps(said))
 """
@@ -118,7 +121,7 @@ def test_what_has_no_twin_is_said_and_nothing_else_asked(said):
 
 
 def examined(monkeypatch, found, parts=PARTS):
-    monkeypatch.setattr(finish, "diagnose", lambda network: found)
+    monkeypatch.setattr(parent, "diagnose", lambda network: found)
     images = keras.Input((4, 4, 3))
     x = keras.layers.Flatten()(keras.layers.Conv2D(4, 1)(images))
     return doctor.examine(keras.Model(images, x), parts)
@@ -150,7 +153,7 @@ def test_a_student_that_cannot_be_narrowed_is_told_why(said, monkeypatch):
 def test_a_student_that_cannot_be_narrowed_so_far_is_told_how_far(said):
     least = said["plain"]["least_macs"]
     assert 0 < least < 0.5
-    part = finish.FINISHERS["narrowed"]
+    part = finishers.FINISHERS["narrowed"]
     assert part(macs=least).blocked(said["plain"]) == {}
     (why,) = part(macs=0.9 * least).blocked(said["plain"]).values()
     assert "`macs` must be at least" in why
@@ -178,7 +181,7 @@ def test_the_tables_name_layers_reasons_and_cures(said, monkeypatch):
 
 
 def test_a_chosen_engine_is_asked_alone(said, monkeypatch):
-    part = finish.FINISHERS["int8"](engine="tfmot")
+    part = finishers.FINISHERS["int8"](engine="tfmot")
     found = examined(monkeypatch, said["gated"], [part])
     (file,) = found["files"]
     assert file["engine"] == "tfmot"
@@ -229,7 +232,7 @@ def test_the_table_of_networks(capsys):
     lines = ["| network | twin | prune | cluster | quantize | in the way |"]
     lines.append("|" + "---|" * 6)
     for name, network in zoo():
-        found = finish.diagnose(network)
+        found = parent.diagnose(network)
         ways = ["prune", "cluster", "tfmot", "keras"]
         counts = collections.Counter(
             f"{layer['kind']} ({', '.join(way for way in ways if layer[way])})"

@@ -19,16 +19,11 @@ import tensorflow as tf
 import tf_keras
 
 from distill import config
-from distill.finish import (
-    bench,
-    cluster,
-    diagnosis,
-    forms,
-    prune,
-    quantize,
-    rounding,
-    simulation,
-)
+from distill.compress import capabilities, workbench
+from distill.compress.finishers import clustered, pruned, quantized
+from distill.compress.prune import magnitude
+from distill.compress.quantize import rounding, simulation
+from distill.compress.twin import folding
 from distill.measure import cost, interpreter
 from distill.measure.facts import read_facts
 from distill.runtime import errors
@@ -93,7 +88,7 @@ def worked(name, outputs):
     for variable in student.variables:
         variable.assign(variable + rng.uniform(0, 0.2, variable.shape))
     student.save(folder / "student.keras")
-    return bench.Bench(run, folder), folder
+    return workbench.Workbench(run, folder), folder
 
 
 def made(work, folder, part):
@@ -115,7 +110,7 @@ def made(work, folder, part):
 def kept(work, name, form=lambda twin: twin, clusters=None):
     model = form(work.twin())
     for layer in model.layers:
-        for weight in prune.kernels(layer):
+        for weight in magnitude.kernels(layer):
             values = weight.numpy()
             if clusters:
                 ends = np.linspace(values.min(), values.max(), clusters)
@@ -126,10 +121,10 @@ def kept(work, name, form=lambda twin: twin, clusters=None):
 
 
 short = {"epochs": 3, "learning_rate": 0.05}
-int8 = lambda engine: quantize.Int8(engine=engine, **short)
+int8 = lambda engine: quantized.Int8(engine=engine, **short)
 PARTS = {
-    "pruned": prune.Pruned(sparsity=0.75),
-    "pruned_clustered": cluster.PrunedClustered(clusters=9),
+    "pruned": pruned.Pruned(sparsity=0.75),
+    "pruned_clustered": clustered.PrunedClustered(clusters=9),
 }
 
 # Both engines on a network that both take.
@@ -139,11 +134,11 @@ answers = []
 for engine in ("tfmot", "keras"):
     said[engine] = made(work, folder, int8(engine))
     answers.append(interpreter.predict(folder / "x.tflite", pixels))
-said["auto"] = diagnosis.engine(work.twin(), "auto")
+said["auto"] = capabilities.engine(work.twin(), "auto")
 one, other = answers
 said["apart"] = float(abs(one - other).mean() / abs(one).max())
 said["same"] = float((one.argmax(-1) == other.argmax(-1)).mean())
-simulated = simulation.simulated(work.twin())
+simulated = simulation.simulate(work.twin())
 said["state"] = sum("/steps:" in one.name for one in simulated.variables)
 
 # What TF-MOT refuses.
@@ -154,18 +149,20 @@ try:
 except errors.FinishError as mistake:
     said["refused"] = str(mistake)
 kept(work, "pruned")
-kept(work, "pruned_clustered", forms.folded, 9)
-said["pruned_int8"] = made(work, folder, prune.PrunedInt8(**short))
+kept(work, "pruned_clustered", folding.fold, 9)
+said["pruned_int8"] = made(work, folder, pruned.PrunedInt8(**short))
 said["pruned_clustered_int8"] = made(
-    work, folder, cluster.PrunedClusteredInt8(epochs=3)
+    work, folder, clustered.PrunedClusteredInt8(epochs=3)
 )
 work, folder = worked("sequence", sequence)
 said["sequence"] = made(work, folder, int8("auto"))
-said["normed dense"] = diagnosis._asked().layers("tfmot", work.twin()).get("dense_norm")
+said["normed dense"] = (
+    capabilities._asked().layers("tfmot", work.twin()).get("dense_norm")
+)
 odd = tf_keras.Sequential([tf_keras.layers.Activation("softplus", name="odd")])
 odd.build((None, 4))
 try:
-    diagnosis.engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
+    capabilities.engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
 except errors.FinishError as mistake:
     said["odd"] = str(mistake)
 

@@ -7,17 +7,19 @@ import sys
 
 import pytest
 
-from distill import config, finish, networks, run_folder
-from distill.finish import prune
+from distill import config, networks, run_folder
+from distill.compress import finishers
+from distill.compress.finishers import pruned
 from distill.measure import cost, kernel
 from distill.measure.facts import Facts
+from distill.run import parent
 from distill.runtime import errors
 from students import ResNet
 
-INTEGERS = [name for name in finish.FINISHERS if name.startswith("int")]
-INTEGERS += [name for name in finish.FINISHERS if name.endswith("_int8")]
+INTEGERS = [name for name in finishers.FINISHERS if name.startswith("int")]
+INTEGERS += [name for name in finishers.FINISHERS if name.endswith("_int8")]
 INTEGERS.remove("dynamic_int8")
-PARTS = {name: kind() for name, kind in finish.FINISHERS.items()}
+PARTS = {name: kind() for name, kind in finishers.FINISHERS.items()}
 STUDENT = cost.Cost(1, 1000, 1, 0, 1, 1, 1)
 
 
@@ -75,7 +77,7 @@ def test_a_kernel_of_integers_may_have_more_weights_than_a_channel_of_it():
 
 
 def rules(*pairs):
-    return tuple(prune.Rule(layers=layers, sparsity=share) for layers, share in pairs)
+    return tuple(pruned.Rule(layers=layers, sparsity=share) for layers, share in pairs)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +85,14 @@ def rules(*pairs):
     [("head", 0, True), ("conv", 8, True), ("conv", 4, False), ("", 0, True)],
 )
 def test_with_rules_each_layer_has_its_own_promise(layer, zeros, kept):
-    part = prune.Pruned(sparsity=0.5, rules=rules(("h*", 0)))
+    part = pruned.Pruned(sparsity=0.5, rules=rules(("h*", 0)))
     lines = breaches("pruned", facts(0.0, layer=layer, zeros=zeros), pruned=part)
     assert (lines == []) is kept
     assert kept or "`conv`: 0.250, promised 0.5" in lines[0]
 
 
 def test_the_last_rule_that_matches_counts():
-    part = prune.Pruned(rules=rules(("*", 0.2), ("conv[12]", 0.4), ("conv2", 0)))
+    part = pruned.Pruned(rules=rules(("*", 0.2), ("conv[12]", 0.4), ("conv2", 0)))
     assert [part.share(name) for name in ("x", "conv1", "conv2")] == [0.2, 0.4, 0]
 
 
@@ -104,9 +106,9 @@ def test_the_last_rule_that_matches_counts():
 )
 def test_a_rule_for_no_layer_is_refused_before_anything_trains(given, words):
     with pytest.raises(ValueError) as caught:
-        prune.Pruned(rules=rules(*given)).check_layers(["conv", "head"])
+        pruned.Pruned(rules=rules(*given)).check_layers(["conv", "head"])
     assert all(word in str(caught.value) for word in words)
-    prune.Pruned(rules=rules(("h*", 0))).check_layers(["conv", "head"])
+    pruned.Pruned(rules=rules(("h*", 0))).check_layers(["conv", "head"])
 
 
 def test_a_rule_is_checked_on_the_students_own_layers():
@@ -129,7 +131,7 @@ def test_a_rule_is_checked_on_the_students_own_layers():
     ],
 )
 def test_two_of_four_is_promised_where_it_fits(kernel, kept):
-    part = prune.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("head", 0)))
+    part = pruned.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("head", 0)))
     lines = breaches("pruned", facts(0.5, **kernel), pruned=part)
     assert (lines == []) is kept
     assert kept or "two zeros of every four" in lines[0]
@@ -144,7 +146,7 @@ def test_two_of_four_is_promised_where_it_fits(kernel, kept):
 )
 def test_options_out_of_range_are_refused_by_name(name, options):
     with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
-        finish.FINISHERS[name](**options)
+        finishers.FINISHERS[name](**options)
 
 
 @pytest.mark.parametrize(
@@ -165,14 +167,14 @@ def test_options_out_of_range_are_refused_by_name(name, options):
 def test_options_that_promise_nothing_are_refused(name, options):
     blamed = {"pattern": "sparsity"}.get(next(iter(options)), next(iter(options)))
     with pytest.raises(ValueError, match=f"`{blamed}` must be"):
-        finish.FINISHERS[name](**options)
+        finishers.FINISHERS[name](**options)
 
 
 def test_rules_promise_shares():
     with pytest.raises(ValueError, match=r"`sparsity` must be in \[0, 1\)"):
-        prune.Rule(layers="*", sparsity=1.0)
+        pruned.Rule(layers="*", sparsity=1.0)
     with pytest.raises(ValueError, match=r"`rules\[0\].sparsity` must be 0 or 0.5"):
-        prune.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("*", 0.3)))
+        pruned.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("*", 0.3)))
 
 
 def test_predicted_sizes_order_as_the_files_do():
@@ -192,7 +194,7 @@ def test_predicted_sizes_order_as_the_files_do():
 def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
     run_folder.claim(tmp_path, config.load("lit_resnet.yaml"))
     with pytest.raises(SystemExit) as caught:
-        finish.run(tmp_path)
+        parent.run_child(tmp_path)
     assert caught.value.code == 1
     errors = [line for line in capfd.readouterr().err.splitlines() if "error: " in line]
     assert len(errors) == 1
@@ -202,7 +204,7 @@ def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
 def test_a_killed_process_is_one_line(tmp_path, dying_python):
     dying_python(9)
     with pytest.raises(errors.FinishError, match="killed by signal 9"):
-        finish.run(tmp_path)
+        parent.run_child(tmp_path)
 
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
@@ -212,7 +214,8 @@ import json
 import keras
 import numpy as np
 
-from distill.finish import bench, twin
+from distill.compress import training
+from distill.compress.twin import twin
 from students import ResNet
 
 said = {}
@@ -255,7 +258,7 @@ class Part:
     task_weight, kd_weight, temperature = 0.3, 0.7, 3.0
 
 
-task, kd = bench._terms(Part)
+task, kd = training._terms(Part)
 taught, made = rng.normal(size=(2, 6, 4)).astype("float32")
 labels = np.array([0, 1, 2, 3, 0, 1])
 asked = np.column_stack([labels, taught]).astype("float32")
@@ -265,7 +268,7 @@ divergence = 0.7 * 9 * (p * np.log(p / q)).sum(-1)
 said["kd"] = [float(abs(kd(asked, made).numpy() - divergence).max())]
 ce = -np.log(soft(made)[np.arange(6), labels])
 said["task"] = [float(abs(task(asked, made).numpy() - 0.3 * ce).max())]
-(alone,) = bench._terms(Part, taught=False)
+(alone,) = training._terms(Part, taught=False)
 said["alone"] = [float(abs(alone(asked[:, :1], made).numpy() - ce).max())]
 print(json.dumps(said))
 """

@@ -17,17 +17,12 @@ import keras
 import numpy as np
 import tf_keras
 
-from distill import config, finish
-from distill.finish import (
-    bench,
-    channels,
-    cluster,
-    forms,
-    narrow,
-    prune,
-    quantize,
-    ranges,
-)
+from distill import config
+from distill.compress import finishers, workbench
+from distill.compress.finishers import clustered, narrowed, pruned, quantized
+from distill.compress.prune import channels
+from distill.compress.quantize import ranges, tfmot
+from distill.compress.twin import folding
 from distill.measure import cost
 from distill.measure.facts import read_facts
 from distill.runtime import errors
@@ -36,7 +31,7 @@ from distill.runtime.resume import resume
 layers = keras.layers
 folder = pathlib.Path(sys.argv[1])
 (folder / "checkpoint").mkdir()
-names = list(finish.FINISHERS)
+names = list(finishers.FINISHERS)
 run = config.load(
     "finish_resnet.yaml",
     [
@@ -70,7 +65,7 @@ def network(seed):
 student = network(0)
 student.save(folder / "student.keras")
 network(1).save(folder / "teacher.keras")
-work = bench.Bench(run, folder)
+work = workbench.Workbench(run, folder)
 said = {}
 
 
@@ -83,18 +78,18 @@ def made(part, name=None):
 
 counted = cost.count(student)
 short = {"epochs": 1}
-rule = prune.Rule(layers="head", sparsity=0.2)
+rule = pruned.Rule(layers="head", sparsity=0.2)
 parts = {
-    "pruned": prune.Pruned(sparsity=0.7, rules=(rule,), **short),
-    "pruned_clustered": cluster.PrunedClustered(clusters=6, **short),
-    "pruned_clustered_int8": cluster.PrunedClusteredInt8(**short),
-    "clustered": cluster.Clustered(clusters=6, **short),
-    "clustered_int8": cluster.ClusteredInt8(**short),
+    "pruned": pruned.Pruned(sparsity=0.7, rules=(rule,), **short),
+    "pruned_clustered": clustered.PrunedClustered(clusters=6, **short),
+    "pruned_clustered_int8": clustered.PrunedClusteredInt8(**short),
+    "clustered": clustered.Clustered(clusters=6, **short),
+    "clustered_int8": clustered.ClusteredInt8(**short),
     "narrowed": run.finish[1],
-    "narrowed_int8": narrow.NarrowedInt8(**short),
+    "narrowed_int8": narrowed.NarrowedInt8(**short),
 }
 for name in ("dynamic_int4", "int8_calibrated", "int16x8"):
-    parts[name] = finish.FINISHERS[name]()
+    parts[name] = finishers.FINISHERS[name]()
 for name, part in parts.items():
     facts = read_facts(made(part))
     said[name] = {
@@ -106,7 +101,7 @@ for name, part in parts.items():
         "bits": [kernel.bits for kernel in facts.kernels],
         "macs": facts.macs / counted.macs,
     }
-four = prune.Pruned(sparsity=0.5, pattern="2_of_4", schedule="constant", **short)
+four = pruned.Pruned(sparsity=0.5, pattern="2_of_4", schedule="constant", **short)
 facts = read_facts(made(four))
 said["2_of_4"] = {
     "breaches": four.breaches(facts, {"pruned": four}, counted),
@@ -114,7 +109,7 @@ said["2_of_4"] = {
 }
 
 # A kill at any step, and the same again.
-again = cluster.Clustered(clusters=6, epochs=2)
+again = clustered.Clustered(clusters=6, epochs=2)
 whole = made(again).read_bytes()
 commit, commits = resume._Saver._commit, []
 
@@ -135,7 +130,7 @@ resume._Saver._commit = commit
 said["resumed"] = made(again).read_bytes() == whole
 
 # Before a short training: ranges measured, statistics quick, and nothing else.
-model = forms.simulated(work.twin())
+model = tfmot.simulate(work.twin())
 before = [(variable, variable.numpy()) for variable in model.variables]
 seen = work.calibration(36)
 ranges.settle(model, seen)
@@ -149,7 +144,7 @@ said["moved"] = sorted(
 shown = model(seen, training=True).numpy()
 (top,) = [x for x in model.variables if x.name == "quant_head/post_activation_max:0"]
 said["range"] = [float(top.numpy()), float(shown.max())]
-work.fit(model, quantize.Int8(epochs=1))
+work.fit(model, quantized.Int8(epochs=1))
 work.store("int8").clear()
 said["momentum"] = {
     layer.momentum
@@ -166,7 +161,7 @@ def apart(one, other, images=images):
 
 
 original = work.twin()
-folded = forms.folded(work.twin())
+folded = folding.fold(work.twin())
 said["folded"] = apart(original, folded)
 said["left"] = sorted({type(layer).__name__ for layer in folded.layers})
 
@@ -205,7 +200,7 @@ said["twin macs"] = [sum(channels.macs(original).values()), counted.macs]
 def refused(build, share=0.5):
     inputs = tf_keras.Input((8, 8, 4))
     try:
-        narrow.Narrowed(macs=share).form(tf_keras.Model(inputs, build(inputs)))
+        narrowed.Narrowed(macs=share).form(tf_keras.Model(inputs, build(inputs)))
     except errors.FinishError as mistake:
         return str(mistake)
 

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import charts, config, finish, front
+from distill import charts, config, front
+from distill.compress import finishers
 from distill.config import finishing
 from distill.runtime import errors, hashes
 from distill.runtime.trust import loader, provenance
@@ -42,7 +43,7 @@ def made(tmp_path_factory):
     (folder / "finish.yaml").write_text(LINES)
     network().save(folder / "given.keras")
     flags = [f"--model={folder / 'given.keras'}", f"--config={folder / 'finish.yaml'}"]
-    assert finish.main([*flags, f"--out={folder / 'run'}"]) == 0
+    assert finishers.main([*flags, f"--out={folder / 'run'}"]) == 0
     report = json.loads((folder / "run" / "report.json").read_text())
     return folder / "run", report
 
@@ -114,9 +115,9 @@ def test_the_same_command_again_makes_nothing(made):
     before = {path: path.read_bytes() for path in folder.glob("*.tflite")}
     given = folder.parent / "given.keras", folder.parent / "finish.yaml"
     flags = [f"--model={given[0]}", f"--config={given[1]}", f"--out={folder}"]
-    assert finish.main(flags) == 0
+    assert finishers.main(flags) == 0
     assert before == {path: path.read_bytes() for path in folder.glob("*.tflite")}
-    assert finish.main([*flags, "--seed=3"]) == 2
+    assert finishers.main([*flags, "--seed=3"]) == 2
 
 
 @pytest.fixture
@@ -213,9 +214,9 @@ def test_a_config_is_told_by_whether_it_has_a_student(tmp_path):
     assert finishing.config_class("lit_resnet.yaml") is config.Run
 
 
-@pytest.mark.parametrize("name", finish.FINISHERS)
+@pytest.mark.parametrize("name", finishers.FINISHERS)
 def test_a_difference_beyond_the_tolerance_is_a_breach(name):
-    part = finish.FINISHERS[name]()
+    part = finishers.FINISHERS[name]()
     parity = {"examples": 9, "mean": 0.0, "scale": 5.0}
     allowed = 5 * part.tolerance
     assert part.conversion_breaches({**parity, "max": 0.99 * allowed}) == []

@@ -17,8 +17,8 @@ import json
 import keras
 import numpy as np
 
-from distill import export
-from distill.finish import layers, twin
+from distill.compress import convert, layer_errors
+from distill.compress.twin import twin
 
 L = keras.layers
 rng = np.random.default_rng(0)
@@ -44,26 +44,26 @@ def network():
 
 student = network()
 weights = student.get_weights()
-found = layers.Reference(twin.to_tf_keras(student), images)
+found = layer_errors.Reference(twin.to_tf_keras(student), images)
 kernels = [x.name for x in student.layers if hasattr(x, "kernel")]
 said = {"kernels": kernels}
-said["float32"] = found.errors(export.to_tflite(student, "float32"))
-said["pruned"] = found.errors(export.to_tflite(student, "pruned"))
-said["int8"] = found.errors(export.to_tflite(student, "int8", images))
-said["float16"] = found.errors(export.to_tflite(student, "float16"))
+said["float32"] = found.errors(convert.to_tflite(student, "float32"))
+said["pruned"] = found.errors(convert.to_tflite(student, "pruned"))
+said["int8"] = found.errors(convert.to_tflite(student, "int8", images))
+said["float16"] = found.errors(convert.to_tflite(student, "float16"))
 for variant, calibration in (("float32", None), ("int8", images)):
     said[f"spoiled {variant}"] = {}
     for name in kernels if calibration is None else kernels[1::3]:
         kernel = student.get_layer(name).kernel
         kernel.assign(rng.permuted(np.array(kernel)))
-        file = export.to_tflite(student, variant, calibration)
+        file = convert.to_tflite(student, variant, calibration)
         said[f"spoiled {variant}"][name] = found.errors(file)
         student.set_weights(weights)
 student.layers[-1].kernel.assign(1.25 * np.array(student.layers[-1].kernel))
-said["scaled"] = found.errors(export.to_tflite(student, "float32"))
+said["scaled"] = found.errors(convert.to_tflite(student, "float32"))
 start = keras.Input((6, 6, 2))
 narrow = keras.Model(start, L.Dense(5)(L.Flatten()(L.Conv2D(3, 3)(start))))
-said["other"] = found.errors(export.to_tflite(narrow, "float32"))
+said["other"] = found.errors(convert.to_tflite(narrow, "float32"))
 print(json.dumps(said))
 """
 

@@ -346,12 +346,12 @@ def test_a_process_that_dies_is_one_line(sound, dying_python):
 
 @pytest.fixture(scope="module")
 def tflite(tmp_path_factory):
-    from distill import export
+    from distill.compress import convert
 
     keras.utils.set_random_seed(0)
     network = students.ResNet(depth=8, width=2).build((8, 8, 1), 10)
     path = tmp_path_factory.mktemp("exported") / "student.tflite"
-    path.write_bytes(export.to_tflite(network, "dynamic_int8"))
+    path.write_bytes(convert.to_tflite(network, "dynamic_int8"))
     return path
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from distill import export
+from distill.compress import convert
 from distill.measure import cost, interpreter
 from distill.measure.facts import read_facts
 from distill.runtime import versions
@@ -44,7 +45,7 @@ def files(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     for variant in ("float32", "float16", "dynamic_int8", "pruned"):
         path = folder / f"{variant}.tflite"
-        path.write_bytes(export.to_tflite(network, variant))
+        path.write_bytes(convert.to_tflite(network, variant))
     (folder / "int8.tflite").write_bytes(quantized(network))
     return folder
 
@@ -90,7 +91,7 @@ def test_zeros_are_counted_and_not_supposed(network, files, tmp_path):
     for variable in dense.variables:
         variable.assign(np.ones(variable.shape))
     path = tmp_path / "dense.tflite"
-    path.write_bytes(export.to_tflite(dense, "float32"))
+    path.write_bytes(convert.to_tflite(dense, "float32"))
     assert read_facts(path).sparsity == 0
 
 
@@ -174,6 +175,6 @@ def test_depthwise_kernels_are_no_part_of_the_sparsity(tmp_path):
         if variable.path.startswith("depthwise") and variable.path.endswith("kernel"):
             variable.assign(np.ones(variable.shape))
     path = tmp_path / "whole.tflite"
-    path.write_bytes(export.to_tflite(network, "float32"))
+    path.write_bytes(convert.to_tflite(network, "float32"))
     assert read_facts(path).sparsity == pytest.approx(0.75, abs=0.01)
     assert cost.sparsity(network) == pytest.approx(0.75, abs=0.01)

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import export, inspect
+from distill import inspect
+from distill.compress import convert
 from distill.measure import facts, interpreter
 from distill.runtime import hashes
 from distill.runtime.trust import provenance
@@ -36,7 +37,7 @@ def files(tmp_path_factory):
     kernel = model.layers[1].kernel  # Zeros, so that the pruned file is sparse.
     kernel.assign(np.where(np.arange(4) > 0, 0, np.asarray(kernel)))
     for variant in ("float32", "dynamic_int8", "pruned"):
-        content = export.to_tflite(model, variant)
+        content = convert.to_tflite(model, variant)
         found[variant] = folder / f"{variant}.tflite", folder / f"{variant}.s.tflite"
         found[variant][0].write_bytes(content)
         found[variant][1].write_bytes(provenance.stamp(content, ORIGIN))

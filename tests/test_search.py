@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from distill import budget, config, data, finish, results
+from distill import config, data, results
+from distill.compress import finishers
+from distill.compress.search import budget, choices, search
 from distill.config import finishing
-from distill.finish import choices, search
 from distill.measure import cost
 from distill.runtime import errors
 from distill.runtime.trust import provenance
@@ -99,7 +100,7 @@ def test_the_winner_keeps_the_budget_and_is_the_best_that_does(tmp_path, counts,
         assert row["drop"] == pytest.approx(98 - row["accuracy"])
     fitting = [row for row in rows.values() if row["fits"]]
     assert rows[found["winner"]]["drop"] == min(row["drop"] for row in fitting)
-    wins = choices.choice(
+    wins = choices.build(
         run, rows[found["winner"]]["finisher"], rows[found["winner"]]["options"]
     )
     made = Finished()(wins, None)
@@ -204,7 +205,7 @@ def test_a_file_that_breaks_its_own_promise_never_wins(tmp_path):
 
 
 def every(run, **found):
-    return {x.label: x for x in choices.every(run, {**FOUND, **found})}
+    return {x.label: x for x in choices.all_choices(run, {**FOUND, **found})}
 
 
 def test_what_a_finisher_starts_from_comes_along_in_order(tmp_path):
@@ -232,21 +233,21 @@ def test_what_cannot_be_made_is_not_chosen(tmp_path):
 
 
 def test_the_other_options_are_the_configs(tmp_path):
-    own = (finish.FINISHERS["pruned"](epochs=50, learning_rate=0.3),)
+    own = (finishers.FINISHERS["pruned"](epochs=50, learning_rate=0.3),)
     made = every(the_run(tmp_path, finish=own))["pruned_int8 sparsity=0.9"]
     assert made.parts["pruned"].learning_rate == 0.3
     short = made.short(0.2)
     assert [part.epochs for part in short.steps] == [10, 2]
     assert short.label == made.label
     assert [part.epochs for part in made.short(0.01).steps] == [1, 1]
-    fours = (finish.FINISHERS["pruned"](sparsity=0.5, pattern="2_of_4"),)
+    fours = (finishers.FINISHERS["pruned"](sparsity=0.5, pattern="2_of_4"),)
     names = every(the_run(tmp_path, finish=fours))
     assert "pruned sparsity=0.5" in names and "pruned sparsity=0.6" not in names
 
 
-@pytest.mark.parametrize("name", finish.FINISHERS)
+@pytest.mark.parametrize("name", finishers.FINISHERS)
 def test_what_is_searched_is_an_option_with_values_that_it_takes(name):
-    kind = finish.FINISHERS[name]
+    kind = finishers.FINISHERS[name]
     for option, values in kind.searched.items():
         assert list(values) == sorted(set(values))
         assert all(kind(**{option: value}) for value in values)
@@ -334,8 +335,8 @@ import sys
 
 import keras
 
-from distill import finish
-from distill.finish import child, teacher
+from distill.compress import answers, finishers
+from distill.run import child, parent
 from distill.runtime.trust import loader
 
 folder = pathlib.Path(sys.argv[1])
@@ -351,10 +352,10 @@ def network(seed, width):
 
 network(0, 64).save(folder / "given.keras")
 network(1, 8).save(folder / "wise.keras")
-asked, tasks, ask = [], [], teacher.Teacher._asked
-teacher.Teacher._asked = lambda self, x: asked.append(len(x)) or ask(self, x)
+asked, tasks, ask = [], [], answers.Answers._asked
+answers.Answers._asked = lambda self, x: asked.append(len(x)) or ask(self, x)
 loader.open_foreign = lambda path, sha256: loader.open_own(path)
-finish._apart = lambda task, path: tasks.append(task) or child._TASKS[task](path)
+parent._run_task = lambda task, path: tasks.append(task) or child._TASKS[task](path)
 out = f"--out={folder / 'run'}"
 flags = [f"--model={folder / 'given.keras'}", f"--teacher={folder / 'wise.keras'}", out]
 flags += [f"--config={folder / 'finish.yaml'}"]
@@ -364,13 +365,13 @@ def whole():
     return {x.name: x.read_bytes() for x in (folder / "run").glob("*.tflite")}
 
 
-said = {"first": finish.main([*flags, "--max-kb=20"]), "asked": sum(asked)}
+said = {"first": finishers.main([*flags, "--max-kb=20"]), "asked": sum(asked)}
 before = whole()
-said["again"] = finish.main([*flags, "--max-kb=20"])
-said["own"] = finish.main([f"--config={folder / 'run' / 'run.yaml'}", out])
+said["again"] = finishers.main([*flags, "--max-kb=20"])
+said["own"] = finishers.main([f"--config={folder / 'run' / 'run.yaml'}", out])
 said["same"] = whole() == before
-said["other"] = finish.main([*flags, "--max-kb=19"])
-said["longer"] = finish.main([*flags, "--max-kb=20", "--set=budget.trials=99"])
+said["other"] = finishers.main([*flags, "--max-kb=19"])
+said["longer"] = finishers.main([*flags, "--max-kb=20", "--set=budget.trials=99"])
 said["tasks"] = tasks
 print(json.dumps(said))
 """
@@ -459,5 +460,5 @@ def test_a_folder_of_a_run_without_a_search_is_refused(tmp_path, capfd):
     (tmp_path / "run.yaml").write_text("")
     (tmp_path / "given.keras").write_text("")
     flags = [f"--model={tmp_path / 'given.keras'}", f"--out={tmp_path}", "--max-kb=9"]
-    assert finish.main([*flags, f"--config={tmp_path / 'finish.yaml'}"]) == 2
+    assert finishers.main([*flags, f"--config={tmp_path / 'finish.yaml'}"]) == 2
     assert "holds a run without a search" in capfd.readouterr().err

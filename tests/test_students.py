@@ -250,8 +250,9 @@ import keras
 import numpy as np
 from test_students import NETWORKS, examples, sizes
 
-from distill import export
-from distill.finish import forms, twin
+from distill.compress import convert
+from distill.compress.quantize import tfmot
+from distill.compress.twin import folding, twin
 from distill.measure import interpreter
 from distill.measure.facts import read_facts
 
@@ -262,7 +263,7 @@ path = pathlib.Path(tempfile.mkdtemp()) / "model.tflite"
 
 
 def file(model, variant):
-    path.write_bytes(export.to_tflite(model, variant))
+    path.write_bytes(convert.to_tflite(model, variant))
     facts = read_facts(path)
     return interpreter.predict(path, inputs), facts
 
@@ -288,9 +289,9 @@ for name, options in NETWORKS.items():
         variable.assign(variable + rng.uniform(-0.05, 0.05, variable.shape))
     wanted = keras.ops.convert_to_numpy(student(inputs, training=False)["logits"])
     copy = twin.to_tf_keras(student)
-    written = forms.quantizable(copy)
+    written = folding.make_quantizable(copy)
     answers, facts = file(student, "float32")
-    trained = forms.simulated(copy)
+    trained = tfmot.simulate(copy)
     said = {
         "twin": difference(copy(inputs, training=False).numpy()),
         "written": difference(written(inputs, training=False).numpy()),

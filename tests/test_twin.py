@@ -16,8 +16,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from distill import finish
-from distill.finish import counterparts, twin
+from distill import compress
+from distill.compress.twin import counterparts, twin
 
 warnings.filterwarnings("ignore", "When providing .inputs. as a dict")
 said = {}
@@ -30,7 +30,7 @@ def tried(name, model):
             noise = rng.uniform(0.01, 0.05, variable.shape)
             variable.assign(variable + noise.astype("float32"))
     try:
-        copy = finish.to_tf_keras(model)
+        copy = compress.to_tf_keras(model)
     except twin.NoTwin as mistake:
         said[name] = {"refused": str(mistake), "layers": mistake.layers}
         return None
@@ -121,7 +121,7 @@ def said():
 
 
 def test_the_package_itself_is_free_of_tf_keras():
-    code = "import distill.finish, sys; print('tf_keras' in sys.modules)"
+    code = "import distill.compress, sys; print('tf_keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["False"]
 

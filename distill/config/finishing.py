@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from distill import budget as budgets
 from distill import data
-from distill import finish as finishers
+from distill.compress import finishers
+from distill.compress.search import budget as budgets
 from distill.config import reader, yaml_tree
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation

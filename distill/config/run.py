@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import students
 from distill import data
-from distill import finish as finishers
+from distill.compress import finishers
 from distill.config import cache, lessons, modality, roles, writer
 from distill.config import hardware as machines
 from distill.config.stage import Stage

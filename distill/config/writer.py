@@ -8,7 +8,8 @@ import yaml
 
 import students
 import trainers
-from distill import data, finish
+from distill import data
+from distill.compress import finishers
 from distill.config import schema
 from distill.data.synthetic import sources
 from gan import conditional, generators
@@ -51,7 +52,7 @@ def name_of(part: Any) -> str:
         students.BUILDERS,
         trainers.TRAINERS,
         data.DATASETS,
-        finish.FINISHERS,
+        finishers.FINISHERS,
         generators.GENERATORS,
         conditional.DISCRIMINATORS,
         sources.SOURCES,

@@ -5,7 +5,8 @@ import pathlib
 import keras
 import numpy as np
 
-from distill import data, export
+from distill import data
+from distill.compress import convert
 from distill.generate import translation
 from distill.measure import accuracy, cost, features, interpreter, quality
 from distill.runtime import files
@@ -107,7 +108,7 @@ def exported(network: keras.Model, path: pathlib.Path, split: data.Split) -> dic
         the file and the network.
     """
     shown = keras.Model(network.input, network.output["images"])
-    files.atomic_write(path, export.to_tflite(shown, "float32"))
+    files.atomic_write(path, convert.to_tflite(shown, "float32"))
     images = split.take(slice(CHECKED)).floats()
     classes = network.input.shape[-1] - images.shape[-1]
     given = translation.given(images, classes - 1, classes)

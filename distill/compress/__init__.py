@@ -1,0 +1,29 @@
+"""What a trained student can become, and how it is made. No room of it knows a run."""
+
+import typing
+
+
+def to_tf_keras(model: typing.Any) -> typing.Any:
+    """The tf_keras twin of a Keras 3 model, for TF-MOT and whatever else wants one.
+
+    Nested models are inlined, shared layers stay shared, operations that are no
+    layers become layers. The two are compared on made inputs.
+
+    Args:
+        model: A functional `keras.Model`, or a built `Sequential`; with any
+            structure of inputs and outputs.
+
+    Returns:
+        A functional `tf_keras.Model` from and to the same structures, without
+        regularizers, constraints and initializers.
+
+    Raises:
+        ValueError: A `distill.finish.twin.NoTwin`, which names every layer that
+            tf_keras has no counterpart of, and why; or by how much the twin
+            answers otherwise.
+    """
+    from distill.compress.twin import twin
+
+    made = twin.to_tf_keras(model, output=None)
+    twin.check_equal(model, made, twin.examples(model, 4), output=None)
+    return made

@@ -1,0 +1,58 @@
+"""A network -> a `.tflite` file."""
+
+from typing import Any
+
+# What a user may ask of a trained model without further training.
+FORMATS = ("float32", "float16", "dynamic_int8")
+
+
+def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
+    """Converts a model.
+
+    Args:
+        model: A built Keras 3 or tf_keras model, which returns logits or a dict with
+            `"logits"`; with one input, or a list of them.
+        variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
+            `int8`, `pruned`; or, by calibration, `int8`,
+            `int16x8`.
+        calibration: Real images, float32, `(n, height, width, channels)`, that set
+            the ranges of activations.
+
+    Returns:
+        The file. Its input is one image `(1, height, width, channels)`, which may
+        be resized to a batch, or one text `(1, length)`.
+    """
+    import tensorflow as tf
+
+    def answer(inputs):
+        outputs = model(inputs, training=False)
+        return outputs["logits"] if isinstance(outputs, dict) else outputs
+
+    # The concrete function and not the Keras model: the batch is known, which
+    # leaves no shape arithmetic in the file, and no copy is written to disk.
+    shapes = []
+    for given in model.inputs:
+        dtype = tf.as_dtype(given.dtype)
+        name = "ids" if dtype.is_integer else "images"
+        shapes.append(tf.TensorSpec((1, *given.shape[1:]), dtype, name=name))
+    function = tf.function(answer).get_concrete_function(
+        shapes if len(shapes) > 1 else shapes[0]
+    )
+    holder = tf.Module()  # A Keras 3 model does not show TensorFlow its variables.
+    holder.kept = function.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    if variant == "pruned":
+        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    elif variant != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if variant == "int16x8":
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+    if calibration is not None:
+        converter.representative_dataset = lambda: (
+            [image[None]] for image in calibration
+        )
+    return converter.convert()

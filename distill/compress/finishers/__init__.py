@@ -1,0 +1,51 @@
+"""What is made of a trained student: files that ship, each with a promise.
+
+TF-MOT lives in a process of its own, `distill.finish.child`: importing it
+can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
+and imports neither.
+"""
+
+from distill.compress.finishers.calibrated import Int8Calibrated, Int16x8
+from distill.compress.finishers.clustered import (
+    Clustered,
+    ClusteredInt8,
+    PrunedClustered,
+    PrunedClusteredInt8,
+)
+from distill.compress.finishers.conversions import DynamicInt8, Float16, Float32
+from distill.compress.finishers.finisher import Finisher
+from distill.compress.finishers.four_bits import DynamicInt4
+from distill.compress.finishers.narrowed import Narrowed, NarrowedInt8
+from distill.compress.finishers.pruned import Pruned, PrunedInt8
+from distill.compress.finishers.quantized import Int8
+
+__all__ = [
+    "FINISHERS",
+    "FinishError",
+    "Finisher",
+    "diagnose",
+    "main",
+    "missing",
+    "ready",
+    "run",
+    "searched",
+    "to_tf_keras",
+]
+
+FINISHERS = {
+    "float32": Float32,
+    "float16": Float16,
+    "dynamic_int8": DynamicInt8,
+    "dynamic_int4": DynamicInt4,
+    "int8_calibrated": Int8Calibrated,
+    "int16x8": Int16x8,
+    "int8": Int8,
+    "pruned": Pruned,
+    "pruned_int8": PrunedInt8,
+    "clustered": Clustered,
+    "clustered_int8": ClusteredInt8,
+    "pruned_clustered": PrunedClustered,
+    "pruned_clustered_int8": PrunedClusteredInt8,
+    "narrowed": Narrowed,
+    "narrowed_int8": NarrowedInt8,
+}

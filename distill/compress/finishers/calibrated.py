@@ -1,0 +1,52 @@
+"""Integers without training: ranges of activations are measured on real images."""
+
+import dataclasses
+
+from distill.compress.finishers import quantized
+from distill.compress.finishers.finisher import Finisher
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Int8Calibrated(Finisher):
+    """Weights and activations in eight bits, as the converter rounds them.
+
+    Attributes:
+        calibration_examples: Training images whose activations set the ranges;
+            all of them, where there are fewer.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+
+    calibration_examples: int = 200
+
+    def __post_init__(self):
+        """Refuses to measure nothing."""
+        if self.calibration_examples < 1:
+            raise ValueError(
+                "`calibration_examples` must be at least 1. "
+                f"Received: {self.calibration_examples}"
+            )
+
+    def make(self, bench):
+        """Converts the student by what it does on training images."""
+        examples = bench.calibration(self.calibration_examples)
+        return bench.export("int8", calibration=examples)
+
+    def breaches(self, facts, parts, student):
+        """Every op must compute in integers."""
+        return quantized.float_ops(facts)
+
+    def predicted_bytes(self, cost, parts=None):
+        """As `int8`."""
+        return quantized.Int8.predicted_bytes(self, cost)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Int16x8(Int8Calibrated):
+    """Weights in eight bits, activations in sixteen: nearly as exact as floats."""
+
+    def make(self, bench):
+        """Converts the student by what it does on training images."""
+        examples = bench.calibration(self.calibration_examples)
+        return bench.export("int16x8", calibration=examples)

@@ -1,0 +1,209 @@
+"""Magnitude pruning: most weights become exactly zero, and stay so."""
+
+import dataclasses
+import fnmatch
+from typing import ClassVar, Literal
+
+from distill.compress.finishers import conversions, quantized
+from distill.compress.finishers.finisher import TrainedFinisher
+from distill.compress.prune import magnitude
+
+TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Another share of zeros for some layers.
+
+    Attributes:
+        layers: Pattern of names, as a shell's: `head*`, `section[23]_*`.
+        sparsity: Share of zeros in their kernels at the end; 0 leaves them whole.
+
+    Raises:
+        ValueError: If the share is out of its range.
+    """
+
+    layers: str
+    sparsity: float
+
+    def __post_init__(self):
+        """Refuses a share that is none."""
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"`sparsity` must be in [0, 1). Received: {self.sparsity}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruned(TrainedFinisher):
+    """The smallest weights of every kernel set to zero.
+
+    The share of zeros rises from none along a cubic over the first part of the
+    training; the rest lets what is left recover. The file is encoded sparse; a
+    table in which ids are looked up is no kernel, and stays whole.
+
+    Attributes:
+        sparsity: Share of zeros in every kernel at the end.
+        schedule: `polynomial`; or `constant`, the whole share from the start.
+        rise: Part of the training over which the share rises, or over which
+            `constant` still chooses anew which weights are zero.
+        pattern: `unstructured`; or `2_of_4`, at least two zeros of any four
+            successive input channels, chosen at the start, as sparse hardware
+            wants it. That file is stored dense, and a kernel whose input channels
+            are no multiple of four is left whole.
+        rules: Other shares for some layers; of those that match, the last.
+
+    Raises:
+        ValueError: If an option is out of its range.
+
+    Source:
+        Zhu and Gupta, "To prune, or not to prune", 2017, section 3; as in TF-MOT.
+        `2_of_4`: Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021,
+        section 3.
+    """
+
+    asks: ClassVar[tuple[str, ...]] = ("prune",)
+    tolerance: ClassVar[float] = 1e-4
+    searched: ClassVar[dict[str, tuple]] = {"sparsity": (0.5, 0.6, 0.7, 0.8, 0.9)}
+
+    sparsity: float = 0.8
+    schedule: Literal["polynomial", "constant"] = "polynomial"
+    rise: float = 0.6
+    pattern: Literal["unstructured", "2_of_4"] = "unstructured"
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self):
+        """Refuses shares that are none."""
+        super().__post_init__()
+        if not 0 < self.sparsity < 1:
+            raise ValueError(
+                f"`sparsity` must be between 0 and 1. Received: {self.sparsity}"
+            )
+        if not 0 < self.rise <= 1:
+            raise ValueError(f"`rise` must be in (0, 1]. Received: {self.rise}")
+        if self.pattern == "unstructured":
+            return
+        if self.sparsity != 0.5:
+            raise ValueError(
+                "`sparsity` must be 0.5 with `pattern: 2_of_4`. "
+                f"Received: {self.sparsity}"
+            )
+        for index, rule in enumerate(self.rules):
+            if rule.sparsity not in (0, 0.5):
+                raise ValueError(
+                    f"`rules[{index}].sparsity` must be 0 or 0.5 with "
+                    f"`pattern: 2_of_4`. Received: {rule.sparsity}"
+                )
+
+    def check_layers(self, layers):
+        """Refuses a rule for no layer, and rules that leave every layer whole."""
+        for index, rule in enumerate(self.rules):
+            if not fnmatch.filter(layers, rule.layers):
+                raise ValueError(
+                    f"`rules[{index}].layers` must match a layer of the student: "
+                    f"{', '.join(layers)}. Received: {rule.layers!r}"
+                )
+        if not any(self.share(layer) for layer in layers):
+            raise ValueError(
+                "`rules` must leave a layer to prune. Received: a share of 0 for all"
+            )
+
+    def share(self, layer: str) -> float:
+        """Share of zeros that is promised in the kernel of a layer."""
+        shares = [
+            rule.sparsity
+            for rule in self.rules
+            if fnmatch.fnmatchcase(layer, rule.layers)
+        ]
+        return [self.sparsity, *shares][-1]
+
+    def make(self, bench):
+        """Trains the student while it is pruned, and converts it."""
+        from tensorflow_model_optimization.sparsity import keras as sparsity
+
+        steps = self.epochs * bench.steps_per_epoch
+        every = max(1, int(steps * self.rise) // 50)
+        last = max(1, int(steps * self.rise) // every) * every
+        times = {"begin_step": 0, "end_step": last, "frequency": every}
+
+        def options(layer):
+            share = self.share(layer.name)
+            if not share or not self._bears(layer):
+                return None
+            schedule = (
+                sparsity.ConstantSparsity(share, **times)
+                if self.schedule == "constant"
+                else sparsity.PolynomialDecay(0.0, share, **times)
+            )
+            pattern = {"sparsity_m_by_n": (2, 4)} if self._in_fours else {}
+            return {"pruning_schedule": schedule, **pattern}
+
+        model = magnitude.wrap(bench.twin(), options)
+        bench.fit(model, self, [sparsity.UpdatePruningStep()])
+        model = sparsity.strip_pruning(model)
+        bench.keep("pruned", model)
+        return bench.convert(model, "float32" if self._in_fours else "pruned")
+
+    def breaches(self, facts, parts, student):
+        """The zeros must have reached the file."""
+        if self._in_fours:
+            return self._patterns_lost(facts)
+        if self.rules:
+            return self._shares_lost(facts)
+        if facts.sparsity >= self.sparsity - TOLERANCE:
+            return []
+        return [f"sparsity {facts.sparsity:.3f} of the file, promised {self.sparsity}"]
+
+    def predicted_bytes(self, cost, parts=None):
+        """A value and an index for each weight that is left; tables stay whole."""
+        if self._in_fours:
+            return conversions.Float32().predicted_bytes(cost)
+        left = round(5.5 * (1 - self.sparsity) * cost.kernels)
+        return 4 * cost.tables + left + 550 * cost.layers
+
+    @property
+    def _in_fours(self):
+        return self.pattern == "2_of_4"
+
+    def _bears(self, layer):
+        """Whether the pattern fits the kernels, `(..., in, out)` each."""
+        fits = (kernel.shape[-2] % 4 == 0 for kernel in magnitude.kernels(layer))
+        return not self._in_fours or all(fits)
+
+    def _patterns_lost(self, facts):
+        promised = [
+            kernel
+            for kernel in facts.kernels
+            if kernel.shape[-1] % 4 == 0 and self.share(kernel.layer)
+        ]
+        lost = [kernel.layer for kernel in promised if not kernel.two_of_four]
+        if promised and not lost:
+            return []
+        what = ", ".join(f"`{layer}`" for layer in lost) or "every kernel"
+        return [f"no two zeros of every four weights in {what}"]
+
+    def _shares_lost(self, facts):
+        least = min([self.sparsity, *(rule.sparsity for rule in self.rules)])
+        lost = []
+        for kernel in facts.kernels:
+            # A sparse file does not tell the name of its last layer.
+            share = self.share(kernel.layer) if kernel.layer else least
+            if kernel.zeros + 1 < (share - TOLERANCE) * kernel.size:
+                found = kernel.zeros / kernel.size
+                lost.append(f"`{kernel.layer}`: {found:.3f}, promised {share}")
+        return [f"sparsity of {'; '.join(lost)}"] if lost else []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrunedInt8(quantized.QuantizedFinisher):
+    """The pruned student, trained to bear eight bits with its zeros kept."""
+
+    needs: ClassVar[tuple[str, ...]] = ("pruned",)
+    asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
+
+    def make(self, bench):
+        """Trains what `pruned` made."""
+        return self.integers(bench, bench.kept("pruned"), zeros=True)
+
+    def breaches(self, facts, parts, student):
+        """Integers alone, and the zeros of `pruned` kept."""
+        zeros = parts["pruned"].breaches(facts, parts, student)
+        return [*quantized.float_ops(facts), *zeros]

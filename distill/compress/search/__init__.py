@@ -1,0 +1,1 @@
+"""The file that keeps a budget: what is tried, in which order, and what is taken."""

@@ -1,0 +1,146 @@
+"""What the file that ships may cost, and how long a search for it may take."""
+
+import dataclasses
+from typing import Literal
+
+import tabulate
+
+from distill.compress import finishers
+from distill.runtime import formats
+from distill.runtime.errors import check
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A promise about the last file of `finish`; with `trials`, a search for that file.
+
+    Attributes:
+        max_kb: Its size at most, in kB of 1000 bytes.
+        max_drop: Points (percent of the examples) that its accuracy may be below
+            the model's, at most: in the search on the validation split, at the end
+            on the test split.
+        counts: Whose bytes: of the `file` as it lies on disk; or through `gzip`, as
+            it is sent: there alone clusters gain, and zeros in eight bits.
+        trials: Short finishes, the best of which is finished at full length; 0 means
+            that nothing is searched, and `finish` is made as it stands.
+        part: Of its epochs, what a trial trains; one epoch at least.
+        among: Names of the finishers to choose from; without any, all that can be
+            made of the model.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    max_kb: float
+    max_drop: float = 1.0
+    counts: Literal["file", "gzip"] = "file"
+    trials: int = 24
+    part: float = 0.2
+    among: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Refuses values out of range, and names that are none."""
+        check(self.max_kb > 0, "max_kb", "positive", self.max_kb)
+        check(self.max_drop >= 0, "max_drop", "at least 0", self.max_drop)
+        check(self.trials >= 0, "trials", "at least 0", self.trials)
+        check(0 < self.part <= 1, "part", "in (0, 1]", self.part)
+        for index, name in enumerate(self.among):
+            known = f"one of {', '.join(finishers.FINISHERS)}"
+            check(name in finishers.FINISHERS, f"among[{index}]", known, name)
+
+    def size(self, model: dict) -> int:
+        """The bytes that count.
+
+        Args:
+            model: With `bytes` and `gzip_bytes`, as in `report.json`.
+        """
+        return model["bytes" if self.counts == "file" else "gzip_bytes"]
+
+    def breaches(self, model: dict, accuracy: float) -> list[str]:
+        """How a file breaks the budget.
+
+        Args:
+            model: As in `report.json`.
+            accuracy: Of the float model on the same split, in percent.
+
+        Returns:
+            Each broken promise in words; empty if all are kept.
+        """
+        lines, size = [], self.size(model)
+        if size > 1000 * self.max_kb:
+            how = " through gzip" if self.counts == "gzip" else ""
+            lines.append(
+                f"{size:,} bytes{how}, more than budget.max_kb = {self.max_kb}"
+            )
+        drop = accuracy - model["accuracy"]
+        if drop > self.max_drop:
+            lines.append(
+                f"accuracy {model['accuracy']:.2f} % is {drop:.2f} points below the "
+                f"student's, more than budget.max_drop = {self.max_drop}"
+            )
+        return lines
+
+    def shortage(self, model: dict, accuracy: float) -> float:
+        """What a search makes small: a point of accuracy is as much as 1 % of size.
+
+        Args:
+            model: As in `report.json`.
+            accuracy: As of `breaches`.
+
+        Returns:
+            The drop, in points; and, of a file that is too large, by how many
+            percent.
+        """
+        over = self.size(model) / (1000 * self.max_kb) - 1
+        return accuracy - model["accuracy"] + 100 * max(0.0, over)
+
+
+def rank(trial: dict) -> tuple[bool, float, int]:
+    """Less is better: what keeps the budget, then accuracy, then size.
+
+    Args:
+        trial: As in `search.json`.
+    """
+    return not trial["fits"], trial["shortage"], trial["size"]
+
+
+def rows(search: dict) -> list[dict[str, str]]:
+    """What was tried, for a reader, the best first.
+
+    Args:
+        search: As in `search.json`.
+
+    Returns:
+        Heading to text, for each trial.
+    """
+    trials = sorted(search["trials"], key=rank)
+    return [
+        {
+            "": "*" if row["label"] == search["winner"] else "" if row["fits"] else "x",
+            "finisher": row["finisher"],
+            "options": ", ".join(f"{key} {x}" for key, x in row["options"].items()),
+            "kB": formats.kilobytes(row["size"]),
+            "validation %": formats.percent(row["accuracy"]),
+            "drop": formats.percent(row["drop"]),
+            "why not": "; ".join(row["failed"]),
+        }
+        for row in trials
+    ]
+
+
+def table(search: dict) -> str:
+    """What was tried, for the console.
+
+    Args:
+        search: As in `search.json`.
+    """
+    shown = rows(search)
+    aligned = ["left"] * 3 + ["right"] * 3 + ["left"]
+    widths = [None] * 6 + [36]
+    return tabulate.tabulate(
+        [list(row.values()) for row in shown],
+        list(shown[0]),
+        colalign=aligned,
+        disable_numparse=True,
+        maxcolwidths=widths,
+    )

@@ -1,0 +1,1 @@
+"""One run: its steps in order, its folder, its finishing process, its report."""

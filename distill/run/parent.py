@@ -1,0 +1,129 @@
+"""The finishing process, seen from outside: started, waited for, and how it ended."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import typing
+
+from distill.runtime import errors, progress
+from distill.runtime.process import signals
+from distill.runtime.process.command import IN_CHILD
+
+EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
+
+
+def finish(folder: pathlib.Path) -> list[dict]:
+    """The files of a run folder, made unless they are there.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        One record a file, as in `report.json`.
+
+    Raises:
+        As `run` does.
+    """
+    made = folder / "finish.json"
+    if not made.exists():
+        with progress.step("finish", "prune, quantize, export, in a process apart"):
+            run_child(folder)
+    return json.loads(made.read_text())
+
+
+def missing_packages() -> list[str]:
+    """Packages that finishing needs and this machine lacks; it may train without."""
+    needed = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
+def run_child(folder: pathlib.Path) -> None:
+    """Finishes the student of a run folder, in a process apart.
+
+    Reads `run.yaml`, `student.keras` and, if it is there, `teacher.keras`; writes
+    the `.tflite` files and `finish.json`. Files that are there already are kept.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        FinishError: If the process was killed, or failed without a word.
+        Stopped: If a signal came; the process has saved its work.
+        SystemExit: With the exit code of a process that has said what failed.
+    """
+    try:
+        _run_task("finish", folder)
+    except errors.FinishError as mistake:
+        raise errors.FinishError(
+            f"{mistake}; what was finished is kept, and the same command goes on "
+            "from there"
+        ) from None
+
+
+def search(folder: pathlib.Path) -> dict:
+    """What keeps the budget of a run, searched unless it was found before.
+
+    Reads `search/run.yaml`, `student.keras` and, if it is there, `teacher.keras`;
+    writes `search.json`.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        As `distill.finish.search.search` does.
+
+    Raises:
+        As `run` does.
+    """
+    path = folder / "search.json"
+    if not path.exists() or json.loads(path.read_text())["winner"] is None:
+        with progress.step("search", "short finishes, in a process apart"):
+            _run_task("search", folder)
+    return json.loads(path.read_text())
+
+
+def diagnose(network: typing.Any) -> dict:
+    """What can be done with each layer of a network; tried in a process apart.
+
+    Args:
+        network: A built `keras.Model`; it need not be trained.
+
+    Returns:
+        As `distill.finish.diagnosis.diagnose` does.
+
+    Raises:
+        As `run` does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "network.keras"
+        network.save(path)
+        _run_task("diagnose", path)
+        return json.loads(path.with_suffix(".json").read_text())
+
+
+def _run_task(task, path):
+    """Runs a task of `distill.run.child`, and hands on how it ended."""
+    packages = str(pathlib.Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
+    chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
+        env={**os.environ, **chosen, "PYTHONPATH": search},
+        stdin=subprocess.PIPE,  # Its end tells the child that this process is gone.
+        start_new_session=True,  # Ctrl-C comes here alone, and is handed on once.
+    )
+    try:
+        with signals.deferred(forward=child.send_signal):
+            code = child.wait()
+    finally:
+        child.kill()
+        child.communicate()
+    if code in EXPLAINED:
+        raise SystemExit(code)
+    if code:
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        raise errors.FinishError(f"the process for {task} of {path} stopped ({how})")
