@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from distill import batch_sizes, cli, config, kernel_rates, peers
-from distill.runtime import errors, onednn
+from distill.runtime import errors
 from distill.runtime.process import command
+from distill.teach.networks import checks
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -57,7 +58,7 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     if arguments.peers:
         peers.check(run)
-    onednn.check(run)
+    checks.check_kernels(run)
     from distill.runtime import files, versions
 
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
@@ -163,12 +164,14 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     Raises:
         DataError: If the data cannot be had.
     """
-    from distill import networks, pace, teacher
+    from distill import pace
+    from distill.teach import teacher
+    from distill.teach.networks import build
 
     splits = run.data.load()
 
-    asked = teacher.given(run) if run.teacher.file else networks.build("teacher", run)
-    student = networks.build("student", run)
+    asked = teacher.open_given(run) if run.teacher.file else build.build("teacher", run)
+    student = build.build("student", run)
     batch = _batch(run)
     found = [
         {
@@ -188,7 +191,8 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     import trainers
-    from distill import fused, precision, replayed
+    from distill import replayed
+    from distill.teach.hardware import fused, precision
 
     learner, step = _learner(run, stage.trainer, teacher, student, batch)
     models = [learner, teacher]
@@ -215,7 +219,7 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
     with contextlib.ExitStack() as stack:
         for model in (*models, other):
             stack.enter_context(fused.batch_normalization(model))
-            stack.enter_context(precision.computing(model, run.hardware.precision))
+            stack.enter_context(precision.scope(model, run.hardware.precision))
         seconds = interleaved(timed, rounds, steps)
 
     def ratio(whole, parts):
@@ -250,7 +254,7 @@ def _learner(run, method, teacher, student, batch):
     """A trainer of a copy of the student, and one step of it."""
     import keras
 
-    from distill import learners
+    from distill.teach.learner import jit_compile
     from trainers import trainer
 
     copy = keras.models.clone_model(student)
@@ -258,7 +262,7 @@ def _learner(run, method, teacher, student, batch):
     learner.compile(
         optimizer=learner.sides(keras.optimizers.SGD(1e-3, momentum=0.9)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=learners.jit_compile(run.hardware.jit),
+        jit_compile=jit_compile(run.hardware.jit),
     )
     return learner, lambda: learner.train_on_batch(*batch)
 
@@ -268,7 +272,7 @@ def _companion(run, network, count):
     import keras
     import numpy as np
 
-    from distill import learners
+    from distill.teach.learner import jit_compile
 
     rng = np.random.default_rng(0)
     shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}
@@ -279,7 +283,7 @@ def _companion(run, network, count):
     copy.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="mse",
-        jit_compile=learners.jit_compile(run.hardware.jit),
+        jit_compile=jit_compile(run.hardware.jit),
     )
     asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
     return copy, lambda: copy.train_on_batch(given, asked)

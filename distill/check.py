@@ -19,29 +19,31 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
-    from distill import devices, networks, room, teacher
     from distill.measure import cost
-    from distill.runtime import onednn
+    from distill.teach import teacher
+    from distill.teach.cache import size
+    from distill.teach.hardware import strategy
+    from distill.teach.networks import build, checks
     from trainers import representations
 
-    devices.way(run)
-    pairs = networks.check(run)
-    networks.check_finish(run)
-    onednn.check(run)
+    strategy.resolve(run)
+    pairs = checks.check_pairs(run)
+    checks.check_finish(run)
+    checks.check_kernels(run)
     teachers = {"teacher": run, **lessons.co_teachers(run)}
     learners = {**lessons.assistants(run), "student": run}
     built = {
-        name: teacher.given(part) if part.teacher.file else networks.build(name, part)
+        name: teacher.open_given(part) if part.teacher.file else build.build(name, part)
         for name, part in teachers.items()
     }
-    built |= {name: networks.build(name, part) for name, part in learners.items()}
+    built |= {name: build.build(name, part) for name, part in learners.items()}
     shapes = {name: representations.shapes(net) for name, net in built.items()}
     costs = {name: cost.count(network) for name, network in built.items()}
-    print(_pairs(shapes) if pairs is None else networks.table(pairs))
+    print(_pairs(shapes) if pairs is None else checks.pairs_table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
     if run.teacher.cache:
-        rows = room.check(run, run.data.load())
+        rows = size.check(run, run.data.load())
         print(formats.table(rows, ["stage", "answers kept", "bytes, predicted"]))
     return 0
 

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from absl.flags import argparse_flags
 
-from distill import arms, config, run_folder, train
+from distill import arms, config
+from distill.run import conductor, folder
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
+from distill.teach.networks import checks
 
 
 class Job(NamedTuple):
@@ -77,12 +79,12 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     onednn.choose(jobs[0].run)
     for run in {job.name: job.run for job in jobs}.values():
-        onednn.check(run)
+        checks.check_kernels(run)
     with files.lock(out):
         for job in jobs:  # A folder of another config is refused before any trains.
             with files.lock(job.folder):
-                run_folder.claim(job.folder, job.run)
-        run_folder.stay_with(out, versions.versions())
+                folder.claim(job.folder, job.run)
+        folder.check_ground(out, versions.versions())
         reports = [_report(job, f"{i} of {len(jobs)}") for i, job in enumerate(jobs, 1)]
         from distill import comparison, comparison_report
 
@@ -167,7 +169,7 @@ def _report(job, place):
         progress.say(f"{title}: finished before, kept")
         return json.loads(path.read_text())
     progress.say(title)
-    return train.train(job.run, job.folder)
+    return conductor.train(job.run, job.folder)
 
 
 def _default_folder(arguments):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from distill import charts, config, intervals
+from distill import config, intervals
+from distill.report.charts import scatter
 from distill.runtime.errors import ConfigError
 
 
@@ -85,7 +86,7 @@ def _over_seeds(name, index, runs):
         "name": f"{name}.{model}",
         "config": name,
         "model": model,
-        "family": charts.family(model),
+        "family": scatter.family(model),
         "file": each[0]["file"],
         "sha256": [record["sha256"] for record in each],
         **summaries,

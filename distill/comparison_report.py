@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import tabulate
 import yaml
 
-from distill import charts, report
+from distill.report import console, page
+from distill.report.charts import axes
+from distill.report.html import template
 from distill.runtime import formats
 
 PLOT = 200  # Width of an interval's picture in pixels.
@@ -40,7 +42,7 @@ def table(comparison: dict) -> str:
         f"Test accuracy over seeds {', '.join(map(str, seeds))}, mean and sd.",
         "",
         _grid(differences, ["student", "to", "points", "95 % interval", "zero"], 28),
-        textwrap.fill(note(comparison), report.WIDTH),
+        textwrap.fill(note(comparison), console.WIDTH),
     ]
     return "\n".join(pieces)
 
@@ -103,15 +105,15 @@ def html(comparison: dict) -> str:
         (model["config"], model["model"]): model["accuracy"]["mean"]
         for model in comparison["models"]
     }
-    shared = report.share_charts(
+    shared = page.share_charts(
         comparison["configs"], lambda config, name: means[config, name]
     )
-    return report.template("compare.html").render(
-        hues=report.share_hues(shared),
+    return template("compare.html").render(
+        hues=page.share_hues(shared),
         shares=shared,
         comparison=comparison,
         chosen=None,
-        fronts=report.fronts(points, None),
+        fronts=page.fronts(points, None),
         shipped=bool(shipped),
         plot=_plot(comparison["differences"]),
         interval=interval,
@@ -129,4 +131,4 @@ def _plot(differences: Sequence[dict]) -> dict:
     ends = [d[key] for d in differences for key in ("low", "mean", "high")]
     ends = [0.0, *(end for end in ends if end is not None)]
     room = 0.05 * (max(ends) - min(ends)) or 1.0
-    return charts.axis(min(ends) - room, max(ends) + room, 0, PLOT)
+    return axes.axis(min(ends) - room, max(ends) + room, 0, PLOT)

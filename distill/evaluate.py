@@ -48,12 +48,12 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.run_of(arguments)
     with progress.step("data", f"reading {config.name_of(run.data)}"):
         splits = run.data.load()
-    from distill import results
+    from distill.run.record import model_record
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
         network = loader.open_foreign(path) if path.suffix == ".keras" else None
         try:
-            record, _ = results.model_record(
+            record, _ = model_record(
                 path, getattr(splits, arguments.split), None, network
             )
         except Exception as mistake:  # A damaged file raises whatever its reader does.

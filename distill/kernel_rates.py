@@ -5,6 +5,7 @@ import statistics
 
 from distill import config, trial
 from distill.runtime import errors, onednn, progress, versions
+from distill.teach.networks import checks
 
 MARGIN = 0.05  # Of a ratio; less is not worth other last bits.
 
@@ -25,7 +26,7 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
     Raises:
         ConfigError: See `kernels.check`; or if a process cannot train: says why.
     """
-    onednn.check(_asking(run, "true"))
+    checks.check_kernels(_asking(run, "true"))
     found: dict[str, list[dict]] = {told: [] for told in onednn.NAMES}
     for index in range(rounds):
         for told, name in onednn.NAMES.items():

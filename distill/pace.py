@@ -15,19 +15,13 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from distill import (
-    config,
-    data,
-    devices,
-    fused,
-    learners,
-    networks,
-    precision,
-    stages,
-    teacher,
-)
+from distill import config, data
 from distill.runtime.process import command, memory
 from distill.runtime.resume import checkpoint, resume
+from distill.teach import stages, teacher
+from distill.teach.hardware import feeding, fused, precision
+from distill.teach.learner import build_learner
+from distill.teach.networks import build
 
 WARMUP = 5  # Executions that trace, and empty what was read ahead meanwhile.
 
@@ -138,7 +132,7 @@ def measure(
     """
     if asked is None and any(stage.trainer.needs_teacher for _, stage in which):
         given = run.teacher.file is not None
-        asked = teacher.given(run) if given else networks.build("teacher", run)
+        asked = teacher.open_given(run) if given else build.build("teacher", run)
     return [
         _paced(run, splits, name, stage, None if name == "teacher" else asked, steps)
         for name, stage in which
@@ -150,20 +144,20 @@ def _paced(run, splits, name, stage, asked, steps):
     if stage.synthetic is not None and stage.synthetic.needs_generator:
         part = run.generator.network
         maker = part.build(run.data.input_shape, run.data.num_classes)
-    source = stages.source_of(run, splits, stage, 0, teacher=asked, generator=maker)
-    network = networks.build(name, run)
-    learner = learners.learner_of(run, stage, source, network, asked)
+    source = stages.build_batches(run, splits, stage, 0, teacher=asked, generator=maker)
+    network = build.build(name, run)
+    learner = build_learner(run, stage, source, network, asked)
     at_once = run.hardware.steps_per_execution
     count = (WARMUP + -(-steps // at_once)) * at_once
     clock = Clock()
     with (
         tempfile.TemporaryDirectory() as folder,
-        precision.computing(learner, run.hardware.precision),
+        precision.scope(learner, run.hardware.precision),
         fused.batch_normalization(learner),
     ):
         resume.fit(
             learner,
-            resume.Source(count, devices.in_time(source).stream),
+            resume.Source(count, feeding.read_ahead(source).stream),
             callback=keras.callbacks.Callback,
             epochs=1,
             store=checkpoint.Store(pathlib.Path(folder), "pace"),

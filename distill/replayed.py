@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from distill import config
-from distill.config import cache
+from distill.teach.cache import layout as cache_layout
 from trainers import representations, trainer
 
 
@@ -21,7 +21,9 @@ def batches(
         batch: Inputs `(batch, ...)`, and labels `(batch,)`.
     """
     shapes = map(representations.shapes, (learner.teacher, learner.student))
-    layout = cache.layout(run, learner.method, *shapes, 0)
+    layout = cache_layout.layout(
+        run.teacher.cache, run.data.num_classes, learner.method, *shapes, 0
+    )
     rows = layout.pack(learner.teacher.predict_on_batch(batch[0]))
     return (
         (trainer.with_answers(batch[0], layout.unpack(rows)), batch[1])

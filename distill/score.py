@@ -8,11 +8,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from distill import cli, config, run_folder, train
+from distill import cli, config
 from distill.data.synthetic import sources
+from distill.run import conductor
+from distill.run.folder import check_ground, claim
 from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
+from distill.teach.networks import checks
 
 EXAMPLES = 20_000
 
@@ -165,15 +168,16 @@ def score(
         As `train.train`, otherwise.
     """
     onednn.choose(run)
-    onednn.check(run)
+    checks.check_kernels(run)
     with files.lock(folder):
-        run_folder.claim(folder, run)
+        claim(folder, run)
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
-        ground = {**train.ground(run, splits), "examples": examples, "split": split}
-        run_folder.stay_with(folder, ground)
-        from distill import generator, score_report, scoring, teacher
+        ground = {**conductor.ground(run, splits), "examples": examples, "split": split}
+        check_ground(folder, ground)
+        from distill import score_report, scoring
         from distill.measure import quality
+        from distill.teach import generator, teacher
 
         held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
         if min(held.values()) <= quality.NEIGHBOURS:
@@ -182,10 +186,10 @@ def score(
                 f"Received: {held}"
             )
 
-        network, _ = teacher.ready(run, splits, folder)
+        network, _ = teacher.obtain(run, splits, folder)
         lasting = scoring.epochs(splits.train, run.batch_size, examples)
         rows = [_lasting(row, lasting) for row in rows]
-        makers = [generator.ready(row.run, splits, folder)[0] for row in rows]
+        makers = [generator.obtain(row.run, splits, folder)[0] for row in rows]
         bench = scoring.Bench(splits, network, folder, split)
         for seed in range(run.seed, run.seed + seeds):
             for row, maker in zip(rows, makers, strict=True):

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 import tabulate
 import yaml
 
-from distill import comparison_report, report
+from distill import comparison_report
+from distill.report import console
+from distill.report.html import template
 from distill.runtime import formats
 
 HEADERS = ("TSC score", "sd", "accuracy %", "sd", "to real", "95 % interval")
@@ -28,10 +30,10 @@ def table(scores: Mapping) -> str:
     """
     pieces = [
         _grid(scores, HEADERS, learned),
-        textwrap.fill(learned_note(scores), report.WIDTH),
+        textwrap.fill(learned_note(scores), console.WIDTH),
         "",
         _grid(scores, LIKENESS.values(), likeness),
-        textwrap.fill(likeness_note(scores), report.WIDTH),
+        textwrap.fill(likeness_note(scores), console.WIDTH),
     ]
     return "\n".join(pieces)
 
@@ -43,7 +45,7 @@ def html(scores: Mapping) -> str:
         scores: As in `score.json`.
     """
     split = scores["data"]["split"]
-    return report.template("score.html").render(
+    return template("score.html").render(
         scores=scores,
         tables=[
             {

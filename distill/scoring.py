@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill import config, data, intervals, stages
+from distill import config, data, intervals
 from distill.data import batches
 from distill.measure import accuracy as measure_accuracy
 from distill.measure import features, quality
 from distill.runtime import files, progress, seeds, versions
-from distill.teach import synthetic
+from distill.teach import stages, synthetic
 
 PART = 1000  # Examples, at least, of each part that has a classifier score.
 PARTS = 10  # At most, as in its paper.

@@ -13,8 +13,9 @@ from keras import ops
 
 import students
 import trainers
-from distill import alarms, train
+from distill import train
 from distill.runtime import errors
+from distill.teach import alarms
 from gan import gradients
 from gan.discriminators import Discriminator
 from trainers import game, trainer

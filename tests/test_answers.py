@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 import students
-from distill import answers, check, config, data, room, stages, train, tutors
+from distill import check, config, data, train
 from distill.config import cache
 from distill.data import augmentation, batches
 from distill.runtime import errors
 from distill.runtime.trust import loader
+from distill.teach import assistants, stages
+from distill.teach import fit as teach_fit
+from distill.teach.cache import replay, store
+from distill.teach.cache import size as cache_size
+from distill.teach.cache.layout import Layout
 
 SMALL = [
     "data.options={train_examples: 63, validation_fraction: 0.2, test_fraction: 0.5}",
@@ -89,9 +94,9 @@ def live(run):
 
 def test_kept_and_live_runs_end_in_the_same_bytes(splits, teacher, tmp_path):
     """LIT, then KD, from two teachers, who answer in two variants of each image."""
-    both = tutors.together(teacher, [exact(1)], [0.3])
+    both = assistants.average(teacher, [exact(1)], [0.3])
     wanted, shown = learned(live(RUN), splits, tmp_path / "live", both)
-    assert not (tmp_path / room.FOLDER).exists()
+    assert not (tmp_path / cache_size.FOLDER).exists()
     assert len(set(shown[1]["kd_loss"])) == 3  # It goes on learning.
     assert learned(RUN, splits, tmp_path / "kept", both) == (wanted, shown)
     # Two variants and validation, for each stage.
@@ -102,7 +107,7 @@ def ready(run, splits, folder, teacher, stage=KD):
     source = batches.Batches(
         splits.train, batch_size=run.batch_size, seed=5, augmentation=run.augmentation
     )
-    return answers.ready(run, splits, folder, source, stage, (teacher, teacher))
+    return store.obtain(run, splits, folder, source, stage, (teacher, teacher))
 
 
 def test_each_batch_comes_with_what_the_teacher_says_of_it(teacher, splits, tmp_path):
@@ -127,7 +132,7 @@ def test_each_batch_comes_with_what_the_teacher_says_of_it(teacher, splits, tmp_
 
 
 def test_what_is_predicted_is_what_is_written(teacher, splits, tmp_path):
-    predicted = room.check(RUN, splits, tmp_path / "run")
+    predicted = cache_size.check(RUN, splits, tmp_path / "run")
     assert [row[:2] for row in predicted] == [
         ("stages[0]", "logits, stem, section1"),
         ("stages[1]", "logits"),
@@ -136,20 +141,20 @@ def test_what_is_predicted_is_what_is_written(teacher, splits, tmp_path):
         ready(RUN, splits, tmp_path / "run", teacher, stage)
         files = list(tmp_path.rglob("*.rows"))
         assert sum(file.stat().st_size for file in files) == size
-        shutil.rmtree(tmp_path / room.FOLDER)
+        shutil.rmtree(tmp_path / cache_size.FOLDER)
 
 
 def test_nobody_is_asked_twice_or_about_what_no_epoch_shows(
     teacher, splits, tmp_path, monkeypatch
 ):
     asked = []
-    pack = cache.Layout.pack
+    pack = Layout.pack
 
     def watched(self, said):
         asked.append(len(said["logits"]))
         return pack(self, said)
 
-    monkeypatch.setattr(cache.Layout, "pack", watched)
+    monkeypatch.setattr(Layout, "pack", watched)
     short = dataclasses.replace(KD, epochs=1)
     for stage, batches_asked in ((short, 4 + 1), (KD, 4), (KD, 0)):
         ready(RUN, splits, tmp_path / "run", teacher, stage)
@@ -159,10 +164,10 @@ def test_nobody_is_asked_twice_or_about_what_no_epoch_shows(
 
 def key(run, splits, teacher, names=("logits",)):
     shapes = [(name, tuple(teacher.output[name].shape[1:])) for name in names]
-    layout = cache.Layout(run.teacher.cache, tuple(shapes), None)
+    layout = Layout(run.teacher.cache, tuple(shapes), None)
     outputs = {name: teacher.output[name] for name in names}
     asked = keras.Model(teacher.inputs, outputs, name="asked")
-    return answers.fingerprint(run, splits, asked, layout)
+    return store.fingerprint(run, splits, asked, layout)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +207,7 @@ def test_teacher_and_pixels_change_the_key(splits, teacher, tmp_path):
 
 
 def test_keeping_answers_leaves_the_teacher_alone(splits):
-    from distill import teacher
+    from distill.teach import teacher
 
     plain = config.load("lit_resnet.yaml", [*SMALL, "augmentation.variants=null"])
     assert teacher.fingerprint(RUN, splits) == teacher.fingerprint(plain, splits)
@@ -220,7 +225,7 @@ def test_teachers_see_new_variants_in_every_epoch(splits, tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stages.batches, "Batches", Watched)
-    monkeypatch.setattr(stages, "fit", fit)
+    monkeypatch.setattr(teach_fit, "fit", fit)
     for name, network in (("teacher", None), ("student", exact())):
         steps = RUN.teacher.stages if network is None else RUN.stages
         options = {"run": live(RUN), "splits": splits, "folder": tmp_path}
@@ -237,7 +242,7 @@ def layout(top_k=None, precision="float32", temperature=4.0, classes=7):
         ("stem", (3, 2)),
     )
     options = cache.Cache(top_k=top_k, precision=precision)
-    return cache.Layout(options, shapes, temperature)
+    return Layout(options, shapes, temperature)
 
 
 def numbers(kept, count=5, scale=4.0):
@@ -375,33 +380,33 @@ def test_a_full_disk_is_seen_before_and_what_is_there_counts(
 ):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     real = shutil.disk_usage
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(cache_size.shutil, "disk_usage", lambda path: usage)
     for action in (
-        lambda: room.check(RUN, splits, tmp_path / "run"),
+        lambda: cache_size.check(RUN, splits, tmp_path / "run"),
         lambda: ready(RUN, splits, tmp_path / "run", teacher),
     ):
         with pytest.raises(errors.ConfigError, match="has room for 1e-06 GB"):
             action()
     assert not list(tmp_path.rglob("*.rows"))
-    monkeypatch.setattr(room.shutil, "disk_usage", real)
+    monkeypatch.setattr(cache_size.shutil, "disk_usage", real)
     ready(RUN, splits, tmp_path / "run", teacher)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(cache_size.shutil, "disk_usage", lambda path: usage)
     ready(RUN, splits, tmp_path / "run", teacher)  # All there: nothing is asked.
 
 
 def test_a_batch_of_unlike_epochs_takes_each_answer_from_its_own_variant():
-    kept = cache.Layout(cache.Cache(), (("logits", (1,)),), None)
+    kept = Layout(cache.Cache(), (("logits", (1,)),), None)
     rows = np.arange(12, dtype="float32").reshape(2, 6, 1)
     files = [kept.pack({"logits": part}) for part in rows]
     chosen, variants = np.array([5, 0, 3, 3]), np.array([0, 1, 1, 0])
-    found = answers.Answers(kept, files).of(variants, chosen)["logits"]
+    found = replay.Answers(kept, files).of(variants, chosen)["logits"]
     wanted = list(itertools.chain([5.0], [6.0], [9.0], [3.0]))
     assert found[:, 0].tolist() == wanted
 
 
 def test_the_batch_behind_the_last_step_asks_for_nothing_that_is_not_kept():
-    kept = cache.Layout(cache.Cache(), (("logits", (1,)),), None)
-    said = answers.Answers(kept, [kept.pack({"logits": np.ones((4, 1), "float32")})])
+    kept = Layout(cache.Cache(), (("logits", (1,)),), None)
+    said = replay.Answers(kept, [kept.pack({"logits": np.ones((4, 1), "float32")})])
     images = np.zeros((4, 8, 8, 1), "float32")
     source = batches.Batches(
         data.Split(images, np.arange(4)),
@@ -409,6 +414,6 @@ def test_the_batch_behind_the_last_step_asks_for_nothing_that_is_not_kept():
         seed=0,
         augmentation=augmentation.Augmentation(shift=1, variants=2),
     )
-    stream = answers.Taught(source, said).stream(1)  # Of one epoch of two steps.
+    stream = replay.Taught(source, said).stream(1)  # Of one epoch of two steps.
     next(stream)
     next(stream)

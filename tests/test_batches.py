@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import pytest
 
-from distill import data, devices
+from distill import data
 from distill.data import augmentation, batches
 from distill.runtime import errors
+from distill.teach.hardware import feeding
 
 RNG = np.random.default_rng(0)
 COUNT = 23
@@ -109,7 +110,7 @@ def test_batches_are_read_ahead_where_keras_does_not(monkeypatch):
     for backend, wanted in (("tensorflow", 0), ("jax", 1), ("torch", 2)):
         monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
         for source in (plain, mixed):
-            found = next(devices.in_time(source).stream(5))
+            found = next(feeding.read_ahead(source).stream(5))
             np.testing.assert_array_equal(found[1], source.batch(5)[1])
         assert len(read) == wanted, "never what may ask a network"
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from distill import blocks
 from distill.runtime.process import signals
+from distill.teach.cache import block_file
 
 DTYPE = np.dtype([("a", "float32", (3,)), ("b", "uint8")])
 COUNT, BLOCK = 23, 4
@@ -21,7 +21,7 @@ import sys
 
 from test_blocks import BLOCK, COUNT, DTYPE, rows
 
-from distill import blocks
+from distill.teach.cache import block_file
 
 
 def make(indices):
@@ -30,7 +30,7 @@ def make(indices):
     return rows(indices)
 
 
-blocks.whole(pathlib.Path(sys.argv[1]), DTYPE, COUNT, BLOCK, make)
+block_file.read_or_make(pathlib.Path(sys.argv[1]), DTYPE, COUNT, BLOCK, make)
 """
 
 
@@ -55,7 +55,7 @@ def whole(path):
         made.append(int(indices[0]))
         return rows(indices)
 
-    found = blocks.whole(path, DTYPE, COUNT, BLOCK, make)
+    found = block_file.read_or_make(path, DTYPE, COUNT, BLOCK, make)
     assert found.shape == (COUNT,)
     assert found["b"].tolist() == list(range(COUNT))
     np.testing.assert_array_equal(found["a"][:, 1], 1.5 * np.arange(COUNT) + 1)
@@ -84,7 +84,7 @@ def damage(path, at, content=b"\xff"):
 @pytest.mark.parametrize("index", [0, 9, 22])
 def test_a_damaged_block_is_made_again_and_said(index, path, monkeypatch):
     said = []
-    monkeypatch.setattr(blocks.progress, "say", said.append)
+    monkeypatch.setattr(block_file.progress, "say", said.append)
     whole(path)
     damage(path, index * DTYPE.itemsize + 2)
     assert whole(path) == [index - index % BLOCK]
@@ -128,5 +128,5 @@ def test_a_signal_stops_between_two_blocks(path):
         return rows(indices)
 
     with pytest.raises(signals.Stopped), signals.deferred():
-        blocks.whole(path, DTYPE, COUNT, BLOCK, make)
+        block_file.read_or_make(path, DTYPE, COUNT, BLOCK, make)
     assert whole(path) == [12, 16, 20]

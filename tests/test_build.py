@@ -122,7 +122,7 @@ def test_setup_cfg_ships_every_package_config_and_template():
     assert packages == found
     shipped = options["options.data_files"]["share/distill/configs"]
     assert shipped == "configs/*.yaml"
-    assert options["options.package_data"]["distill"] == "templates/*"
+    assert options["options.package_data"]["distill.report"] == "templates/*"
 
 
 def test_the_version_is_one():

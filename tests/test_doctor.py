@@ -13,7 +13,8 @@ import pytest
 import students
 from distill import doctor
 from distill.compress import finishers
-from distill.run import parent
+from distill.report import compress_tables
+from distill.run import diagnosis, parent
 
 ZOO = os.environ.get("DISTILL_ZOO")
 ROOT = pathlib.Path(__file__).parents[1]
@@ -124,7 +125,7 @@ def examined(monkeypatch, found, parts=PARTS):
     monkeypatch.setattr(parent, "diagnose", lambda network: found)
     images = keras.Input((4, 4, 3))
     x = keras.layers.Flatten()(keras.layers.Conv2D(4, 1)(images))
-    return doctor.examine(keras.Model(images, x), parts)
+    return diagnosis.examine(keras.Model(images, x), parts)
 
 
 def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
@@ -170,11 +171,11 @@ def test_without_a_twin_only_plain_conversions_are_left(said, monkeypatch):
     found = examined(monkeypatch, said["none"])
     free = {file["name"] for file in found["files"] if not file["blocked"]}
     assert free == NEED_NOTHING
-    assert "rms" in doctor.tables(found)
+    assert "rms" in compress_tables.tables(found)
 
 
 def test_the_tables_name_layers_reasons_and_cures(said, monkeypatch):
-    text = doctor.tables(examined(monkeypatch, said["gated"]))
+    text = compress_tables.tables(examined(monkeypatch, said["gated"]))
     assert "41.7 % of the MACs" in text
     assert "`odd`: our engine can quantize no Conv2D with activation" in text
     assert "quantize: engine keras; TF-MOT refuses `scaling`, `gate`, `odd`" in text
@@ -186,7 +187,7 @@ def test_a_chosen_engine_is_asked_alone(said, monkeypatch):
     (file,) = found["files"]
     assert file["engine"] == "tfmot"
     assert set(file["blocked"]) == {"scaling", "gate", "odd"}
-    text = doctor.tables(found)
+    text = compress_tables.tables(found)
     assert "change: `scaling`, `gate`: leave `engine` at `auto`" in text
 
 

@@ -7,13 +7,14 @@ import sys
 
 import pytest
 
-from distill import config, networks, run_folder
+from distill import config
 from distill.compress import finishers
 from distill.compress.finishers import pruned
 from distill.measure import cost, kernel
 from distill.measure.facts import Facts
-from distill.run import parent
+from distill.run import folder, parent
 from distill.runtime import errors
+from distill.teach.networks import build, checks
 from students import ResNet
 
 INTEGERS = [name for name in finishers.FINISHERS if name.startswith("int")]
@@ -116,8 +117,8 @@ def test_a_rule_is_checked_on_the_students_own_layers():
         "finish_resnet.yaml", ["finish.7.options.rules=[{layers: heat, sparsity: 0}]"]
     )
     with pytest.raises(errors.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
-        networks.check_finish(run)
-    names = cost.kernel_layers(networks.build("student", run))
+        checks.check_finish(run)
+    names = cost.kernel_layers(build.build("student", run))
     assert "section2_block1_shortcut_conv" in names and "head" in names
 
 
@@ -192,7 +193,7 @@ def test_predicted_sizes_order_as_the_files_do():
 
 
 def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
-    run_folder.claim(tmp_path, config.load("lit_resnet.yaml"))
+    folder.claim(tmp_path, config.load("lit_resnet.yaml"))
     with pytest.raises(SystemExit) as caught:
         parent.run_child(tmp_path)
     assert caught.value.code == 1

@@ -6,9 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from distill import charts, config, front
+from distill import config
 from distill.compress import finishers
 from distill.config import finishing
+from distill.report import front
+from distill.report.charts import pareto
+from distill.run.finishing import open_networks
 from distill.runtime import errors, hashes
 from distill.runtime.trust import loader, provenance
 
@@ -107,7 +110,7 @@ def test_a_card_and_a_front_lie_beside_the_files(made):
     lines = (folder / "front.csv").read_text().splitlines()
     assert len(lines) == 1 + len(found["models"])
     page = (folder / "front.html").read_text()
-    assert all(measure.title in page for measure in charts.MEASURES.values())
+    assert all(measure.title in page for measure in pareto.MEASURES.values())
 
 
 def test_the_same_command_again_makes_nothing(made):
@@ -135,7 +138,7 @@ def opened(tmp_path, monkeypatch):
             teacher.save(tmp_path / "its_teacher.keras")
             changes.append(f"teacher={tmp_path / 'its_teacher.keras'}")
         run = config.read(finishing.Finishing, tmp_path / "finish.yaml", changes)
-        finishing.ready(run, run.data.load(), tmp_path)
+        open_networks(run, run.data.load(), tmp_path)
         return tmp_path
 
     return ready
@@ -250,7 +253,7 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
     ]
     found = front.front(models)
     beaten = {row["name"]: row["dominated_in"] for row in found["models"]}
-    every = list(charts.MEASURES)
+    every = list(pareto.MEASURES)
     fast = "latency_all_threads_ms"  # There, those that are slow alone are fast.
     assert beaten == {
         "teacher": [],

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill import fused, precision
+from distill.teach.hardware import fused, precision
 from students.resnet import ResNet
 
 IMAGES = np.random.default_rng(0).random((12, 8, 8, 1), np.float32)
@@ -63,7 +63,7 @@ def test_in_half_precision_it_is_the_kernel_too(network, monkeypatch):
         return kernel(inputs, *arguments, **options)
 
     monkeypatch.setattr(tf.compat.v1.nn, "fused_batch_norm", counted)
-    with precision.computing(network, "mixed_bfloat16"):
+    with precision.scope(network, "mixed_bfloat16"):
         plain = _pass(network, training=True)
         assert not called
         with fused.batch_normalization(network):

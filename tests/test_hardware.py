@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import pytest
 
-from distill import check, config, data, devices, learners, precision
+from distill import check, config, data
 from distill.config import hardware
 from distill.data import augmentation, batches
 from distill.data.synthetic import sources
@@ -28,6 +28,9 @@ from distill.runtime.process import distributed, launch, liveness
 from distill.runtime.resume import resume
 from distill.runtime.trust import loader
 from distill.teach import synthetic
+from distill.teach.hardware import precision
+from distill.teach.hardware.strategy import resolve, scope
+from distill.teach.learner import compile_options
 from students.resnet import ResNet
 from trainers import adversarial, kd, trainer
 
@@ -267,7 +270,7 @@ def asked(strategy, monkeypatch, *assignments, backend="jax", there=("gpu:0", "g
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: list(there))
     assignments = [f"hardware.strategy={strategy}", *assignments]
-    return devices.way(config.load("kd_resnet.yaml", assignments)).strategy
+    return resolve(config.load("kd_resnet.yaml", assignments)).strategy
 
 
 @pytest.mark.parametrize(
@@ -353,7 +356,7 @@ def test_check_says_before_training_what_is_not_there(monkeypatch, capsys):
 def test_an_epoch_has_whole_executions_and_an_update(assignment, words):
     run = config.load("kd_resnet.yaml", [f"hardware.{assignment}"])
     wrong = pytest.raises(errors.ConfigError, match=words)
-    with wrong, devices.engaged(run, 10):
+    with wrong, scope(run, 10):
         pass
 
 
@@ -373,7 +376,7 @@ def learner(method=None, part=None, width=2):
     pair = [ResNet(depth=8, width=width).build((6, 6, 1), 3) for _ in range(2)]
     made = trainer.Trainer(student=pair[0], teacher=pair[1], method=method or kd.KD())
     made.compile(
-        **learners.compiling(
+        **compile_options(
             part or hardware.Hardware(),
             made.sides(keras.optimizers.SGD(0.1, name="optimizer")),
         ),
@@ -385,7 +388,7 @@ def learner(method=None, part=None, width=2):
 def test_half_precision_is_for_training_alone(tmp_path):
     made = learner()
     images = SPLIT.inputs[:4]
-    with precision.computing(made, "mixed_bfloat16"):
+    with precision.scope(made, "mixed_bfloat16"):
         outputs = made.student(images)
         taught = made.teacher(images)
         made.train_on_batch(images, SPLIT.labels[:4])

@@ -18,9 +18,12 @@ from keras import layers, ops
 
 import students
 import trainers
-from distill import config, networks, pairing, teacher, train
+from distill import config, pairing, train
+from distill.run import conductor
 from distill.runtime import errors, hashes
 from distill.runtime.trust import loader
+from distill.teach import teacher
+from distill.teach.networks import build, checks, cuts, files
 from students import keras_flat, keras_graph
 from trainers import trainer
 
@@ -359,34 +362,34 @@ def file(tmp_path_factory):
 
 
 def test_the_table_names_layers_and_shapes_of_both(file):
-    rows = networks.check(load(given(file)))
+    rows = checks.check_pairs(load(given(file)))
     assert rows == [
         ("stem", "stem_relu", (8, 8, 4), None, (8, 8, 4)),
         ("section1", "sum", (8, 8, 4), None, (8, 8, 4)),
         ("section2", "halved_relu", (4, 4, 8), None, (4, 4, 8)),
         ("section3", None, None, None, (2, 2, 16)),
     ]
-    assert "halved_relu" in networks.table(rows)
-    assert networks.check(load()) is None  # The config has told all of it.
+    assert "halved_relu" in checks.pairs_table(rows)
+    assert checks.check_pairs(load()) is None  # The config has told all of it.
 
 
 def test_a_student_takes_the_names_of_its_teacher_and_two_files_agree(file):
     teachers = ["teacher.network.options.width=4", "teacher.stages.0.epochs=1"]
-    found = networks.places(load(*teachers, "student.name=resnet", a_file(file)))
+    found = cuts.places(load(*teachers, "student.name=resnet", a_file(file)))
     assert list(found) == ["student"]
     assert list(found["student"]) == ["stem", "section1", "section2"]
-    both = networks.places(load(given(file), a_file(file)))
+    both = cuts.places(load(given(file), a_file(file)))
     assert both["teacher"] == both["student"]
     assert list(both["teacher"]) == ["stem", "section1"]
-    named = networks.places(load(given(file, "[sum, halved_relu]"), a_file(file)))
+    named = cuts.places(load(given(file, "[sum, halved_relu]"), a_file(file)))
     assert named["teacher"] == named["student"]
-    assert list(networks.places(load(given(file, "[]")))["teacher"]) == []
+    assert list(cuts.places(load(given(file, "[]")))["teacher"]) == []
 
 
 def test_each_student_of_a_file_starts_as_the_file(file):
     """Training one must not move what the next control starts from."""
     run = load(given(file), a_file(file))
-    first, second = networks.build("student", run), networks.build("control", run)
+    first, second = build.build("student", run), build.build("control", run)
     for a, b in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(a, b)
         assert a is not b
@@ -455,7 +458,7 @@ def test_cuts_answer_and_learn_on_jax_too():
 def test_what_does_not_fit_is_one_line_and_trains_nothing(changes, said, file):
     sections, *others = changes
     with pytest.raises(errors.ConfigError, match=said) as caught:
-        networks.check(load(given(file, sections), *others))
+        checks.check_pairs(load(given(file, sections), *others))
     assert "\n" not in str(caught.value)
 
 
@@ -479,11 +482,11 @@ def test_a_file_that_is_made_for_other_data_is_refused(options, said, file):
 def test_a_file_under_no_contract_says_how_it_may_be_given(file):
     run = load(f"teacher={{file: {file}}}")
     with pytest.raises(errors.ConfigError, match=r"set `teacher\.sections: auto`"):
-        teacher.given(run)
+        teacher.open_given(run)
 
 
 def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "opened", lambda *_: built())
+    monkeypatch.setattr(files, "open_file", lambda *_: built())
     options = "stages: [{trainer: {name: supervised}, epochs: 1}]"
     part = f"{{name: keras_file, options: {{path: {tmp_path / 'mine.keras'}}}}}"
     path = path_of(tmp_path)
@@ -496,7 +499,7 @@ def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(monkeypatch, tmp_path
     assert teacher.fingerprint(other, splits) == before
     shallow = dataclasses.replace(run, student=students.LeNet())
     assert teacher.fingerprint(shallow, splits) != before
-    assert dict(train.ground(run, splits))["teacher file"] == hashes.file_hash(path)
+    assert dict(conductor.ground(run, splits))["teacher file"] == hashes.file_hash(path)
     path.write_bytes(path.read_bytes() + b"\0")
     assert teacher.fingerprint(run, splits) != before
 
@@ -505,13 +508,13 @@ def test_a_file_of_another_hash_or_with_code_inside_is_not_opened(file, tmp_path
     wrong = hashlib.sha256(b"").hexdigest()
     run = load(f"teacher={{file: {file}, sections: auto, sha256: {wrong}}}")
     with pytest.raises(errors.Untrusted, match="has SHA-256"):
-        networks.check(run)
+        checks.check_pairs(run)
     images = keras.Input(SHAPE)
     x = layers.Lambda(lambda x: x)(images)
     model = keras.Model(images, layers.Dense(CLASSES)(layers.Flatten()(x)))
     path = path_of(tmp_path, model)
     with pytest.raises(errors.Untrusted, match="Lambda"):
-        networks.check(load(a_file(path)))
+        checks.check_pairs(load(a_file(path)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from distill import benchmark, check, compare, config, kernel_rates, trial
 from distill.runtime import errors, versions
 from distill.runtime import onednn as runtime_onednn
+from distill.teach.networks import checks
 
 NAME = versions.KERNELS
 NARROW = ("student.options.width=4", "student.options.shortcut=projection")
@@ -21,7 +22,7 @@ def untold(monkeypatch, tmp_path):
     """As in a fresh process on a processor without AVX-512."""
     monkeypatch.setenv(NAME, "to be restored")
     monkeypatch.delenv(NAME)
-    for limit in runtime_onednn._LIMITS:
+    for limit in runtime_onednn.LIMITS:
         monkeypatch.delenv(limit, raising=False)
     monkeypatch.setattr(runtime_onednn, "sys", types.SimpleNamespace(modules={}))
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
@@ -143,12 +144,12 @@ def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkey
         "student.options.shortcut=zero_pad",
         "student={name: nin, options: {width_multiplier: 0.03}}",  # 1x1, not strided.
     ):
-        runtime_onednn.check(asking(onednn, *NARROW, whole))
+        checks.check_kernels(asking(onednn, *NARROW, whole))
     if not spoils:
-        runtime_onednn.check(asking(onednn, *NARROW))
+        checks.check_kernels(asking(onednn, *NARROW))
         return
     with pytest.raises(errors.ConfigError, match="set `hardware"):
-        runtime_onednn.check(asking(onednn, *NARROW))
+        checks.check_kernels(asking(onednn, *NARROW))
 
 
 @pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
@@ -156,10 +157,10 @@ def test_it_is_refused_where_onednn_is_held_to_less(name, monkeypatch):
     knows(VNNI + " avx512bw")
     for least in ("", "all", "AVX512_CORE", "AVX10_1_512_AMX"):
         monkeypatch.setenv(name, least)
-        runtime_onednn.check(asking("auto", *NARROW))
+        checks.check_kernels(asking("auto", *NARROW))
     monkeypatch.setenv(name, "avx2")
     with pytest.raises(errors.ConfigError, match="widen `student`"):
-        runtime_onednn.check(asking("auto", *NARROW))
+        checks.check_kernels(asking("auto", *NARROW))
 
 
 @pytest.mark.parametrize("onednn", ["true", "false"])
@@ -178,9 +179,9 @@ def test_it_is_for_tensorflow_on_a_processor(
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices[:])
     runtime_onednn.hint(asking("auto"))
     knows(VNNI)
-    runtime_onednn.check(asking("auto", *NARROW))
+    checks.check_kernels(asking("auto", *NARROW))
     with pytest.raises(errors.ConfigError, match=f"Received: {has}$"):
-        runtime_onednn.check(asking(onednn))
+        checks.check_kernels(asking(onednn))
 
 
 @pytest.mark.parametrize(

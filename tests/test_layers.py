@@ -8,7 +8,7 @@ import sys
 import pytest
 import test_report
 
-from distill import layered, report
+from distill.report import console, layer_errors
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
 CHILD = """
@@ -107,7 +107,7 @@ def test_a_spoiled_layer_adds_the_largest_error_of_its_file(said, variant):
             assert max(by_name, key=lambda x: by_name[x][kind]) == name
             others = [x[kind] for x in errors if x["layer"] != name]
             assert max(others) < 0.1 < by_name[name][kind]
-        assert layered.worst({"layers": errors})["layer"] == name
+        assert layer_errors.worst({"layers": errors})["layer"] == name
 
 
 def test_an_error_is_seen_behind_its_layer_and_not_before(said):
@@ -144,20 +144,20 @@ def given():
 
 
 def test_the_console_names_the_worst_layer_of_each_file():
-    text = " ".join(report.table(given()).split())
+    text = " ".join(console.table(given()).split())
     assert (
         "largest error that a layer adds: float32 2e-05 % at head; float16 3.45 % at "
         "stem; dynamic_int8 250 % at head" in text
     )
-    assert "a layer adds" not in report.table(test_report.make())
+    assert "a layer adds" not in console.table(test_report.make())
 
 
 def test_the_page_shows_layers_by_files():
-    found = layered.table(given()["models"])
+    found = layer_errors.table(given()["models"])
     assert found["files"] == ["float32", "float16", "dynamic_int8"]
     stem, head = found["rows"]
     assert [cell and cell["shade"] for cell in stem["cells"]] == [0, 4, None]
-    assert [cell["shade"] for cell in head["cells"]] == [0, 0, layered.STEPS]
+    assert [cell["shade"] for cell in head["cells"]] == [0, 0, layer_errors.STEPS]
     assert [cell and cell["worst"] for cell in stem["cells"]] == [False, True, None]
     text = test_report.page(given())
     assert "What each file does to each layer" in text

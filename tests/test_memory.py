@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from distill.runtime.process import memory
+from distill.teach.memory import check
 from students import ResNet
 
 
@@ -14,9 +15,9 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_may(monkeypatc
     # Stem; per section two convolutions, and a shortcut where it widens; head.
     numbers = 64 * 4 * 3 + 16 * 8 * 3 + 4 * 16 * 3 + 10
     monkeypatch.setattr(memory, "available", lambda: 4.0 * numbers * 100)
-    memory.check(network, 100)
+    check(network, 100)
     with pytest.raises(MemoryError, match="100 images might"):
-        memory.check(network, 101)
+        check(network, 101)
 
 
 def test_what_was_held_at_most_is_more_than_an_array_that_was():

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from distill import config, data, learners
+from distill import config, data
 from distill.data import augmentation, batches
 from distill.data.synthetic import sources
 from distill.runtime import errors
-from distill.teach import synthetic
+from distill.teach import learner, synthetic
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_every_image_is_mixed_with_one_of_the_split_by_a_uniform_share(stage):
 @pytest.mark.parametrize("clip_norm", [None, 0.5, 100.0])
 def test_gradients_are_cut_to_a_length_over_all_weights(optimizer, clip_norm, stage):
     stage = dataclasses.replace(stage, optimizer=optimizer, clip_norm=clip_norm)
-    made = learners.optimizer_of(stage, 1)
+    made = learner.build_optimizer(stage, 1)
     assert made.global_clipnorm == clip_norm
     plain = keras.optimizers.SGD(1.0, global_clipnorm=made.global_clipnorm)
     variables = [keras.Variable([0.0]), keras.Variable([0.0])]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from distill import benchmark, config, peers, run_folder
+from distill import benchmark, config, peers
+from distill.run import folder
 from distill.runtime import errors, versions
 
 SMALL = (
@@ -199,7 +200,7 @@ def test_a_peer_that_ends_is_named(tmp_path):
 
 def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv(versions.KERNELS, raising=False)
-    run_folder.stay_with(tmp_path, versions.versions())
+    folder.check_ground(tmp_path, versions.versions())
     monkeypatch.setenv(versions.KERNELS, "1")
     with pytest.raises(errors.ConfigError, match=f"{versions.KERNELS}: as .* -> 1"):
-        run_folder.stay_with(tmp_path, versions.versions(), yields=False)
+        folder.check_ground(tmp_path, versions.versions(), yields=False)

@@ -8,7 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from distill import charts, report
+from distill.report import console as report_console
+from distill.report import page as report_page
+from distill.report.charts import pareto
 from distill.runtime import formats
 
 NAMES = ["float32", "float16", "dynamic_int8", "int8", "pruned", "pruned_int8"]
@@ -165,12 +167,12 @@ def make_wrong(count=7):
 
 
 def page(report_, wrong=()):
-    return markup.unescape(report.html(report_, wrong))
+    return markup.unescape(report_page.html(report_, wrong))
 
 
 def test_every_model_is_in_the_table_and_on_the_page():
     made = make()
-    table, text = report.table(made), page(made)
+    table, text = report_console.table(made), page(made)
     for each in made["models"]:
         row = next(line for line in table.splitlines() if f" {each['name']} " in line)
         assert f"{each['accuracy']:.2f}" in row
@@ -181,26 +183,26 @@ def test_every_model_is_in_the_table_and_on_the_page():
 
 def test_what_failed_is_named_and_never_chosen():
     made = make()
-    assert report.smallest(made["models"])["name"] == "student.dynamic_int8"
-    table = report.table(made)
+    assert pareto.smallest(made["models"])["name"] == "student.dynamic_int8"
+    table = report_console.table(made)
     failed = next(line for line in table.splitlines() if "student.pruned_int8" in line)
     assert failed.startswith("x")
     assert "is 3.23 points below the student's" in table
     assert "is 3.23 points below the student's" in page(made)
     for each in made["models"]:
         each["failed"] = ["broken"]
-    assert report.smallest(made["models"]) is None
-    assert "smallest file that passes" not in report.table(made)
+    assert pareto.smallest(made["models"]) is None
+    assert "smallest file that passes" not in report_console.table(made)
 
 
 def test_a_keras_file_or_a_teacher_is_never_the_one_that_ships():
     models = [each for each in make()["models"] if "student." not in each["name"]]
-    assert report.smallest(models) is None
+    assert pareto.smallest(models) is None
 
 
 def test_of_two_files_of_one_size_the_more_accurate_is_chosen():
     pair = [model("student.a", 97.0, 5, 0.1), model("student.b", 98.0, 5, 0.1)]
-    assert report.smallest(pair)["name"] == "student.b"
+    assert pareto.smallest(pair)["name"] == "student.b"
 
 
 class Outside(html.parser.HTMLParser):
@@ -224,7 +226,7 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing():
     made["data"]["class_names"][3] = "<script>alert(1)</script>"
     made["run"]["data"]["name"] = made["data"]["name"] = "</style><img src=x onerror=y>"
     wrong = [(image, "<b onclick=z>", *words) for image, _, *words in make_wrong()]
-    text = report.html(made, wrong)
+    text = report_page.html(made, wrong)
     outside = Outside()
     outside.feed(text)
     assert outside.found == []
@@ -250,7 +252,7 @@ def test_dominated_files_are_those_beaten_in_size_and_accuracy():
         )
         for b, d in zip(size, accuracy, strict=True)
     ]
-    assert list(charts.dominated(size, accuracy)) == wanted
+    assert list(pareto.dominated(size, accuracy)) == wanted
 
 
 def one_epoch(made):
@@ -282,8 +284,10 @@ def no_control(made):
 def test_a_run_that_is_unlike_others_has_its_report_too(change):
     made = make()
     change(made)
-    assert "nan" not in re.sub(r"<pre.*?</pre>", "", report.html(made, []), flags=re.S)
-    assert "teacher" in report.table(made)
+    assert "nan" not in re.sub(
+        r"<pre.*?</pre>", "", report_page.html(made, []), flags=re.S
+    )
+    assert "teacher" in report_console.table(made)
 
 
 def test_the_health_of_a_game_has_charts_of_its_own():
@@ -305,7 +309,7 @@ def test_the_health_of_a_game_has_charts_of_its_own():
 
 def test_stitched_networks_say_where_the_student_loses():
     made = make()
-    console, whole = report.table(made), page(made)
+    console, whole = report_console.table(made), page(made)
     for row in made["stitched"]:
         line = next(x for x in console.splitlines() if x.startswith(row["section"]))
         for text in (f"{row['teacher_first']:.2f}", f"{row['student_first']:.2f}"):
@@ -313,7 +317,7 @@ def test_stitched_networks_say_where_the_student_loses():
             assert f"<td>{text}</td>" in whole
     made["stitched"] = []
     assert "Where the student loses" not in page(made)
-    assert "section1" not in report.table(made)
+    assert "section1" not in report_console.table(made)
 
 
 def test_a_hundred_classes_fit():

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from distill import config, run_folder
+from distill import config
+from distill.run import folder
 from distill.runtime import errors, files, hashes
 
 
@@ -61,13 +62,13 @@ def begin(folder):
 
 def test_a_folder_belongs_to_one_config(tmp_path):
     run = config.load("lit_resnet.yaml")
-    run_folder.claim(tmp_path, run)
-    run_folder.claim(tmp_path, run)
+    folder.claim(tmp_path, run)
+    folder.claim(tmp_path, run)
     changed = ["batch_size=7", "stages.0.trainer.options.temperature=2.0"]
     other = config.load("lit_resnet.yaml", changed)
     begin(tmp_path)
     with pytest.raises(errors.ConfigError) as caught:
-        run_folder.claim(tmp_path, other)
+        folder.claim(tmp_path, other)
     said = str(caught.value)
     assert "batch_size: 64 -> 7" in said
     assert "stages[0].trainer.options.temperature: 4.0 -> 2.0" in said
@@ -79,15 +80,15 @@ def test_a_run_that_was_refused_gives_way(tmp_path):
     run = config.load("lit_resnet.yaml")
     mended = config.load("lit_resnet.yaml", ["batch_size=32"])
     with files.lock(tmp_path):
-        run_folder.claim(tmp_path, run)
-        run_folder.stay_with(tmp_path, {"data": "3f"})
+        folder.claim(tmp_path, run)
+        folder.check_ground(tmp_path, {"data": "3f"})
         with pytest.raises(errors.ConfigError, match="64 -> 32"):
-            run_folder.claim(tmp_path, mended, yields=False)
+            folder.claim(tmp_path, mended, yields=False)
         assert config.load(tmp_path / "run.yaml") == run
         with pytest.raises(errors.ConfigError, match="3f -> 4a"):
-            run_folder.stay_with(tmp_path, {"data": "4a"}, yields=False)
-        run_folder.claim(tmp_path, mended)
-        run_folder.stay_with(tmp_path, {"data": "4a"})
+            folder.check_ground(tmp_path, {"data": "4a"}, yields=False)
+        folder.claim(tmp_path, mended)
+        folder.check_ground(tmp_path, {"data": "4a"})
     assert config.load(tmp_path / "run.yaml") == mended
 
 
@@ -98,16 +99,16 @@ def test_fingerprints_keep_their_pieces_apart():
 
 def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
     ground = {"data": "3f", "keras": "3.15.1"}
-    run_folder.stay_with(tmp_path, ground)
+    folder.check_ground(tmp_path, ground)
     begin(tmp_path)
-    run_folder.stay_with(tmp_path, ground)
+    folder.check_ground(tmp_path, ground)
     with pytest.raises(
         errors.ConfigError, match=r"keras: 3\.15\.1 -> 3\.16\.0"
     ) as caught:
-        run_folder.stay_with(tmp_path, {**ground, "keras": "3.16.0"})
+        folder.check_ground(tmp_path, {**ground, "keras": "3.16.0"})
     assert "--out" in str(caught.value)
     with pytest.raises(errors.ConfigError, match="teacher file: None -> 9a"):
-        run_folder.stay_with(tmp_path, {**ground, "teacher file": "9a"})
+        folder.check_ground(tmp_path, {**ground, "teacher file": "9a"})
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
-from distill import config, data, results
+from distill import config, data
 from distill.compress import finishers
 from distill.compress.search import budget, choices, search
 from distill.config import finishing
 from distill.measure import cost
+from distill.report import compress_tables
+from distill.run import gather
 from distill.runtime import errors
 from distill.runtime.trust import provenance
 
@@ -277,7 +279,7 @@ def test_a_broken_budget_is_said_in_words():
 
 def test_the_table_begins_with_the_winner(tmp_path):
     found = searched(the_run(tmp_path, counts="gzip", trials=16), tmp_path)
-    rows = budget.rows(found)
+    rows = compress_tables.rows(found)
     marks = [row[""] for row in rows]
     assert marks == sorted(marks, key=["*", "", "x"].index)
     assert {"*", "x"} <= set(marks)
@@ -287,7 +289,7 @@ def test_the_table_begins_with_the_winner(tmp_path):
     )
     for row in rows:
         assert ("more than budget" in row["why not"]) == (row[""] == "x")
-    assert budget.table(found).splitlines()[2].startswith("*")
+    assert compress_tables.table(found).splitlines()[2].startswith("*")
 
 
 @pytest.mark.parametrize(
@@ -443,7 +445,7 @@ def test_a_budget_that_the_file_breaks_fails_the_run_and_its_steps_do_not(made):
     def gathered(most):
         limits = dataclasses.replace(run.budget, max_kb=most / 1000)
         changed = dataclasses.replace(run, budget=limits)
-        made = results.gather(changed, run.data.load(), folder, stages)
+        made = gather.gather(changed, run.data.load(), folder, stages)
         return made, {model["name"]: model["failed"] for model in made["models"]}
 
     report, failed = gathered(min(sizes))

@@ -2,7 +2,9 @@
 
 import pytest
 
-from distill import charts, config, shares
+from distill import config
+from distill.report import synthetic_share
+from distill.report.charts import lines
 
 RUN = """
 data: {name: digits}
@@ -41,9 +43,9 @@ def test_learners_of_one_kind_make_a_curve_with_the_real_one_at_zero(tmp_path):
     )
     accuracy = {"student": 70.0, "half": 90.0, "real": 80.0, "munged": 1.0}
     accuracy |= {"other_rate": 2.0, "filtered": 3.0}
-    curves = shares.curves(plain, accuracy.__getitem__)
+    curves = synthetic_share.curves(plain, accuracy.__getitem__)
     assert curves == {"gan": [(0.0, 80.0), (0.5, 90.0), (1.0, 70.0)]}
-    chart = charts.shares(curves, 360, 200)
+    chart = lines.shares(curves, 360, 200)
     (line,) = chart["lines"]["gan"]
     ends = chart["box"]["left"], chart["box"]["right"]
     assert [line[0][0], line[-1][0]] == pytest.approx(ends)
@@ -59,7 +61,7 @@ def test_sources_of_one_name_keep_their_curves_apart(tmp_path):
         sure_half=made("gan", 0.5, **sure),
         sure_all=made("gan", 1, **sure),
     )
-    curves = shares.curves(plain, lambda name: float(len(name)))
+    curves = synthetic_share.curves(plain, lambda name: float(len(name)))
     assert [points for _, points in sorted(curves.items())] == [
         [(0.0, 4.0), (0.5, 4.0), (1.0, 7.0)],
         [(0.0, 4.0), (0.5, 9.0), (1.0, 8.0)],
@@ -71,9 +73,9 @@ def test_a_learner_that_mixes_shares_is_on_no_curve(tmp_path):
     plain = run(tmp_path, real="", half=made("gan", 0.5))
     both = [*plain["controls"][0]["stages"], *plain["controls"][1]["stages"]]
     plain["controls"].append({"name": "both", "stages": both})
-    curves = shares.curves(plain, lambda name: float(len(name)))
+    curves = synthetic_share.curves(plain, lambda name: float(len(name)))
     assert curves == {"gan": [(0.0, 4.0), (0.5, 4.0), (1.0, 7.0)]}
 
 
 def test_two_shares_are_no_curve(tmp_path):
-    assert shares.curves(run(tmp_path, real=""), lambda name: 90.0) == {}
+    assert synthetic_share.curves(run(tmp_path, real=""), lambda name: 90.0) == {}

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import students
-from distill import config, data, results, stages, teacher
+from distill import config, data
+from distill.run import gather
 from distill.runtime import errors
+from distill.teach import stages, teacher
 
 SMALL = [
     "teacher.network.options.depth=8",
@@ -90,7 +92,7 @@ def save(path, width=4, classes=10, shape=(8, 8, 1)):
 
 def test_a_given_file_is_the_teacher(splits, tmp_path):
     given = save(tmp_path / "mine.keras")
-    network, records = teacher.ready(load(given), splits, tmp_path)
+    network, records = teacher.obtain(load(given), splits, tmp_path)
     assert not records
     copy = keras.models.load_model(tmp_path / "teacher.keras")
     for a, b in zip(network.weights, copy.weights, strict=True):
@@ -108,14 +110,14 @@ def test_a_given_file_is_the_teacher(splits, tmp_path):
 def test_a_file_that_does_not_fit_is_refused(options, said, tmp_path):
     given = save(tmp_path / "mine.keras", **options)
     with pytest.raises(errors.ConfigError, match=said):
-        teacher.given(load(given))
+        teacher.open_given(load(given))
 
 
 def test_a_damaged_file_is_refused_in_one_line(tmp_path):
     (tmp_path / "mine.keras").write_bytes(b"no model")
     run = load(f"teacher={{file: {tmp_path / 'mine.keras'}}}")
     with pytest.raises(errors.Untrusted, match=r"no whole \.keras") as caught:
-        teacher.given(run)
+        teacher.open_given(run)
     assert "\n" not in str(caught.value)
 
 
@@ -126,7 +128,7 @@ def model(name, accuracy):
 def test_a_teacher_or_student_beaten_by_the_control_is_a_warning():
     run = load()
     models = [model("teacher", 90.0), model("student", 91.0), model("control", 92.0)]
-    lines = results.warnings(run, models)
+    lines = gather.warnings(run, models)
     assert ["teacher" in lines[0].lower(), "student" in lines[1].lower()] == [True] * 2
     models[2]["accuracy"] = 89.0
-    assert results.warnings(run, models) == []
+    assert gather.warnings(run, models) == []

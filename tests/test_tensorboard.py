@@ -9,7 +9,8 @@ from tensorboard.util import tensor_util
 
 import students
 import trainers
-from distill import config, tensorboard
+from distill import config
+from distill.report import tensorboard
 from trainers import trainer
 
 

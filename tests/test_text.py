@@ -321,10 +321,10 @@ def test_a_benchmark_of_text_has_ids_of_the_vocabulary():
 
 
 def test_the_rate_of_a_step_schedule_falls_by_its_factor():
-    from distill import learners
+    from distill.teach import learner
 
     run = config.load("lit_vdcnn_amazon.yaml")
-    rate = learners.optimizer_of(run.stages[0], 10)._learning_rate
+    rate = learner.build_optimizer(run.stages[0], 10)._learning_rate
     wanted = [0.01, 0.01, 0.005, 0.0025, 0.01 / 16]
     found = [float(rate(step)) for step in (0, 30, 31, 61, 149)]
     np.testing.assert_allclose(found, wanted, rtol=1e-6)

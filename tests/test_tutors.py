@@ -14,11 +14,12 @@ from keras import ops
 
 import students
 import trainers
-from distill import arms, config, teacher, train, tutors
-from distill import networks as built
+from distill import arms, config, train
 from distill.config import lessons
 from distill.runtime.errors import ConfigError
 from distill.runtime.trust import loader
+from distill.teach import assistants, teacher
+from distill.teach.networks import build, files
 from trainers import trainer
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -177,7 +178,7 @@ def test_kd_of_several_is_the_weighted_sum_of_kd_of_each(options, networks, imag
     first, *others, student = networks
     weights = [0.5, 2.0]
     method = trainers.KD(kd_weight=0.3, **options)
-    several = tutors.together(first, others, weights)
+    several = assistants.average(first, others, weights)
     got = terms(method, several, student, images)["kd_loss"]
     each = [terms(method, one, student, images)["kd_loss"] for one in (first, *others)]
     wanted = each[0] + 0.5 * each[1] + 2.0 * each[2]
@@ -200,7 +201,7 @@ def test_kd_of_several_is_cross_entropy_to_the_mean_of_their_softened_classes(
     entropy = [-(one * np.log(one)).sum(-1) for one in softened]
     wanted = temperature**2 * (3.5 * cross - np.tensordot(weights, entropy, 1))
     method = trainers.KD(kd_weight=1.0, temperature=temperature)
-    several = tutors.together(first, others, list(weights[1:]))
+    several = assistants.average(first, others, list(weights[1:]))
     got = terms(method, several, student, images)["kd_loss"]
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
     # No one set of logits would do for all temperatures.
@@ -214,7 +215,9 @@ def test_representations_are_those_of_the_first(name, networks, images):
     first, *others, student = networks
     method = trainers.TRAINERS[name]()
     alone = terms(method, first, student, images)
-    several = terms(method, tutors.together(first, others, [1.0, 1.0]), student, images)
+    several = terms(
+        method, assistants.average(first, others, [1.0, 1.0]), student, images
+    )
     assert list(alone) == list(several)
     for key, value in alone.items():
         same = np.allclose(several[key], value, rtol=1e-4)
@@ -223,7 +226,7 @@ def test_representations_are_those_of_the_first(name, networks, images):
 
 def test_only_the_student_moves(networks, images):
     first, *others, student = networks
-    several = tutors.together(first, others, [1.0, 1.0])
+    several = assistants.average(first, others, [1.0, 1.0])
     learner = trainer.Trainer(student=student, method=trainers.KD(), teacher=several)
     learner.compile(
         optimizer="sgd",
@@ -335,7 +338,7 @@ def splits():
 def test_what_decides_an_assistant_changes_its_fingerprint(change, decides, splits):
     runs = [load(*CHAIN), load(*CHAIN, change)]
     before, after = (
-        tutors.fingerprint(part, splits, name)
+        assistants.fingerprint(part, splits, name)
         for run in runs
         for name, part in lessons.assistants(run).items()
     )
@@ -347,13 +350,13 @@ def test_the_second_assistant_depends_on_the_first_and_is_none_of_the_same(split
     longer = f"{{network: {TINY}, stages: {ONE.replace('1', '2')}}}"
     runs = [load(*CHAIN, f"assistants=[{a}, {twice}]") for a in (twice, longer)]
     found = [
-        tutors.fingerprint(part, splits, name)
+        assistants.fingerprint(part, splits, name)
         for run in runs
         for name, part in lessons.assistants(run).items()
     ]
     assert len(set(found)) == 4
     first, second = (
-        built.build(name, part).get_weights()
+        build.build(name, part).get_weights()
         for name, part in lessons.assistants(runs[0]).items()
     )
     assert not same(first, second)
@@ -367,10 +370,10 @@ def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
     students.ResNet(depth=8, width=2).build(SHAPE, 10).save(path)
     run = load(f"co_teachers=[{{file: {path}}}]")
     (part,) = lessons.co_teachers(run).values()
-    network, records = teacher.ready(part, None, tmp_path, "teacher2")
+    network, records = teacher.obtain(part, None, tmp_path, "teacher2")
     assert not records
     assert same(weights(tmp_path / "teacher2.keras"), network.get_weights())
-    assert list(built.hashes(run)) == ["teacher2 file"]
+    assert list(files.hashes(run)) == ["teacher2 file"]
 
 
 WITHOUT = """

@@ -2,9 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated, Any
-
-import numpy as np
+from typing import Annotated
 
 from distill import data
 from distill.compress import finishers
@@ -12,15 +10,6 @@ from distill.compress.search import budget as budgets
 from distill.config import reader, yaml_tree
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
-from distill.runtime import errors, versions
-from distill.runtime.hashes import file_hash
-from distill.runtime.trust import loader
-
-CHECKED = 256  # Examples that tell logits from probabilities.
-_CURE = (
-    "`model.layers[-1].activation = keras.activations.linear`, or leave the last "
-    "layer out: `keras.Model(model.inputs, model.layers[-2].output)`; then save it"
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,76 +86,3 @@ def config_class(path: str | pathlib.Path) -> type:
         reader.find(path), lambda base, user: reader.find(base, user.parent)
     )
     return Run if "student" in yaml_tree.pairs(node) else Finishing
-
-
-def ready(run: Finishing, splits: data.Splits, folder: pathlib.Path) -> None:
-    """Writes the given networks into the run's folder, as the finishers want them.
-
-    Args:
-        run: The config.
-        splits: The data.
-        folder: `student.keras` and, if there is one, `teacher.keras` are written.
-
-    Raises:
-        ConfigError: If a network does not fit the data, or answers with
-            probabilities.
-        Untrusted: If something speaks against opening a file.
-    """
-    from distill import stages
-
-    given = {"student": (run.model, run.sha256)}
-    if run.teacher is not None:
-        given["teacher"] = (run.teacher, run.teacher_sha256)
-    for name, (path, sha256) in given.items():
-        kept = folder / f"{name}.keras"
-        if not kept.exists():
-            network = _opened(pathlib.Path(path).expanduser(), sha256, run.data)
-            _check_logits(network, path, splits)
-            stages.keep(network, kept)
-
-
-def ground(run: Finishing, splits: data.Splits) -> dict[str, str]:
-    """What a run's numbers stand on beside its config; see `run_folder.stay_with`."""
-    files = {"model": run.model, "teacher": run.teacher}
-    hashes = {
-        f"{name} file": file_hash(pathlib.Path(path).expanduser())
-        for name, path in files.items()
-        if path is not None
-    }
-    return {"data": splits.fingerprint(), **hashes, **versions.versions()}
-
-
-def _opened(path, sha256, dataset):
-    """A foreign network under the contract of `students`, if it fits the data."""
-    import keras
-
-    network = loader.open_foreign(path, sha256)
-    if isinstance(network, keras.Sequential):
-        network = keras.Model(network.inputs, network.outputs[0], name=network.name)
-    outputs = network.output
-    logits = outputs.get("logits") if isinstance(outputs, dict) else outputs
-    if len(network.inputs) != 1 or not hasattr(logits, "shape"):
-        raise errors.ConfigError(
-            f"{path} must map one input to logits, or to a dict with `logits`. "
-            f"Received: {len(network.inputs)} inputs, and "
-            f"{sorted(outputs) if isinstance(outputs, dict) else 'several outputs'}"
-        )
-    wanted = dataset.input_shape, (dataset.num_classes,)
-    received = tuple(network.inputs[0].shape[1:]), tuple(logits.shape[1:])
-    if received != wanted:
-        raise errors.ConfigError(
-            f"{path} must map inputs {wanted[0]} to {wanted[1][0]} logits. "
-            f"Received: {received[0]} to {received[1]}"
-        )
-    return keras.Model(network.inputs[0], {"logits": logits}, name=network.name)
-
-
-def _check_logits(network: Any, path: str, splits: data.Splits) -> None:
-    from distill.measure import accuracy
-
-    answers = accuracy.logits(network, splits.train.take(slice(CHECKED)))
-    if answers.min() >= 0 and np.allclose(answers.sum(-1), 1, atol=1e-3):
-        raise errors.ConfigError(
-            f"{path} answers with probabilities, and logits are wanted (before "
-            f"softmax): {_CURE}"
-        )

@@ -6,8 +6,9 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, data, run_folder
+from distill import cli, config, data
 from distill.generate.study import Study
+from distill.run.folder import check_ground, claim
 from distill.runtime import errors, files, progress, versions
 from distill.runtime.process import command
 
@@ -56,14 +57,14 @@ def run(study: Study, folder: pathlib.Path) -> dict:
     """
     with files.lock(folder):
         # More seeds go on in the same folder.
-        run_folder.claim(folder, dataclasses.replace(study, seeds=1))
+        claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
         with progress.step("data", f"reading {config.name_of(study.data)}"):
             splits = study.data.load()
         import keras
 
         ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-        run_folder.stay_with(folder, {**ground, **versions.versions()})
+        check_ground(folder, {**ground, **versions.versions()})
         from distill.generate import measured, report, training
 
         judge = measured.Judge(
@@ -97,8 +98,8 @@ def one(
     """
     import keras
 
-    from distill import stages
     from distill.generate import measured, training
+    from distill.teach import stages
 
     home.mkdir(parents=True, exist_ok=True)
     lesson = training.Lesson(study, splits, seed, home)
@@ -106,7 +107,7 @@ def one(
     models = {}
     for name, network in lesson.networks.items():
         with progress.step(f"{name}, seed {seed}", "turning test images, measuring"):
-            stages.keep(network, home / f"{name}.keras")
+            stages.save_once(network, home / f"{name}.keras")
             models[name] = {
                 **measured.costs(network),
                 **judge.scores(network, study.data.num_classes),

@@ -7,9 +7,11 @@ import numpy as np
 import tabulate
 import yaml
 
-from distill import config, data, intervals, pictures, report
+from distill import config, data, intervals
 from distill.generate import measured, translation
 from distill.generate.study import Study
+from distill.report import images
+from distill.report.html import data_uri, template
 from distill.runtime import formats, versions
 from distill.runtime.trust import loader
 
@@ -201,7 +203,7 @@ def sheets(home: pathlib.Path, splits: data.Splits) -> dict[str, np.ndarray]:
         splits: The data.
     """
     return {
-        TITLES[name]: pictures.sheet(
+        TITLES[name]: images.sheet(
             translation.samples(loader.open_own(home / f"{name}.keras"), splits.test),
             translation.COLUMNS,
             least=32,
@@ -217,13 +219,13 @@ def html(result: Mapping, shown: Mapping[str, np.ndarray]) -> str:
         result: As in `report.json`.
         shown: See `sheets`.
     """
-    return report.template("generate.html").render(
+    return template("generate.html").render(
         result=result,
         headers=HEADERS,
         rows=[(m["title"], cells(result, m)) for m in result["models"]],
         real=real_cells(result),
         verdict=verdict(result),
         note=note(result),
-        sheets={title: report.data_uri(image) for title, image in shown.items()},
+        sheets={title: data_uri(image) for title, image in shown.items()},
         config=yaml.safe_dump(result["study"], sort_keys=False),
     )

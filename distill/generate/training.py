@@ -4,13 +4,15 @@ import pathlib
 
 import keras
 
-from distill import config, data, learners, stages, tensorboard
+from distill import config, data
 from distill.config import roles
 from distill.data import augmentation, batches
 from distill.generate import translation
 from distill.generate.study import Study
+from distill.report import tensorboard
 from distill.runtime import seeds
-from distill.runtime.process import memory
+from distill.teach import fit, memory, stages
+from distill.teach.learner import jit_compile
 from gan.translators import ResidualTranslator
 from trainers import trainer
 from trainers.lit import LIT
@@ -118,7 +120,9 @@ class Lesson:
 
     def _once(self, name, method, training, epochs):
         title = f"{name} ({method}), seed {self._seed}"
-        made, record = stages.once(name, title, self._folder, training, epochs=epochs)
+        made, record = stages.train_once(
+            name, title, self._folder, training, epochs=epochs
+        )
         self.records.append(record)
         return made
 
@@ -143,10 +147,10 @@ class Lesson:
         keras.utils.set_random_seed(seeds.seed_of(self._seed, name))
 
     def _fit(self, learner, sides, name, epochs, store):
-        learner.compile(optimizer=sides, jit_compile=learners.jit_compile())
+        learner.compile(optimizer=sides, jit_compile=jit_compile())
         log_dir = self._folder / "tensorboard" / name
         made = getattr(learner, "student", None) or learner.generator
-        record = stages.fit(
+        record = fit.fit(
             learner,
             self._source,
             name=name,

@@ -13,10 +13,13 @@ import time
 import keras
 
 import trainers
-from distill import config, learners, networks, precision
+from distill import config
 from distill.data import batches
 from distill.measure import accuracy
 from distill.runtime import seeds
+from distill.teach.hardware import precision
+from distill.teach.learner import jit_compile
+from distill.teach.networks import build, files
 from trainers import trainer
 
 RATE = 0.1  # Of learning, at first.
@@ -39,18 +42,18 @@ def main(run: str, seconds: str) -> None:
     last = asked.stages[-1]
     lessons = (trainers.Supervised(), 1.0), (last.trainer, last.task_weight)
     teacher = None
-    for role, (method, weight) in zip(networks.ROLES, lessons, strict=True):
+    for role, (method, weight) in zip(files.ROLES, lessons, strict=True):
         keras.utils.set_random_seed(seeds.seed_of(asked.seed, role, 0))
-        network = networks.build(role, asked)
+        network = build.build(role, asked)
         learner = trainer.Trainer(student=network, method=method, teacher=teacher)
         learner.compile(
             optimizer=keras.optimizers.SGD(RATE, momentum=last.momentum, nesterov=True),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             loss_weights=weight,
-            jit_compile=learners.jit_compile(asked.hardware.jit),
+            jit_compile=jit_compile(asked.hardware.jit),
         )
         end = start + ENDS[role] * float(seconds)
-        with precision.computing(learner, asked.hardware.precision):
+        with precision.scope(learner, asked.hardware.precision):
             steps = _fit(learner, source, end)
         answers = accuracy.logits(network, splits.test)
         found = {

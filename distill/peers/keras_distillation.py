@@ -3,9 +3,9 @@
 import keras
 from keras import distillation
 
-from distill import networks
 from distill.measure import cost
 from distill.peers import own
+from distill.teach.networks import build, files
 from students import keras_flat
 
 METHODS = ("kd",)
@@ -16,9 +16,9 @@ class Learner:
 
     def __init__(self, task, stage):
         self._batch = task.batch
-        built = [networks.build(role, task.run) for role in networks.ROLES]
+        built = [build.build(role, task.run) for role in files.ROLES]
         flat = []
-        for role, network in zip(networks.ROLES, built, strict=True):
+        for role, network in zip(files.ROLES, built, strict=True):
             own.load(network, task.layers(role))
             flat.append(keras_flat.flatten(network, task.run.data.input_shape))
         method = stage.trainer
@@ -58,8 +58,8 @@ class Learner:
 def costs(task) -> dict:
     """Role to `parameters` and `macs`."""
     found = {}
-    for role in networks.ROLES:
-        counted = cost.count(networks.build(role, task.run))
+    for role in files.ROLES:
+        counted = cost.count(build.build(role, task.run))
         found[role] = {"parameters": counted.parameters, "macs": counted.macs}
     return found
 

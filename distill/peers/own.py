@@ -6,8 +6,11 @@ import itertools
 import keras
 import numpy as np
 
-from distill import fused, learners, networks, precision, replayed
+from distill import replayed
 from distill.measure import cost
+from distill.teach import learner
+from distill.teach.hardware import fused, precision
+from distill.teach.networks import build, files
 from trainers import trainer
 
 METHODS = ("kd", "lit")
@@ -22,8 +25,8 @@ class Learner:
 
     def __init__(self, task, stage):
         run = task.run
-        teacher, student = (networks.build(role, run) for role in networks.ROLES)
-        for role, network in zip(networks.ROLES, (teacher, student), strict=True):
+        teacher, student = (build.build(role, run) for role in files.ROLES)
+        for role, network in zip(files.ROLES, (teacher, student), strict=True):
             load(network, task.layers(role))
         self._learner = trainer.Trainer(
             student=student, teacher=teacher, method=stage.trainer
@@ -33,7 +36,7 @@ class Learner:
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             loss_weights=stage.task_weight,
             weighted_metrics=["accuracy"],
-            jit_compile=learners.jit_compile(run.hardware.jit),
+            jit_compile=learner.jit_compile(run.hardware.jit),
         )
         self._batches = itertools.repeat(task.batch)
         if run.teacher.cache is not None:
@@ -41,7 +44,7 @@ class Learner:
         # Held, since what nobody holds is closed at once, and undoes both.
         self._for_good = contextlib.ExitStack()
         self._for_good.enter_context(fused.batch_normalization(self._learner))
-        computing = precision.computing(self._learner, run.hardware.precision)
+        computing = precision.scope(self._learner, run.hardware.precision)
         self._for_good.enter_context(computing)
 
     def steps(self, count):
@@ -77,8 +80,8 @@ class _Watching(keras.callbacks.Callback):
 def costs(task) -> dict:
     """Role to `parameters` and `macs`; writes the weights, too."""
     found, arrays = {}, {}
-    for role in networks.ROLES:
-        network = networks.build(role, task.run)
+    for role in files.ROLES:
+        network = build.build(role, task.run)
         # Untrained, its logits would lie as far apart as no trained teacher's do.
         trainer.recalibrate(network, [task.batch[0]])
         counted = cost.count(network)

@@ -9,7 +9,6 @@ import pathlib
 import sys
 
 from distill import config
-from distill.config import lessons
 from distill.runtime import errors, progress, versions
 
 FACTS = pathlib.Path("/proc/cpuinfo")
@@ -25,10 +24,8 @@ _TELLING = {
     "amx_int8",
     "amx_bf16",
 }
-# Of fewer input channels than this, the gradient of a strided 1x1 convolution is spoilt
-# where there is no AVX-512: uxlfoundation/oneDNN, issue 6035.
-_CHANNELS = 8
-_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN is held to less by them.
+
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN is held to less by them.
 
 
 def choose(run: config.Run) -> None:
@@ -54,72 +51,21 @@ def choose(run: config.Run) -> None:
     os.environ[name] = wanted
 
 
-def check(run: config.Run) -> None:
-    """Refuses a run whose networks oneDNN's kernels would spoil, or that have none.
-
-    Raises:
-        ConfigError: Names the layers; or the device, where `onednn` is given.
-    """
-    wanted, safe = run.hardware.onednn, "avx512bw" in _flags() and not _limited()
-    if wanted == "auto" and (safe or not _takes_onednn()):
-        return
-    device = _device()
-    if not device.startswith("tensorflow, cpu"):
-        if wanted == "auto":
-            return
-        raise errors.ConfigError(
-            "oneDNN's kernels are for KERAS_BACKEND=tensorflow on a processor: "
-            "elsewhere `hardware.onednn` must be auto, and --kernels absent. "
-            f"Received: {device}"
-        )
-    # Building moves Keras' counters of names: only where layers are asked for.
-    if wanted == "false" or safe:
-        return
-    from distill import networks
-
-    parts = {"teacher": run, **lessons.co_teachers(run)}
-    parts = {name: part for name, part in parts.items() if part.teacher.file is None}
-    parts |= {**lessons.assistants(run), "student": run}
-    for name, part in parts.items():
-        spoilt = _spoilt(networks.build(name, part))
-        if spoilt:
-            raise errors.ConfigError(
-                f"without AVX-512, or under {_LIMITS[0]}, oneDNN's kernels spoil the "
-                "gradient of a strided 1x1 convolution of fewer than "
-                f"{_CHANNELS} channels: widen `{name}`, or set `hardware.onednn: "
-                f"false`. Received: {', '.join(spoilt)}"
-            )
-
-
 def is_undecided() -> str:
     """What TensorFlow takes by itself on this processor: `OWN` or `ONEDNN`."""
-    return ONEDNN if _TELLING & _flags() else OWN
+    return ONEDNN if _TELLING & cpu_flags() else OWN
 
 
 def hint(run: config.Run) -> None:
     """Says that nobody has chosen, where what TensorFlow takes may be the slow one."""
     told = run.hardware.onednn != "auto" or versions.KERNELS in os.environ
-    if told or _takes_onednn() or "avx2" not in _flags():
+    if told or takes_onednn() or "avx2" not in cpu_flags():
         return
-    if _device().startswith("tensorflow, cpu"):
+    if device().startswith("tensorflow, cpu"):
         progress.say(
             "    TensorFlow takes its own kernels here; whether oneDNN's are faster: "
             "python -m distill.benchmark --kernels --config FILE"
         )
-
-
-def _spoilt(network):
-    """Names of the layers whose gradients would be."""
-    import keras
-
-    return [
-        layer.name
-        for layer in network._flatten_layers()
-        if isinstance(layer, keras.layers.Conv2D)
-        and tuple(layer.kernel_size) == (1, 1)
-        and max(layer.strides) > 1
-        and layer.kernel.shape[2] < _CHANNELS
-    ]
 
 
 def _is_told():
@@ -128,9 +74,9 @@ def _is_told():
     return words.get(os.environ.get(versions.KERNELS, "").lower())
 
 
-def _limited():
+def is_limited():
     """Whether oneDNN may not use all that the processor has."""
-    values = {os.environ.get(name, "").upper() for name in _LIMITS}
+    values = {os.environ.get(name, "").upper() for name in LIMITS}
     return any(
         value not in ("", "ALL", "DEFAULT") and value[:6] not in ("AVX512", "AVX10_")
         for value in values
@@ -144,12 +90,12 @@ def _taken():
     return ONEDNN if _pywrap_util_port.IsMklEnabled() else OWN
 
 
-def _takes_onednn():
+def takes_onednn():
     """Whether TensorFlow takes oneDNN's kernels, told or untold."""
     return (_is_told() or is_undecided()) == ONEDNN
 
 
-def _flags():
+def cpu_flags():
     """What this processor can do; nothing where the system does not say."""
     try:
         lines = FACTS.read_text().splitlines()
@@ -159,7 +105,7 @@ def _flags():
     return set(listed[0].split()) if listed else set()
 
 
-def _device():
+def device():
     """The backend; TensorFlow's first device, too."""
     import keras
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distill import cli, config, run_folder
+from distill import cli, config
+from distill.run.folder import check_ground, claim
 from distill.runtime import files, progress, versions
 from distill.runtime.process import command
 from distill.runtime.seeds import seed_of
@@ -60,10 +61,10 @@ def run(study: Study, table: Rows, folder: pathlib.Path) -> dict:
 
     with files.lock(folder):
         # More seeds go on in the same folder.
-        run_folder.claim(folder, dataclasses.replace(study, seeds=1))
+        claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
         ground = {"data": table.fingerprint(), **versions.versions()}
-        run_folder.stay_with(folder, ground)
+        check_ground(folder, ground)
         records = []
         for seed in range(study.seed, study.seed + study.seeds):
             done = files.checkpoints(folder) / f"seed.{seed}.json"

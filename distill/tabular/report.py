@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import tabulate
 import yaml
 
-from distill import config, intervals, report
+from distill import config, intervals
+from distill.report.html import template
 from distill.runtime import formats, versions
 from distill.tabular import transfer
 from distill.tabular.rows import Rows
@@ -145,7 +146,7 @@ def html(result: dict) -> str:
         result: As in `report.json`.
     """
     students = list(dict.fromkeys(model["student"] for model in result["students"]))
-    return report.template("tabular.html").render(
+    return template("tabular.html").render(
         result=result,
         groups=[
             (name, [m for m in result["students"] if m["student"] == name])

@@ -6,9 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill import data, devices
+from distill import data
 from distill.data.synthetic import mixture as mixtures
 from distill.data.synthetic import sources
+from distill.teach.hardware import data_parallel
 
 
 def mixture(
@@ -48,7 +49,7 @@ def generation(generator: keras.Model) -> sources.Generate:
 
 def _predict(model, inputs: Any):
     """Answers to any number of examples, while batches are shared out to devices."""
-    with devices.feeding(shared=False):
+    with data_parallel.sharing(shared=False):
         return model.predict_on_batch(inputs)
 
 

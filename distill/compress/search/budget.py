@@ -3,10 +3,7 @@
 import dataclasses
 from typing import Literal
 
-import tabulate
-
 from distill.compress import finishers
-from distill.runtime import formats
 from distill.runtime.errors import check
 
 
@@ -102,45 +99,3 @@ def rank(trial: dict) -> tuple[bool, float, int]:
         trial: As in `search.json`.
     """
     return not trial["fits"], trial["shortage"], trial["size"]
-
-
-def rows(search: dict) -> list[dict[str, str]]:
-    """What was tried, for a reader, the best first.
-
-    Args:
-        search: As in `search.json`.
-
-    Returns:
-        Heading to text, for each trial.
-    """
-    trials = sorted(search["trials"], key=rank)
-    return [
-        {
-            "": "*" if row["label"] == search["winner"] else "" if row["fits"] else "x",
-            "finisher": row["finisher"],
-            "options": ", ".join(f"{key} {x}" for key, x in row["options"].items()),
-            "kB": formats.kilobytes(row["size"]),
-            "validation %": formats.percent(row["accuracy"]),
-            "drop": formats.percent(row["drop"]),
-            "why not": "; ".join(row["failed"]),
-        }
-        for row in trials
-    ]
-
-
-def table(search: dict) -> str:
-    """What was tried, for the console.
-
-    Args:
-        search: As in `search.json`.
-    """
-    shown = rows(search)
-    aligned = ["left"] * 3 + ["right"] * 3 + ["left"]
-    widths = [None] * 6 + [36]
-    return tabulate.tabulate(
-        [list(row.values()) for row in shown],
-        list(shown[0]),
-        colalign=aligned,
-        disable_numparse=True,
-        maxcolwidths=widths,
-    )

@@ -8,11 +8,15 @@ import numpy as np
 
 import gan
 import trainers
-from distill import config, data, fused, kept, learners, precision, stages, tensorboard
+from distill import config, data
 from distill.data import augmentation, batches
+from distill.report import tensorboard
 from distill.runtime import files, seeds
-from distill.runtime.process import memory
 from distill.runtime.resume import checkpoint
+from distill.teach import fit, memory, stages
+from distill.teach import learner as teach_learner
+from distill.teach.cache import fingerprint as cache_fingerprint
+from distill.teach.hardware import fused, precision
 from trainers import generator, trainer
 
 COLUMNS = 8  # Examples of each class on a sheet.
@@ -22,9 +26,11 @@ ROWS = 20  # Classes on a sheet, at most.
 _DECIDING = (
     gan,
     trainers,
+    augmentation,
     batches,
+    fit,
     fused,
-    learners,
+    teach_learner,
     precision,
     seeds,
     stages,
@@ -32,7 +38,7 @@ _DECIDING = (
 )
 
 
-def ready(
+def obtain(
     run: config.Run, splits: data.Splits, folder: pathlib.Path
 ) -> tuple[keras.Model | None, list[dict]]:
     """The trained generator, if a stage of the run wants one.
@@ -54,13 +60,13 @@ def ready(
     """
     if not run.uses_generator:
         return None, []
-    home = kept.home(folder, "generators", fingerprint(run, splits))
+    home = cache_fingerprint.folder(folder, "generators", fingerprint(run, splits))
     with files.lock(home):
-        network, record = stages.once(
+        network, record = stages.train_once(
             "generator",
             "generator (acgan)",
             home,
-            lambda store: _trained(run, splits, home, store),
+            lambda store: _train(run, splits, home, store),
             epochs=run.generator.epochs,
         )
     return network, [record]
@@ -70,10 +76,10 @@ def fingerprint(run: config.Run, splits: data.Splits) -> str:
     """Changes with everything that decides a generator; see `kept.fingerprint`."""
     options = ("generator", "data", "batch_size", "seed")
     also = [run.hardware.decides]
-    return kept.fingerprint(run, splits, options, _DECIDING, also)
+    return cache_fingerprint.fingerprint(run, splits, options, _DECIDING, also)
 
 
-def _trained(run, splits, home, store: checkpoint.Store):
+def _train(run, splits, home, store: checkpoint.Store):
     part = run.generator
     source = batches.Batches(
         splits.train,
@@ -90,10 +96,10 @@ def _trained(run, splits, home, store: checkpoint.Store):
     learner = generator.GeneratorTrainer(
         generator=network, discriminator=against, method=part.training
     )
-    learner.compile(**learners.compiling(run.hardware, learner.sides()))
+    learner.compile(**teach_learner.compile_options(run.hardware, learner.sides()))
     log_dir = home / "tensorboard" / "generator"
-    with precision.computing(learner, run.hardware.precision):
-        record = stages.fit(
+    with precision.scope(learner, run.hardware.precision):
+        record = fit.fit(
             learner,
             source,
             name="acgan",
@@ -107,15 +113,15 @@ def _trained(run, splits, home, store: checkpoint.Store):
             ),
         )
     # The weights that are kept are an average, of which no statistic was taken.
-    trainer.recalibrate(network, _given(network, source, run.seed))
+    trainer.recalibrate(network, _noise_and_labels(network, source, run.seed))
     return network, {"model": "generator", **record}
 
 
-def _given(network, source, seed):
+def _noise_and_labels(network, source, seed):
     """Inputs of a generator, with the classes of the first training batches."""
     length = network.input["noise"].shape[-1]
     rng = np.random.default_rng(seeds.seed_of(seed, "generator", "statistics"))
-    for step in range(min(stages.RECALIBRATION_BATCHES, source.steps_per_epoch)):
+    for step in range(min(fit.RECALIBRATION_BATCHES, source.steps_per_epoch)):
         labels = source.batch(step)[1].astype("int32")
         noise = rng.standard_normal((len(labels), length), dtype=np.float32)
         yield {"noise": noise, "label": labels}

@@ -6,7 +6,8 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import charts, report
+from distill.report import html
+from distill.report.charts import pareto, scatter
 from distill.runtime import files
 
 WITHIN = 1.0  # Points of accuracy that the smallest file may be below its teacher.
@@ -20,17 +21,17 @@ def write(folder: pathlib.Path, result: dict) -> None:
         result: The report, as in `report.json`.
     """
     found = front(result["models"])
-    page = report.template("front.html").render(
+    page = html.template("front.html").render(
         report=result,
         found=found,
         chosen=next(
             (m for m in result["models"] if m["name"] == found["chosen"]), None
         ),
         charts_of={
-            measure.title: charts.front(
+            measure.title: scatter.front(
                 result["models"], None, 480, 300, measure=measure
             )
-            for measure in charts.MEASURES.values()
+            for measure in pareto.MEASURES.values()
             if any(measure.of(model) for model in result["models"])
         },
     )
@@ -58,12 +59,12 @@ def front(models: Sequence[dict]) -> dict:
             "name": model["name"],
             "file": model["file"],
             "accuracy": model["accuracy"],
-            **{key: measure.of(model) for key, measure in charts.MEASURES.items()},
+            **{key: measure.of(model) for key, measure in pareto.MEASURES.items()},
             "failed": bool(model["failed"]),
             "dominated_in": [
                 key
-                for key, measure in charts.MEASURES.items()
-                if charts.beaten(models, measure).get(model["name"])
+                for key, measure in pareto.MEASURES.items()
+                if pareto.beaten(models, measure).get(model["name"])
             ],
         }
         for model in models
@@ -71,7 +72,7 @@ def front(models: Sequence[dict]) -> dict:
     accuracy = {model["name"]: model["accuracy"] for model in models}
     reference = "teacher" if "teacher" in accuracy else "student"
     near = [m for m in models if m["accuracy"] >= accuracy[reference] - WITHIN]
-    chosen = report.smallest(near)
+    chosen = pareto.smallest(near)
     return {
         "models": rows,
         "reference": reference,

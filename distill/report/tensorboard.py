@@ -23,8 +23,9 @@ from tensorboard.plugins.scalar import summary_v2 as scalar_summary
 from tensorboard.plugins.text import summary_v2 as text_summary
 from tensorboard.summary.writer import record_writer
 
-from distill import data, pictures
+from distill import data
 from distill.data import batches
+from distill.report import images as report_images
 from distill.runtime import seeds
 
 if typing.TYPE_CHECKING:
@@ -186,13 +187,13 @@ class _EventFile:
 
 def _image(tag, images):
     """Images `(n, height, width, channels)` as the summary of one sheet."""
-    sheet = pictures.sheet(images)
+    sheet = report_images.sheet(images)
     height, width, channels = sheet.shape
     image = summary_pb2.Summary.Image(
         height=height,
         width=width,
         colorspace=channels,
-        encoded_image_string=pictures.png(sheet),
+        encoded_image_string=report_images.png(sheet),
     )
     return summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=tag, image=image)])
 

@@ -12,7 +12,7 @@ from distill.runtime import hashes
 from distill.runtime import versions as runtime_versions
 
 
-def home(folder: pathlib.Path, kind: str, fingerprint: str) -> pathlib.Path:
+def folder(folder: pathlib.Path, kind: str, fingerprint: str) -> pathlib.Path:
     """Where a network is kept, for every run beside this one.
 
     Args:
@@ -58,4 +58,4 @@ def fingerprint(
 def _sources(module):
     """The Python files of a package, or the file of a module, in one order."""
     file = pathlib.Path(module.__file__)
-    return sorted(file.parent.glob("*.py")) if file.stem == "__init__" else [file]
+    return sorted(file.parent.rglob("*.py")) if file.stem == "__init__" else [file]

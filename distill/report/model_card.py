@@ -2,7 +2,7 @@
 
 import yaml
 
-from distill import report
+from distill.report.charts import pareto
 from distill.runtime import formats
 
 _COLUMNS = ["model", "file", "accuracy, %", "bytes", "bytes, gzip", "MACs", "SHA-256"]
@@ -14,7 +14,7 @@ def text(result: dict) -> str:
     Args:
         result: The report, as in `report.json`.
     """
-    chosen, data = report.smallest(result["models"]), result["data"]
+    chosen, data = pareto.smallest(result["models"]), result["data"]
     name = chosen["name"] if chosen else "student"
     shape = " x ".join(map(str, data["input_shape"]))
     classes = ", ".join(data["class_names"])

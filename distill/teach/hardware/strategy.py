@@ -3,21 +3,18 @@
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
-import numpy as np
 
-from distill import config, data
+from distill import config
 from distill.config import lessons
-from distill.data import batches
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import distributed
-from distill.runtime.resume import resume
-from trainers import tracking
+from distill.teach.hardware import data_parallel
 
 
-class Way(NamedTuple):
+class Placement(NamedTuple):
     """How a run is spread.
 
     Attributes:
@@ -29,72 +26,26 @@ class Way(NamedTuple):
     devices: list[str]
 
 
-class Spread(keras.distribution.DataParallel):
-    """Data parallelism in which every device may also see the whole batch.
-
-    Attributes:
-        whole: Whether it does: in all but training steps, so that any number of
-            examples will do, and every process knows every answer.
-    """
-
-    whole = True
-
-    def get_data_layout(self, data_shape):
-        """See `keras.distribution.DataParallel`."""
-        layout = super().get_data_layout(data_shape)
-        if not self.whole:
-            return layout
-        return keras.distribution.TensorLayout(
-            [None] * len(data_shape), self.device_mesh
-        )
-
-
-class Feed(keras.callbacks.Callback):
-    """Tells a `Spread` when batches are shared out; the first of all callbacks.
-
-    Args:
-        spread: The current one.
-        shares_validation: Whether every validation batch divides.
-    """
-
-    def __init__(self, spread: Spread, shares_validation: bool):
-        super().__init__()
-        self._spread = spread
-        self._shares_validation = shares_validation
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Training steps: to each device its share."""
-        self._spread.whole = False
-
-    def on_test_begin(self, logs=None):
-        """Of validation too, if it can be."""
-        self._spread.whole = not self._shares_validation
-
-    def on_test_end(self, logs=None):
-        """What other callbacks ask a network, all devices answer."""
-        self._spread.whole = True
-
-
-def way(run: config.Run) -> Way:
+def resolve(run: config.Run) -> Placement:
     """How a run is spread over what this process and its peers have.
 
     Raises:
         ConfigError: If what the config asks for is not there, or does not fit.
     """
     asked = run.hardware.strategy
-    strategy, devices = _possible(asked)
+    strategy, devices = _available(asked)
     if strategy == "one_device":
-        return Way(strategy, devices)
-    reason = _against(run, strategy, len(devices))
+        return Placement(strategy, devices)
+    reason = _objection(run, strategy, len(devices))
     if reason is None:
-        return Way(strategy, devices)
+        return Placement(strategy, devices)
     if asked != "auto" or distributed.count() > 1:
         raise errors.ConfigError(f"{reason}. Or set `hardware.strategy: one_device`")
     progress.say(f"    one of {len(devices)} devices: {reason}")
-    return Way("one_device", devices[:1])
+    return Placement("one_device", devices[:1])
 
 
-def _possible(asked):
+def _available(asked):
     backend = keras.backend.backend()
     owner = {"mirrored": "tensorflow", "data_parallel": "jax", "tpu": "jax"}.get(asked)
     if owner not in (None, backend):
@@ -125,14 +76,14 @@ def _worth(devices):
     return distributed.count() > 1 or not devices[0].startswith("cpu")
 
 
-def _against(run, strategy, count):
+def _objection(run, strategy, count):
     """Why a run cannot be spread so, or None."""
     if run.batch_size % count:
         return (
             f"`batch_size` must be a multiple of the {count} devices. "
             f"Received: {run.batch_size}"
         )
-    if reason := _for_one_device(run, strategy):
+    if reason := _one_device_option(run, strategy):
         return reason
     asks = [
         part.name
@@ -167,7 +118,7 @@ def _against(run, strategy, count):
     return None
 
 
-def _for_one_device(run, strategy):
+def _one_device_option(run, strategy):
     """Which option is for one device alone, or None."""
     if run.teacher.cache is not None:
         return "`teacher.cache` must be absent with more than one device"
@@ -184,7 +135,7 @@ def _stages(run):
 
 
 @contextlib.contextmanager
-def engaged(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
+def scope(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
     """Inside, networks are made for, and trained on, what the run asks for.
 
     Args:
@@ -207,7 +158,7 @@ def engaged(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
             f"`hardware.gradient_accumulation` must be at most {steps_per_epoch}, the "
             f"steps of an epoch. Received: {together}"
         )
-    strategy, devices = way(run)
+    strategy, devices = resolve(run)
     if strategy == "one_device":
         onednn.hint(run)
         yield
@@ -218,7 +169,7 @@ def engaged(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
         with _mirrored(tuple(devices)).scope():
             yield
         return
-    spread = Spread(devices=devices, auto_shard_dataset=False)
+    spread = data_parallel.Spread(devices=devices, auto_shard_dataset=False)
     with spread.scope():
         yield
 
@@ -229,88 +180,3 @@ def _mirrored(devices):
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy([device.upper() for device in devices])
-
-
-def current() -> Spread | None:
-    """The data parallelism that networks are made for, if there is any."""
-    found = keras.distribution.distribution()
-    return found if isinstance(found, Spread) else None
-
-
-@contextlib.contextmanager
-def feeding(shared: bool) -> Iterator[None]:
-    """Inside, every device sees its share of a batch, or all of it."""
-    spread = current()
-    if spread is None:
-        yield
-        return
-    before, spread.whole = spread.whole, not shared
-    try:
-        yield
-    finally:
-        spread.whole = before
-
-
-def in_time(source: batches.Batches) -> resume.Source | batches.Batches:
-    """Batches for `fit`, that are made before it asks, and of which none is lost.
-
-    On TensorFlow Keras reads ahead itself; on several replicas there it reads some of
-    a generator, to build the model, and does not give them back: a set it reads again
-    from the start. Elsewhere a thread reads ahead, unless examples are made, perhaps
-    by a network: of several processes, all must ask their devices in one order.
-
-    Args:
-        source: Of the batches; on one replica anything like a `resume.Source`.
-    """
-    if keras.backend.backend() != "tensorflow":
-        if getattr(source, "mixture", None) is not None:
-            return source
-        return resume.Source(
-            source.steps_per_epoch, lambda step: batches.ahead(source.stream(step))
-        )
-    if tracking.replicas() == 1:
-        return source
-    import tensorflow as tf
-
-    signature = tuple(tf.TensorSpec(a.shape, a.dtype) for a in source.batch(0))
-
-    def stream(step):
-        return tf.data.Dataset.from_generator(
-            lambda: source.stream(step), output_signature=signature
-        ).prefetch(2)
-
-    return resume.Source(source.steps_per_epoch, stream)
-
-
-def validation(
-    split: data.Split, batch_size: int
-) -> tuple[dict[str, Any], list[keras.callbacks.Callback]]:
-    """What `fit` is given, so that it validates as one device would.
-
-    Args:
-        split: The examples.
-        batch_size: Of all devices together.
-
-    Returns:
-        Its options, and what must be the first of its callbacks. With
-        `MirroredStrategy` the last few examples that do not divide by the devices
-        are left out: each device takes a mean of its own.
-    """
-    replicas = tracking.replicas()
-    chosen = np.arange(len(split.labels))
-    chosen = chosen[: len(chosen) // replicas * replicas]
-    spread, size = current(), batch_size
-    callbacks: list[keras.callbacks.Callback] = []
-    if spread is not None:
-        shares = len(chosen) % spread.num_model_replicas == 0
-        callbacks = [Feed(spread, shares)]
-        if shares:
-            blocks = np.split(chosen, range(batch_size, len(chosen), batch_size))
-            chosen = np.concatenate([b[distributed.rows(len(b))] for b in blocks])
-            size = batch_size // distributed.count()
-    mine = split.take(chosen)
-    options = {
-        "validation_data": (mine.floats(), mine.labels),
-        "validation_batch_size": size,
-    }
-    return options, callbacks

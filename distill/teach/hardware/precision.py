@@ -7,7 +7,7 @@ import keras
 
 
 @contextlib.contextmanager
-def computing(model: keras.Model, policy: str) -> Iterator[None]:
+def scope(model: keras.Model, policy: str) -> Iterator[None]:
     """Lets the layers of a model, at every depth, compute by a policy.
 
     Their weights stay what they are. Layers that have a policy other than Keras'

@@ -9,38 +9,34 @@ import keras
 
 import students
 import trainers
-from distill import (
-    config,
-    data,
-    fused,
-    kept,
-    learners,
-    networks,
-    pairing,
-    precision,
-    stages,
-)
+from distill import config, data
 from distill.config import cache, lessons
-from distill.data import batches
+from distill.data import augmentation, batches
 from distill.runtime import errors, files, progress, seeds
+from distill.teach import fit, learner, networks, stages
+from distill.teach.cache import fingerprint as cache_fingerprint
+from distill.teach.hardware import fused, precision
+from distill.teach.networks import build, cuts
+from distill.teach.networks.files import open_file
 from trainers import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
 DECIDING = (
     students,
     trainers,
+    augmentation,
     batches,
     fused,
-    learners,
+    learner,
     networks,
-    pairing,
     precision,
     seeds,
     stages,
+    fit,
 )
 
 
-def ready(
+def obtain(
     run: config.Run, splits: data.Splits, folder: pathlib.Path, name: str = "teacher"
 ) -> tuple[keras.Model, list[dict]]:
     """The trained teacher, also written to `<name>.keras` in the run's folder.
@@ -64,10 +60,10 @@ def ready(
     """
     if run.teacher.file is not None:
         progress.say(f"==> {name}: given, {run.teacher.file}")
-        network = given(run)
-        stages.keep(network, folder / f"{name}.keras")
+        network = open_given(run)
+        stages.save_once(network, folder / f"{name}.keras")
         return network, []
-    home = kept.home(folder, "teachers", fingerprint(run, splits, name))
+    home = cache_fingerprint.folder(folder, "teachers", fingerprint(run, splits, name))
     return train(name, run.teacher.stages, home, folder, run=run, splits=splits)
 
 
@@ -96,7 +92,7 @@ def train(
     source = home / f"{name}.keras"
     with files.lock(home):
         network, records = stages.train(name, steps, folder=home, **options)
-        stages.keep(network, source)
+        stages.save_once(network, source)
     with files.whole_file(folder / source.name) as temporary:
         shutil.copyfile(source, temporary)
     return network, records
@@ -105,11 +101,13 @@ def train(
 def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
     """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
-    also = [name, run.hardware.decides, *networks.decided("teacher", run)]
-    return kept.fingerprint(cache.without_cache(run), splits, options, DECIDING, also)
+    also = [name, run.hardware.decides, *cuts.identity("teacher", run)]
+    return cache_fingerprint.fingerprint(
+        cache.without_cache(run), splits, options, DECIDING, also
+    )
 
 
-def given(run: config.Run) -> keras.Model:
+def open_given(run: config.Run) -> keras.Model:
     """Loads `teacher.file`, and makes sure that this run can learn from it.
 
     Raises:
@@ -118,8 +116,8 @@ def given(run: config.Run) -> keras.Model:
     """
     where = f"`teacher.file` = {run.teacher.file}"
     if run.teacher.sections is not None:
-        return networks.build("teacher", run)
-    network = networks.opened(run.teacher.file, run.teacher.sha256)
+        return build.build("teacher", run)
+    network = open_file(run.teacher.file, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise errors.ConfigError(

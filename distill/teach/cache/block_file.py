@@ -16,7 +16,7 @@ from distill.runtime.process import signals
 _DIGEST = 32  # Bytes of a SHA-256.
 
 
-def whole(
+def read_or_make(
     path: pathlib.Path,
     dtype: np.dtype,
     count: int,

@@ -10,7 +10,7 @@ from distill.data import batches
 from trainers import trainer
 
 
-def learner_of(
+def build_learner(
     run: config.Run,
     stage: config.Stage,
     source: batches.Batches,
@@ -19,9 +19,9 @@ def learner_of(
 ) -> trainer.Trainer:
     """What trains a network in a stage, compiled; see `train`."""
     learner = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
-    optimizer = learner.sides(optimizer_of(stage, source.steps_per_epoch))
+    optimizer = learner.sides(build_optimizer(stage, source.steps_per_epoch))
     learner.compile(
-        **compiling(run.hardware, optimizer),
+        **compile_options(run.hardware, optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         loss_weights=stage.task_weight,
         weighted_metrics=["accuracy"],  # Of the examples that have a label.
@@ -38,7 +38,7 @@ def jit_compile(wanted: str = "auto") -> str | bool:
     return "auto" if keras.backend.backend() == "jax" else False
 
 
-def compiling(
+def compile_options(
     part: hardware.Hardware, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, Any]:
     """What `compile` is told of a run's hardware.
@@ -58,7 +58,7 @@ def compiling(
     }
 
 
-def optimizer_of(
+def build_optimizer(
     stage: config.Stage, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
     """A new optimizer, whose rate falls as the stage's `schedule` says."""

@@ -7,64 +7,18 @@ import pathlib
 import numpy as np
 
 import trainers
-from distill import card, config, data, front, report
+from distill import config, data
 from distill.config import lessons
-from distill.measure import accuracy, cost, interpreter, stitching
-from distill.measure.facts import gzip_bytes, read_facts
-from distill.runtime import files, hashes, progress, versions
+from distill.measure import accuracy, cost, stitching
+from distill.measure.facts import read_facts
+from distill.report import front, model_card, page
+from distill.report.charts import pareto
+from distill.run.record import model_record
+from distill.runtime import files, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
-
-
-def model_record(
-    path: pathlib.Path, split: data.Split, taught: np.ndarray | None, network=None
-) -> tuple[dict, np.ndarray]:
-    """One entry of the report's `models`, measured on the file itself.
-
-    Args:
-        path: A `.keras` or `.tflite` file.
-        split: What it is measured on.
-        taught: The teacher's logits on `split`, if there is a teacher.
-        network: What the `.keras` file holds, where it is open already: a
-            foreign one is opened by `loader.foreign` alone.
-
-    Returns:
-        The entry, and the file's own logits.
-    """
-    if path.suffix == ".keras" and network is None:
-        network = loader.open_own(path)
-    answers = accuracy.logits(path if network is None else network, split)
-    right = answers.argmax(-1) == split.labels
-    record = {
-        "name": path.stem,
-        "file": path.name,
-        "sha256": hashes.file_hash(path),
-        **_facts(path, network),
-        "test_examples": len(split.labels),
-        "accuracy": accuracy.accuracy(answers, split),
-        "agreement_with_teacher": None,
-        "per_class_accuracy": [
-            100 * float(right[split.labels == label].mean())
-            if (split.labels == label).any()
-            else None
-            for label in range(answers.shape[-1])
-        ],
-        "latency_ms": None,
-        "latency_all_threads_ms": None,
-        "failed": [],
-    }
-    if taught is not None:
-        agrees = answers.argmax(-1) == taught.argmax(-1)
-        record["agreement_with_teacher"] = 100 * float(agrees.mean())
-    if path.suffix == ".tflite":
-        example = split.floats()[:1]
-        record["latency_ms"] = interpreter.latency(path, example)
-        if (cores := versions.cores()) > 1:
-            all_of_them = interpreter.latency(path, example, threads=cores)
-            record["latency_all_threads_ms"] = all_of_them
-    return record, answers
 
 
 def gather(
@@ -82,7 +36,7 @@ def gather(
     Returns:
         The report, as in `report.json`.
     """
-    from distill import tensorboard
+    from distill.report import tensorboard
 
     models, answers = [], {}
     finished = (folder / "finish.json").exists()
@@ -126,9 +80,9 @@ def gather(
             for reason in model["failed"]
         ],
     }
-    wrong = _wrong(report.smallest(models), answers, splits, run.data.class_names)
-    files.atomic_write(folder / "report.html", report.html(result, wrong))
-    files.atomic_write(folder / "MODEL_CARD.md", card.text(result))
+    wrong = _wrong(pareto.smallest(models), answers, splits, run.data.class_names)
+    files.atomic_write(folder / "report.html", page.html(result, wrong))
+    files.atomic_write(folder / "MODEL_CARD.md", model_card.text(result))
     front.write(folder, result)
     files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
@@ -169,22 +123,6 @@ def _files(run, folder, has_teacher):
         *(folder / f"{name}.keras" for name in keras_files),
         *(folder / f"{name}.tflite" for name in exported),
     ]
-
-
-def _facts(path, network):
-    """What a file holds, without running it."""
-    if network is None:
-        facts = read_facts(path)
-        names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
-        return {name: getattr(facts, name) for name in names}
-    counted = cost.count(network)
-    return {
-        "parameters": counted.parameters,
-        "macs": counted.macs,
-        "sparsity": cost.sparsity(network),
-        "bytes": path.stat().st_size,
-        "gzip_bytes": gzip_bytes(path),
-    }
 
 
 def _judge(run, folder, models, stages):

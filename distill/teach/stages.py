@@ -3,32 +3,21 @@
 import json
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
-from distill import (
-    alarms,
-    answers,
-    config,
-    data,
-    devices,
-    fused,
-    learners,
-    networks,
-    precision,
-    tensorboard,
-)
+from distill import config, data
 from distill.data import batches
 from distill.measure import stitching
+from distill.report import tensorboard
 from distill.runtime import files, progress, seeds
-from distill.runtime.process import distributed, memory, signals
-from distill.runtime.resume import checkpoint, resume
+from distill.runtime.process import distributed, signals
+from distill.runtime.resume import checkpoint
 from distill.runtime.trust import loader
-from distill.teach import synthetic
-from trainers import trainer
-
-RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle.
+from distill.teach import fit, memory, synthetic
+from distill.teach.cache.store import obtain
+from distill.teach.learner import build_learner
+from distill.teach.networks import build
 
 
 def train(
@@ -65,19 +54,19 @@ def train(
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
 
         def stage_of(store, network=network, index=index, stage=stage):
-            network = network or networks.build(name, run)
+            network = network or build.build(name, run)
             memory.check(network, run.batch_size)
-            source = source_of(
+            source = build_batches(
                 run, splits, stage, index, teacher=teacher, generator=generator
             )
             given = source, splits.validation
             if run.teacher.cache and stage.trainer.needs_teacher:
                 pair = teacher, network
-                given = answers.ready(run, splits, folder, source, stage, pair)
+                given = obtain(run, splits, folder, source, stage, pair)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
-            learner = learners.learner_of(run, stage, source, network, teacher)
-            made = _fit(
+            learner = build_learner(run, stage, source, network, teacher)
+            made = fit._fit(
                 learner,
                 stage,
                 source,
@@ -91,14 +80,14 @@ def train(
             )
             return network, {"model": name, **made}
 
-        network, record = once(
+        network, record = train_once(
             f"{name}.{index}", title, folder, stage_of, epochs=stage.epochs
         )
         records.append(record)
     return network, records
 
 
-def source_of(
+def build_batches(
     run: config.Run,
     splits: data.Splits,
     stage: config.Stage,
@@ -129,14 +118,14 @@ def source_of(
     )
 
 
-def keep(network: keras.Model, path: pathlib.Path) -> None:
+def save_once(network: keras.Model, path: pathlib.Path) -> None:
     """Writes a finished network; one that is there already is that very one."""
     if not path.exists():
         with files.whole_file(path) as temporary:
             network.save(temporary)
 
 
-def once(
+def train_once(
     name: str,
     title: str,
     folder: pathlib.Path,
@@ -168,85 +157,7 @@ def once(
     store = checkpoint.Store(kept, name)
     with progress.step(title, f"{epochs} epochs"), signals.deferred():
         network, made = training(store)
-        keep(network, weights)
+        save_once(network, weights)
         files.atomic_write(record, json.dumps(made))
         store.clear()
     return network, made
-
-
-def fit(
-    learner: keras.Model,
-    source: batches.Batches,
-    *,
-    name: str,
-    epochs: int,
-    store: checkpoint.Store,
-    callbacks: Callable[[dict], list],
-    validation: data.Split | keras.utils.PyDataset | None = None,
-) -> dict:
-    """Fits a compiled model of `trainers`.
-
-    Args:
-        learner: Has `moving_variables`.
-        source: Of the batches.
-        name: Of the method.
-        epochs: All that there are.
-        store: Where moments are committed.
-        callbacks: See `resume.fit`.
-        validation: What is asked after each epoch; batches of it, on one device.
-
-    Returns:
-        The record of a stage, as in `report.json`, without its model.
-    """
-    fed: dict[str, Any] = {}
-    feeds: list[keras.callbacks.Callback] = []
-    if isinstance(validation, keras.utils.PyDataset):
-        fed = {"validation_data": validation}
-    elif validation is not None:
-        fed, feeds = devices.validation(validation, source.batch_size)
-    with fused.batch_normalization(learner), devices.feeding(shared=True):
-        history, seconds = resume.fit(
-            learner,
-            devices.in_time(source),
-            callback=keras.callbacks.Callback,
-            epochs=epochs,
-            store=store,
-            variables=lambda: learner.moving_variables,
-            callbacks=lambda past: [*feeds, *callbacks(past)],
-            shuffle=False,  # The order is ours already.
-            verbose=progress.bar(),
-            **fed,
-        )
-    examples = epochs * source.steps_per_epoch * source.batch_size
-    return {
-        "name": name,
-        "epochs": epochs,
-        "seconds": seconds,
-        "examples_per_second": examples / seconds,
-        "metrics": history,
-    }
-
-
-def _fit(learner, stage, source, given, showing, *, store, part):
-    """One stage, from its first step to its record.
-
-    `given` is what it is trained and validated on, with kept answers or without;
-    `showing` makes the callbacks that show how it goes.
-    """
-    with precision.computing(learner, part.precision):
-        made = fit(
-            learner,
-            given[0],
-            name=stage.name,
-            epochs=stage.epochs,
-            store=store,
-            callbacks=lambda past: [*showing(past), alarms.Watch(stage.trainer, past)],
-            validation=given[1],
-        )
-    if stage.trainer.recalibrates:
-        count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
-        images = (source.batch(step)[0] for step in range(count))
-        trainer.recalibrate(learner.student, images)
-    trainer.thaw(learner.student)
-    alarm = alarms.first(stage.trainer, made["metrics"])
-    return {**made, "warnings": [alarm] if alarm else []}

@@ -3,10 +3,12 @@
 import pathlib
 import shutil
 
-from distill import config, data, networks
-from distill.config import cache, lessons
+from distill import config, data
+from distill.config import lessons
 from distill.data import batches
 from distill.runtime import errors
+from distill.teach.cache import layout as cache_layout
+from distill.teach.networks import cuts
 
 FOLDER = "answers"  # Beside the runs.
 _CURE = "or set `precision: float16`, `top_k` or fewer `augmentation.variants`"
@@ -32,7 +34,7 @@ def check(
     if run.teacher.cache is None:
         return []
     rows, files = [], {}
-    others = networks.shapes(run)
+    others = cuts.shapes(run)
     for lesson in lessons.lessons(run):
         pair = [
             (network and network.shapes(run.data.input_shape)) or other
@@ -42,10 +44,12 @@ def check(
         for index, stage in enumerate(lesson.stages):
             if not stage.trainer.needs_teacher:
                 continue
-            layout = cache.layout(run, stage.trainer, *pair, several)
+            layout = cache_layout.layout(
+                run.teacher.cache, run.data.num_classes, stage.trainer, *pair, several
+            )
             where, size = (
                 f"{lesson.stages_at}[{index}]",
-                taken(run, splits, stage, layout),
+                required_bytes(run, splits, stage, layout),
             )
             limit = run.teacher.cache.max_gb
             if size > limit * 1e9:
@@ -62,8 +66,11 @@ def check(
     return rows
 
 
-def taken(
-    run: config.Run, splits: data.Splits, stage: config.Stage, layout: cache.Layout
+def required_bytes(
+    run: config.Run,
+    splits: data.Splits,
+    stage: config.Stage,
+    layout: cache_layout.Layout,
 ) -> int:
     """Bytes of the answers for one stage."""
     examples = variants(run, splits, stage) * len(splits.train.labels)

@@ -47,7 +47,7 @@ def is_begun(folder: pathlib.Path) -> bool:
     return any(path.name not in _BEFORE for path in files)
 
 
-def stay_with(
+def check_ground(
     folder: pathlib.Path, ground: dict[str, str], *, yields: bool = True
 ) -> None:
     """Notes what a run's numbers stand on, or makes sure that it is still the same.

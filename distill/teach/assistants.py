@@ -8,12 +8,16 @@ import numpy as np
 from keras import ops
 
 import gan
-from distill import answers, config, data, generator, kept, networks, teacher
+from distill import config, data
 from distill.config import cache, lessons
-from distill.data.synthetic import munge, sources
+from distill.data import synthetic as sources
+from distill.teach import cache as kept
+from distill.teach import generator, synthetic, teacher
+from distill.teach.cache import fingerprint as cache_fingerprint
+from distill.teach.networks import files
 
 # Code that decides what an assistant becomes.
-_DECIDING = (*teacher.DECIDING, gan, munge, sources, answers, cache)
+_DECIDING = (*teacher.DECIDING, gan, sources, synthetic, kept, cache)
 
 
 class Tutors(NamedTuple):
@@ -28,7 +32,7 @@ class Tutors(NamedTuple):
     last: keras.Model
 
 
-def ready(
+def obtain(
     run: config.Run,
     splits: data.Splits,
     folder: pathlib.Path,
@@ -55,13 +59,15 @@ def ready(
     """
     others, records = [], []
     for name, part in lessons.co_teachers(run).items():
-        other, more = teacher.ready(part, splits, folder, name)
+        other, more = teacher.obtain(part, splits, folder, name)
         others.append(other)
         records += more
     weights = [part.weight for part in run.co_teachers]
-    first = last = together(network, others, weights) if others else network
+    first = last = average(network, others, weights) if others else network
     for name, part in lessons.assistants(run).items():
-        home = kept.home(folder, "assistants", fingerprint(part, splits, name))
+        home = cache_fingerprint.folder(
+            folder, "assistants", fingerprint(part, splits, name)
+        )
         last, more = teacher.train(
             name,
             part.stages,
@@ -86,13 +92,13 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str) -> str:
     """
     options = ("teacher", "co_teachers", "assistants", "student", "stages")
     options += ("data", "augmentation", "batch_size", "seed")
-    also = [name, run.hardware.decides, *networks.hashes(run).values()]
+    also = [name, run.hardware.decides, *files.hashes(run).values()]
     if run.uses_generator:
         also.append(generator.fingerprint(run, splits))
-    return kept.fingerprint(run, splits, options, _DECIDING, also)
+    return cache_fingerprint.fingerprint(run, splits, options, _DECIDING, also)
 
 
-def together(
+def average(
     first: keras.Model, others: list[keras.Model], weights: list[float]
 ) -> keras.Model:
     """Several teachers as one network.

@@ -9,112 +9,33 @@ import json
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
 
 import keras
-import numpy as np
 
 import students
-from distill import blocks, config, data, fused, kept, room
+from distill import config, data
 from distill.config import cache
 from distill.data import augmentation, batches, dataset
 from distill.runtime import files, hashes, progress
-from trainers import representations, trainer
+from distill.teach.cache import block_file, replay
+from distill.teach.cache import fingerprint as cache_fingerprint
+from distill.teach.cache import layout as cache_layout
+from distill.teach.cache.size import FOLDER, check_disk, required_bytes, variants
+from distill.teach.hardware import fused
+from trainers import representations
 
 # Of a process, not of a network: Keras' counters in names, places in memory.
 _ACCIDENTS = re.compile(r'_\d+(?=")|"shared_object_id": \d+')
 
 
-class Answers:
-    """What the teacher has said of one split.
-
-    Args:
-        layout: How that is kept.
-        variants: One array of `layout.dtype` each, one row an example.
-    """
-
-    def __init__(self, layout: cache.Layout, variants: list[np.ndarray]):
-        self._layout = layout
-        self._variants = variants
-
-    def of(self, variants: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
-        """Answers to some examples.
-
-        Args:
-            variants: How each is augmented, `(n,)`.
-            chosen: Their indices in the split, `(n,)`.
-
-        Returns:
-            Name of each output to `(n, ...)`.
-        """
-        rows = np.empty(len(chosen), self._layout.dtype)
-        # A batch beyond the last step, which `fit` reads and never trains on, may be
-        # of a variant that nobody has asked about.
-        variants = np.minimum(variants, len(self._variants) - 1)
-        for variant in np.unique(variants):
-            own = variants == variant
-            rows[own] = self._variants[variant][chosen[own]]
-        return self._layout.unpack(rows)
-
-
-class Taught:
-    """Training batches that come with the teacher's answers; see `resume.Source`.
-
-    Args:
-        source: Of the batches.
-        answers: To the training examples.
-    """
-
-    def __init__(self, source: batches.Batches, answers: Answers):
-        self.batch_size = source.batch_size
-        self.steps_per_epoch = source.steps_per_epoch
-        self._source = source
-        self._answers = answers
-
-    def stream(self, start: int = 0) -> Iterator:
-        """Batches without end, from number `start` on."""
-        variants = self._source.augmentation.variants or 1
-        for step, (inputs, labels) in enumerate(self._source.stream(start), start):
-            epochs, chosen = self._source.places(step)
-            said = self._answers.of(epochs % variants, chosen)
-            yield trainer.with_answers(inputs, said), labels
-
-
-class Validation(keras.utils.PyDataset):
-    """A split in its order, in batches that come with the teacher's answers.
-
-    Args:
-        split: The examples.
-        answers: To them.
-        batch_size: Of all but the last.
-    """
-
-    def __init__(self, split: data.Split, answers: Answers, batch_size: int):
-        super().__init__()
-        self._split = split
-        self._answers = answers
-        self._size = batch_size
-
-    def __len__(self):
-        """Batches."""
-        return -(-len(self._split.labels) // self._size)
-
-    def __getitem__(self, index):
-        """One batch."""
-        everyone = np.arange(len(self._split.labels))
-        chosen = everyone[index * self._size : (index + 1) * self._size]
-        part, said = self._split.take(chosen), self._answers.of(0 * chosen, chosen)
-        return trainer.with_answers(part.floats(), said), part.labels
-
-
-def ready(
+def obtain(
     run: config.Run,
     splits: data.Splits,
     folder: pathlib.Path,
     source: batches.Batches,
     stage: config.Stage,
     networks: tuple[keras.Model, keras.Model],
-) -> tuple[Taught, Validation]:
+) -> tuple[replay.Taught, replay.Validation]:
     """What a stage trains on and is validated on; asks for what is not kept yet.
 
     Args:
@@ -135,22 +56,26 @@ def ready(
     co_logits = teacher.output.get("co_logits")
     several = 0 if co_logits is None else co_logits.shape[1]
     shapes = map(representations.shapes, networks)
-    layout = cache.layout(run, stage.trainer, *shapes, several)
+    layout = cache_layout.layout(
+        run.teacher.cache, run.data.num_classes, stage.trainer, *shapes, several
+    )
     outputs = {name: teacher.output[name] for name in layout.names}
     asked = keras.Model(teacher.inputs, outputs, name="asked")
-    home = kept.home(folder, room.FOLDER, fingerprint(run, splits, asked, layout))
-    size = room.taken(run, splits, stage, layout)
-    room.check_disk(size, home)
+    home = cache_fingerprint.folder(
+        folder, FOLDER, fingerprint(run, splits, asked, layout)
+    )
+    size = required_bytes(run, splits, stage, layout)
+    check_disk(size, home)
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
         files.lock(home),
         fused.batch_normalization(asked),
     ):
         training, validation = (
-            Answers(
+            replay.Answers(
                 layout,
                 [
-                    blocks.whole(
+                    block_file.read_or_make(
                         home / f"{name}{number}.rows",
                         layout.dtype,
                         len(split.labels),
@@ -165,18 +90,21 @@ def ready(
                     "training",
                     splits.train,
                     run.augmentation,
-                    room.variants(run, splits, stage),
+                    variants(run, splits, stage),
                 ),
                 ("validation", splits.validation, augmentation.Augmentation(), 1),
             )
         )
-    return Taught(source, training), Validation(
+    return replay.Taught(source, training), replay.Validation(
         splits.validation, validation, source.batch_size
     )
 
 
 def fingerprint(
-    run: config.Run, splits: data.Splits, asked: keras.Model, layout: cache.Layout
+    run: config.Run,
+    splits: data.Splits,
+    asked: keras.Model,
+    layout: cache_layout.Layout,
 ) -> str:
     """Changes with all that decides the answers, and how they are kept.
 
@@ -188,7 +116,7 @@ def fingerprint(
     """
     built = json.dumps(keras.saving.serialize_keras_object(asked), sort_keys=True)
     form = layout.dtype.descr, layout.temperature
-    return kept.fingerprint(
+    return cache_fingerprint.fingerprint(
         cache.without_cache(run),
         splits,
         ("augmentation", "batch_size"),

@@ -1,0 +1,93 @@
+"""Which files no other file beats in size and accuracy."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from distill.runtime import formats
+
+
+def dominated(size: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
+    """Which models another one beats: no larger, no worse, and not equal in both.
+
+    Args:
+        size: Bytes, `(n,)`.
+        accuracy: Percent, `(n,)`.
+
+    Returns:
+        bool, `(n,)`.
+    """
+    size, accuracy = np.asarray(size, float), np.asarray(accuracy, float)
+    smaller = size[None] <= size[:, None]
+    better = accuracy[None] >= accuracy[:, None]
+    equal = (size[None] == size[:, None]) & (accuracy[None] == accuracy[:, None])
+    return (smaller & better & ~equal).any(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """What accuracy is weighed against.
+
+    Attributes:
+        key: In a model of `report.json`.
+        title: For people.
+        text: A value, written for an axis.
+    """
+
+    key: str
+    title: str
+    text: Callable[[float], str]
+
+    def of(self, model: dict) -> float | None:
+        """A model's value; None if it has none."""
+        value = model[self.key]
+        return value["median"] if isinstance(value, dict) else value
+
+
+MEASURES = {
+    "bytes": Measure("bytes", "size of the file", formats.file_size),
+    "gzip_bytes": Measure(
+        "gzip_bytes", "size of the file through gzip", formats.file_size
+    ),
+    "macs": Measure("macs", "multiply-adds for one image", formats.short),
+    "latency_ms": Measure("latency_ms", "milliseconds for one image", formats.plain),
+    "latency_all_threads_ms": Measure(
+        "latency_all_threads_ms",
+        "milliseconds for one image, all threads",
+        formats.plain,
+    ),
+}
+
+
+def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
+    """Name of each model that has the measure to whether it is on no front.
+
+    A failed model is on none, and beats none.
+
+    Args:
+        models: As in `report.json`.
+        measure: What accuracy is weighed against.
+    """
+    measured = [model for model in models if measure.of(model)]
+    sound = [model for model in measured if not model["failed"]]
+    found = dominated([measure.of(m) for m in sound], [m["accuracy"] for m in sound])
+    names = (model["name"] for model in sound)
+    known = dict(zip(names, map(bool, found), strict=True))
+    return {model["name"]: known.get(model["name"], True) for model in measured}
+
+
+def smallest(models: Sequence[dict]) -> dict | None:
+    """The smallest exported student that broke no promise; `None` if there is none.
+
+    Of two files of one size, the more accurate.
+
+    Args:
+        models: As in `report.json`.
+    """
+    passing = [
+        model
+        for model in models
+        if model["name"].startswith("student.") and not model["failed"]
+    ]
+    return min(passing, key=lambda m: (m["bytes"], -m["accuracy"]), default=None)

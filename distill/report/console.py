@@ -1,0 +1,58 @@
+"""A report as a table for the console."""
+
+import textwrap
+
+import tabulate
+
+from distill.report import layer_errors
+from distill.report.charts import pareto
+from distill.runtime import formats
+
+WIDTH = 100  # Columns of the console's table.
+
+
+def table(report: dict) -> str:
+    """Every model in one line, within 100 columns; below, what the marks mean.
+
+    Args:
+        report: As in `report.json`. Sizes are shown in kB of 1000 bytes.
+    """
+    chosen = pareto.smallest(report["models"])
+    rows, notes = [], []
+    for model in report["models"]:
+        mark = "x" if model["failed"] else "*" if model is chosen else ""
+        rows.append([mark, model["name"], *_cells(model)])
+        notes += [f"x {model['name']} failed: {why}" for why in model["failed"]]
+    if chosen:
+        notes.insert(0, "* the smallest file that passes")
+    headers = ["acc %", "agree %", "kB", "gzip kB", "params", "MACs", "zeros %", "ms"]
+    lines = tabulate.tabulate(
+        rows,
+        headers=["", "model", *headers],
+        colalign=["left", "left", *["right"] * len(headers)],
+        disable_numparse=True,
+        # A name that is longer goes on in the next line.
+        maxcolwidths=[None, 24, *[None] * len(headers)],
+    )
+    notes += [
+        f"{row['section']}: teacher, then student "
+        f"{formats.percent(row['teacher_first'])} %; student, then teacher "
+        f"{formats.percent(row['student_first'])} %"
+        for row in report["stitched"]
+    ]
+    notes.append(layer_errors.line(report["models"]))
+    wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
+    return "\n".join(filter(None, [lines, *wrapped]))
+
+
+def _cells(model):
+    return [
+        formats.percent(model["accuracy"]),
+        formats.percent(model["agreement_with_teacher"]),
+        formats.kilobytes(model["bytes"]),
+        formats.kilobytes(model["gzip_bytes"]),
+        formats.whole(model["parameters"]),
+        formats.short(model["macs"]),
+        formats.percent(100 * model["sparsity"], 1),
+        formats.milliseconds(model["latency_ms"]),
+    ]

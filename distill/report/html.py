@@ -1,0 +1,39 @@
+"""Pages from templates, in which every value is escaped."""
+
+import base64
+
+import jinja2
+import numpy as np
+
+from distill.report import images
+from distill.runtime import formats
+
+
+def template(name: str) -> jinja2.Template:
+    """A page of `templates/`; every value is escaped, none may be missing."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("distill.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = _points
+    environment.globals["formats"] = formats
+    environment.globals["share"] = _share
+    return environment.get_template(name)
+
+
+def data_uri(image: np.ndarray) -> str:
+    """An image, as of `pictures.png`, to stand in a page itself."""
+    return "data:image/png;base64," + base64.b64encode(images.png(image)).decode()
+
+
+def _share(value):
+    """A share in [0, 1] in percent, to three digits."""
+    return formats.plain(None if value is None else 100 * value)
+
+
+def _points(piece):
+    """The points of a line, for SVG's `points`."""
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in piece)

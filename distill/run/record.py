@@ -1,0 +1,76 @@
+"""One file's entry in the report, measured on the file itself."""
+
+import pathlib
+
+import numpy as np
+
+from distill import data
+from distill.measure import accuracy, cost, interpreter
+from distill.measure.facts import gzip_bytes, read_facts
+from distill.runtime import hashes, versions
+from distill.runtime.trust import loader
+
+
+def model_record(
+    path: pathlib.Path, split: data.Split, taught: np.ndarray | None, network=None
+) -> tuple[dict, np.ndarray]:
+    """One entry of the report's `models`, measured on the file itself.
+
+    Args:
+        path: A `.keras` or `.tflite` file.
+        split: What it is measured on.
+        taught: The teacher's logits on `split`, if there is a teacher.
+        network: What the `.keras` file holds, where it is open already: a
+            foreign one is opened by `loader.foreign` alone.
+
+    Returns:
+        The entry, and the file's own logits.
+    """
+    if path.suffix == ".keras" and network is None:
+        network = loader.open_own(path)
+    answers = accuracy.logits(path if network is None else network, split)
+    right = answers.argmax(-1) == split.labels
+    record = {
+        "name": path.stem,
+        "file": path.name,
+        "sha256": hashes.file_hash(path),
+        **_facts(path, network),
+        "test_examples": len(split.labels),
+        "accuracy": accuracy.accuracy(answers, split),
+        "agreement_with_teacher": None,
+        "per_class_accuracy": [
+            100 * float(right[split.labels == label].mean())
+            if (split.labels == label).any()
+            else None
+            for label in range(answers.shape[-1])
+        ],
+        "latency_ms": None,
+        "latency_all_threads_ms": None,
+        "failed": [],
+    }
+    if taught is not None:
+        agrees = answers.argmax(-1) == taught.argmax(-1)
+        record["agreement_with_teacher"] = 100 * float(agrees.mean())
+    if path.suffix == ".tflite":
+        example = split.floats()[:1]
+        record["latency_ms"] = interpreter.latency(path, example)
+        if (cores := versions.cores()) > 1:
+            all_of_them = interpreter.latency(path, example, threads=cores)
+            record["latency_all_threads_ms"] = all_of_them
+    return record, answers
+
+
+def _facts(path, network):
+    """What a file holds, without running it."""
+    if network is None:
+        facts = read_facts(path)
+        names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
+        return {name: getattr(facts, name) for name in names}
+    counted = cost.count(network)
+    return {
+        "parameters": counted.parameters,
+        "macs": counted.macs,
+        "sparsity": cost.sparsity(network),
+        "bytes": path.stat().st_size,
+        "gzip_bytes": gzip_bytes(path),
+    }

@@ -1,0 +1,1 @@
+"""The option `hardware` put to work: strategy, feeding, precision, fused norms."""

@@ -1,0 +1,1 @@
+"""Both networks of a run: from files or built, cut where they pair, checked."""
