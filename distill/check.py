@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    run = cli.run_of(arguments)
+    run = cli.load_run(arguments)
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
     from distill.measure import cost

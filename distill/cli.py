@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl.flags import argparse_flags
 
 from distill import config
-from distill.runtime import errors, onednn
+from distill.runtime import errors, onednn, progress
 from distill.runtime.process.command import add_set_flag, fail
 
 COMMANDS = (
@@ -56,7 +56,7 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
     return [*arguments.set, *seed]
 
 
-def run_of(arguments: argparse.Namespace) -> config.Run:
+def load_run(arguments: argparse.Namespace) -> config.Run:
     """What `--config`, `--set` and `--seed` say; TensorFlow is told of its kernels.
 
     Raises:
@@ -73,7 +73,7 @@ def default_folder(arguments: argparse.Namespace) -> pathlib.Path:
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 
-def add_seeds(flags: argparse.ArgumentParser) -> None:
+def add_study_flags(flags: argparse.ArgumentParser) -> None:
     """Gives the parser of a study over several seeds `--seeds` and `--out`."""
     flags.add_argument(
         "--seeds",
@@ -109,3 +109,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     import importlib
 
     return importlib.import_module(f"distill.{argv[0]}").main(argv[1:])
+
+
+def print_result(result: dict, folder: pathlib.Path) -> int:
+    """Prints a report, and says what is wrong and where the page is.
+
+    Args:
+        result: As in `report.json`.
+        folder: Of the run.
+
+    Returns:
+        The exit code.
+    """
+    from distill.report import console
+
+    print(console.table(result))
+    most = {name: size / 1e9 for name, size in result["peak_memory_bytes"].items()}
+    held = ", ".join(f"{name} {size:.1f} GB" for name, size in most.items() if size)
+    progress.say(f"    memory at most: {held}")
+    for line in result["warnings"]:
+        progress.say(f"warning: {line}")
+    for line in result["failures"]:
+        progress.say(f"failed: {line}")
+    progress.say(f"==> {folder / 'report.html'}")
+    return errors.EXIT_FAILED if result["failures"] else 0

@@ -45,7 +45,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
     scan.check_kind(path, ".keras", ".tflite")
-    run = cli.run_of(arguments)
+    run = cli.load_run(arguments)
     with progress.step("data", f"reading {config.name_of(run.data)}"):
         splits = run.data.load()
     from distill.run.record import model_record

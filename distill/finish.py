@@ -5,7 +5,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config, train
+from distill import cli, config
 from distill.config import finishing
 from distill.run.finishing import _finish
 from distill.runtime.process import command
@@ -45,7 +45,7 @@ def _command(arguments: argparse.Namespace) -> int:
     overrides = [*files, *cli.overrides(arguments)]
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
-    return train.told(_finish(run, folder), folder)
+    return cli.print_result(_finish(run, folder), folder)
 
 
 if __name__ == "__main__":

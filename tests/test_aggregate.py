@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from distill import aggregate
+from distill.studies.compare import aggregate as compare_aggregate
 
 
 def report(seed, **accuracies):
@@ -35,7 +36,7 @@ THEIRS = [report(seed, int8=accuracy) for seed, accuracy in enumerate([80, 80.1,
 
 
 def test_means_and_differences_are_those_of_the_reports():
-    student, int8 = aggregate.aggregate(OURS, THEIRS)
+    student, int8 = compare_aggregate.aggregate(OURS, THEIRS)
     assert (student["name"], int8["name"]) == ("student", "int8")
     assert student["accuracy"]["mean"] == 81
     assert student["latency_ms"] is None
@@ -74,7 +75,7 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path, capsys):
     assert aggregate.main([*ours, "--against", *theirs, "--json", str(path)]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "81.13" in lines["int8"] and "+0.70" in lines["int8"]
-    assert json.loads(path.read_text()) == aggregate.aggregate(OURS, THEIRS)
+    assert json.loads(path.read_text()) == compare_aggregate.aggregate(OURS, THEIRS)
 
 
 @pytest.mark.parametrize("count", [1, 3])

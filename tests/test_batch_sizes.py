@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from distill import batch_sizes, benchmark, config, trial
+from distill import benchmark, config
 from distill.runtime import errors
 from distill.runtime.process import memory
+from distill.studies.speed import batch_sizes, trial
 
 GB = 10**9
 
@@ -35,7 +36,7 @@ def searched(monkeypatch, run, tried, free):
         sizes.append(run.batch_size)
         return tried(run.batch_size)
 
-    monkeypatch.setattr(trial, "tried", answer)
+    monkeypatch.setattr(trial, "run", answer)
     monkeypatch.setattr(memory, "available", lambda: free)
     return batch_sizes.search(run, steps=1), sizes
 
@@ -96,7 +97,7 @@ def test_one_that_takes_more_than_it_may_is_ended(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, hungry)
     if not memory.held(1):
         pytest.skip("the system does not say what a process holds")
-    assert trial.tried(run, 1, limit=10**8) == {"ended": "took more than 0.1 GB"}
+    assert trial.run(run, 1, limit=10**8) == {"ended": "took more than 0.1 GB"}
 
 
 def test_a_process_is_given_the_run(monkeypatch, tmp_path, run):
@@ -108,7 +109,7 @@ def test_a_process_is_given_the_run(monkeypatch, tmp_path, run):
         "said = [pathlib.Path(path).read_text(), steps, os.environ['MARK']]\n"
         "print(json.dumps(said))",
     )
-    text, *others = trial.tried(run, 5, environment={"MARK": "1"})
+    text, *others = trial.run(run, 5, environment={"MARK": "1"})
     (tmp_path / "given.yaml").write_text(text)
     assert config.load(tmp_path / "given.yaml") == run
     assert others == ["5", "1"]
@@ -116,7 +117,7 @@ def test_a_process_is_given_the_run(monkeypatch, tmp_path, run):
 
 def test_what_a_process_says_last_is_the_reason(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, "raise SystemExit('no more memory')")
-    assert trial.tried(run, 1) == {"ended": "no more memory"}
+    assert trial.run(run, 1) == {"ended": "no more memory"}
 
 
 def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):

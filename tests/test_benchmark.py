@@ -6,13 +6,14 @@ import keras
 import pytest
 
 from distill import benchmark
+from distill.studies.speed import steps
 
 
 def test_rounds_are_interleaved_and_warmed_up():
     calls = []
     actions = {name: lambda name=name: calls.append(name) for name in "ab"}
-    seconds = benchmark.interleaved(actions, rounds=3, steps=2)
-    warm = benchmark.WARMUP
+    seconds = steps.interleaved(actions, rounds=3, steps=2)
+    warm = steps.WARMUP
     assert calls == ["a"] * warm + ["b"] * warm + ["a", "a", "b", "b"] * 3
     assert [len(seconds[name]) for name in "ab"] == [3, 3]
 
@@ -52,7 +53,7 @@ def test_kept_answers_are_compared_with_the_students_part(tmp_path, capsys):
     assert benchmark.main(["--config=kd_resnet.yaml", *small, *flags]) == 0
     (method,) = json.loads(out.read_text())["methods"]
     times = {name: values[0] for name, values in method["seconds"].items()}
-    own, kept = times["student step"], times[benchmark.KEPT]
+    own, kept = times["student step"], times[steps.KEPT]
     assert method["kept_ratio"] == pytest.approx(kept / own)
     whole = times["teacher forward"] + own
     assert method["ratio"] == pytest.approx(times["step"] / whole)
@@ -75,7 +76,7 @@ def test_all_parts_compute_in_the_runs_precision(monkeypatch):
         halves.add(self.compute_dtype)
         return call(self, inputs)
 
-    monkeypatch.setattr(benchmark, "interleaved", watched)
+    monkeypatch.setattr(steps, "interleaved", watched)
     monkeypatch.setattr(keras.layers.Conv2D, "call", noted)
     small = ["--set=teacher.network={name: lenet}", "--set=student={name: lenet}"]
     small += ["--set=augmentation.shift=0", "--set=batch_size=8", "--steps=1"]

@@ -28,7 +28,7 @@ DISTRIBUTIONS = {
 # the benchmark compares with is in the extra `bench`.
 ANY_BACKEND = {
     "gan/gradients.py": {"tensorflow", "jax", "torch"},
-    "distill/peers/pytorch.py": {"torch"},
+    "distill/studies/speed/peers/pytorch.py": {"torch"},
     "distill/runtime/process/distributed.py": {"jax"},
     "trainers/tracking.py": {"tensorflow"},
 }

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import trainers
-from distill import arms, compare, config
+from distill import compare, config
 from distill.runtime import versions
 from distill.runtime.files import atomic_write
 from distill.runtime.process import signals
+from distill.studies.compare.controls import with_controls
+from distill.studies.compare.jobs import plan
 
 BOTH = ("lit_resnet.yaml", "kd_resnet.yaml")
 
@@ -24,7 +26,7 @@ def lit(*overrides):
 
 
 def controls(run):
-    return {control.name: control for control in arms.with_controls(run).controls}
+    return {control.name: control for control in with_controls(run).controls}
 
 
 def test_the_standard_controls_have_the_students_updates_and_optimizer():
@@ -106,19 +108,17 @@ def test_a_control_without_adversary_does_not_end_the_run():
 
 
 def test_adding_controls_twice_adds_nothing():
-    once = arms.with_controls(lit())
-    assert arms.with_controls(once) == once
+    once = with_controls(lit())
+    assert with_controls(once) == once
 
 
 def test_all_runs_share_one_place_for_teachers_and_seeds_go_up(tmp_path):
-    jobs = compare.plan(BOTH, 3, tmp_path, overrides=["seed=4"])
+    jobs = plan(BOTH, 3, tmp_path, overrides=["seed=4"])
     assert [job.run.seed for job in jobs] == [4, 4, 5, 5, 6, 6]
     assert len({job.folder for job in jobs}) == 6
     assert {job.folder.parent for job in jobs} == {tmp_path}
     assert all(job.run.finish for job in jobs)
-    assert not any(
-        job.run.finish for job in compare.plan(BOTH, 1, tmp_path, finish=False)
-    )
+    assert not any(job.run.finish for job in plan(BOTH, 1, tmp_path, finish=False))
 
 
 CLASH = "controls=[{name: kd, stages: [{trainer: {name: lit}, epochs: 40}]}]"

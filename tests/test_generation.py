@@ -15,12 +15,13 @@ import pytest
 from keras import ops
 from stores import Everything, Only, Source, fitted
 
-from distill import config, data, intervals
-from distill.generate import command, measured, report, training, translation
-from distill.generate.study import Study
+from distill import config, data, generate
 from distill.measure import quality
 from distill.runtime import errors
 from distill.runtime.trust import loader
+from distill.studies import intervals
+from distill.studies.generate import conductor, measured, report, training, translation
+from distill.studies.generate.study import Study
 from gan import conditional, sizes, translators
 from gan.translators import ResidualTranslator
 from trainers import translator
@@ -385,7 +386,7 @@ def watched(eager, tmp_path_factory):
     """A whole study of one seed, as the command runs it."""
     folder, told = tmp_path_factory.mktemp("study"), io.StringIO()
     with contextlib.redirect_stdout(told):
-        assert command.main([*FLAGS, "--seeds=1", f"--out={folder}"]) == 0
+        assert generate.main([*FLAGS, "--seeds=1", f"--out={folder}"]) == 0
     part = study(*PART)
     return types.SimpleNamespace(
         study=part,
@@ -488,15 +489,15 @@ def test_a_study_ends_in_a_report_and_goes_on(watched, monkeypatch):
     assert not re.search(r"<(script|link)|https?:", page)
     if keras.backend.backend() == "tensorflow":
         record = result["seeds"][0]["models"]
-        for name in command.EXPORTED:
+        for name in conductor.EXPORTED:
             file = folder / "seed=3" / record[name]["file"]
             assert file.stat().st_size == record[name]["bytes"]
             assert record[name]["largest_difference"] < measured.CLOSE
         assert by_name["student"]["bytes"] < by_name["teacher"]["bytes"]
-    monkeypatch.setattr(command, "one", None)  # Nothing is done again.
+    monkeypatch.setattr(conductor, "run_seed", None)  # Nothing is done again.
     flags = [*FLAGS, f"--out={folder}", "--seeds=1"]
-    assert command.main(flags) == 0
-    assert command.main([*flags, "--set=tuning_epochs=2"]) == 2  # Another study.
+    assert generate.main(flags) == 0
+    assert generate.main([*flags, "--set=tuning_epochs=2"]) == 2  # Another study.
 
 
 # What is measured.

@@ -9,8 +9,9 @@ import types
 
 import pytest
 
-from distill import config, peers
-from distill.peers import accuracy, gpu
+from distill import config
+from distill.studies.speed import peers
+from distill.studies.speed.peers import accuracy, gpu, roofline
 from trainers import trainer
 
 TOY = (
@@ -44,7 +45,7 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     assert own[0] > own[1] > own[2]  # They do learn.
     said = capsys.readouterr().out
     rate = 4 / (sum(kd["seconds"]["own"]) / 2)
-    share = 100 * rate * gpu.flops("kd", cell["costs"], 1) / 1e9
+    share = 100 * rate * roofline.flops("kd", cell["costs"], 1) / 1e9
     (row,) = [line.split() for line in said.splitlines() if line.startswith("kd")]
     assert row[1:4] == ["4", "mixed_bfloat16", "own"]
     assert float(row[4]) == pytest.approx(rate, abs=1)
@@ -57,8 +58,8 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
 
 
 def test_operations_are_those_of_one_teacher_and_three_students_a_pass():
-    assert gpu.flops("kd", COSTS, 7) == 2 * 7 * (1000 + 3 * 10)
-    assert gpu.flops("lit", COSTS, 7) == 2 * 7 * (1000 + 6 * 10)
+    assert roofline.flops("kd", COSTS, 7) == 2 * 7 * (1000 + 3 * 10)
+    assert roofline.flops("lit", COSTS, 7) == 2 * 7 * (1000 + 6 * 10)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_operations_are_those_of_one_teacher_and_three_students_a_pass():
     ],
 )
 def test_a_card_without_a_known_peak_has_none(card, peak):
-    found = gpu.peaks(card)
+    found = roofline.peaks(card)
     assert found is None if peak is None else found[0] == peak
 
 
@@ -167,8 +168,10 @@ def test_what_was_learned_in_time_is_said_when_the_rest_was_not(saying):
     saying(f"echo '{json.dumps(LINE | {'seconds': 3.0})}'; exec sleep 60")
     found = learned(1)
     assert found["error"] == gpu.LATE
-    assert "teacher: test accuracy 90.00 % after 2.5 epochs of 5" in gpu._said(found)
-    assert gpu.LATE in gpu._said(found)
+    assert "teacher: test accuracy 90.00 % after 2.5 epochs of 5" in roofline._said(
+        found
+    )
+    assert gpu.LATE in roofline._said(found)
 
 
 def test_who_has_said_all_lacks_nothing(saying):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distill import intervals
+from distill.studies import intervals
 
 # Student's own example: hours of sleep that ten patients gained by two drugs.
 FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -7,9 +7,10 @@ import types
 import keras
 import pytest
 
-from distill import benchmark, check, compare, config, kernel_rates, trial
+from distill import benchmark, check, compare, config
 from distill.runtime import errors, versions
 from distill.runtime import onednn as runtime_onednn
+from distill.studies.speed import onednn, trial
 from distill.teach.networks import checks
 
 NAME = versions.KERNELS
@@ -63,12 +64,12 @@ from distill import cli
 for name in cli.COMMANDS:
     importlib.import_module(f"distill.{{name}}")
 given = ["hardware.onednn={onednn}"]
-run = cli.run_of(argparse.Namespace(config="lit_resnet.yaml", set=given, seed=None))
+run = cli.load_run(argparse.Namespace(config="lit_resnet.yaml", set=given, seed=None))
 assert not {{"tensorflow", "keras"}} & set(sys.modules)
 import tensorflow
-from distill import kernels
-assert kernels._taken() == "{value}"
-kernels.choose(run)
+from distill.runtime import onednn
+assert onednn._taken() == "{value}"
+onednn.choose(run)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
@@ -226,24 +227,24 @@ def test_both_are_timed_in_turn(monkeypatch):
         calls.append((run.hardware.onednn, steps, environment[NAME]))
         return found(next(rates))
 
-    monkeypatch.setattr(trial, "tried", tried)
-    result = kernel_rates.side_by_side(asking("false"), rounds=3, steps=4)
+    monkeypatch.setattr(trial, "run", tried)
+    result = onednn.side_by_side(asking("false"), rounds=3, steps=4)
     assert calls == [("auto", 4, "0"), ("auto", 4, "1")] * 3
     assert result["ratio"] == 2.0  # Of 3, 1.5 and 2.
-    said = kernel_rates.table(result)
+    said = onednn.table(result)
     rows = [line.split() for line in said.splitlines()]
     assert rows[2:4] == [["TensorFlow's", "10", "100"], ["oneDNN's", "30", "300"]]
     assert "2.00: set `hardware.onednn: true`" in said
     knows(VNNI)
-    assert "2.00: leave `hardware.onednn: auto`" in kernel_rates.table(result)
+    assert "2.00: leave `hardware.onednn: auto`" in onednn.table(result)
     result["ratio"] = 0.5
-    assert "0.50: set `hardware.onednn: false`" in kernel_rates.table(result)
+    assert "0.50: set `hardware.onednn: false`" in onednn.table(result)
     result["ratio"] = 1.03
-    assert "1.03: no difference" in kernel_rates.table(result)
+    assert "1.03: no difference" in onednn.table(result)
 
 
 def test_what_cannot_be_trained_is_said_in_a_line(monkeypatch, capfd):
-    monkeypatch.setattr(trial, "tried", lambda *_, **__: {"ended": "no such data"})
+    monkeypatch.setattr(trial, "run", lambda *_, **__: {"ended": "no such data"})
     flags = ["--config=kd_resnet.yaml", "--kernels", "--rounds=1"]
     assert benchmark.main(flags) == 2
     assert "error: cannot be trained: no such data" in capfd.readouterr().err

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from distill import config, pace
+from distill import config
 from distill.data import batches
+from distill.studies.speed import pace
 
 SLEPT = 0.02
 TINY = (
@@ -92,7 +93,7 @@ def test_every_stage_is_fed_by_the_runs_own_batches(monkeypatch):
         return batch(self, step, rows)
 
     monkeypatch.setattr(batches.Batches, "batch", noted)
-    which = pace.trained(run)
+    which = pace.trained_stages(run)
     assert [(name, stage.name) for name, stage in which] == [
         ("teacher", "supervised"),
         ("student", "lit"),
@@ -107,16 +108,16 @@ def test_every_stage_is_fed_by_the_runs_own_batches(monkeypatch):
 
 def test_controls_add_what_no_other_has():
     run = config.load("lit_resnet.yaml")
-    more = [name for name, _ in pace.trained(run)]
+    more = [name for name, _ in pace.trained_stages(run)]
     assert more == ["teacher", "student", "student", "control"]
     same = config.load(
         "kd_resnet.yaml",
         ["controls=[{name: again, stages: [{trainer: {name: kd}, epochs: 40}]}]"],
     )
-    assert [name for name, _ in pace.trained(same)] == ["teacher", "student"]
+    assert [name for name, _ in pace.trained_stages(same)] == ["teacher", "student"]
 
 
 def test_one_stage_stands_for_all_of_its_method():
     stages = "[{trainer: {name: kd}, epochs: 30}, {trainer: {name: kd}, epochs: 7}]"
     run = config.load("kd_resnet.yaml", [f"stages={stages}", "controls=[]"])
-    assert [stage.epochs for _, stage in pace.trained(run)[1:]] == [37]
+    assert [stage.epochs for _, stage in pace.trained_stages(run)[1:]] == [37]

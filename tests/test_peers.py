@@ -8,9 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from distill import benchmark, config, peers
+from distill import benchmark, config
 from distill.run import folder
 from distill.runtime import errors, versions
+from distill.studies.speed import peers
+from distill.studies.speed.peers import worker
 
 SMALL = (
     "teacher.network.options={depth: 8, width: 8}",
@@ -41,14 +43,14 @@ def test_every_peer_finds_the_same_losses(tmp_path, capsys):
     assert result["costs"]["student"]["parameters"] > 0
     assert result["costs"]["teacher"]["macs"] > 0
     for method, able in zip(
-        result["methods"], (["pytorch"], [*peers.PEERS]), strict=True
+        result["methods"], (["pytorch"], [*worker.PEERS]), strict=True
     ):
         able = [name for name in able if name not in result["missing"]]
         assert [*method["ratio"]] == [*method["cpu_ratio"]] == able
         own = method["losses"]["own"]
         assert own[0] > own[1] > own[2]  # They do learn.
         for name in able:
-            assert method["losses"][name] == pytest.approx(own, rel=peers.TOLERANCE)
+            assert method["losses"][name] == pytest.approx(own, rel=worker.TOLERANCE)
             assert len(method["seconds"][name]) == 2
             assert f"{method['ratio'][name]:.2f}" in said
     assert result["methods"][0]["name"] == "lit"
@@ -58,7 +60,7 @@ def test_every_peer_finds_the_same_losses(tmp_path, capsys):
 
 
 def test_our_steps_are_fused_and_in_the_precision_of_the_run(tmp_path):
-    from distill.peers import child, own
+    from distill.studies.speed.peers import child, own
 
     small = (*SMALL, "data={name: digits}", STAGES, "hardware.precision=mixed_bfloat16")
     run = config.load("lit_resnet.yaml", small)
@@ -75,7 +77,7 @@ def test_our_steps_are_fused_and_in_the_precision_of_the_run(tmp_path):
 
 
 def test_on_kept_answers_our_steps_are_the_same(tmp_path):
-    from distill.peers import child, own
+    from distill.studies.speed.peers import child, own
 
     images, found = np.random.default_rng(0).random((8, 8, 8, 1), np.float32), {}
     for kept in ("null", "true"):
@@ -120,7 +122,7 @@ def _timed(theirs, calls=None):
         "own": Fake("own", [1.0, 2.0, 4.0], [3.0, 2.0], calls),
         "other": Fake("other", [2.0, 3.0, 4.0], theirs, calls),
     }
-    return peers._timed(0, "kd", workers, rounds=3, steps=5)
+    return worker._timed(0, "kd", workers, rounds=3, steps=5)
 
 
 def test_peers_are_timed_in_turn_and_compared_round_by_round():
@@ -195,7 +197,7 @@ def test_threads_are_at_least_one_and_of_peers(more, capfd):
 def test_a_peer_that_ends_is_named(tmp_path):
     (tmp_path / "run.yaml").write_text("nothing: 1")
     with pytest.raises(RuntimeError, match=r"the process of pytorch ended: .*nothing"):
-        peers._Worker("pytorch", tmp_path, 1)
+        worker._Worker("pytorch", tmp_path, 1)
 
 
 def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from distill import config, data, score, score_report
+from distill import config, data, score
 from distill.data.synthetic import sources
 from distill.measure import quality
 from distill.runtime import errors
 from distill.runtime.resume import resume
+from distill.studies.score import plan, report
+from distill.studies.score import score as score_score
 
 RNG = np.random.default_rng(0)
 SHORT = [
@@ -139,7 +141,7 @@ def the_run(*overrides):
 
 def test_rows_differ_in_their_examples_alone():
     run = the_run("controls.1.stages.0.synthetic.options.swap_probability=0.3")
-    rows = {row.name: row for row in score.plan(run, [10, 3])}
+    rows = {row.name: row for row in plan.plan(run, [10, 3])}
     assert list(rows) == ["real", "gan_10", "gan_3", "munge", "mixup"]
     assert rows["real"].source is None
     assert rows["munge"].source == sources.Munge(p_fake=1.0, swap_probability=0.3)
@@ -159,14 +161,14 @@ def test_rows_differ_in_their_examples_alone():
 
 def test_a_source_makes_everything_even_where_the_run_filters():
     wanted = "stages.0.synthetic.options.min_confidence=0.5"
-    (row,) = [row for row in score.plan(the_run(wanted)) if row.name == "gan_400"]
+    (row,) = [row for row in plan.plan(the_run(wanted)) if row.name == "gan_400"]
     assert row.source == sources.Gan(p_fake=1.0)
 
 
 def test_a_stage_after_another_and_with_steps_can_be_scored_without_a_generator():
     steps = ["stages.1.schedule=step", "stages.1.decay_epochs=[2]"]
     run = config.load("lit_resnet.yaml", steps)
-    rows = score.plan(run)
+    rows = plan.plan(run)
     assert [row.name for row in rows] == ["real", "munge", "mixup"]
     assert rows[0].run.stages[0].trainer == run.stages[1].trainer
 
@@ -203,14 +205,14 @@ class Conditions:
 
 
 def test_drawn_examples_are_the_sources_and_have_the_shares_of_the_classes():
-    from distill import scoring
+    from distill.studies.score import scorer
 
     labels = np.repeat([0, 1, 2], [300, 200, 100])
     images = RNG.integers(0, 255, (600, 1, 1, 1)).astype(np.uint8)
     split = data.Split(images, labels)
-    real = scoring.drawn(None, split, None, RNG)
+    real = scorer.draw(None, split, None, RNG)
     np.testing.assert_array_equal(np.sort(real, 0), np.sort(split.floats(), 0))
-    made = scoring.drawn(sources.Gan(p_fake=1.0), split, Conditions(), RNG)
+    made = scorer.draw(sources.Gan(p_fake=1.0), split, Conditions(), RNG)
     assert np.bincount(made.ravel().astype(int)).tolist() == [300, 200, 100]
 
 
@@ -223,8 +225,8 @@ def scored(tmp_path_factory):
 def scores_in(folder, seeds=1, examples=3000):
     """Real examples beside those of a generator that has learned next to nothing."""
     run = the_run()
-    rows = score.plan(run, [1])[:2]
-    return score.score(run, rows, seeds, examples, folder)
+    rows = plan.plan(run, [1])[:2]
+    return score_score.score(run, rows, seeds, examples, folder)
 
 
 def rows_of(result):
@@ -287,9 +289,9 @@ def test_seeds_are_paired_with_the_real_row_of_their_own(scored, second):
     assert noise["to_real"]["values"] == pytest.approx([first[1] - first[0], -30])
     assert noise["to_real"]["low"] < noise["to_real"]["mean"]
     assert real["tsc_score"]["sd"] == 0
-    shown = score_report.table(after)
+    shown = report.table(after)
     assert max(map(len, shown.splitlines())) <= 100
-    page = score_report.html(after)
+    page = report.html(after)
     for row in after["rows"]:
         assert f"{row['accuracy']['mean']:.2f}" in shown
         assert f"<td>{row['accuracy']['mean']:.2f}</td>" in page
@@ -300,25 +302,25 @@ def test_a_student_that_learned_nothing_is_a_warning_and_no_score(second):
     assert [row["tsc_score"] for row in result["rows"]] == [None, None]
     (line,) = result["warnings"]
     assert line.startswith("Seed 1: of real data the student learned 5.00 %")
-    assert "generator, 1 epoch " in score_report.table(result)
-    assert line.split("(")[0] in score_report.html(result)
+    assert "generator, 1 epoch " in report.table(result)
+    assert line.split("(")[0] in report.html(result)
 
 
 def test_students_never_see_a_label(scored, tmp_path):
-    from distill import scoring
     from distill.runtime.trust import loader
+    from distill.studies.score import scorer
 
     folder, result = scored
     run = the_run()
     splits = run.data.load()
     wrong = data.Split(splits.train.inputs, splits.train.labels[::-1].copy())
-    bench = scoring.Bench(
+    bench = scorer.Scorer(
         dataclasses.replace(splits, train=wrong),
         loader.open_own(folder / "teacher.keras"),
         tmp_path,
     )
-    row = score.plan(run)[0]
-    epochs = scoring.epochs(splits.train, run.batch_size, 3000)
+    row = plan.plan(run)[0]
+    epochs = scorer.epochs(splits.train, run.batch_size, 3000)
     stage = dataclasses.replace(row.run.stages[0], epochs=epochs)
     row = row._replace(run=dataclasses.replace(row.run, stages=(stage,)))
     accuracy = rows_of(result)["real"]["accuracy"]["mean"]

@@ -8,12 +8,13 @@ import re
 import numpy as np
 import pytest
 
-from distill import config, intervals
+from distill import config, tabular
 from distill.runtime import errors
 from distill.runtime.errors import DataError
-from distill.tabular import command, learners, report, speed, tables, transfer
-from distill.tabular import rows as table_rows
-from distill.tabular.study import Study
+from distill.studies import intervals
+from distill.studies.tabular import conductor, learners, report, speed, tables, transfer
+from distill.studies.tabular import rows as table_rows
+from distill.studies.tabular.study import Study
 from gan.conditional import DenseClassifier
 from trainers.acgan import ACGAN
 
@@ -211,8 +212,8 @@ def watched():
     for name, value in (("teacher", teacher), ("students", (spy,))):
         done.__dict__[name] = value
     table = done.data.load()
-    command.one(done, table, SEED)
-    splits = command.scaled(done, *done.data.split(table, SEED, "test"))
+    conductor.run_seed(done, table, SEED)
+    splits = conductor.scale(done, *done.data.split(table, SEED, "test"))
     return *splits, teacher, spy
 
 
@@ -234,7 +235,7 @@ def test_alone_has_the_labels_and_never_the_teacher(watched):
 def test_taught_students_have_the_teachers_probabilities(watched):
     train, test, teacher, spy = watched
     forest = learners.Forest(trees=12).fit(
-        *teacher.learned, command.seed_of(SEED, "teacher")
+        *teacher.learned, tabular.seed_of(SEED, "teacher")
     )
     tested = {row.tobytes() for row in test.features}
     for features, targets in spy.seen[1:]:
@@ -261,7 +262,7 @@ def test_what_two_transfer_sets_share_is_made_and_asked_once(rows):
         asked.append(len(features))
         return np.eye(3)[np.zeros(len(features), int)]
 
-    sets = command._Sets(rows, teacher, 0)
+    sets = conductor._Sets(rows, teacher, 0)
     apart, _ = sets.learned_from(transfer.Bootstrap(copies=2))
     pooled, targets = sets.learned_from(transfer.Bootstrap(copies=2, pooled=True))
     np.testing.assert_array_equal(pooled, np.concatenate([rows.features, apart]))
@@ -303,7 +304,7 @@ def test_a_generator_learns_where_each_class_is():
 def test_scaling_is_fitted_on_the_training_rows(scaling, rows):
     train, other = rows.take(np.arange(40)), rows.take(np.arange(40, 60))
     found = study(f"scaling={scaling}")
-    mine, theirs = command.scaled(found, train, other)
+    mine, theirs = conductor.scale(found, train, other)
     np.testing.assert_allclose(mine.features[:, 0].mean(), 0, atol=1e-9)
     assert theirs.features[:, 0].min() >= mine.features[:, 0].max() - 1e-9
 
@@ -355,7 +356,7 @@ def test_one_core_is_one_and_given_back():
 def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
     flags = ["--config=tabular_breast_cancer.yaml", f"--out={tmp_path}"]
     flags += [f"--set={text}" for text in SMALL if not text.startswith("seeds")]
-    assert command.main([*flags, "--seeds=2"]) == 0
+    assert tabular.main([*flags, "--seeds=2"]) == 0
     table = capsys.readouterr().out
     assert all(len(line) <= 100 for line in table.splitlines())
     result = json.loads((tmp_path / "report.json").read_text())
@@ -372,17 +373,17 @@ def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
     assert not re.search(r"<(script|link|img)|https?:", page)
     (tmp_path / "checkpoint" / "seed.1.json").unlink()
     asked = []
-    done = command.one
+    done = conductor.run_seed
     monkeypatch.setattr(
-        command, "one", lambda *given: asked.append(given[-1]) or done(*given)
+        conductor, "run_seed", lambda *given: asked.append(given[-1]) or done(*given)
     )
-    assert command.main([*flags, "--seeds=2"]) == 0
+    assert tabular.main([*flags, "--seeds=2"]) == 0
     assert asked == [1]
     again = json.loads((tmp_path / "report.json").read_text())
     assert again["students"][0]["auc"] == result["students"][0]["auc"]
-    assert command.main([*flags, "--seeds=3"]) == 0  # More of the same study.
+    assert tabular.main([*flags, "--seeds=3"]) == 0  # More of the same study.
     assert asked == [1, 2]
-    assert command.main([*flags, "--set=scaling=quantile"]) == 2  # Another study.
+    assert tabular.main([*flags, "--set=scaling=quantile"]) == 2  # Another study.
 
 
 def test_a_single_seed_has_no_interval():

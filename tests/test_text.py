@@ -311,10 +311,10 @@ def test_a_part_that_fits_is_taken(override):
 
 
 def test_a_benchmark_of_text_has_ids_of_the_vocabulary():
-    from distill import benchmark
+    from distill.studies.speed import steps
 
     run = config.load("lit_vdcnn_sst2.yaml")
-    inputs, _ = benchmark._batch(run)
+    inputs, _ = steps._batch(run)
     assert inputs.dtype == np.int32
     assert inputs.min() >= 0
     assert inputs.max() < run.data.vocabulary

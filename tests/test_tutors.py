@@ -14,10 +14,11 @@ from keras import ops
 
 import students
 import trainers
-from distill import arms, config, train
+from distill import config, train
 from distill.config import lessons
 from distill.runtime.errors import ConfigError
 from distill.runtime.trust import loader
+from distill.studies.compare import controls
 from distill.teach import assistants, teacher
 from distill.teach.networks import build, files
 from trainers import trainer
@@ -116,16 +117,16 @@ def test_each_learns_from_the_one_before_and_must_fit_it_alone():
 
 def test_a_comparison_adds_the_student_without_its_assistants():
     run = config.load("assistant_resnet.yaml")
-    assert arms.with_controls(run).controls[: len(run.controls)] == run.controls
-    names = [part.name for part in arms.with_controls(run).controls]
+    assert controls.with_controls(run).controls[: len(run.controls)] == run.controls
+    names = [part.name for part in controls.with_controls(run).controls]
     assert names.count("no_assistants") == 1
     bare = dataclasses.replace(run, controls=())
     (made,) = [
-        part for part in arms.with_controls(bare).controls if part.skips_assistants
+        part for part in controls.with_controls(bare).controls if part.skips_assistants
     ]
     assert (made.name, made.stages) == ("no_assistants", run.stages)
     plain = config.load("kd_resnet.yaml")
-    assert not any(c.skips_assistants for c in arms.with_controls(plain).controls)
+    assert not any(c.skips_assistants for c in controls.with_controls(plain).controls)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,15 @@ from keras import ops
 import gan
 from distill import config, data
 from distill.config import cache, lessons
-from distill.data import synthetic as sources
+from distill.data import synthetic
 from distill.teach import cache as kept
-from distill.teach import generator, synthetic, teacher
+from distill.teach import generator, teacher
+from distill.teach import synthetic as teach_synthetic
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.networks import files
 
 # Code that decides what an assistant becomes.
-_DECIDING = (*teacher.DECIDING, gan, sources, synthetic, kept, cache)
+_DECIDING = (*teacher.DECIDING, gan, synthetic, teach_synthetic, kept, cache)
 
 
 class Tutors(NamedTuple):

@@ -1,0 +1,36 @@
+"""The conductor of a study: the classifier, each seed once, then the report."""
+
+import argparse
+from collections.abc import Sequence
+
+from distill import cli, config
+from distill.runtime import errors, progress
+from distill.runtime.process import command
+from distill.studies.generate import conductor
+from distill.studies.generate.study import Study
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m distill.generate --config FILE`. Returns the exit code."""
+    flags = cli.parser(
+        "generate", "Compresses a generator that turns images into other classes."
+    )
+    cli.add_study_flags(flags)
+    return command.run_command(_command, flags, argv)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    study = config.read(Study, arguments.config, cli.overrides(arguments))
+    folder = cli.study_folder(arguments)
+    result = conductor.run_study(study, folder)
+    from distill.studies.generate import report
+
+    print(report.table(result))
+    for line in result["failures"]:
+        progress.say(f"failed: {line}")
+    progress.say(f"==> {folder / 'report.html'}")
+    return errors.EXIT_FAILED if result["failures"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

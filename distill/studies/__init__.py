@@ -1,0 +1,1 @@
+"""Many runs, or other things than a run, side by side. No study knows another."""

@@ -1,0 +1,1 @@
+"""Configs over seeds, beside their controls at equal updates."""

@@ -1,0 +1,157 @@
+"""The reports of several configs and seeds -> one comparison."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from distill import config
+from distill.report.charts import scatter
+from distill.runtime.errors import ConfigError
+from distill.studies import intervals
+
+
+def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:
+    """Compares finished runs.
+
+    Args:
+        jobs: `compare.Job`s, seed by seed, configs in one order in each.
+        reports: The report of each, as in `report.json`.
+        out: The folder of all runs, which the links to their pages start from.
+
+    Returns:
+        The comparison, as in `compare.json`.
+
+    Raises:
+        ConfigError: If two of the runs saw different data.
+    """
+    seen = {each["data"]["fingerprint"] for each in reports}
+    if len(seen) > 1:
+        raise ConfigError(
+            f"the runs in {out} saw different data (fingerprints "
+            f"{', '.join(sorted(seen))}): bring back the first, or name another "
+            "folder with --out"
+        )
+    seeds = {}
+    for job, each in zip(jobs, reports, strict=True):
+        seeds.setdefault(job.name, []).append((job, each))
+    models = _models(seeds)
+    return {
+        "seeds": [job.run.seed for job, _ in next(iter(seeds.values()))],
+        "confidence": intervals.CONFIDENCE,
+        "data": reports[0]["data"],
+        "machine": reports[0]["machine"],
+        "versions": reports[0]["versions"],
+        "configs": {name: config.plain(runs[0][0].run) for name, runs in seeds.items()},
+        "models": models,
+        "differences": _differences(seeds, models),
+        "runs": [
+            {
+                "config": job.name,
+                "seed": job.run.seed,
+                "page": f"{job.folder.relative_to(out)}/report.html",
+            }
+            for job in jobs
+        ],
+        "warnings": _warnings(seeds),
+        "failures": [f"{m['name']}: {why}" for m in models for why in m["failed"]],
+    }
+
+
+def _models(seeds):
+    """One entry for each model of each config; teachers once if all share them."""
+    found = [
+        _over_seeds(name, index, runs)
+        for name, runs in seeds.items()
+        for index in range(len(runs[0][1]["models"]))
+    ]
+    hashes = {tuple(m["sha256"]) for m in found if m["model"] == "teacher"}
+    if len(hashes) > 1:
+        return found
+    first = next(iter(seeds))
+    shared = [m["model"].split(".")[0] == "teacher" for m in found]
+    return [
+        m | ({"name": m["model"]} if once else {})
+        for m, once in zip(found, shared, strict=True)
+        if not once or m["config"] == first
+    ]
+
+
+def _over_seeds(name, index, runs):
+    """One model of one config, over all seeds."""
+    each = [report_["models"][index] for _, report_ in runs]
+    model = each[0]["name"]
+    summaries = {
+        key: intervals.summary([record[key] for record in each])
+        for key in ("accuracy", "agreement_with_teacher", "bytes")
+    }
+    return {
+        "name": f"{name}.{model}",
+        "config": name,
+        "model": model,
+        "family": scatter.family(model),
+        "file": each[0]["file"],
+        "sha256": [record["sha256"] for record in each],
+        **summaries,
+        "updates": _updates(runs[0], model),
+        "failed": [
+            f"seed {job.run.seed}: {why}"
+            for (job, _), record in zip(runs, each, strict=True)
+            for why in record["failed"]
+        ],
+    }
+
+
+def _updates(run, model):
+    """Updates of the student or a control; None of other models."""
+    job, report_ = run
+    stages = {"student": job.run.stages}
+    stages |= {control.name: control.stages for control in job.run.controls}
+    if model not in stages:
+        return None
+    steps = max(1, report_["data"]["train"] // job.run.batch_size)
+    return sum(
+        steps * stage.epochs // stage.trainer.steps_per_update
+        for stage in stages[model]
+    )
+
+
+def _differences(seeds, models):
+    """Each student to each of its controls, then to the first config's student."""
+    accuracy = {m["name"]: m["accuracy"]["values"] for m in models}
+    first = next(iter(seeds))
+    found = []
+    for name, runs in seeds.items():
+        ours = f"{name}.student"
+        others = [f"{name}.{control.name}" for control in runs[0][0].run.controls]
+        others += [f"{first}.student"] if name != first else []
+        found += [
+            {
+                "of": ours,
+                "to": other,
+                **intervals.paired_difference(accuracy[ours], accuracy[other]),
+            }
+            for other in others
+        ]
+    return found
+
+
+def _warnings(seeds):
+    runs = {name: pairs[0] for name, pairs in seeds.items()}
+    lines = []
+    if len(next(iter(seeds.values()))) < 2:
+        lines.append("One seed has no interval: give --seeds 2 or more")
+    updates = {name: _updates(run, "student") for name, run in runs.items()}
+    if len(set(updates.values())) > 1:
+        said = ", ".join(f"{name} {count:,}" for name, count in updates.items())
+        lines.append(
+            f"The students of the configs had unequal numbers of updates ({said}): "
+            "compare each with its own controls, not with another config's"
+        )
+    for name, (job, report_) in runs.items():
+        for control in job.run.controls:
+            own = _updates((job, report_), control.name)
+            if own != updates[name]:
+                lines.append(
+                    f"{name}.{control.name} had {own:,} updates, its student "
+                    f"{updates[name]:,} (`discriminator_steps`), of as many batches"
+                )
+    return lines

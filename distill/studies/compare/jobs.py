@@ -1,0 +1,87 @@
+"""What a comparison consists of: one run a config and seed."""
+
+import dataclasses
+import operator
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from distill import config
+from distill.runtime.errors import ConfigError
+from distill.studies.compare import controls
+
+
+class Job(NamedTuple):
+    """One run of a comparison.
+
+    Attributes:
+        name: The config's, without folder and suffix.
+        run: With its own seed, and all controls.
+        folder: Where it is, beside the others: they share trained teachers.
+    """
+
+    name: str
+    run: config.Run
+    run_folder: pathlib.Path
+
+
+def plan(
+    configs: Sequence[str],
+    seeds: int,
+    out: pathlib.Path,
+    *,
+    overrides: Sequence[str] = (),
+    finish: bool = True,
+) -> list[Job]:
+    """Every run of a comparison, read and checked; nothing is written.
+
+    Args:
+        configs: Files, or names of shipped ones.
+        seeds: How many, from the configs' `seed` on.
+        out: The runs' folders are made there.
+        overrides: As of `config.load`; each config gets all of them.
+        finish: Whether to finish and export students.
+
+    Returns:
+        Seed by seed, so that a comparison cut short is one of fewer seeds.
+
+    Raises:
+        ConfigError: If a config is wrong, or two cannot be compared.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1. Received: {seeds}")
+    names = [pathlib.Path(path).stem for path in configs]
+    if len(set(names)) < len(names):
+        raise ConfigError(
+            "--configs must be files of different names, by which the arms go. "
+            f"Received: {' '.join(configs)}"
+        )
+    runs = [_read(path, overrides, finish) for path in configs]
+    for name, run in zip(names, runs, strict=True):
+        for key in ("data", "seed", "hardware.onednn"):
+            first, other = map(operator.attrgetter(key), (runs[0], run))
+            if first != other:
+                raise ConfigError(
+                    f"--configs must agree in `{key}`, or their accuracies cannot be "
+                    f"compared. Received: {first} in {names[0]}, {other} in {name}"
+                )
+    return [
+        Job(
+            name,
+            dataclasses.replace(run, seed=run.seed + index),
+            out / f"{name},seed={run.seed + index}",
+        )
+        for index in range(seeds)
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def _read(path, overrides, finish):
+    run = config.load(path, overrides)
+    try:
+        run = controls.with_controls(run)
+    except ValueError as mistake:
+        raise ConfigError(
+            f"{path}: with the controls that compare adds, {mistake}. Rename yours"
+        ) from None
+    return run if finish else dataclasses.replace(run, finish=())

@@ -1,0 +1,126 @@
+"""A comparison -> a table for the console, a page for the browser."""
+
+import textwrap
+from collections.abc import Sequence
+
+import tabulate
+import yaml
+
+from distill.report import console, page
+from distill.report.charts import axes
+from distill.report.html import template
+from distill.runtime import formats
+from distill.studies import intervals
+
+PLOT = 200  # Width of an interval's picture in pixels.
+
+
+def table(comparison: dict) -> str:
+    """Models over seeds, then differences, within 100 columns.
+
+    Args:
+        comparison: As in `compare.json`. Sizes are shown in kB of 1000 bytes.
+    """
+    models = [
+        [
+            "x" if model["failed"] else "",
+            model["name"],
+            formats.percent(model["accuracy"]["mean"]),
+            formats.percent(model["accuracy"]["sd"]),
+            formats.percent(model["agreement_with_teacher"]["mean"]),
+            formats.kilobytes(model["bytes"]["mean"]),
+            formats.whole(model["updates"]),
+        ]
+        for model in comparison["models"]
+    ]
+    differences = [
+        [d["of"], d["to"], formats.signed(d["mean"]), intervals.interval(d), verdict(d)]
+        for d in comparison["differences"]
+    ]
+    seeds = comparison["seeds"]
+    pieces = [
+        _grid(models, ["", "model", "acc %", "sd", "agree %", "kB", "updates"], 36),
+        f"Test accuracy over seeds {', '.join(map(str, seeds))}, mean and sd.",
+        "",
+        _grid(differences, ["student", "to", "points", "95 % interval", "zero"], 28),
+        textwrap.fill(note(comparison), console.WIDTH),
+    ]
+    return "\n".join(pieces)
+
+
+def _grid(rows, headers, widest):
+    """The first two columns are text, which goes on in the next line if it must."""
+    others = len(headers) - 2
+    return tabulate.tabulate(
+        rows,
+        headers=headers,
+        colalign=["left", "left", *["right"] * others],
+        disable_numparse=True,
+        maxcolwidths=[widest, widest, *[None] * others],
+    )
+
+
+def verdict(difference: dict) -> str:
+    """Whether the interval leaves zero out."""
+    return {None: formats.NOTHING, True: "clear", False: "inside"}[
+        difference["clear_of_zero"]
+    ]
+
+
+def note(comparison: dict) -> str:
+    """What the interval covers, and what it does not."""
+    return (
+        "Points of test accuracy, paired by seed: a student and its controls share "
+        "teacher, first weights and batches. The interval is Student's t over "
+        f"{len(comparison['seeds'])} seeds: it covers what another seed would change, "
+        "not what other test images would, and each stands at 95 % by itself."
+    )
+
+
+def html(comparison: dict) -> str:
+    """The comparison as one page that needs nothing else; it links to each run's own.
+
+    Args:
+        comparison: As in `compare.json`.
+    """
+    shipped = [m for m in comparison["models"] if m["file"].endswith(".tflite")]
+    points = [
+        {
+            **{key: model[key] for key in ("family", "file", "failed")},
+            "name": model["name"].replace(".student.", "."),
+            "accuracy": model["accuracy"]["mean"],
+            "bytes": model["bytes"]["mean"],
+        }
+        for model in shipped or comparison["models"]
+    ]
+    means = {
+        (model["config"], model["model"]): model["accuracy"]["mean"]
+        for model in comparison["models"]
+    }
+    shared = page.share_charts(
+        comparison["configs"], lambda config, name: means[config, name]
+    )
+    return template("compare.html").render(
+        hues=page.share_hues(shared),
+        shares=shared,
+        comparison=comparison,
+        chosen=None,
+        fronts=page.fronts(points, None),
+        shipped=bool(shipped),
+        plot=_plot(comparison["differences"]),
+        interval=intervals.interval,
+        verdict=verdict,
+        note=note(comparison),
+        configs={
+            name: yaml.safe_dump(run, sort_keys=False)
+            for name, run in comparison["configs"].items()
+        },
+    )
+
+
+def _plot(differences: Sequence[dict]) -> dict:
+    """The axis on which all intervals are drawn, zero always on it."""
+    ends = [d[key] for d in differences for key in ("low", "mean", "high")]
+    ends = [0.0, *(end for end in ends if end is not None)]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0
+    return axes.axis(min(ends) - room, max(ends) + room, 0, PLOT)

@@ -1,0 +1,232 @@
+"""The records of all seeds -> a table for the console, a page for the browser."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tabulate
+import yaml
+
+from distill import config, data
+from distill.report import images
+from distill.report.html import data_uri, template
+from distill.runtime import formats, versions
+from distill.runtime.trust import loader
+from distill.studies import intervals
+from distill.studies.generate import measured, translation
+from distill.studies.generate.study import Study
+
+TITLES = {
+    "teacher": "teacher",
+    "student": "student",
+    "student_lit": "LIT alone",
+    "scratch": "from scratch",
+}
+SHEETS = ("teacher", "student", "scratch")
+
+
+def gather(
+    study: Study, splits: data.Splits, judge: measured.Judge, records: Sequence[dict]
+) -> dict:
+    """What the seeds say together.
+
+    Args:
+        study: What was done.
+        splits: The data.
+        judge: Who measured.
+        records: As of `command.one`, one a seed.
+
+    Returns:
+        The report, as in `report.json`.
+    """
+    models = [_together(name, records) for name in TITLES]
+    by_name = {model["name"]: model for model in models}
+    return {
+        "study": config.plain(study),
+        "versions": versions.versions(),
+        "machine": versions.machine(),
+        "data": {
+            "name": config.name_of(study.data),
+            "train": len(splits.train.labels),
+            "test": len(splits.test.labels),
+            "inputs": judge.inputs,
+            "fingerprint": splits.fingerprint(),
+        },
+        "features": judge.features,
+        "real": judge.real_scores(),
+        "updates": updates(study, len(splits.train.labels)),
+        "models": models,
+        "student_minus_scratch": intervals.paired_difference(
+            *(
+                by_name[name]["frechet_classifier"]["values"]
+                for name in ("student", "scratch")
+            )
+        ),
+        "seeds": list(records),
+        "failures": [line for record in records for line in _failures(record)],
+    }
+
+
+def updates(study: Study, images: int) -> dict[str, int]:
+    """Name of each model to the updates of a generator that made it.
+
+    Args:
+        study: What was done.
+        images: Of the training split.
+    """
+    steps = max(1, images // study.batch_size)  # As of `batches.Batches`.
+    games = {
+        "teacher": study.teacher_epochs,
+        "student": study.tuning_epochs,
+        "scratch": study.scratch_epochs,
+    }
+    found = {
+        name: epochs * steps // study.training.discriminator_steps
+        for name, epochs in games.items()
+    }
+    lit = study.lit.epochs * steps
+    return {**found, "student_lit": lit, "student": lit + found["student"]}
+
+
+def _together(name, records):
+    """One model over all seeds."""
+    found = [record["models"][name] for record in records]
+    first = found[0]
+    return {
+        "name": name,
+        "title": TITLES[name],
+        **{key: first[key] for key in ("depth", "parameters", "macs")},
+        **{
+            key: intervals.summary([each[key] for each in found])
+            for key in measured.SCORES
+        },
+        "bytes": first.get("bytes"),
+        "latency_ms": first.get("latency_ms"),
+    }
+
+
+def _failures(record):
+    for name, model in record["models"].items():
+        apart = model.get("largest_difference", 0.0)
+        if apart > measured.CLOSE:
+            yield (
+                f"seed {record['seed']}: {model['file']} makes pixels that are "
+                f"{apart:.2g} from those of the {name}, more than {measured.CLOSE}"
+            )
+
+
+HEADERS = (
+    "conv",
+    "MACs",
+    "updates",
+    "Fréchet",
+    "sd",
+    "score",
+    "class %",
+    "kB",
+    "ms",
+)
+
+
+def cells(result: Mapping, model: Mapping) -> list[str]:
+    """The numbers of a model, under `HEADERS`."""
+    frechet = model["frechet_classifier"]
+    return [
+        formats.whole(model["depth"]),
+        formats.short(model["macs"]),
+        formats.whole(result["updates"][model["name"]]),
+        formats.plain(frechet["mean"]),
+        formats.plain(frechet["sd"]),
+        formats.percent(model["classifier_score"]["mean"]),
+        formats.percent(model["class_accuracy"]["mean"], 1),
+        formats.kilobytes(model["bytes"]),
+        formats.milliseconds(model["latency_ms"]),
+    ]
+
+
+def real_cells(result: Mapping) -> list[str]:
+    """The numbers of the real training images, under `HEADERS`."""
+    real = result["real"]
+    return [
+        *[formats.NOTHING] * 3,
+        formats.plain(real["frechet_classifier"]),
+        formats.NOTHING,
+        formats.percent(real["classifier_score"]),
+        formats.percent(real["class_accuracy"], 1),
+        *[formats.NOTHING] * 2,
+    ]
+
+
+def table(result: Mapping) -> str:
+    """Every generator in one line, then what the student is to the control.
+
+    Args:
+        result: As in `report.json`.
+    """
+    rows = [[m["title"], *cells(result, m)] for m in result["models"]]
+    lines = tabulate.tabulate(
+        [*rows, ["real", *real_cells(result)]],
+        headers=["made by", *HEADERS],
+        colalign=["left", *["right"] * len(HEADERS)],
+        disable_numparse=True,
+    )
+    return f"{lines}\n{verdict(result)}"
+
+
+def verdict(result: Mapping) -> str:
+    """What the student's distance is to that of the control, in a sentence."""
+    difference = result["student_minus_scratch"]
+    text = f"Fréchet, student minus scratch: {difference['mean']:+.3g}"
+    if difference["low"] is not None:
+        text += f" [{difference['low']:+.3g}, {difference['high']:+.3g}]"
+    count = len(result["seeds"])
+    return f"{text}; {count} {'seed' if count == 1 else 'seeds'}"
+
+
+def note(result: Mapping) -> str:
+    """What the numbers are."""
+    return (
+        f"Fréchet: squared distance of {result['data']['inputs']:,} test images, each "
+        f"made into every class, to the {result['data']['test']:,} test images, in the "
+        f"features ({result['features']}) of a classifier trained on the real training "
+        "images; no FID, whose features are Inception's. Lower is better. Score: the "
+        "Inception score's formula with this classifier; class: how often it sees the "
+        "wanted class. Real: the training images. Updates: of the generator. kB and "
+        "ms: of the first seed's float32 file, on one thread."
+    )
+
+
+def sheets(home: pathlib.Path, splits: data.Splits) -> dict[str, np.ndarray]:
+    """Title to a sheet of test images, and each of them as of every class.
+
+    Args:
+        home: The folder of a seed.
+        splits: The data.
+    """
+    return {
+        TITLES[name]: images.sheet(
+            translation.samples(loader.open_own(home / f"{name}.keras"), splits.test),
+            translation.COLUMNS,
+            least=32,
+        )
+        for name in SHEETS
+    }
+
+
+def html(result: Mapping, shown: Mapping[str, np.ndarray]) -> str:
+    """The report as one page that needs nothing else: no file, script or network.
+
+    Args:
+        result: As in `report.json`.
+        shown: See `sheets`.
+    """
+    return template("generate.html").render(
+        result=result,
+        headers=HEADERS,
+        rows=[(m["title"], cells(result, m)) for m in result["models"]],
+        real=real_cells(result),
+        verdict=verdict(result),
+        note=note(result),
+        sheets={title: data_uri(image) for title, image in shown.items()},
+        config=yaml.safe_dump(result["study"], sort_keys=False),
+    )

@@ -1,0 +1,1 @@
+"""How good made examples are to distil on."""

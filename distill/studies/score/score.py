@@ -1,0 +1,80 @@
+"""Scores every source over seeds; a finished score is never made again."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+from distill import config
+from distill.run import conductor
+from distill.run.folder import check_ground, claim
+from distill.runtime import files, onednn, progress
+from distill.runtime.errors import ConfigError
+from distill.studies.score import plan
+from distill.teach.networks import checks
+
+EXAMPLES = 20_000
+
+
+def score(
+    run: config.Run,
+    rows: Sequence[plan.Row],
+    seeds: int,
+    examples: int,
+    folder: pathlib.Path,
+    split: str = "test",
+) -> dict:
+    """Scores every set over every seed; what is finished is not done again.
+
+    Args:
+        run: The run.
+        rows: See `plan`.
+        seeds: Students for each row.
+        examples: That a student is taught.
+        folder: Made if need be; `score.json` and `score.html` are written there.
+        split: `test` or `validation`: what sets are measured on.
+
+    Returns:
+        The scores, as in `score.json`.
+
+    Raises:
+        ConfigError: If the folder holds scores of another config or length.
+        As `train.train`, otherwise.
+    """
+    onednn.choose(run)
+    checks.check_kernels(run)
+    with files.lock(folder):
+        claim(folder, run)
+        with progress.step("data", f"reading {config.name_of(run.data)}"):
+            splits = run.data.load()
+        ground = {**conductor.ground(run, splits), "examples": examples, "split": split}
+        check_ground(folder, ground)
+        from distill.measure import quality
+        from distill.studies.score import report, scorer
+        from distill.teach import generator, teacher
+
+        held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
+        if min(held.values()) <= quality.NEIGHBOURS:
+            raise ConfigError(
+                f"scores need more than {quality.NEIGHBOURS} examples in each split. "
+                f"Received: {held}"
+            )
+
+        network, _ = teacher.obtain(run, splits, folder)
+        lasting = scorer.epochs(splits.train, run.batch_size, examples)
+        rows = [_epochs_for(row, lasting) for row in rows]
+        makers = [generator.obtain(row.run, splits, folder)[0] for row in rows]
+        bench = scorer.Scorer(splits, network, folder, split)
+        for seed in range(run.seed, run.seed + seeds):
+            for row, maker in zip(rows, makers, strict=True):
+                bench.measure(row, seed, maker)
+        result = bench.gather(run, rows, seeds)
+        page = report.html(result)
+        files.atomic_write(folder / "score.html", page)
+        files.atomic_write(folder / "score.json", json.dumps(result, indent=1))
+    return result
+
+
+def _epochs_for(row, epochs):
+    stage = dataclasses.replace(row.run.stages[0], epochs=epochs)
+    return row._replace(run=dataclasses.replace(row.run, stages=(stage,)))

@@ -1,0 +1,1 @@
+"""How fast a step, a run and its parts are, beside others."""

@@ -1,0 +1,163 @@
+"""The same training steps by others, side by side: for `distill.benchmark --peers`.
+
+Each peer, and this project, works in a process of its own that waits while another is
+timed: PyTorch and TensorFlow in one process would get in each other's threads. Before
+the clock starts, all of them must find the same losses.
+"""
+
+import contextlib
+import importlib.util
+import pathlib
+import statistics
+import tempfile
+
+from distill import config
+from distill.runtime import errors
+from distill.studies.speed.peers import worker
+from students.resnet import ResNet
+
+_CURE = "not installed: pip install -e '.[bench]'"
+
+# Of each method that a peer computes, the options that it knows.
+_OPTIONS = {
+    "kd": ("kd_weight", "temperature"),
+    "lit": ("kd_weight", "temperature", "section_weight"),
+}
+
+
+def check(run: config.Run) -> None:
+    """Refuses a run with networks or methods that the peers were not written for.
+
+    Raises:
+        ConfigError: In one line.
+    """
+    networks = {"teacher.network": run.teacher.network, "student": run.student}
+    for name, network in networks.items():
+        # Narrower, oneDNN's 1x1 kernels corrupt PyTorch's memory: uxlfoundation/oneDNN,
+        # issue 6035.
+        known = isinstance(network, ResNet) and (
+            network.shortcut == "projection"
+            and network.activation_order == "post"
+            and network.width >= 8
+        )
+        if not known:
+            raise errors.ConfigError(
+                f"`{name}` must be a resnet with `shortcut: projection`, "
+                "`activation_order: post` and a `width` of at least 8 for --peers. "
+                f"Received: {network}"
+            )
+    if run.hardware.precision != "float32":
+        raise errors.ConfigError(
+            "`hardware.precision` must be float32 for --peers: keras.distillation "
+            f"knows no other. Received: {run.hardware.precision}"
+        )
+    kept = run.teacher.cache
+    if kept and (kept.precision, kept.top_k) != ("float32", None):
+        raise errors.ConfigError(
+            "`teacher.cache` must be true for --peers, or absent: answers that lose "
+            f"digits or classes are others. Received: {kept}"
+        )
+    for index, stage in enumerate(run.stages):
+        names = _OPTIONS.get(stage.name, ())
+        same = {name: getattr(stage.trainer, name) for name in names}
+        if not names or stage.trainer != type(stage.trainer)(**same):
+            raise errors.ConfigError(
+                f"`stages[{index}].trainer` must be one of {', '.join(_OPTIONS)}, its "
+                "weights and temperature its only options, for --peers. Received: "
+                f"{stage.trainer}"
+            )
+
+
+def side_by_side(
+    run: config.Run,
+    *,
+    rounds: int,
+    steps: int,
+    threads: int,
+    terms: worker.Terms = worker.PLAIN,
+) -> dict:
+    """Times a step of each stage's method by this project and by its peers.
+
+    Args:
+        run: See `check`. Batches are random; nothing is trained to an end. With a
+            `teacher.cache` this project trains on kept answers; no peer can.
+        rounds: How often all are gone through.
+        steps: Of one method by one peer, in a round.
+        threads: That each may use.
+        terms: See there.
+
+    Returns:
+        `threads`; `costs`, of each network, the same for all: `parameters` and `macs`;
+        `packages`, name of each peer to name and version; `missing`, to why; and
+        `methods`, one mapping a stage: `name`; `losses` of the first steps, and
+        `seconds` and `cpu_seconds` of a step, one number a round, by peer; `ratio` and
+        `cpu_ratio`, of this project's examples per second to each peer's, medians over
+        the rounds.
+
+    Raises:
+        RuntimeError: If networks or losses differ, or a process ends.
+    """
+    missing = {
+        name: _CURE
+        for name in terms.peers
+        if importlib.util.find_spec(worker.PEERS[name]) is None
+    }
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "run.yaml").write_text(config.dump(run))
+        # This project first: it writes the weights that all start from.
+        workers = {
+            name: stack.enter_context(worker._Worker(name, folder, threads, terms))
+            for name in (worker.OWN, *terms.peers)
+            if name not in missing
+        }
+        costs = _agreed({name: worker.costs for name, worker in workers.items()})
+        how = rounds, steps, terms.tolerance
+        methods = [
+            {"name": stage.name, **worker._timed(index, stage.name, workers, *how)}
+            for index, stage in enumerate(run.stages)
+        ]
+        packages = {name: worker.package for name, worker in workers.items()}
+        if run.teacher.cache is not None:
+            packages[worker.OWN] += ", on kept answers"
+    return {
+        "threads": threads,
+        "costs": costs,
+        "packages": packages,
+        "missing": missing,
+        "methods": methods,
+    }
+
+
+def table(result: dict, batch_size: int) -> str:
+    """What `side_by_side` found, for people."""
+    import tabulate
+
+    rows = []
+    for method in result["methods"]:
+        for peer, seconds in method["seconds"].items():
+            wall = statistics.median(seconds)
+            row = [
+                method["name"],
+                peer,
+                f"{1000 * wall:.1f}",
+                f"{batch_size / wall:.0f}",
+            ]
+            for ratios in (method["ratio"], method["cpu_ratio"]):
+                row.append(f"{ratios[peer]:.2f}" if peer in ratios else "")
+            rows.append(row)
+    headers = ["method", "by", "ms", "images/s", "ours / theirs", "by CPU time"]
+    align = ["left", "left", *["right"] * 4]
+    lines = [tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)]
+    lines += [f"{name}: {package}" for name, package in result["packages"].items()]
+    lines += [f"{name}: {why}" for name, why in result["missing"].items()]
+    return "\n".join([*lines, f"threads: {result['threads']}"])
+
+
+def _agreed(costs):
+    for who, found in costs.items():
+        if found != costs[worker.OWN]:
+            raise RuntimeError(
+                f"{who} has other networks: {found}, not {costs[worker.OWN]}"
+            )
+    return costs[worker.OWN]

@@ -1,0 +1,226 @@
+"""KD and LIT in plain PyTorch, as one would write them without this project.
+
+The networks are those of `students.resnet`, layer by layer; maps are channels last
+in memory. On a GPU where there is one; compiled, and in half precision, where the run's
+`hardware` says so.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils import flop_counter
+
+from distill.studies.speed.peers import child
+
+METHODS = ("kd", "lit")
+_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Learner:
+    """Trains a student by one stage's method: the loss of the LIT authors' code.
+
+    Source:
+        Hinton et al., 2015, section 2; Koratana et al., "LIT", ICML 2019, section 3:
+        the weights are those of the stage.
+    """
+
+    def __init__(self, task, stage):
+        self._stage = stage
+        self._batch = [torch.from_numpy(part) for part in task.batch]
+        if _DEVICE == "cuda":
+            self._batch = [part.pin_memory() for part in self._batch]
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")  # As it is in JAX: TF32.
+        self._half = task.run.hardware.precision == "mixed_bfloat16"
+        compiled = task.run.hardware.jit == "true"
+        self._loss = torch.compile(self._loss_of) if compiled else self._loss_of
+        self._teacher, self._student = (_network(task, role) for role in _ROLES)
+        self._teacher.eval().requires_grad_(False)
+        student = self._student
+        if stage.name == "lit":
+            for name in ("stem", "head"):
+                state = getattr(self._teacher, name).state_dict()
+                getattr(student, name).load_state_dict(state)
+                # As in Keras, a norm that is frozen keeps to its statistics.
+                getattr(student, name).requires_grad_(False).eval()
+        learning = [value for value in student.parameters() if value.requires_grad]
+        kernels = [value for value in learning if value.ndim > 1]
+        others = [value for value in learning if value.ndim == 1]
+        # The gradient of a penalty is twice its weight.
+        decay = 2 * task.run.student.weight_decay
+        self._optimizer = torch.optim.SGD(
+            [{"params": kernels, "weight_decay": decay}, {"params": others}],
+            lr=child.RATE,
+            momentum=stage.momentum,
+        )
+
+    def steps(self, count):
+        """Some training steps, to the end of the last: its loss, a tensor."""
+        for _ in range(count):
+            images, labels = (
+                part.to(_DEVICE, non_blocking=True) for part in self._batch
+            )
+            self._optimizer.zero_grad()
+            with torch.autocast(_DEVICE, torch.bfloat16, enabled=self._half):
+                loss = self._loss(images, labels)
+            loss.backward()
+            self._optimizer.step()
+        if _DEVICE == "cuda":
+            torch.cuda.synchronize()
+        return loss
+
+    def _loss_of(self, images, labels):
+        images = images.permute(0, 3, 1, 2)  # A view: channels stay last in memory.
+        with torch.no_grad():
+            taught, wanted = self._teacher(images)
+        _, logits = self._student(images)
+        method = self._stage.trainer
+        loss = self._stage.task_weight * functional.cross_entropy(logits, labels)
+        loss = loss + method.kd_weight * _kd_loss(wanted, logits, method.temperature)
+        if self._stage.name == "lit":
+            for index, section in enumerate(self._student.sections):
+                made = section(taught[index])
+                error = functional.mse_loss(made, taught[index + 1])
+                loss = loss + method.section_weight * error
+        return loss
+
+    def loss(self) -> float:
+        """One training step: its loss."""
+        return self.steps(1).item()
+
+
+def costs(task) -> dict:
+    """Role to `parameters` and `macs`."""
+    found = {}
+    for role in _ROLES:
+        network = _network(task, role).eval()
+        values = [*network.parameters(), *network.buffers()]
+        image = torch.from_numpy(task.batch[0][:1]).to(_DEVICE).permute(0, 3, 1, 2)
+        with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
+            network(image)
+        found[role] = {
+            "parameters": sum(value.numel() for value in values if value.ndim),
+            "macs": counter.get_total_flops() // 2,
+        }
+    return found
+
+
+def package() -> str:
+    """What these steps run on."""
+    return f"PyTorch {torch.__version__}, {_DEVICE}"
+
+
+def _kd_loss(taught, learned, temperature):
+    log_p, log_q = (
+        functional.log_softmax(logits / temperature, -1) for logits in (taught, learned)
+    )
+    divergence = functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+_ROLES = ("teacher", "student")
+
+
+def _network(task, role):
+    """With the weights of the task."""
+    part = task.run.teacher.network if role == "teacher" else task.run.student
+    channels, classes = task.run.data.input_shape[-1], task.run.data.num_classes
+    network = ResNet(part.depth, part.width, channels, classes)
+    values = task.layers(role)
+    with torch.no_grad():
+        for name, module in _named(network).items():
+            found = [torch.from_numpy(array) for array in values[name]]
+            if isinstance(module, nn.Conv2d):
+                module.weight.copy_(found[0].permute(3, 2, 0, 1))
+            elif isinstance(module, nn.Linear):
+                module.weight.copy_(found[0].T)
+                module.bias.copy_(found[1])
+            else:
+                norm = (module.weight, module.bias)
+                norm += (module.running_mean, module.running_var)
+                for own, value in zip(norm, found, strict=True):
+                    own.copy_(value)
+    return network.to(_DEVICE, memory_format=torch.channels_last)
+
+
+def _named(network):
+    """Name of each layer in `students.resnet` to its module."""
+    stem = network.stem
+    found = {"stem_conv": stem[0], "stem_norm": stem[1], "head": network.head}
+    for number, section in enumerate(network.sections, 1):
+        for place, block in enumerate(section, 1):
+            name = f"section{number}_block{place}_"
+            for index, pair in enumerate(block.pairs(), 1):
+                which = "shortcut" if index == 3 else index
+                found[f"{name}{which}_conv"], found[f"{name}{which}_norm"] = pair
+    return found
+
+
+class _Conv(nn.Conv2d):
+    """Without bias; pads as TensorFlow does, where a stride of 2 pads the end alone."""
+
+    def __init__(self, channels, more, kernel_size, stride):
+        self.one_sided = stride > 1 and kernel_size > 1
+        padding = 0 if self.one_sided else kernel_size // 2
+        super().__init__(channels, more, kernel_size, stride, padding, bias=False)
+
+    def forward(self, x):
+        """See `torch.nn.Conv2d`."""
+        return super().forward(functional.pad(x, (0, 1, 0, 1)) if self.one_sided else x)
+
+
+def _norm(channels):
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+class Block(nn.Module):
+    """Two convolutions and a shortcut, a projection where the size changes."""
+
+    def __init__(self, channels: int, more: int, stride: int):
+        super().__init__()
+        self.conv1 = _Conv(channels, more, 3, stride)
+        self.norm1 = _norm(more)
+        self.conv2 = _Conv(more, more, 3, 1)
+        self.norm2 = _norm(more)
+        self.shortcut = None
+        if channels != more or stride > 1:
+            self.shortcut = nn.Sequential(_Conv(channels, more, 1, stride), _norm(more))
+
+    def pairs(self):
+        """Each convolution and its norm; the shortcut's, if there is one, third."""
+        first, second = (self.conv1, self.norm1), (self.conv2, self.norm2)
+        return [first, second, *([tuple(self.shortcut)] if self.shortcut else [])]
+
+    def forward(self, x):
+        """The sum of both ways, rectified."""
+        y = functional.relu(self.norm1(self.conv1(x)), inplace=True)
+        y = self.norm2(self.conv2(y))
+        y += x if self.shortcut is None else self.shortcut(x)
+        return functional.relu(y, inplace=True)
+
+
+class ResNet(nn.Module):
+    """See `students.resnet.ResNet`: here with projections and rectifiers at the end."""
+
+    def __init__(self, depth, width, channels, num_classes):
+        super().__init__()
+        self.stem = nn.Sequential(
+            _Conv(channels, width, 3, 1), _norm(width), nn.ReLU(inplace=True)
+        )
+        sections = []
+        given = width
+        for index in range(3):
+            more = width * 2**index
+            blocks = [Block(given, more, 1 + (index > 0))]
+            blocks += [Block(more, more, 1) for _ in range((depth - 2) // 6 - 1)]
+            sections.append(nn.Sequential(*blocks))
+            given = more
+        self.sections = nn.ModuleList(sections)
+        self.head = nn.Linear(given, num_classes)
+
+    def forward(self, x):
+        """Images `(batch, channels, height, width)` to representations and logits."""
+        maps = [self.stem(x)]
+        for section in self.sections:
+            maps.append(section(maps[-1]))
+        return maps, self.head(maps[-1].mean((2, 3)))

@@ -1,0 +1,98 @@
+"""What a card could do at most, beside what was measured."""
+
+import re
+import shutil
+import statistics
+import subprocess
+
+# Part of the driver's name to TFLOP/s of dense products, by the maker's data sheets: in
+# bfloat16, and in TF32, which both frameworks make of float32's convolutions.
+PEAKS = {
+    "H100 PCIe": (756, 378),
+    "H100 NVL": (835, 418),
+    "H200 NVL": (835, 418),
+    "H100": (989, 494),
+    "H200": (989, 494),
+    "A100": (312, 156),
+    "L4": (121, 60),
+}
+PRECISIONS = {"mixed_bfloat16": 0, "float32": 1}  # To the place in a row of `PEAKS`.
+
+
+def peaks(card: str | None) -> tuple[float, float] | None:
+    """TFLOP/s of a card in bfloat16 and in float32; None where they are not known."""
+    for name, found in PEAKS.items():
+        if card is not None and re.search(rf"\b{name}\b", card):
+            return found
+    return None
+
+
+def flops(name: str, costs: dict, batch_size: int) -> float:
+    """Floating-point operations of a step: two for a multiply-accumulate of a kernel.
+
+    The teacher goes forward once. The student goes forward and, at twice the cost,
+    backward; for LIT a second time, section by section.
+
+    Args:
+        name: Of the method.
+        costs: Role to its `macs`, for one image.
+        batch_size: Images in a step.
+    """
+    passes = 2 if name == "lit" else 1
+    macs = costs["teacher"]["macs"] + 3 * passes * costs["student"]["macs"]
+    return 2 * batch_size * macs
+
+
+def table(result: dict) -> str:
+    """What was found, for people."""
+    import tabulate
+
+    rows, notes, packages = [], [], {}
+    for cell in result["cells"]:
+        what = [str(cell["batch_size"]), cell["precision"]]
+        if "error" in cell:
+            notes.append(f"batch of {' in '.join(what)}: {cell['error']}")
+            continue
+        packages |= cell["packages"] | cell["missing"]
+        for method in cell["methods"]:
+            work = flops(method["name"], cell["costs"], cell["batch_size"])
+            for who, seconds in method["seconds"].items():
+                wall = statistics.median(seconds)
+                ratio = method["ratio"].get(who)
+                share = "unknown"
+                if result["peaks"] is not None:
+                    peak = 1e12 * result["peaks"][PRECISIONS[cell["precision"]]]
+                    share = f"{100 * work / wall / peak:.1f} %"
+                ratio = "" if ratio is None else f"{ratio:.2f}"
+                rate = f"{cell['batch_size'] / wall:.0f}"
+                speed = f"{work / wall / 1e12:.3g}"
+                rows.append([method["name"], *what, who, rate, ratio, speed, share])
+    headers = ["method", "batch", "precision", "by", "images/s", "ours / theirs"]
+    headers += ["TFLOP/s", "of the peak"]
+    align = ["left", "right", "left", "left", *["right"] * 4]
+    lines = [tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)]
+    lines = lines if rows else []
+    lines += [*notes, *(f"{who}: {what}" for who, what in packages.items())]
+    return "\n".join([*lines, f"card: {result['card']}", _said(result["learned"])])
+
+
+def _said(learned):
+    """A line for each network that has learned, and why there are no more."""
+    lines = [
+        f"{one['network']}: test accuracy {one['accuracy']:.2f} % after "
+        f"{one['epochs']:.1f} epochs of {one['examples']} images, {one['seconds']:.0f} "
+        "s after the start of training"
+        for one in learned["networks"]
+    ]
+    if learned["error"]:
+        lines.append(f"no more accuracy: {learned['error']}")
+    return "\n".join(lines)
+
+
+def _card():
+    """The driver's name of the first GPU, or None."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    return found.stdout.strip().split("\n")[0] or None

@@ -1,0 +1,137 @@
+"""One library's steps in a process of its own, told when to go."""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+OWN = "own"
+# Name to the package that it needs.
+PEERS = {"pytorch": "torch", "keras_distillation": "keras"}
+CHECKED = 3  # Steps whose losses are compared; they trace and fill caches, too.
+TOLERANCE = 1e-4  # Share of a loss; float32 in another order is far below.
+
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+class Terms(NamedTuple):
+    """What else holds where peers are timed.
+
+    Attributes:
+        peers: Who is timed beside this project: names of `PEERS`.
+        tolerance: Share of a loss in which two may differ.
+        environment: Variables of their processes, beside this one's.
+        end: When, by `time.monotonic`, processes that are still at work are killed.
+    """
+
+    peers: tuple[str, ...] = tuple(PEERS)
+    tolerance: float = TOLERANCE
+    environment: Mapping[str, str] = {}
+    end: float | None = None
+
+
+PLAIN = Terms()
+
+
+def _timed(index, name, workers, rounds, steps, tolerance=TOLERANCE):
+    """One stage by all that know its method."""
+    able = {who: worker for who, worker in workers.items() if name in worker.methods}
+    for worker in able.values():  # All at once: here they compile.
+        worker.send(stage=index, check=CHECKED)
+    losses = {who: worker.answer() for who, worker in able.items()}
+    for who, found in losses.items():
+        pairs = zip(losses[OWN], found, strict=True)
+        if not all(abs(own - other) <= tolerance * abs(own) for own, other in pairs):
+            raise RuntimeError(
+                f"{who} computes another {name}: losses {found}, not {losses[OWN]}"
+            )
+    clocks = {clock: {who: [] for who in able} for clock in ("seconds", "cpu_seconds")}
+    for _ in range(rounds):
+        for who, worker in able.items():
+            for clock, value in worker.ask(stage=index, steps=steps).items():
+                clocks[clock][who].append(value)
+    ratio = {
+        f"{clock.removesuffix('seconds')}ratio": {
+            who: statistics.median(
+                other / own for own, other in zip(found[OWN], values, strict=True)
+            )
+            for who, values in found.items()
+            if who != OWN
+        }
+        for clock, found in clocks.items()
+    }
+    return {"losses": losses, **clocks, **ratio}
+
+
+class _Worker:
+    """A process that answers a line of JSON with another; see `distill.peers.child`."""
+
+    def __init__(self, name, folder, threads, terms=PLAIN):
+        environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
+        environment |= terms.environment
+        self._errors = (folder / f"{name}.log").open("w+")
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "distill.studies.speed.peers.child",
+                name,
+                str(folder),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            text=True,
+        )
+        self._name = name
+        left = 0.0 if terms.end is None else terms.end - time.monotonic()
+        self._end = threading.Timer(left, self._process.kill)
+        self._end.daemon = True
+        if terms.end is not None:
+            self._end.start()
+        try:
+            ready: Any = self.answer()
+        except BaseException:  # Ctrl-C, too: nobody else knows of the process.
+            self.__exit__()
+            raise
+        self.costs, self.methods = ready["costs"], ready["methods"]
+        self.package = ready["package"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._end.cancel()
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        with contextlib.suppress(OSError):  # What was not sent stays so.
+            self._process.stdin.close()
+        self._errors.close()
+
+    def ask(self, **what):
+        """Sends a question, waits for the answer."""
+        self.send(**what)
+        return self.answer()
+
+    def send(self, **what):
+        """Sends a question."""
+        with contextlib.suppress(OSError):  # It has ended: `answer` says why.
+            self._process.stdin.write(json.dumps(what) + "\n")
+            self._process.stdin.flush()
+
+    def answer(self):
+        """Waits for the answer to the question that was sent last."""
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-1:]
+            raise RuntimeError(f"the process of {self._name} ended: {last}")
+        return json.loads(line)

@@ -1,0 +1,1 @@
+"""Compression on tables of numbers: a forest teaches a few trees or a small network."""

@@ -1,0 +1,152 @@
+"""The steps of a study on a table, in order."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+
+from distill.run.folder import check_ground, claim
+from distill.runtime import files, progress, versions
+from distill.runtime.seeds import seed_of
+from distill.studies.tabular import learners, speed, transfer
+from distill.studies.tabular.rows import Rows
+from distill.studies.tabular.study import Study
+
+REPEATS = 3  # Of the measurement of speed.
+
+
+def run_study(study: Study, table: Rows, folder: pathlib.Path) -> dict:
+    """Every seed of a study; one that is finished is not run again.
+
+    Args:
+        study: What to do.
+        table: All its rows.
+        folder: Made if need be. Holds `run.yaml`, one file a seed in
+            `checkpoint/`, `report.json` and `report.html`.
+
+    Returns:
+        The report, as in `report.json`.
+
+    Raises:
+        ConfigError: If the folder holds another study.
+        DataError: If the splits cannot be drawn.
+        FolderBusy: If another process works there.
+        WriteError: If the disk refuses.
+    """
+    from distill.studies.tabular import report
+
+    with files.lock(folder):
+        # More seeds go on in the same folder.
+        claim(folder, dataclasses.replace(study, seeds=1))
+        progress.say(f"    run folder: {folder}")
+        ground = {"data": table.fingerprint(), **versions.versions()}
+        check_ground(folder, ground)
+        records = []
+        for seed in range(study.seed, study.seed + study.seeds):
+            done = files.checkpoints(folder) / f"seed.{seed}.json"
+            if done.exists():
+                progress.say(f"==> seed {seed}: finished before, kept")
+            else:
+                with progress.step(f"seed {seed}", "teacher, students, speed"):
+                    record = run_seed(study, table, seed)
+                files.atomic_write(done, json.dumps(record, indent=1))
+            records.append(json.loads(done.read_text()))
+        result = report.gather(study, table, records)
+        files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
+        files.atomic_write(folder / "report.html", report.html(result))
+    return result
+
+
+def run_seed(study: Study, table: Rows, seed: int) -> dict:
+    """Teacher, transfer sets and students of one seed, measured on the rows kept back.
+
+    Args:
+        study: What to do.
+        table: All its rows.
+        seed: Decides the split and all draws.
+
+    Returns:
+        The record: `train` and `measured`, numbers of rows; `teacher`; and
+        `students`, each with `transfer`, `student`, `rows` learned from, `auc`
+        in [0, 1] and `rows_per_second`.
+    """
+    train, measured = scale(study, *study.data.split(table, seed, study.measured_on))
+    teacher = study.teacher.fit(train.features, train.labels, seed_of(seed, "teacher"))
+    models, students = {"teacher": teacher}, []
+    made = _Sets(train, teacher, seed)
+    for part in study.transfers:
+        name = transfer.label(part)
+        features, targets = made.learned_from(part)
+        for student in study.students:
+            key = f"{name}/{student.label}"
+            models[key] = student.fit(features, targets, seed_of(seed, key))
+            score = learners.auc(measured.labels, models[key](measured.features))
+            progress.say(f"    {name}, {student.label}: AUC {score:.4f}")
+            students.append(
+                {
+                    "transfer": name,
+                    "student": student.label,
+                    "rows": len(features),
+                    "auc": score,
+                }
+            )
+    asked = np.resize(measured.features, (study.speed_rows, measured.features.shape[1]))
+    rates = speed.rows_per_second(models, asked, REPEATS)
+    for record in students:
+        key = f"{record['transfer']}/{record['student']}"
+        record["rows_per_second"] = rates[key]
+    return {
+        "seed": seed,
+        "train": len(train.labels),
+        "measured": len(measured.labels),
+        "teacher": {
+            "auc": learners.auc(measured.labels, teacher(measured.features)),
+            "rows_per_second": rates["teacher"],
+        },
+        "students": students,
+    }
+
+
+class _Sets:
+    """Transfer sets of one seed; what two of them share is made and asked once."""
+
+    def __init__(self, train, teacher, seed):
+        self.train, self.teacher, self.seed = train, teacher, seed
+        self.known = {}
+
+    def learned_from(self, part):
+        """Features and targets of a transfer set."""
+        if not part.taught:
+            return self.train.features, self.train.labels
+        if not part.pooled:
+            return self._asked(part)
+        pairs = [
+            self._asked(transfer.Transfer()),
+            self._asked(dataclasses.replace(part, pooled=False)),
+        ]
+        return tuple(np.concatenate(both) for both in zip(*pairs, strict=True))
+
+    def _asked(self, part):
+        if part not in self.known:
+            drawn = seed_of(self.seed, transfer.label(part))
+            features = part.rows(self.train, drawn)
+            self.known[part] = features, self.teacher(features)
+        return self.known[part]
+
+
+def scale(study: Study, train: Rows, measured: Rows) -> tuple[Rows, Rows]:
+    """Both splits on the scale of the training rows."""
+    from sklearn import preprocessing
+
+    if study.scaling == "standard":
+        scaler = preprocessing.StandardScaler()
+    else:
+        scaler = preprocessing.QuantileTransformer(
+            n_quantiles=min(1000, len(train.labels)), output_distribution="normal"
+        )
+    scaler.fit(train.features)
+    return tuple(
+        dataclasses.replace(rows, features=scaler.transform(rows.features))
+        for rows in (train, measured)
+    )

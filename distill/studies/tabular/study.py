@@ -1,0 +1,57 @@
+"""What a study is: one teacher, students, and the rows that they learn from."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from distill.studies.tabular import learners, tables, transfer
+from distill.studies.tabular.learners import at_least_one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """Everything that decides the outcome of `python -m distill.tabular`.
+
+    Attributes:
+        data: See `tables.TABLES`.
+        scaling: `standard`: mean 0, variance 1 for each feature; `quantile`: each
+            feature made normal by its ranks. Fitted on the training rows; all
+            rows, real or made, are seen through it by everyone.
+        teacher: See `learners.TEACHERS`.
+        students: See `learners.STUDENTS`.
+        transfers: What each student learns from; see `transfer.TRANSFERS`. All
+            are compared with `train`, which is one of them.
+        measured_on: `test`; or `validation`, to choose options on, which sees
+            nothing of the test split.
+        seed: The first; it decides the splits and all draws.
+        seeds: How often everything is done again, with `seed`, `seed` + 1, ...
+        speed_rows: Rows that are answered to measure speed, on one core.
+    """
+
+    data: Annotated[tables.Table, tables.TABLES]
+    scaling: Literal["standard", "quantile"] = "standard"
+    teacher: Annotated[learners.Forest, learners.TEACHERS]
+    students: tuple[Annotated[learners.Student, learners.STUDENTS], ...]
+    transfers: tuple[Annotated[transfer.Transfer, transfer.TRANSFERS], ...]
+    measured_on: Literal["test", "validation"] = "test"
+    seed: int = 0
+    seeds: int = 5
+    speed_rows: int = 30_000
+
+    def __post_init__(self):
+        """Refuses values out of range, and parts that cannot be told apart."""
+        at_least_one(self, "seeds", "speed_rows")
+        if self.seed < 0:
+            raise ValueError(f"`seed` must be at least 0. Received: {self.seed}")
+        students = [student.label for student in self.students]
+        if not students or len(set(students)) < len(students):
+            raise ValueError(
+                f"`students` must be at least one, each once. Received: {students}"
+            )
+        names = [transfer.label(part) for part in self.transfers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"`transfers` must each be there once. Received: {names}")
+        if "train" not in names:
+            raise ValueError(
+                "`transfers` must have `train` among them: all are compared with it. "
+                f"Received: {names}"
+            )
