@@ -24,7 +24,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from distill.teach.cache import size
     from distill.teach.hardware import strategy
     from distill.teach.networks import build, checks
-    from trainers import representations
+    from trainers.methods import representations
 
     strategy.resolve(run)
     pairs = checks.check_pairs(run)

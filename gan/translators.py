@@ -147,7 +147,7 @@ class ResidualTranslator:
         )(x)
 
 
-def with_planes(images, labels, num_classes: int):
+def add_class_planes(images, labels, num_classes: int):
     """Images with a plane for each class behind their channels: ones for the wanted.
 
     Args:

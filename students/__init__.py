@@ -7,9 +7,9 @@ also a nested functional model of that name, so that it can be called on any ten
 its input's shape.
 """
 
-from students.keras_application import KerasApplication
-from students.keras_file import KerasFile
-from students.keras_model import KerasModel
+from students.keras_models.application import KerasApplication
+from students.keras_models.file import KerasFile
+from students.keras_models.model import KerasModel
 from students.lenet import LeNet
 from students.mobilenet import MobileNet
 from students.network import Network

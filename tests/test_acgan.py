@@ -10,8 +10,8 @@ from keras import ops
 from stores import Everything, Only, Source, fitted
 
 from gan import conditional, generators, losses, sizes
-from trainers import generator
-from trainers.acgan import ACGAN
+from trainers.generators import generator
+from trainers.generators.acgan import ACGAN
 
 CLASSES, BATCH, FEATURES = 3, 6, 4
 RNG = np.random.default_rng(0)

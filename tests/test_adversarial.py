@@ -18,7 +18,8 @@ from distill.runtime import errors
 from distill.teach import alarms
 from gan import gradients
 from gan.discriminators import Discriminator
-from trainers import game, trainer
+from trainers import trainer
+from trainers.methods import game
 
 SHAPE, CLASSES, BATCH = (4, 4, 1), 3, 6
 RNG = np.random.default_rng(0)

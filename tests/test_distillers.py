@@ -9,8 +9,8 @@ from keras import ops
 
 import trainers
 from gan import gradients
-from trainers import losses, relations
-from trainers.supervised import Step
+from trainers.losses import relation, response
+from trainers.methods.supervised import Step
 
 RNG = np.random.default_rng(0)
 BATCH, CLASSES = 5, 4
@@ -160,7 +160,7 @@ def test_hubers_loss_is_linear_from_one_on():
     taught, learned = (d / (d.sum() / d.size * 50 / 49) for d in distances)
     assert abs(taught - learned).max() > 1
     wanted = np.vectorize(huber)(taught, learned).mean(1)
-    close(relations.distance_loss(near, far), wanted)
+    close(relation.distance_loss(near, far), wanted)
 
 
 def test_dkd_is_two_parts_that_make_up_kd():
@@ -177,15 +177,15 @@ def test_dkd_is_two_parts_that_make_up_kd():
     close(got["target_loss"], 1.5 * 9 * divergence(*binary))
     close(got["non_target_loss"], 2.5 * 9 * divergence(*others))
     whole = got["target_loss"] / 1.5 + (1 - true[0]) * got["non_target_loss"] / 2.5
-    close(whole, losses.kd_loss(TAUGHT["logits"], LEARNED["logits"], 3.0))
+    close(whole, response.kd_loss(TAUGHT["logits"], LEARNED["logits"], 3.0))
 
 
 def test_dkd_of_very_sure_networks_is_finite_and_tells_how_sure():
     teacher, student = (np.array([[x, 0.0, 1.0]], "float32") for x in (90, 60))
     label = np.array([0])
-    for part in losses.decoupled_losses(teacher, student, label, 1.0):
+    for part in response.decoupled_losses(teacher, student, label, 1.0):
         close(part, [0.0])
-    wrong, _ = losses.decoupled_losses(teacher, -student, label, 1.0)
+    wrong, _ = response.decoupled_losses(teacher, -student, label, 1.0)
     close(wrong, [60.0 + np.log(np.exp(0) + np.exp(-1))])
 
 
@@ -238,17 +238,17 @@ def test_standardised_kd_is_the_papers():
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda t, s, _: losses.attention_loss(t, s),
-        lambda t, s, _: relations.similarity_loss(t, s),
-        lambda t, s, _: relations.distance_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s, _: relations.angle_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s, _: relations.inter_class_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s, _: relations.intra_class_loss(t[:, 0, 0], s[:, 0, 0]),
-        lambda t, s, _: losses.kd_loss(
-            losses.standardized(t[:, 0, 0]), losses.standardized(s[:, 0, 0]), 4.0
+        lambda t, s, _: response.attention_loss(t, s),
+        lambda t, s, _: relation.similarity_loss(t, s),
+        lambda t, s, _: relation.distance_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: relation.angle_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: relation.inter_class_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: relation.intra_class_loss(t[:, 0, 0], s[:, 0, 0]),
+        lambda t, s, _: response.kd_loss(
+            response.standardized(t[:, 0, 0]), response.standardized(s[:, 0, 0]), 4.0
         ),
-        lambda t, s, labels: relations.contrastive_loss(
-            losses.unit(s[:, 0, 0]), losses.unit(t[:, 0, 0]), labels, 0.1
+        lambda t, s, labels: relation.contrastive_loss(
+            response.unit(s[:, 0, 0]), response.unit(t[:, 0, 0]), labels, 0.1
         ),
     ],
     ids=["attention", "similarity", "distance", "angle", "inter", "intra", "kd", "crd"],

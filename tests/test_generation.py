@@ -24,9 +24,9 @@ from distill.studies.generate import conductor, measured, report, training, tran
 from distill.studies.generate.study import Study
 from gan import conditional, sizes, translators
 from gan.translators import ResidualTranslator
-from trainers import translator
-from trainers.lit import LIT
-from trainers.stargan import StarGAN
+from trainers.generators import translator
+from trainers.generators.stargan import StarGAN
+from trainers.lit.lit import LIT
 
 SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(SHIPPED.glob("lit_generator_*"))
@@ -167,7 +167,7 @@ def test_a_deeper_one_has_the_same_representations():
 
 
 def test_the_wanted_class_is_a_plane_and_is_heard():
-    given = ops.convert_to_numpy(translators.with_planes(REAL, LABELS, CLASSES))
+    given = ops.convert_to_numpy(translators.add_class_planes(REAL, LABELS, CLASSES))
     np.testing.assert_array_equal(given[..., :1], REAL)
     for row, label in zip(given, LABELS, strict=True):
         np.testing.assert_array_equal(

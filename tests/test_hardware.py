@@ -32,7 +32,8 @@ from distill.teach.hardware import precision
 from distill.teach.hardware.strategy import resolve, scope
 from distill.teach.learner import compile_options
 from students.resnet import ResNet
-from trainers import adversarial, kd, trainer
+from trainers import trainer
+from trainers.methods import adversarial, kd
 
 ROOT = pathlib.Path(__file__).parents[1]
 LONG = bool(os.environ.get("DISTILL_SCALE"))

@@ -18,13 +18,14 @@ from keras import layers, ops
 
 import students
 import trainers
-from distill import config, pairing, train
+from distill import config, train
 from distill.run import conductor
 from distill.runtime import errors, hashes
 from distill.runtime.trust import loader
 from distill.teach import teacher
 from distill.teach.networks import build, checks, cuts, files
-from students import keras_flat, keras_graph
+from students.keras_models import flat, pairing
+from students.keras_models.graph import Graph, names
 from trainers import trainer
 
 SHAPE, CLASSES = (8, 8, 1), 10
@@ -63,7 +64,7 @@ def built():
 
 
 def graph(model=None):
-    return keras_graph.Graph(keras_flat.flatten(model or built(), SHAPE))
+    return Graph(flat.flatten(model or built(), SHAPE))
 
 
 def cut(model=None, names=CUTS):
@@ -207,7 +208,7 @@ def ends(end):
 @pytest.mark.parametrize("end", [None, "softmax layer", "softmax activation"])
 def test_logits_are_what_comes_before_a_softmax(end):
     model = ends(end)
-    logits = numbers(keras_flat.flatten(model, SHAPE))
+    logits = numbers(flat.flatten(model, SHAPE))
     wanted = numbers(model)
     if end is not None:
         powers = np.exp(logits - logits.max(-1, keepdims=True))
@@ -237,7 +238,7 @@ def two_outputs():
 )
 def test_what_is_no_network_of_one_input_is_refused(make, said):
     with pytest.raises(ValueError, match=said) as caught:
-        keras_flat.flatten(make(), SHAPE)
+        flat.flatten(make(), SHAPE)
     assert "\n" not in str(caught.value)
 
 
@@ -258,7 +259,7 @@ def inverted():
     x = layers.Conv2D(5, 1, name="narrow_again")(x)
     x = layers.BatchNormalization(name="norm_again")(x)
     x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
-    return keras_graph.Graph(keras_flat.flatten(keras.Model(images, x), (16, 16, 1)))
+    return Graph(flat.flatten(keras.Model(images, x), (16, 16, 1)))
 
 
 def test_proposals_are_narrow_maps_of_sizes_that_shrink():
@@ -271,7 +272,7 @@ def test_proposals_are_narrow_maps_of_sizes_that_shrink():
 def test_an_application_is_cut_at_the_ends_of_its_blocks():
     part = students.KerasApplication(model="MobileNetV2", alpha=0.35)
     whole = part.whole((32, 32, 1), CLASSES, None)
-    made = keras_graph.Graph(whole)
+    made = Graph(whole)
     ends = [row[-1] for row in made.proposals()]
     assert [made.names[index] for index in ends] == [
         "expanded_conv_project_BN",
@@ -280,7 +281,7 @@ def test_an_application_is_cut_at_the_ends_of_its_blocks():
         "block_12_add",
         "block_16_project_BN",
     ]
-    network = made.cut(dict(zip(keras_graph.names(5), ends, strict=True)))
+    network = made.cut(dict(zip(names(5), ends, strict=True)))
     images = RNG.uniform(size=(2, 32, 32, 1)).astype("float32")
     np.testing.assert_array_equal(
         numbers(network, images)["logits"], numbers(whole, images)
@@ -595,7 +596,7 @@ def test_imagenets_first_kernel_reads_blue_first(monkeypatch):
             m.get_layer("kernel_of_mine").get_weights()[0] for m in (bodies[-1], whole)
         ]
         np.testing.assert_array_equal(kernels[0][:, :, order], kernels[1])
-    made = keras_graph.Graph(whole)
+    made = Graph(whole)
     scaled = keras.Model(whole.input, made.tensors[made.before_kernels()])
     wanted = 255 * IMAGES - np.array([123.68, 116.779, 103.939])
     np.testing.assert_allclose(numbers(scaled), wanted, atol=1e-4)

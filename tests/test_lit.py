@@ -11,8 +11,10 @@ from keras import ops
 import students
 import trainers
 from distill import config
-from trainers import losses, spans, trainer
-from trainers.supervised import Step
+from trainers import trainer
+from trainers.lit import spans
+from trainers.losses import response
+from trainers.methods.supervised import Step
 
 SHAPE, CLASSES = (8, 8, 1), 3
 RNG = np.random.default_rng(0)
@@ -151,11 +153,11 @@ def test_a_stage_without_logits_has_no_task():
 def test_the_normalized_loss_is_in_shares_of_the_teachers_variance():
     taught, learned = RNG.normal(size=(2, 5, 3, 3, 4)).astype("float32")
     taught[4] = 7.0  # Constant: no variance.
-    got = ops.convert_to_numpy(losses.normalized_loss(taught, learned))
+    got = ops.convert_to_numpy(response.normalized_loss(taught, learned))
     wanted = mean_square(taught, learned)[:4] / taught[:4].reshape(4, -1).var(-1)
     np.testing.assert_allclose(got, [*wanted, 0], rtol=1e-5)
     mean = np.broadcast_to(taught.mean((1, 2, 3), keepdims=True), taught.shape)
-    got = ops.convert_to_numpy(losses.normalized_loss(taught, mean.copy()))
+    got = ops.convert_to_numpy(response.normalized_loss(taught, mean.copy()))
     np.testing.assert_allclose(got[:4], 1, rtol=1e-5)
 
 
@@ -166,7 +168,7 @@ def test_the_cosine_loss_is_one_less_the_cosine_at_each_position():
     with np.errstate(invalid="ignore"):
         loss = 1 - dot / (length(taught, axis=-1) * length(learned, axis=-1))
     loss[0, 0], loss[1, 1] = 0, 0.5
-    got = ops.convert_to_numpy(losses.cosine_loss(taught, learned))
+    got = ops.convert_to_numpy(response.cosine_loss(taught, learned))
     np.testing.assert_allclose(got, loss.mean(-1), rtol=1e-5)
 
 
@@ -193,7 +195,7 @@ def test_section_loss_chooses_the_loss(kind, pair):
     model = learner(trainers.LIT(section_loss=kind), *pair)
     taught = model.teacher(IMAGES)
     made = model.student.get_layer("section3")(taught["section2"])
-    loss = {"normalized_mse": losses.normalized_loss, "cosine": losses.cosine_loss}
+    loss = {"normalized_mse": response.normalized_loss, "cosine": response.cosine_loss}
     wanted = ops.convert_to_numpy(loss[kind](taught["section3"], made))
     np.testing.assert_allclose(terms(model)["section3_loss"], wanted, rtol=1e-4)
 

@@ -16,7 +16,7 @@ from distill.studies.tabular import conductor, learners, report, speed, tables, 
 from distill.studies.tabular import rows as table_rows
 from distill.studies.tabular.study import Study
 from gan.conditional import DenseClassifier
-from trainers.acgan import ACGAN
+from trainers.generators.acgan import ACGAN
 
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
 SEED = 3

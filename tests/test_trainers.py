@@ -13,8 +13,10 @@ import trainers
 from gan.discriminators import Discriminator
 from students import layers
 from students.network import Network
-from trainers import losses, representations, trainer
-from trainers.supervised import Step
+from trainers import trainer
+from trainers.losses import response
+from trainers.methods import representations
+from trainers.methods.supervised import Step
 
 SHAPE, CLASSES = (8, 8, 1), 3
 METHODS = {
@@ -415,7 +417,7 @@ def test_kd_is_the_weighted_formula(make, batch):
     teacher, student = (
         logits(part, batch[0]) for part in (model.teacher, model.student)
     )
-    wanted = 0.7 * ops.convert_to_numpy(losses.kd_loss(teacher, student, 3.0))
+    wanted = 0.7 * ops.convert_to_numpy(response.kd_loss(teacher, student, 3.0))
     np.testing.assert_allclose(terms(model, batch[0], False)["kd_loss"], wanted, 1e-5)
 
 

@@ -6,19 +6,19 @@ in `trainers.trainer.Trainer`, which owns the networks and asks the method for
 its terms.
 """
 
-from trainers.adversarial import Adversarial
-from trainers.attention_transfer import AttentionTransfer
-from trainers.crd import CRD
-from trainers.dist import DIST
-from trainers.dkd import DKD
-from trainers.fitnet import FitNet
-from trainers.kd import KD
-from trainers.lit import LIT
-from trainers.lit_adversarial import LITAdversarial
-from trainers.lit_parallel import LITParallel
-from trainers.relational import Relational
-from trainers.similarity_preserving import SimilarityPreserving
-from trainers.supervised import Supervised
+from trainers.lit.lit import LIT
+from trainers.lit.lit_adversarial import LITAdversarial
+from trainers.lit.lit_parallel import LITParallel
+from trainers.methods.adversarial import Adversarial
+from trainers.methods.attention_transfer import AttentionTransfer
+from trainers.methods.crd import CRD
+from trainers.methods.dist import DIST
+from trainers.methods.dkd import DKD
+from trainers.methods.fitnet import FitNet
+from trainers.methods.kd import KD
+from trainers.methods.relational import Relational
+from trainers.methods.similarity_preserving import SimilarityPreserving
+from trainers.methods.supervised import Supervised
 
 TRAINERS = {
     "supervised": Supervised,

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from trainers.methods.supervised import Step, Supervised
 from trainers.optimizer import Sides
-from trainers.supervised import Step, Supervised
 from trainers.tracking import Tracked, replicas
 
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from trainers import losses
+from trainers.losses import response
 
 WINDOWS = 10  # Times that statistics of norms start anew, as it were, in a training.
 
@@ -29,7 +29,7 @@ def _terms(part, taught=True):
 
     def kd_loss(asked, made):
         answered = asked[:, 1:]
-        return part.kd_weight * losses.kd_loss(answered, made, part.temperature)
+        return part.kd_weight * response.kd_loss(answered, made, part.temperature)
 
     return (task_loss, kd_loss) if taught else (task_loss,)
 

@@ -12,7 +12,7 @@ from distill.config import cache as keeping
 from distill.config.stage import Stage
 from distill.runtime.errors import check
 from gan import conditional, generators
-from trainers import acgan
+from trainers.generators import acgan
 
 _RESERVED = re.compile("(teacher|assistant)[0-9]*|student")
 

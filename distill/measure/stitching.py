@@ -8,7 +8,7 @@ import numpy as np
 
 import trainers
 from distill import data
-from trainers import representations
+from trainers.methods import representations
 
 MOST = 1000  # Examples of the validation split that are asked after each epoch.
 BATCH = 256

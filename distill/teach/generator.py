@@ -17,7 +17,8 @@ from distill.teach import fit, memory, stages
 from distill.teach import learner as teach_learner
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.hardware import fused, precision
-from trainers import generator, trainer
+from trainers import trainer
+from trainers.generators import generator
 
 COLUMNS = 8  # Examples of each class on a sheet.
 ROWS = 20  # Classes on a sheet, at most.

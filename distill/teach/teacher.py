@@ -18,7 +18,7 @@ from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.hardware import fused, precision
 from distill.teach.networks import build, cuts
 from distill.teach.networks.files import open_file
-from trainers import representations
+from trainers.methods import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
 DECIDING = (

@@ -8,8 +8,8 @@ from distill import config, data
 from distill.runtime.errors import check
 from gan import conditional
 from gan.translators import ResidualTranslator
-from trainers.lit import LIT
-from trainers.stargan import StarGAN
+from trainers.generators.stargan import StarGAN
+from trainers.lit.lit import LIT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

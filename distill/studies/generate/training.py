@@ -15,8 +15,8 @@ from distill.teach import fit, memory, stages
 from distill.teach.learner import jit_compile
 from gan.translators import ResidualTranslator
 from trainers import trainer
-from trainers.lit import LIT
-from trainers.translator import SectionTrainer, TranslatorTrainer
+from trainers.generators.translator import SectionTrainer, TranslatorTrainer
+from trainers.lit.lit import LIT
 
 
 def classifier(study: Study, splits: data.Splits, folder: pathlib.Path) -> keras.Model:

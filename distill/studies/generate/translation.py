@@ -22,7 +22,7 @@ def with_label(images: np.ndarray, label: int, num_classes: int) -> np.ndarray:
         float32, `(n, height, width, channels + num_classes)`.
     """
     labels = np.full(len(images), label, "int32")
-    planes = translators.with_planes(images, labels, num_classes)
+    planes = translators.add_class_planes(images, labels, num_classes)
     return keras.ops.convert_to_numpy(planes)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from distill import config
 from distill.teach.cache import layout as cache_layout
-from trainers import representations, trainer
+from trainers import trainer
+from trainers.methods import representations
 
 
 def replay_batches(

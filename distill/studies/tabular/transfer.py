@@ -11,7 +11,7 @@ from distill.studies.tabular.learners import at_least_one
 from distill.studies.tabular.rows import Rows
 from gan.conditional import DenseClassifier
 from gan.generators import DenseGenerator
-from trainers.acgan import ACGAN
+from trainers.generators.acgan import ACGAN
 
 STEPS = 10  # In one call of the backend: a step on rows is short beside a call.
 BATCH = 4096  # Rows at once where only answers are wanted.
@@ -167,7 +167,7 @@ class Gan(Made):
         """Trains the generator, and asks it for rows of the classes' own shares."""
         import keras
 
-        from trainers.generator import GeneratorTrainer
+        from trainers.generators.generator import GeneratorTrainer
 
         keras.utils.set_random_seed(seed)
         shape, classes = train.features.shape[1:], len(train.class_names)

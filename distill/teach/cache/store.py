@@ -22,7 +22,7 @@ from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
 from distill.teach.cache.size import FOLDER, check_disk, required_bytes, variants
 from distill.teach.hardware import fused
-from trainers import representations
+from trainers.methods import representations
 
 # Of a process, not of a network: Keras' counters in names, places in memory.
 _ACCIDENTS = re.compile(r'_\d+(?=")|"shared_object_id": \d+')

@@ -4,13 +4,13 @@ import functools
 from typing import NamedTuple
 
 import students
-from distill import config, pairing
+from distill import config
 from distill.config import lessons
 from distill.runtime import errors
 from distill.runtime.hashes import file_hash
 from distill.teach.networks import files
-from students import keras_graph
-from trainers import representations
+from students.keras_models import graph, pairing
+from trainers.methods import representations
 
 
 class Place(NamedTuple):
@@ -79,7 +79,7 @@ def identity(role: str, run: config.Run) -> list[str]:
 def graph_of(role, run):
     """The network's graph, of new layers or of the opened file's own."""
     shape = run.data.input_shape, run.data.num_classes
-    return keras_graph.Graph(
+    return graph.Graph(
         naming_network(
             role, run, files.part_of(role, run).whole, *shape, files.open_file
         )

@@ -6,7 +6,7 @@ from keras import distillation
 from distill.measure import cost
 from distill.studies.speed.peers import own
 from distill.teach.networks import build, files
-from students import keras_flat
+from students.keras_models.flat import flatten
 
 METHODS = ("kd",)
 
@@ -20,7 +20,7 @@ class Learner:
         flat = []
         for role, network in zip(files.ROLES, built, strict=True):
             own.load(network, task.layers(role))
-            flat.append(keras_flat.flatten(network, task.run.data.input_shape))
+            flat.append(flatten(network, task.run.data.input_shape))
         method = stage.trainer
         # By name, as is its default, Keras 3.15 takes logits for probabilities.
         divergence = keras.losses.KLDivergence()

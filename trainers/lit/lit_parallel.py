@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.lit import LIT
+from trainers.lit.lit import LIT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from trainers.supervised import Supervised
+from trainers.methods.supervised import Supervised
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,10 +63,10 @@ class KD(Supervised):
 
     def _loss(self, *pair):
         """Of teacher's and student's logits, `(..., classes)`: shape `(...,)`."""
-        from trainers import losses
+        from trainers.losses import response
 
         if self.logit_standardization:
-            pair = tuple(losses.standardized(logits) for logits in pair)
+            pair = tuple(response.standardized(logits) for logits in pair)
         if self.match == "logits":
-            return losses.logit_loss(*pair)
-        return losses.kd_loss(*pair, self.temperature)
+            return response.logit_loss(*pair)
+        return response.kd_loss(*pair, self.temperature)

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import re
 
-from students.keras_model import KerasModel
+from students.keras_models.model import KerasModel
 
 _LEAST_SCALE = 0.02  # Below it, a network divides its inputs by something like 255.
 
@@ -44,9 +44,9 @@ class KerasFile(KerasModel):
 
     def whole(self, input_shape, num_classes, opened):
         """The file's model, flat."""
-        from students import keras_flat
+        from students.keras_models import flat
 
-        network = keras_flat.flatten(opened(*self.file), input_shape)
+        network = flat.flatten(opened(*self.file), input_shape)
         made = tuple(network.output.shape[1:])
         if made != (num_classes,):
             raise ValueError(
@@ -61,5 +61,5 @@ class KerasFile(KerasModel):
                 f"{first.name}, multiplies them by {scale:.3g}, as if they were bytes: "
                 "save it again behind a `keras.layers.Rescaling(255)`"
             )
-        keras_flat.decay(network, self.weight_decay)
+        flat.decay(network, self.weight_decay)
         return network

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from trainers.kd import KD
-from trainers.supervised import Step
+from trainers.methods.kd import KD
+from trainers.methods.supervised import Step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from gan import gradients, losses
-from trainers.acgan import ACGAN
+from trainers.generators.acgan import ACGAN
 from trainers.optimizer import Sides
 from trainers.tracking import Tracked, replicas
 

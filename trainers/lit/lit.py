@@ -3,9 +3,10 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from trainers import copied, representations, spans
-from trainers.kd import KD
-from trainers.representations import linear, section_names
+from trainers.lit import copied, spans
+from trainers.methods import representations
+from trainers.methods.kd import KD
+from trainers.methods.representations import linear, section_names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,12 +199,12 @@ class LIT(KD):
 
     def section_terms(self, trainer, step, made) -> dict:
         """The loss of each span, by what it `made`, and those of what starts a row."""
-        from trainers import losses
+        from trainers.losses import response
 
         loss = {
-            "mse": losses.representation_loss,
-            "normalized_mse": losses.normalized_loss,
-            "cosine": losses.cosine_loss,
+            "mse": response.representation_loss,
+            "normalized_mse": response.normalized_loss,
+            "cosine": response.cosine_loss,
         }[self.section_loss]
         weights = dict(zip(made, self.section_weights, strict=False))
         own = {

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.representations import FromRepresentations
+from trainers.methods.representations import FromRepresentations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class SimilarityPreserving(FromRepresentations):
 
     def compare(self, name, trainer, step):
         """One term, `similarity_loss`."""
-        from trainers import relations
+        from trainers.losses import relation
 
-        loss = relations.similarity_loss(step.taught[name], step.learned[name])
+        loss = relation.similarity_loss(step.taught[name], step.learned[name])
         return {"similarity_loss": self.similarity_weight * loss}

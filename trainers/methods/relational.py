@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.representations import FromRepresentations, pooled
+from trainers.methods.representations import FromRepresentations, pooled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,10 @@ class Relational(FromRepresentations):
 
     def compare(self, name, trainer, step):
         """Two terms, `distance_loss` and `angle_loss`."""
-        from trainers import relations
+        from trainers.losses import relation
 
         pair = pooled(step.taught[name]), pooled(step.learned[name])
         return {
-            "distance_loss": self.distance_weight * relations.distance_loss(*pair),
-            "angle_loss": self.angle_weight * relations.angle_loss(*pair),
+            "distance_loss": self.distance_weight * relation.distance_loss(*pair),
+            "angle_loss": self.angle_weight * relation.angle_loss(*pair),
         }

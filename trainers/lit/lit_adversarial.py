@@ -3,10 +3,10 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers import game
-from trainers.adversarial import Adversarial
-from trainers.kd import KD
-from trainers.lit import LIT
+from trainers.lit.lit import LIT
+from trainers.methods import game
+from trainers.methods.adversarial import Adversarial
+from trainers.methods.kd import KD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from trainers.acgan import ACGAN
+from trainers.generators.acgan import ACGAN
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import pathlib
 import re
 from typing import Literal
 
-from students.keras_model import KerasModel
+from students.keras_models.model import KerasModel
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of ImageNet.
 
@@ -97,14 +97,15 @@ class KerasApplication(KerasModel):
         """Preprocessing, the network, and the head."""
         import keras
 
-        from students import keras_flat, layers
+        from students import layers
+        from students.keras_models import flat
 
         images = x = keras.Input(input_shape, name="images")
         if input_shape[-1] == 1:
             x = keras.layers.Concatenate(name="three_channels")([x, x, x])
         x = _scaled(x, *_SCALES[self.model])
         body = _written_anew(self._body((*input_shape[:-1], 3)))
-        keras_flat.decay(body, self.weight_decay)
+        flat.decay(body, self.weight_decay)
         if self.file:
             _take_weights(body, opened(*self.file))
         if self.weights == "imagenet" and _SCALES[self.model] is _CENTRED:
@@ -112,7 +113,7 @@ class KerasApplication(KerasModel):
         x = keras.layers.GlobalAveragePooling2D(name="pool")(body(x))
         x = layers.dense(x, num_classes, self.weight_decay, name="head")
         whole = keras.Model(images, x, name=self.model.lower())
-        return keras_flat.flatten(whole, input_shape)
+        return flat.flatten(whole, input_shape)
 
     def _body(self, input_shape):
         import keras
@@ -179,10 +180,10 @@ def _take_weights(body, opened):
     Raises:
         ValueError: Names a layer without one, or of other shapes.
     """
-    from students import keras_flat
+    from students.keras_models import flat
 
     shape = opened.inputs[0].shape[1:]
-    given = {layer.name: layer for layer in keras_flat.flatten(opened, shape).layers}
+    given = {layer.name: layer for layer in flat.flatten(opened, shape).layers}
     for layer in filter(lambda layer: layer.weights, body.layers):
         try:
             layer.set_weights(given[layer.name].get_weights())

@@ -7,7 +7,7 @@ whole.
 
 from keras import ops
 
-from trainers.losses import EPSILON, centered, unit
+from trainers.losses.response import EPSILON, centered, unit
 
 
 def similarity_loss(teacher_features, student_features):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.representations import FromRepresentations, linear
+from trainers.methods.representations import FromRepresentations, linear
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,10 @@ class FitNet(FromRepresentations):
 
     def compare(self, name, trainer, step):
         """One term, `hint_loss`."""
-        from trainers import losses
+        from trainers.losses import response
 
         regressor = trainer.companions.get(f"{name}_regressor")
         learned = step.learned[name]
         made = learned if regressor is None else regressor(learned)
-        loss = losses.representation_loss(step.taught[name], made)
+        loss = response.representation_loss(step.taught[name], made)
         return {"hint_loss": self.hint_weight * loss}

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.representations import FromRepresentations
+from trainers.methods.representations import FromRepresentations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class AttentionTransfer(FromRepresentations):
 
     def compare(self, name, trainer, step):
         """One term, `attention_loss`."""
-        from trainers import losses
+        from trainers.losses import response
 
-        loss = losses.attention_loss(step.taught[name], step.learned[name])
+        loss = response.attention_loss(step.taught[name], step.learned[name])
         return {"attention_loss": self.attention_weight * loss}

@@ -5,7 +5,7 @@ A size is a shape but for the channels, which may differ.
 
 from collections.abc import Mapping
 
-from students.keras_graph import Graph, names
+from students.keras_models.graph import Graph, names
 
 
 def together(*graphs: Graph) -> list[dict[str, int]]:

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 
 from gan import losses
 from gan.discriminators import Discriminator
-from trainers import game
-from trainers.kd import KD
+from trainers.methods import game
+from trainers.methods.kd import KD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from gan import gradients, translators
-from trainers.generator import GeneratorTrainer
-from trainers.lit import LIT
-from trainers.supervised import Step
+from trainers.generators.generator import GeneratorTrainer
+from trainers.lit.lit import LIT
+from trainers.methods.supervised import Step
 from trainers.tracking import Tracked
 
 
@@ -44,7 +44,7 @@ class TranslatorTrainer(GeneratorTrainer):
     def _terms(self, x, y, y_pred, training):
         method = self.method
         wanted = keras.random.shuffle(y, seed=self.draws)
-        made = translated(self.generator, x, wanted, training)
+        made = translate(self.generator, x, wanted, training)
         told, fooled = self._judged(made, training)
         terms = self._discriminator_terms(x, y, y_pred, told)
         if method.gradient_penalty:
@@ -56,7 +56,7 @@ class TranslatorTrainer(GeneratorTrainer):
             )
         terms |= self._generator_terms(wanted, fooled)
         if method.reconstruction_weight:
-            back = translated(self.generator, made, y, training)
+            back = translate(self.generator, made, y, training)
             terms["reconstruction_loss"] = (
                 method.reconstruction_weight * reconstruction_loss(x, back)
             )
@@ -153,7 +153,7 @@ class LateDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {"rate": self.rate, "steps": self.steps}
 
 
-def translated(network: keras.Model, images, labels, training: bool):
+def translate(network: keras.Model, images, labels, training: bool):
     """What a translator makes of images, `(batch, height, width, channels)`.
 
     Args:
@@ -184,4 +184,4 @@ def reconstruction_loss(images, back):
 def _given(network, images, labels):
     """The input of a translator, which knows how many classes there are."""
     classes = network.input.shape[-1] - images.shape[-1]
-    return translators.with_planes(images, labels, classes)
+    return translators.add_class_planes(images, labels, classes)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.supervised import Supervised
+from trainers.methods.supervised import Supervised
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class DIST(Supervised):
         """Two terms, `inter_class_loss` and `intra_class_loss`."""
         from keras import ops
 
-        from trainers import relations
+        from trainers.losses import relation
 
         pair = [
             ops.softmax(outputs["logits"] / self.temperature)
@@ -44,7 +44,7 @@ class DIST(Supervised):
         scale = self.temperature**2
         inter, intra = (
             scale * loss(*pair)
-            for loss in (relations.inter_class_loss, relations.intra_class_loss)
+            for loss in (relation.inter_class_loss, relation.intra_class_loss)
         )
         return {
             "inter_class_loss": self.inter_class_weight * inter,

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.supervised import Supervised
+from trainers.methods.supervised import Supervised
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,10 @@ class DKD(Supervised):
 
     def terms(self, trainer, step):
         """Two terms, `target_loss` and `non_target_loss`."""
-        from trainers import losses
+        from trainers.losses import response
 
         pair = step.taught["logits"], step.learned["logits"]
-        target, others = losses.decoupled_losses(*pair, step.labels, self.temperature)
+        target, others = response.decoupled_losses(*pair, step.labels, self.temperature)
         return {
             "target_loss": self.target_weight * target,
             "non_target_loss": self.non_target_weight * others,

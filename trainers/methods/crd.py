@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from trainers.representations import FromRepresentations, linear, pooled
+from trainers.methods.representations import FromRepresentations, linear, pooled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,13 +57,13 @@ class CRD(FromRepresentations):
 
     def compare(self, name, trainer, step):
         """One term, `contrastive_loss`."""
-        from trainers import losses, relations
+        from trainers.losses import relation, response
 
         taught, learned = (
-            losses.unit(trainer.companions[f"{name}_{side}_head"](pooled(said[name])))
+            response.unit(trainer.companions[f"{name}_{side}_head"](pooled(said[name])))
             for side, said in (("teacher", step.taught), ("student", step.learned))
         )
         rest = step.labels, self.contrast_temperature
-        loss = relations.contrastive_loss(learned, taught, *rest)
-        loss += relations.contrastive_loss(taught, learned, *rest)
+        loss = relation.contrastive_loss(learned, taught, *rest)
+        loss += relation.contrastive_loss(taught, learned, *rest)
         return {"contrastive_loss": self.contrastive_weight * loss}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from trainers.representations import section_names
+from trainers.methods.representations import section_names
 
 Shapes = Mapping[str, tuple[int, ...]]
 

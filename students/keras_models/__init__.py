@@ -1,0 +1,1 @@
+"""Networks that are not under the contract: flattened, searched and cut."""

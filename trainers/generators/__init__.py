@@ -1,0 +1,1 @@
+"""Training of generators: ACGAN, StarGAN, and translators of images."""

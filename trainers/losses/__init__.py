@@ -1,0 +1,1 @@
+"""Losses, one number an example: on responses, and on relations between examples."""

@@ -1,0 +1,1 @@
+"""One method a file: a frozen dataclass of options whose `terms` are its losses."""
