@@ -2,9 +2,9 @@
 
 Machines are noisy: rounds are interleaved in one process, and what is compared is
 the median of each round's ratio. Nothing here is a test. With `--peers` the steps are
-timed beside those of others, see `distill.peers`; with `--kernels`, by either of
-TensorFlow's, see `distill.kernel_rates`; with `--find-batch-size`, in batches of every
-size that there is memory for, see `distill.batch_sizes`.
+timed beside those of others, see `speed.peers`; with `--kernels`, by either of
+TensorFlow's, see `speed.onednn`; with `--find-batch-size`, in batches of every
+size that there is memory for, see `speed.batch_sizes`.
 """
 
 import argparse

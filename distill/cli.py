@@ -60,7 +60,7 @@ def load_run(arguments: argparse.Namespace) -> config.Run:
     """What `--config`, `--set` and `--seed` say; TensorFlow is told of its kernels.
 
     Raises:
-        ConfigError: See `config.load` and `kernels.choose`.
+        ConfigError: See `config.load` and `onednn.choose`.
     """
     run = config.load(arguments.config, overrides(arguments))
     onednn.choose(run)

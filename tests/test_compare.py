@@ -153,7 +153,7 @@ def test_what_cannot_be_compared_is_one_line_and_trains_nothing(
 
 
 class Fake:
-    """`train.train` without training: every model has a number made of its name."""
+    """`conductor.train` without training: every model has a number made of its name."""
 
     def __init__(self, stop_at=None, failed=()):
         self.trained, self.stop_at, self.failed = [], stop_at, failed

@@ -24,7 +24,7 @@ from distill.compress.finishers import clustered, pruned, quantized
 from distill.compress.prune import magnitude
 from distill.compress.quantize import rounding, simulation
 from distill.compress.twin import folding
-from distill.measure import cost, interpreter
+from distill.measure.facts import cost, interpreter
 from distill.measure.facts import read_facts
 from distill.runtime import errors
 

@@ -23,7 +23,7 @@ from distill.compress.finishers import clustered, narrowed, pruned, quantized
 from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding
-from distill.measure import cost
+from distill.measure.facts import cost
 from distill.measure.facts import read_facts
 from distill.runtime import errors
 from distill.runtime.resume import resume

@@ -35,7 +35,7 @@ def curve(first, last, epochs):
 
 
 def stage(model, name, epochs, finisher=None):
-    """A record of training, as `distill.stages` and `distill.finish` make it."""
+    """A record of training, as `distill.teach.stages` and `distill.finish` make it."""
     terms = TERMS[name]
     metrics = {"accuracy": curve(0.5, 0.985, epochs), "loss": curve(2.1, 0.06, epochs)}
     metrics |= {
@@ -56,7 +56,7 @@ def stage(model, name, epochs, finisher=None):
 
 
 def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
-    """A model as `distill.results` measures it."""
+    """A model as `distill.run.gather` measures it."""
     teacher = name.startswith("teacher")
     rng = np.random.default_rng(size)
     return {
@@ -161,7 +161,7 @@ def make(classes=10):
 
 
 def make_wrong(count=7):
-    """What `distill.results` says of the images that were missed."""
+    """What `distill.run.gather` says of the images that were missed."""
     images = np.random.default_rng(0).random((count, 8, 8, 1))
     return [(image, "3", "8", "3") for image in images]
 

@@ -18,7 +18,7 @@ def to_tf_keras(model: typing.Any) -> typing.Any:
         regularizers, constraints and initializers.
 
     Raises:
-        ValueError: A `distill.finish.twin.NoTwin`, which names every layer that
+        ValueError: A `distill.compress.twin.twin.NoTwin`, which names every layer that
             tf_keras has no counterpart of, and why; or by how much the twin
             answers otherwise.
     """

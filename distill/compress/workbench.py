@@ -115,7 +115,7 @@ class Workbench:
         """The student, without further training, as a `.tflite` file.
 
         Args:
-            variant: See `export.to_tflite`.
+            variant: See `convert.to_tflite`.
             **options: Of `convert`.
         """
         return self.convert(self._student, variant, **options)
@@ -138,7 +138,7 @@ class Workbench:
 
         Args:
             model: From inputs to logits, or to a dict with them.
-            variant: See `export.to_tflite`.
+            variant: See `convert.to_tflite`.
             calibration: Likewise.
             rewrite: What is done to the file before the two are compared.
         """
@@ -165,7 +165,7 @@ class Workbench:
             return None
 
     def stamped(self, name: str, file: bytes) -> bytes:
-        """A file that says what it was made of; see `provenance.stamped`.
+        """A file that says what it was made of; see `provenance.stamp`.
 
         Args:
             name: Of the model, such as `student.int8`.

@@ -27,10 +27,10 @@ class Finishing:
         augmentation: Random changes to training images.
         batch_size: Images in a step.
         seed: Decides order and augmentation.
-        finish: What is made of the model; see `distill.finish.FINISHERS`. For a
+        finish: What is made of the model; see `finishers.FINISHERS`. For a
             search, the options of those that are tried; it may be left out.
         budget: What the last file may cost, and whether it is searched; see
-            `distill.budget.Budget`.
+            `distill.compress.search.budget.Budget`.
         max_accuracy_drop: A file whose test accuracy is more than this many
             points (percent of the test split) below the model's has failed. Of
             files with a budget, that says it.

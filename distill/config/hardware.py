@@ -1,6 +1,6 @@
 """What a run computes with: devices, precision, and how steps are put together.
 
-Nothing here imports Keras: see `distill.devices` for what is done about it.
+Nothing here imports Keras: `distill.teach.hardware` does what is asked.
 """
 
 import dataclasses

@@ -86,7 +86,7 @@ def check(run: Run) -> None:
 def check_shapes(run: Run) -> None:
     """Refuses learners that cannot use their teachers' representations.
 
-    Networks whose shapes only their graphs tell are left to `distill.networks`,
+    Networks whose shapes only their graphs tell are left to `teach.networks.cuts`,
     which pairs a run's teacher and student alone.
 
     Raises:

@@ -36,7 +36,7 @@ class Teacher:
             `students.KerasModel`. To train such a file further, give it as the
             `network` named `keras_file`.
         cache: Whether what teachers say of the examples is kept and replayed, and how:
-            `true`, or options; see `distill.cache`. Absent, they are asked in each
+            `true`, or options; see `cache.Cache`. Absent, they are asked in each
             step.
     """
 

@@ -32,7 +32,7 @@ class Run:
         stages: How the student is trained, in order.
         controls: The same student taught otherwise.
         finish: What is made of the trained student; see
-            `distill.finish.FINISHERS`.
+            `distill.compress.finishers.FINISHERS`.
         max_accuracy_drop: A file whose test accuracy is more than this many
             points (percent of the test split) below the student's has failed.
         hardware: What all of it computes with.

@@ -27,7 +27,7 @@ class Stage:
             cut down to; absent, none is.
         task_weight: Multiplies the loss on the true labels.
         synthetic: Made examples, which the teacher labels; see
-            `distill.synthetic.SOURCES`.
+            `distill.data.synthetic.sources.SOURCES`.
     """
 
     trainer: Annotated[trainers.Supervised, trainers.TRAINERS]

@@ -78,7 +78,7 @@ class Batches:
 
         Returns:
             Inputs, see `data.floats`, `(batch_size, ...)`, and labels, int64,
-            `(batch_size,)`, `synthetic.UNLABELLED` where an example was made.
+            `(batch_size,)`, `sources.UNLABELLED` where an example was made.
         """
         epochs, chosen = self.places(step)
         wanted = chosen if self.mixture is not None else chosen[rows]

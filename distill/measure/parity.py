@@ -34,7 +34,7 @@ def compare(model: Any, file: bytes, images: np.ndarray) -> dict[str, float]:
 
 
 def answers(file: bytes, images: np.ndarray) -> np.ndarray:
-    """As `measure.predict`, of a file that has no place yet."""
+    """As `interpreter.predict`, of a file that has no place yet."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "made.tflite"
         path.write_bytes(file)

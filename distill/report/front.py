@@ -48,7 +48,7 @@ def front(models: Sequence[dict]) -> dict:
 
     Returns:
         `models`, one mapping a model: `name`, `file`, `accuracy` in percent, each
-        of `charts.MEASURES` (None where it was not measured), `failed`, and
+        of `pareto.MEASURES` (None where it was not measured), `failed`, and
         `dominated_in`, the measures in which another sound model is no larger and
         no less accurate, or the model is not sound; `chosen`, the smallest sound
         exported student within `within` points of `reference` (the teacher, or

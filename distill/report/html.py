@@ -25,7 +25,7 @@ def template(name: str) -> jinja2.Template:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An image, as of `pictures.png`, to stand in a page itself."""
+    """An image, as of `images.png`, to stand in a page itself."""
     return "data:image/png;base64," + base64.b64encode(images.png(image)).decode()
 
 

@@ -91,7 +91,7 @@ def share_hues(shared: dict[str, dict]) -> dict[str, int]:
 
 
 def fronts(models: Sequence[dict], limit: float | None) -> list[dict]:
-    """`charts.front` for a wide window and for a narrow one."""
+    """`scatter.front` for a wide window and for a narrow one."""
     return [scatter.front(models, limit, *size) for size in ((960, 420), (340, 400))]
 
 

@@ -60,7 +60,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
 
 
 def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
-    """What a run's numbers stand on beside its config; see `run_folder.stay_with`.
+    """What a run's numbers stand on beside its config; see `folder.check_ground`.
 
     Raises:
         Untrusted: If the file of a network is nothing to open.

@@ -25,7 +25,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         parts: The finishers that are wanted.
 
     Returns:
-        As `distill.finish.diagnose`, and besides: `float_share`, shares of
+        As `distill.run.parent.diagnose`, and besides: `float_share`, shares of
         `macs` and `bytes` in [0, 1] of the layers that quantization refuses;
         `files`, one mapping a finisher: `name`, `predicted_bytes`, `engine`, what
         quantizes it in training, or None, `blocked`, name of each layer in the way

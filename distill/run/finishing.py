@@ -52,7 +52,7 @@ def open_networks(
 
 
 def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
-    """What a run's numbers stand on beside its config; see `run_folder.stay_with`."""
+    """What a run's numbers stand on beside its config; see `folder.check_ground`."""
     files = {"model": run.model, "teacher": run.teacher}
     hashes = {
         f"{name} file": file_hash(pathlib.Path(path).expanduser())

@@ -74,7 +74,7 @@ def search(folder: pathlib.Path) -> dict:
         folder: The run's folder.
 
     Returns:
-        As `distill.finish.search.search` does.
+        As `distill.compress.search.search.search` does.
 
     Raises:
         As `run` does.
@@ -93,7 +93,7 @@ def diagnose(network: typing.Any) -> dict:
         network: A built `keras.Model`; it need not be trained.
 
     Returns:
-        As `distill.finish.diagnosis.diagnose` does.
+        As `distill.compress.diagnosis.diagnose` does.
 
     Raises:
         As `run` does.

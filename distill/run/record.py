@@ -21,7 +21,7 @@ def model_record(
         split: What it is measured on.
         taught: The teacher's logits on `split`, if there is a teacher.
         network: What the `.keras` file holds, where it is open already: a
-            foreign one is opened by `loader.foreign` alone.
+            foreign one is opened by `loader.open_foreign` alone.
 
     Returns:
         The entry, and the file's own logits.

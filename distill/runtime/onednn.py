@@ -1,7 +1,7 @@
 """Whose kernels TensorFlow multiplies with on a processor: its own, or oneDNN's.
 
 It asks once, as it is imported, so `hardware.onednn` is told before. How fast either
-is: `distill.kernel_rates`.
+is: `distill.studies.speed.onednn`.
 """
 
 import os

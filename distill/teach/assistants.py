@@ -56,7 +56,7 @@ def obtain(
         Who teaches, and one record for each stage, as in `report.json`.
 
     Raises:
-        ConfigError, FolderBusy: As `teacher.ready`.
+        ConfigError, FolderBusy: As `teacher.obtain`.
     """
     others, records = [], []
     for name, part in lessons.co_teachers(run).items():
@@ -87,7 +87,7 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str) -> str:
     """Changes with all that decides an assistant, those before it too.
 
     Args:
-        run: In which it is the student; see `chain.assistants`.
+        run: In which it is the student; see `lessons.assistants`.
         splits: The data.
         name: Of the assistant.
     """

@@ -74,7 +74,7 @@ def obtain(
 
 
 def fingerprint(run: config.Run, splits: data.Splits) -> str:
-    """Changes with everything that decides a generator; see `kept.fingerprint`."""
+    """Changes with all that decides a generator; see `fingerprint.fingerprint`."""
     options = ("generator", "data", "batch_size", "seed")
     also = [run.hardware.decides]
     return cache_fingerprint.fingerprint(run, splits, options, _DECIDING, also)

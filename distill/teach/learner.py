@@ -30,7 +30,7 @@ def build_learner(
 
 
 def jit_compile(wanted: str = "auto") -> str | bool:
-    """What to compile a model of `trainers` with; see `distill.hardware`."""
+    """What to compile a model of `trainers` with; see `distill.config.hardware`."""
     if wanted != "auto":
         return wanted == "true"
     # JAX without its compiler runs op by op; on a CPU, TensorFlow's own kernels

@@ -99,7 +99,7 @@ def train(
 
 
 def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
-    """Changes with all that decides a trained teacher; see `kept.fingerprint`."""
+    """Changes with all that decides a teacher; see `fingerprint.fingerprint`."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
     also = [name, run.hardware.decides, *cuts.identity("teacher", run)]
     return cache_fingerprint.fingerprint(
@@ -135,7 +135,7 @@ def open_given(run: config.Run) -> keras.Model:
     pupil = lessons.pupil(run)
     student = pupil.student.shapes(wanted[0])
     if student is None:
-        return network  # `networks.check` has compared the two.
+        return network  # `checks.check_pairs` has compared the two.
     try:
         lessons.check_pupil(pupil, representations.shapes(network), student)
     except ValueError as mistake:

@@ -15,7 +15,7 @@ class Graph:
     """Every operation of a flat model, each after what it needs.
 
     Args:
-        network: As `students.keras_flat.flatten` returns it.
+        network: As `students.keras_models.flat.flatten` returns it.
 
     Attributes:
         network: The same.

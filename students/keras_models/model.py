@@ -22,7 +22,7 @@ class KerasModel(Network):
     Attributes:
         sections: Layers whose outputs are the representations, in order: the first
             is the `stem`, the next `section1`, and so on. `auto` takes those that
-            pair with the other network's; see `distill.networks`. An empty list
+            pair with the other network's; see `teach.networks.cuts`. An empty list
             leaves the logits alone, which is enough for `kd`.
 
     Raises:
@@ -59,7 +59,7 @@ class KerasModel(Network):
             opened: Opens the `.keras` file of a path and its SHA-256.
 
         Returns:
-            A model as `students.keras_flat.flatten` returns it.
+            A model as `students.keras_models.flat.flatten` returns it.
 
         Raises:
             ValueError: Says what does not fit.

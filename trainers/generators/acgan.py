@@ -8,7 +8,7 @@ from gan import losses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ACGAN:
-    """Auxiliary-classifier GAN: options; `trainers.generator` is who trains.
+    """Auxiliary-classifier GAN: options; `trainers.generators.generator` is who trains.
 
     Attributes:
         loss: `non_saturating`, `hinge`, `least_squares` or `wasserstein`; see

@@ -8,7 +8,7 @@ from trainers.generators.acgan import ACGAN
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StarGAN(ACGAN):
-    """StarGAN: options; `trainers.translator` is who trains.
+    """StarGAN: options; `trainers.generators.translator` is who trains.
 
     The generator turns images into images of another class, and what it has made of
     them back into themselves. The rates fall linearly to 0 in the second half.

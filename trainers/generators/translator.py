@@ -19,7 +19,7 @@ class TranslatorTrainer(GeneratorTrainer):
     Args:
         generator: Under the contract of `gan.translators`. Use it afterwards.
         discriminator: Under the contract of `gan.conditional`.
-        method: A `trainers.stargan.StarGAN`.
+        method: A `trainers.generators.stargan.StarGAN`.
 
     Source:
         Choi et al., "StarGAN", CVPR 2018, section 3.1.

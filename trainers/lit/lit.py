@@ -31,11 +31,11 @@ class LIT(KD):
         section_weight: Multiplies the sum of the sections' losses.
         section_weights: Multiplies each section's loss once more: one number a
             section, or a span of them, in order. Empty means 1 for all, as in LIT.
-        section_loss: `mse`, as in LIT: `losses.representation_loss`;
+        section_loss: `mse`, as in LIT: `response.representation_loss`;
             `normalized_mse`, in shares of the variance of the teacher's
             representation, so that sections of large activations do not outweigh the
-            others: `losses.normalized_loss`; or `cosine`, the directions alone:
-            `losses.cosine_loss`.
+            others: `response.normalized_loss`; or `cosine`, the directions alone:
+            `response.cosine_loss`.
         section_noise: Standard deviation of the Gaussian noise that is added in
             training to what a section is fed, as a share of the standard deviation
             of that representation, of each example. The authors' code has an unused

@@ -11,8 +11,8 @@ class DIST(Supervised):
     """1 - Pearson's correlation, over the classes and over the examples.
 
     Attributes:
-        inter_class_weight: Multiplies `relations.inter_class_loss`.
-        intra_class_weight: Multiplies `relations.intra_class_loss`.
+        inter_class_weight: Multiplies `relation.inter_class_loss`.
+        intra_class_weight: Multiplies `relation.intra_class_loss`.
         temperature: Divides both logits; positive, no unit. Both losses are
             multiplied by its square, as in the authors' code.
 

@@ -15,7 +15,7 @@ class DKD(Supervised):
     epochs; here a stage before, with `kd` or smaller weights, does that.
 
     Attributes:
-        target_weight: Multiplies the first of `losses.decoupled_losses`.
+        target_weight: Multiplies the first of `response.decoupled_losses`.
         non_target_weight: Multiplies the second; in the source from 0.5 to 8, more
             for surer teachers.
         temperature: Divides both logits; positive, no unit.

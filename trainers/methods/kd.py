@@ -17,8 +17,8 @@ class KD(Supervised):
     Attributes:
         kd_weight: Multiplies the distillation loss; independent of the stage's
             `task_weight`.
-        match: `softened`: the classes, by `losses.kd_loss`; or `logits`, by
-            `losses.logit_loss`, which is their squared distance.
+        match: `softened`: the classes, by `response.kd_loss`; or `logits`, by
+            `response.logit_loss`, which is their squared distance.
         temperature: Divides both logits where classes are matched; positive, no
             unit.
         logit_standardization: Whether both logits first get mean 0 and standard

@@ -8,7 +8,7 @@ from trainers.methods.representations import FromRepresentations
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimilarityPreserving(FromRepresentations):
-    """Adds `relations.similarity_loss` of each representation that is compared.
+    """Adds `relation.similarity_loss` of each representation that is compared.
 
     Representations may be of any size and width. The loss shrinks as the batch
     grows: rows of length 1 have smaller entries.

@@ -1,6 +1,6 @@
 """What is made of a trained student: files that ship, each with a promise.
 
-TF-MOT lives in a process of its own, `distill.finish.child`: importing it
+TF-MOT lives in a process of its own, `distill.run.child`: importing it
 can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
 and imports neither.
 """

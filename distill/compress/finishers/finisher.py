@@ -33,14 +33,14 @@ class Finisher:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """What `asks` for, as `distill.finish.diagnose` answers to it."""
+        """What `asks` for, as `distill.run.parent.diagnose` answers to it."""
         return self.asks
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.
 
         Args:
-            bench: The `distill.finish.bench.Bench` with student and teacher.
+            bench: The `distill.compress.workbench.Workbench` with student and teacher.
 
         Returns:
             The `.tflite` file.
@@ -61,7 +61,7 @@ class Finisher:
         """What keeps this file of a network from being made.
 
         Args:
-            found: See `distill.finish.diagnose`.
+            found: See `distill.run.parent.diagnose`.
 
         Returns:
             Name of each layer in the way (`model` where it is no single one) to
@@ -103,7 +103,7 @@ class Finisher:
         """How a file answers otherwise than the model that it was converted from.
 
         Args:
-            parity: See `distill.finish.parity.compare`.
+            parity: See `distill.measure.parity.compare`.
 
         Returns:
             As `breaches`.
@@ -137,7 +137,7 @@ class TrainedFinisher(Finisher):
         epochs: Times that every training example is seen.
         learning_rate: Of the first step; falls to zero along a cosine.
         task_weight: Multiplies the loss on the true labels.
-        kd_weight: Multiplies `trainers.losses.kd_loss`.
+        kd_weight: Multiplies `trainers.losses.response.kd_loss`.
         temperature: Divides both logits in it; positive, no unit.
 
     Raises:

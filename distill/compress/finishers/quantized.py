@@ -30,7 +30,7 @@ class QuantizedFinisher(TrainedFinisher):
         """Trains a twin with simulated quantization, and converts it.
 
         Args:
-            bench: The `distill.finish.bench.Bench`.
+            bench: The `distill.compress.workbench.Workbench`.
             model: The twin.
             zeros: Whether zeros of its kernels stay.
             clusters: Whether equal weights of a kernel stay equal.

@@ -75,7 +75,7 @@ def all_choices(run: Any, found: dict) -> Iterator[Choice]:
 
     Args:
         run: A config with `finish` and a `budget`.
-        found: See `distill.finish.diagnose`.
+        found: See `distill.run.parent.diagnose`.
     """
     for name in run.budget.among or finishers.FINISHERS:
         steps = build(run, name, {}).steps

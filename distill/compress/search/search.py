@@ -31,7 +31,7 @@ def search(
 
     Args:
         run: With a `budget`.
-        found: See `distill.finish.diagnose`.
+        found: See `distill.run.parent.diagnose`.
         cost: What the student costs.
         accuracy: Of the student on the validation split, in percent.
         folder: For `search.json`, and what is made on the way.

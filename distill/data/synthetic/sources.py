@@ -87,7 +87,7 @@ class Gan(Synthetic):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Munge(Synthetic):
-    """Pixels traded with the nearest neighbour; see `distill.munge`.
+    """Pixels traded with the nearest neighbour; see `distill.data.synthetic.munge`.
 
     Attributes:
         swap_probability: p, for each pixel.

@@ -48,7 +48,7 @@ def shares(
     """Accuracy against the share of made examples, from none to all.
 
     Args:
-        curves: See `distill.shares.curves`; at least one.
+        curves: See `distill.report.synthetic_share.curves`; at least one.
         width: Pixels.
         height: Pixels.
 

@@ -63,7 +63,7 @@ def join(strategy: str) -> Iterator[None]:
     """Inside, all processes of a run that is launched as several are one.
 
     Args:
-        strategy: See `distill.hardware`; `tpu` looks for other hosts by itself.
+        strategy: See `distill.config.hardware`; `tpu` looks for other hosts by itself.
 
     Raises:
         ConfigError: If this backend or strategy is for one process alone.
@@ -103,7 +103,7 @@ def _initialize(strategy, arguments):
 
     backend = keras.backend.backend()
     if arguments is None and backend != "jax":
-        return  # Said by `devices.way`.
+        return  # Said by `strategy.resolve`.
     if backend != "jax" or strategy not in ("auto", "data_parallel", "tpu"):
         raise ConfigError(
             "several processes need KERAS_BACKEND=jax and `hardware.strategy`: auto, "

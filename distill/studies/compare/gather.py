@@ -13,7 +13,7 @@ def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:
     """Compares finished runs.
 
     Args:
-        jobs: `compare.Job`s, seed by seed, configs in one order in each.
+        jobs: `jobs.Job`s, seed by seed, configs in one order in each.
         reports: The report of each, as in `report.json`.
         out: The folder of all runs, which the links to their pages start from.
 

@@ -39,7 +39,7 @@ def score(
 
     Raises:
         ConfigError: If the folder holds scores of another config or length.
-        As `train.train`, otherwise.
+        As `conductor.train`, otherwise.
     """
     onednn.choose(run)
     checks.check_kernels(run)

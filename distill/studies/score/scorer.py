@@ -64,7 +64,7 @@ class Scorer:
         """Teaches a student on a set and compares the set's features, once.
 
         Args:
-            row: A `score.Row`.
+            row: A `plan.Row`.
             seed: Of the student, its batches and everything drawn for it.
             generator: A trained one, where the row's source needs it.
 
@@ -214,7 +214,7 @@ def draw(
     """One example for each real one, or for `LARGEST` of them.
 
     Args:
-        source: An entry of `synthetic.SOURCES`; None means the real ones.
+        source: An entry of `sources.SOURCES`; None means the real ones.
         split: The real ones.
         generator: Where the source needs one.
         rng: Decides everything.

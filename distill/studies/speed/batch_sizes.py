@@ -28,7 +28,7 @@ def search(run: config.Run, *, steps: int) -> dict:
         steps: Timed of each stage, after those that warm up.
 
     Returns:
-        `sizes`, of each `batch_size` and what `trial.tried` returns; `ended`, why
+        `sizes`, of each `batch_size` and what `trial.run` returns; `ended`, why
         there are no more; `fastest` and `largest`, sizes.
 
     Raises:

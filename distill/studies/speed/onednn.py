@@ -20,12 +20,12 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
         steps: Timed of each stage, after those that warm up.
 
     Returns:
-        `kernels`, `0` and `1`, as TensorFlow is told, to what `trial.tried` returns,
+        `kernels`, `0` and `1`, as TensorFlow is told, to what `trial.run` returns,
         one a round; `ratio`, of oneDNN's images per second to TensorFlow's own, the
         median over the rounds.
 
     Raises:
-        ConfigError: See `kernels.check`; or if a process cannot train: says why.
+        ConfigError: See `checks.check_kernels`; or if a process cannot train: says why.
     """
     checks.check_kernels(_asking(run, "true"))
     found: dict[str, list[dict]] = {told: [] for told in onednn.NAMES}

@@ -1,6 +1,7 @@
 """How fast a run's stages train where `fit` feeds them, and what that waits for.
 
-`python -m distill.pace CONFIG STEPS`, for `distill.trial`, prints it as JSON.
+`python -m distill.studies.speed.pace CONFIG STEPS`, started by `trial`, prints it as
+JSON.
 """
 
 import argparse

@@ -50,7 +50,7 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     which are handed to each step as a run would after reading them.
 
     The run's data feed `rounds * steps` steps more, as they feed a training: see
-    `distill.pace`.
+    `distill.studies.speed.pace`.
 
     Args:
         run: Data, networks, batch size and stages; nothing is trained to an end.

@@ -1,4 +1,4 @@
-"""A few steps of every stage of a run, in a process of its own: `distill.pace`'s."""
+"""A few steps of every stage of a run, in a process of its own, `pace`."""
 
 import json
 import math
@@ -25,7 +25,7 @@ def run(
     """What one process found, or `ended`, why it found nothing.
 
     Args:
-        run: What is trained; see `pace.trained`.
+        run: What is trained; see `pace.trained_stages`.
         steps: Timed of each stage, after those that warm up.
         limit: Bytes; a process that holds more is ended.
         environment: Its variables, beside this process's.

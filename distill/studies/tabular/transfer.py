@@ -105,7 +105,7 @@ class Jitter(Made):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Munge(Made):
-    """Rows mixed with their nearest neighbours; see `distill.munge.munge`.
+    """Rows mixed with their nearest neighbours; see `munge.munge`.
 
     Attributes:
         swap_probability: p, for each feature; in [0, 1].

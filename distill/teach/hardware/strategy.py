@@ -1,4 +1,4 @@
-"""`distill.hardware` put to work: strategies of Keras, and what each device is fed."""
+"""Which strategy a run is spread by, over the devices that are there."""
 
 import contextlib
 import functools

@@ -17,7 +17,7 @@ class Place(NamedTuple):
     """Where a model is cut.
 
     Attributes:
-        index: Of an operation in its `students.keras_graph.Graph`.
+        index: Of an operation in its `students.keras_models.graph.Graph`.
         layer: Its name.
         shape: Of one example of what it returns.
     """

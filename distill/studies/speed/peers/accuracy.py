@@ -1,4 +1,4 @@
-"""The process that trains by the clock: `python -m distill.peers.accuracy RUN SECONDS`.
+"""The process that trains by the clock, for `gpu`: with the arguments RUN SECONDS.
 
 Teacher, then student by the run's last stage; the learning rate falls along a cosine of
 the clock. It prints a line of JSON of each, as soon as it has learned.

@@ -1,4 +1,4 @@
-"""The process of one peer: `python -m distill.peers.child NAME FOLDER`, for the parent.
+"""The process of one peer, for `worker`: with the arguments NAME FOLDER.
 
 Its first line says what it has: networks, methods, version. Then each line that it
 reads, in JSON, is answered by one: `{"stage": 0, "check": 3}` by the losses of three

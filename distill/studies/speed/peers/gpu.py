@@ -1,7 +1,7 @@
-"""KD and LIT on one GPU, beside compiled PyTorch: `python -m distill.peers.gpu`.
+"""KD and LIT on one GPU, beside compiled PyTorch.
 
 This project runs on JAX here; nothing needs TensorFlow. For each batch size and
-precision both are timed in turn, as in `distill.peers`; what time is left then goes to
+precision both are timed in turn, as in `peers`; what time is left then goes to
 training.
 """
 
@@ -40,7 +40,7 @@ _END = 10.0  # Seconds that are kept back for the end.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m distill.peers.gpu`. Returns the exit code."""
+    """`python -m distill.studies.speed.peers.gpu`. Returns the exit code."""
     flags = argparse.ArgumentParser(
         prog="python -m distill.studies.speed.peers.gpu",
         description=__doc__.split("\n")[0],
@@ -145,7 +145,7 @@ def _cell(run, arguments, terms):
 
 
 def _learned(run, file, environment, end):
-    """What `distill.peers.accuracy` says of each network, and why not more."""
+    """What `accuracy` says of each network, and why not more."""
     seconds = end - time.monotonic()
     if getattr(run.data, "file", file) is None:
         error = f"{run.data.name}.npz is not in DISTILL_DATA: steps saw random images"

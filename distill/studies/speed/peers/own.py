@@ -1,4 +1,4 @@
-"""The steps of this project, as `distill.stages` makes them."""
+"""The steps of this project, as `distill.teach.stages` makes them."""
 
 import contextlib
 import itertools

@@ -70,7 +70,7 @@ def _timed(index, name, workers, rounds, steps, tolerance=TOLERANCE):
 
 
 class _Worker:
-    """A process that answers a line of JSON with another; see `distill.peers.child`."""
+    """A process that answers a line of JSON with another; see `child`."""
 
     def __init__(self, name, folder, threads, terms=PLAIN):
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
