@@ -13,10 +13,8 @@ import pathlib
 from collections.abc import Sequence
 
 from distill import cli, config
-from distill.runtime import errors
+from distill.runtime import errors, files, versions
 from distill.runtime.process import command
-from distill.studies.speed import batch_sizes, onednn, peers, steps
-from distill.teach.networks import checks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,11 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     _check(arguments)
     run = cli.load_run(arguments)
+    # Imports Keras; a mistake in the config was answered above.
+    from distill.studies.speed import batch_sizes, onednn, peers, steps
+    from distill.teach.networks import checks
+
     if arguments.peers:
         peers.check(run)
     checks.check_kernels(run)
-    from distill.runtime import files, versions
-
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
 
     result = {
@@ -78,7 +78,7 @@ def _command(arguments: argparse.Namespace) -> int:
         table, batch = batch_sizes.table(result, run.batch_size), ""
     else:
         result["methods"] = steps.methods(run, **how)
-        table = steps._table(result)
+        table = steps.table(result)
     print(f"{table}\n{batch}{result['machine']}")
     if arguments.json is not None:
         files.atomic_write(arguments.json, json.dumps(result, indent=1))

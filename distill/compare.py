@@ -12,7 +12,6 @@ from distill.run import conductor, folder
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.process import command
 from distill.studies.compare.jobs import plan
-from distill.teach.networks import checks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +59,10 @@ def _command(arguments: argparse.Namespace) -> int:
         finish=not arguments.no_finish,
     )
     onednn.choose(jobs[0].run)
+    # Imports Keras; a mistake in a config was answered above.
+    from distill.studies.compare import gather, report
+    from distill.teach.networks import checks
+
     for run in {job.name: job.run for job in jobs}.values():
         checks.check_kernels(run)
     with files.lock(out):
@@ -68,8 +71,6 @@ def _command(arguments: argparse.Namespace) -> int:
                 folder.claim(job.folder, job.run)
         folder.check_ground(out, versions.versions())
         reports = [_report(job, f"{i} of {len(jobs)}") for i, job in enumerate(jobs, 1)]
-        from distill.studies.compare import gather, report
-
         result = gather.gather(jobs, reports, out)
         files.atomic_write(out / "compare.html", report.html(result))
         files.atomic_write(out / "compare.json", json.dumps(result, indent=1))

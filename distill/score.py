@@ -9,7 +9,7 @@ from distill import cli
 from distill.runtime import progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
-from distill.studies.score import plan, score
+from distill.studies.score import plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--examples",
         type=int,
-        default=score.EXAMPLES,
+        default=plan.EXAMPLES,
         metavar="N",
         help="that a student is taught, each made anew; real ones come again and "
-        f"again. {score.EXAMPLES:,} by default: one pass over a few thousand real "
+        f"again. {plan.EXAMPLES:,} by default: one pass over a few thousand real "
         "images would be too short to tell sets apart",
     )
     flags.add_argument(
@@ -61,11 +61,12 @@ def _command(arguments: argparse.Namespace) -> int:
     _check(run, arguments.seeds, arguments.examples)
     rows = plan.plan(run, arguments.generator_epochs)
     folder = arguments.out or _default_folder(arguments)
+    # Imports Keras; a mistake in the config was answered above.
+    from distill.studies.score import report, score
+
     result = score.score(
         run, rows, arguments.seeds, arguments.examples, folder, arguments.split
     )
-    from distill.studies.score import report
-
     print(report.table(result))
     for line in result["warnings"]:
         progress.say(f"warning: {line}")
@@ -88,7 +89,7 @@ def _default_folder(arguments):
     length = [f"examples={arguments.examples}"]
     changes = [
         *cli.overrides(arguments),
-        *length * (arguments.examples != score.EXAMPLES),
+        *length * (arguments.examples != plan.EXAMPLES),
     ]
     name = ",".join([f"score-{pathlib.Path(arguments.config).stem}", *changes])
     return pathlib.Path("runs") / name.replace(os.sep, "_")

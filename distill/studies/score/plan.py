@@ -8,6 +8,8 @@ from distill import config
 from distill.data.synthetic import sources
 from distill.runtime.errors import ConfigError
 
+EXAMPLES = 20_000  # That a student is taught, unless a flag says otherwise.
+
 
 class Row(NamedTuple):
     """A set of examples that is scored.

@@ -13,8 +13,6 @@ from distill.runtime.errors import ConfigError
 from distill.studies.score import plan
 from distill.teach.networks import checks
 
-EXAMPLES = 20_000
-
 
 def score(
     run: config.Run,

@@ -193,7 +193,8 @@ def _companion(run, network, count):
     return copy, lambda: copy.train_on_batch(given, asked)
 
 
-def _table(result):
+def table(result: dict) -> str:
+    """What `methods` found, for the console."""
     import numpy as np
     import tabulate
 

@@ -16,7 +16,7 @@ from distill.runtime import errors
 from distill.runtime.process import signals
 from distill.runtime.process.command import run_command
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 TINY = [
     "data.options.train_examples=100",
     "batch_size=20",

@@ -382,7 +382,7 @@ print(json.dumps(said))
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The run folder of a search, and what its process said."""
-    folder, root = tmp_path_factory.mktemp("search"), pathlib.Path(__file__).parents[1]
+    folder, root = tmp_path_factory.mktemp("search"), pathlib.Path(__file__).parents[2]
     (folder / "finish.yaml").write_text(LINES)
     command = [sys.executable, "-c", CHILD, str(folder)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)

@@ -21,7 +21,7 @@ import students
 from distill.runtime import errors, hashes
 from distill.runtime.trust import limits, loader, scan
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

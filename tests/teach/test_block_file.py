@@ -19,7 +19,7 @@ import os
 import pathlib
 import sys
 
-from test_blocks import BLOCK, COUNT, DTYPE, rows
+from test_block_file import BLOCK, COUNT, DTYPE, rows
 
 from distill.teach.cache import block_file
 

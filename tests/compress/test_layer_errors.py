@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-import test_report
+import reports
 
 from distill.report import console, layer_errors
 
@@ -70,7 +70,7 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def said():
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
     )
@@ -135,7 +135,7 @@ def layer(name, own, **more):
 
 
 def given():
-    made = test_report.make()
+    made = reports.make()
     files = [x for x in made["models"] if x["name"].startswith("student.")]
     files[0]["layers"] = [layer("stem", 1e-7), layer("head", 2e-7)]
     files[1]["layers"] = [layer("stem", 0.0345), layer("head", None)]
@@ -149,7 +149,7 @@ def test_the_console_names_the_worst_layer_of_each_file():
         "largest error that a layer adds: float32 2e-05 % at head; float16 3.45 % at "
         "stem; dynamic_int8 250 % at head" in text
     )
-    assert "a layer adds" not in console.table(test_report.make())
+    assert "a layer adds" not in console.table(reports.make())
 
 
 def test_the_page_shows_layers_by_files():
@@ -159,7 +159,7 @@ def test_the_page_shows_layers_by_files():
     assert [cell and cell["shade"] for cell in stem["cells"]] == [0, 4, None]
     assert [cell["shade"] for cell in head["cells"]] == [0, 0, layer_errors.STEPS]
     assert [cell and cell["worst"] for cell in stem["cells"]] == [False, True, None]
-    text = test_report.page(given())
+    text = reports.page(given())
     assert "What each file does to each layer" in text
     assert '<td class="e4 worst" title="of the weights 1.1 %' in text
-    assert "each layer" not in test_report.page(test_report.make())
+    assert "each layer" not in reports.page(reports.make())

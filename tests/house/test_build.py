@@ -11,7 +11,7 @@ import setuptools
 
 import distill
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = ("distill", "gan", "students", "trainers")
 # Import name -> name of the distribution, where the two differ.
 DISTRIBUTIONS = {
@@ -132,7 +132,12 @@ def test_the_version_is_one():
 
 def test_every_test_file_is_a_target():
     build = (ROOT / "BUILD").read_text()
-    assert 'glob(["tests/test_*.py"])' in build
-    others = {*ROOT.glob("tests/*.py")} - {*ROOT.glob("tests/test_*.py")}
-    assert {path.name for path in others} == {"conftest.py", "spread.py", "stores.py"}
+    assert 'glob(["tests/**/test_*.py"])' in build
+    others = {*ROOT.glob("tests/**/*.py")} - {*ROOT.glob("tests/**/test_*.py")}
+    assert {path.name for path in others} == {
+        "conftest.py",
+        "reports.py",
+        "spread.py",
+        "stores.py",
+    }
     assert all(f'"tests/{path.name}"' in build for path in others)

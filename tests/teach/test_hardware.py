@@ -35,7 +35,7 @@ from students.resnet import ResNet
 from trainers import trainer
 from trainers.methods import adversarial, kd
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 LONG = bool(os.environ.get("DISTILL_SCALE"))
 METHODS = "lit,kd,adversarial,lit_adversarial" if LONG else "lit_adversarial"
 SPLIT = data.Split(

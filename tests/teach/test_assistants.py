@@ -396,7 +396,7 @@ def test_without_tensorflow_a_run_trains_and_exports_nothing(backend, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, *flags],
         env={**os.environ, "KERAS_BACKEND": backend},
-        cwd=pathlib.Path(__file__).parents[1],
+        cwd=pathlib.Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )

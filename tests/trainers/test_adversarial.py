@@ -462,7 +462,7 @@ def test_a_game_is_played_on_two_replicas():
         [sys.executable, "-c", REPLICAS],
         capture_output=True,
         text=True,
-        cwd=pathlib.Path(__file__).parents[1],
+        cwd=pathlib.Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr[-2000:]
     moved, logs = json.loads(done.stdout.splitlines()[-1])

@@ -28,7 +28,7 @@ from trainers.generators import translator
 from trainers.generators.stargan import StarGAN
 from trainers.lit.lit import LIT
 
-SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
+SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(SHIPPED.glob("lit_generator_*"))
 CLASSES, BATCH, SHAPE = 3, 6, (4, 4, 1)
 RNG = np.random.default_rng(0)

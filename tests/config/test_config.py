@@ -13,7 +13,7 @@ import yaml
 from distill import config
 from distill.runtime.errors import ConfigError
 
-SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
+SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
 
 
 def mistake(path, *overrides):

@@ -20,7 +20,7 @@ from trainers.generators.acgan import ACGAN
 
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
 SEED = 3
-SHIPPED = pathlib.Path(__file__).parents[1] / "configs"
+SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
 SMALL = [
     "teacher.options.trees=12",
     "students=[{name: trees, options: {trees: 1}}]",

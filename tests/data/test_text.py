@@ -423,7 +423,7 @@ def test_a_run_on_text_goes_through(tmp_path):
     for override in overrides:
         command += ["--set", override]
     done = subprocess.run(
-        command, cwd=pathlib.Path(__file__).parents[1], capture_output=True, text=True
+        command, cwd=pathlib.Path(__file__).parents[2], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "report.json").read_text())

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
-HERE = pathlib.Path(__file__).parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("file", ["test_trainers.py", "test_resume.py"])
+@pytest.mark.parametrize(
+    "file", ["trainers/test_trainers.py", "runtime/test_resume.py"]
+)
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_laws_hold_on_another_backend(backend, file):
     """The backend is chosen when Keras is imported, so by a process of its own."""
@@ -26,14 +28,14 @@ def test_the_laws_hold_on_another_backend(backend, file):
             "--dist=load",  # One file: its tests share the cores.
             "-p",
             "no:cacheprovider",
-            str(HERE / file),
+            str(ROOT / "tests" / file),
         ],
         env={
             **os.environ,
             "KERAS_BACKEND": backend,
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # Compiling takes most of the time.
         },
-        cwd=HERE.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

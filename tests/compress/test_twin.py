@@ -112,7 +112,7 @@ print(json.dumps(said))
 def said():
     import json
 
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
     )

@@ -17,7 +17,7 @@ from distill.report import compress_tables
 from distill.run import diagnosis, parent
 
 ZOO = os.environ.get("DISTILL_ZOO")
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PARTS = [kind() for kind in finishers.FINISHERS.values()]
 NEED_NOTHING = {name for name, kind in finishers.FINISHERS.items() if not kind.asks}
 

@@ -24,7 +24,7 @@ def run(folder, module, *arguments):
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, module, *arguments],
         cwd=folder,
-        env={"PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "PATH": ""},
+        env={"PYTHONPATH": str(pathlib.Path(__file__).parents[2]), "PATH": ""},
         capture_output=True,
         text=True,
     )

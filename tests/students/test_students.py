@@ -248,6 +248,8 @@ import tempfile
 
 import keras
 import numpy as np
+sys.path.insert(0, "tests/students")
+
 from test_students import NETWORKS, examples, sizes
 
 from distill.compress import convert
@@ -255,8 +257,6 @@ from distill.compress.quantize import tfmot
 from distill.compress.twin import folding, twin
 from distill.measure.facts import interpreter
 from distill.measure.facts import read_facts
-
-sys.path.insert(0, "tests")
 
 rng = np.random.default_rng(0)
 path = pathlib.Path(tempfile.mkdtemp()) / "model.tflite"
@@ -312,7 +312,7 @@ def child():
     """Name of each network to what its twin and its files say."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD],
-        cwd=pathlib.Path(__file__).parents[1],
+        cwd=pathlib.Path(__file__).parents[2],
         env={**os.environ, "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"},
         capture_output=True,
         text=True,

@@ -220,7 +220,7 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     folder = tmp_path_factory.mktemp("run")
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder)],
