@@ -63,7 +63,7 @@ def load_run(arguments: argparse.Namespace) -> config.Run:
         ConfigError: See `config.load` and `onednn.choose`.
     """
     run = config.load(arguments.config, overrides(arguments))
-    onednn.choose(run)
+    onednn.choose(run.hardware.onednn)
     return run
 
 

@@ -58,7 +58,7 @@ def _command(arguments: argparse.Namespace) -> int:
         overrides=arguments.set,
         finish=not arguments.no_finish,
     )
-    onednn.choose(jobs[0].run)
+    onednn.choose(jobs[0].run.hardware.onednn)
     # Imports Keras; a mistake in a config was answered above.
     from distill.studies.compare import gather, report
     from distill.teach.networks import checks

@@ -1,5 +1,7 @@
 """Training a network of tf_keras on the teacher's answers."""
 
+from typing import Any
+
 import tensorflow as tf
 import tf_keras
 
@@ -8,15 +10,32 @@ from trainers.losses import response
 WINDOWS = 10  # Times that statistics of norms start anew, as it were, in a training.
 
 
-def _follow(model, steps):
-    """Lets the norms' statistics follow a training as short as this one."""
+def prepare(model: tf_keras.Model, part: Any, steps: int, *, taught: bool) -> None:
+    """Compiles a twin for its training, and lets its norms follow it.
+
+    Args:
+        model: Inputs to logits.
+        part: The `TrainedFinisher` with the options.
+        steps: Of the whole training.
+        taught: Whether what is asked has a teacher's logits behind the labels.
+    """
     # At Keras' 0.99, half of what 70 steps end with is what was before them.
     for layer in model.submodules:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, max(1 - WINDOWS / steps, 0.5))
+    terms = _terms(part, taught)
+    model.compile(
+        optimizer=tf_keras.optimizers.SGD(
+            tf_keras.optimizers.schedules.CosineDecay(part.learning_rate, steps),
+            momentum=0.9,
+            nesterov=True,
+        ),
+        loss=lambda asked, made: sum(term(asked, made) for term in terms),
+        metrics=[*terms, accuracy],
+    )
 
 
-def _terms(part, taught=True):
+def _terms(part, taught):
     """The terms of the loss, each also shown as a metric by its name."""
     # The whole weight is on the labels where nobody else teaches: the learning
     # rate was chosen for it.

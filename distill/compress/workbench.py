@@ -1,6 +1,5 @@
 """The work bench of the finishing process: student, teacher, data, one `fit`."""
 
-import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
@@ -9,26 +8,32 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from distill import config, data
-from distill.compress import answers, capabilities, convert, layer_errors, training
+from distill import data
+from distill.compress import (
+    capabilities,
+    convert,
+    finishers,
+    layer_errors,
+    training,
+)
+from distill.compress import material as materials
 from distill.compress.finishers import finisher
-from distill.compress.quantize import ranges
-from distill.compress.twin import twin
-from distill.data import augmentation, batches
+from distill.compress.prune import channels, magnitude
+from distill.compress.quantize import clustering, ranges
+from distill.compress.twin import folding, twin
 from distill.measure import parity
-from distill.runtime import files, hashes, progress, seeds, versions
+from distill.runtime import files, progress, seeds
 from distill.runtime.resume import checkpoint, resume
-from distill.runtime.trust import loader, provenance
-
-CHECKED = 256  # Examples on which the twin must answer as the student.
 
 
 class Workbench:
     """What finishers work with. Nothing here is shared with another process.
 
     Args:
-        run: The run.
-        folder: Holds `student.keras` and, if there is a teacher, `teacher.keras`.
+        material: Networks, data and what decides how they are trained on.
+        parts: The finishers, which may ask for each other.
+        folder: Where the work on them is kept.
+        config: The whole run as plain data, written into each file.
 
     Attributes:
         parity: Of the file made last; see `parity.compare`.
@@ -37,47 +42,41 @@ class Workbench:
             term, weighted, and metric to one value an epoch) and seconds.
     """
 
-    def __init__(self, run: config.Run, folder: pathlib.Path):
-        self._run = run
-        self._networks = self._folder = folder
-        self._splits = run.data.load()
-        self._student = loader.open_own(folder / "student.keras")
-        self._teacher = answers.open_teacher(
-            folder / "teacher.keras",
-            self._splits,
-            changing=run.augmentation != augmentation.Augmentation(),
-        )
+    def __init__(
+        self,
+        material: materials.Material,
+        parts: Sequence[finisher.Finisher],
+        folder: pathlib.Path,
+        config: dict,
+    ):
+        self._material = material
+        self.calibration = material.calibration
+        self.validation = material.splits.validation
         self.parity: dict[str, float] = {}
         self.engines: dict[str, str] = {}
-        self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
-        self.steps_per_epoch = self._batches("any").steps_per_epoch
-        self.examples_per_epoch = self.steps_per_epoch * run.batch_size
+        self.take_up(parts, folder, config)
+        self.steps_per_epoch = material.batches("any").steps_per_epoch
+        self.examples_per_epoch = self.steps_per_epoch * material.batch_size
 
-    def take_up(self, parts: Sequence[finisher.Finisher], folder: pathlib.Path) -> None:
+    def take_up(
+        self, parts: Sequence[finisher.Finisher], folder: pathlib.Path, config: dict
+    ) -> None:
         """Turns to other finishers, with student, teacher and data as they are.
 
         Args:
             parts: What `part` knows from now on.
             folder: Where the work on them is kept.
+            config: As of the class.
         """
-        self._run = dataclasses.replace(self._run, finish=tuple(parts))
-        self._folder = folder
-        self.trained = {}
-
-    @property
-    def validation(self) -> data.Split:
-        """The validation split."""
-        return self._splits.validation
-
-    @functools.cached_property
-    def _images(self):
-        return self._splits.train.take(slice(CHECKED)).floats()
+        self._parts = {finishers.name_of(part): part for part in parts}
+        self._folder, self._config = folder, config
+        self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
 
     @functools.cached_property
     def _twin(self):
         """The student's, checked on its own images once one is needed."""
-        made = twin.to_tf_keras(self._student)
-        twin.check_equal(self._student, made, self._images)
+        made = twin.to_tf_keras(self._material.student)
+        twin.check_equal(self._material.student, made, self._material.images)
         progress.say("    the student's tf_keras twin answers as the student")
         return made
 
@@ -111,6 +110,27 @@ class Workbench:
             model.set_weights([arrays[key] for key in arrays.files])
         return model
 
+    def fold(self, model: tf_keras.Model) -> tf_keras.Model:
+        """A twin with its norms in its kernels; see `folding.fold`."""
+        return folding.fold(model)
+
+    def prune(self, model: tf_keras.Model, part) -> tf_keras.Model:
+        """Trains a twin while its smallest weights go; see `magnitude.prune`."""
+        steps = part.epochs * self.steps_per_epoch
+        fit = functools.partial(self.fit, part=part)
+        return magnitude.prune(
+            model, part, steps, lambda wrapped, calls: fit(wrapped, callbacks=calls)
+        )
+
+    def cluster(self, model: tf_keras.Model, part, **options: Any) -> tf_keras.Model:
+        """Trains the clusters of a folded twin; see `clustering.cluster`."""
+        fit = functools.partial(self.fit, part=part)
+        return clustering.cluster(model, part, fit, **options)
+
+    def narrow(self, model: tf_keras.Model, share: float) -> tf_keras.Model:
+        """A twin without its smallest filters; see `channels.narrow`."""
+        return channels.narrow(model, share)
+
     def export(self, variant: str, **options: Any) -> bytes:
         """The student, without further training, as a `.tflite` file.
 
@@ -118,13 +138,7 @@ class Workbench:
             variant: See `convert.to_tflite`.
             **options: Of `convert`.
         """
-        return self.convert(self._student, variant, **options)
-
-    def calibration(self, count: int) -> np.ndarray:
-        """Training examples without augmentation, drawn by the run's seed."""
-        train = self._splits.train
-        draw = np.random.default_rng(seeds.seed_of(self._run.seed, "calibration"))
-        return train.take(draw.permutation(len(train.labels))[:count]).floats()
+        return self.convert(self._material.student, variant, **options)
 
     def convert(
         self,
@@ -143,7 +157,7 @@ class Workbench:
             rewrite: What is done to the file before the two are compared.
         """
         file = rewrite(convert.to_tflite(model, variant, calibration))
-        self.parity = parity.compare(model, file, self._images)
+        self.parity = parity.compare(model, file, self._material.images)
         return file
 
     def layers(self, file: bytes) -> list[dict]:
@@ -160,45 +174,17 @@ class Workbench:
     @functools.cached_property
     def _reference(self):
         try:
-            return layer_errors.Reference(self._twin, self._images)
+            return layer_errors.Reference(self._twin, self._material.images)
         except twin.NoTwin:
             return None
 
     def stamped(self, name: str, file: bytes) -> bytes:
-        """A file that says what it was made of; see `provenance.stamp`.
-
-        Args:
-            name: Of the model, such as `student.int8`.
-            file: The `.tflite` file.
-        """
-        split = self._splits.validation
-        right = parity.answers(file, split.floats()).argmax(-1) == split.labels
-        origin = {
-            "model": name,
-            "config": config.plain(self._run),
-            "versions": versions.versions(),
-            "data": self._splits.fingerprint(),
-            "weights": self._weights,
-            "validation": {
-                "examples": len(right),
-                "accuracy": 100 * float(right.mean()),
-            },
-        }
-        return provenance.stamp(file, origin)
-
-    @functools.cached_property
-    def _weights(self):
-        """Fingerprint of student and teacher, as far as there are any."""
-        paths = [self._networks / f"{name}.keras" for name in ("student", "teacher")]
-        return {
-            path.stem: hashes.weights_hash(loader.open_own(path))
-            for path in paths
-            if path.exists()
-        }
+        """A file that says what it was made of; see `Material.stamp`."""
+        return self._material.stamp(name, file, self._config)
 
     def part(self, name: str) -> finisher.Finisher:
         """The finisher of this name in the run."""
-        return next(p for p in self._run.finish if config.name_of(p) == name)
+        return self._parts[name]
 
     def engine(self, part, model: tf_keras.Model) -> Callable[..., tf_keras.Model]:
         """What simulates eight bits for a finisher; says it, and notes it.
@@ -215,7 +201,7 @@ class Workbench:
         """
         name, refused = capabilities.engine(model, part.engine)
         tf_keras.backend.reset_uids()  # As in `twin`: asking has made layers.
-        self.engines[config.name_of(part)] = name
+        self.engines[finishers.name_of(part)] = name
         reasons = "; ".join(dict.fromkeys(refused.values()))
         progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
         return capabilities.ENGINES[name]
@@ -234,54 +220,30 @@ class Workbench:
             part: The `TrainedFinisher` with the options.
             callbacks: For tf_keras.
         """
-        name = config.name_of(part)
-        tf_keras.utils.set_random_seed(seeds.seed_of(self._run.seed, "finish", name))
-        ranges.settle(model, self._images)
-        training._follow(model, part.epochs * self.steps_per_epoch)
-        terms = training._terms(part, taught=self._teacher is not None)
-        model.compile(
-            optimizer=tf_keras.optimizers.SGD(
-                tf_keras.optimizers.schedules.CosineDecay(
-                    part.learning_rate, part.epochs * self.steps_per_epoch
-                ),
-                momentum=0.9,
-                nesterov=True,
-            ),
-            loss=lambda asked, made: sum(term(asked, made) for term in terms),
-            metrics=[*terms, training.accuracy],
+        name = finishers.name_of(part)
+        tf_keras.utils.set_random_seed(
+            seeds.seed_of(self._material.seed, "finish", name)
         )
+        ranges.settle(model, self._material.images)
+        steps = part.epochs * self.steps_per_epoch
+        training.prepare(model, part, steps, taught=self._material.teacher is not None)
         self.trained[name] = resume.fit(
             model,
-            resume.Source(self.steps_per_epoch, lambda step: self._stream(name, step)),
+            resume.Source(
+                self.steps_per_epoch, lambda step: self._material.stream(name, step)
+            ),
             callback=tf_keras.callbacks.Callback,
             epochs=part.epochs,
             store=self.store(name),
             variables=lambda: model.variables,
             callbacks=lambda past: list(callbacks),
-            validation_data=self._taught(
-                self._splits.validation.floats(), self._splits.validation.labels
+            validation_data=self._material.asked(
+                self._material.splits.validation.floats(),
+                self._material.splits.validation.labels,
             ),
-            validation_batch_size=self._run.batch_size,
+            validation_batch_size=self._material.batch_size,
             verbose=progress.bar(),
         )
-
-    def _batches(self, name):
-        return batches.Batches(
-            self._splits.train,
-            batch_size=self._run.batch_size,
-            seed=seeds.seed_of(self._run.seed, "finish order", name),
-            augmentation=self._run.augmentation,
-        )
-
-    def _stream(self, name, step):
-        for inputs, labels in self._batches(name).stream(step):
-            yield self._taught(inputs, labels)
-
-    def _taught(self, inputs, labels):
-        """Inputs, and what is asked: label first, then any teacher's logits."""
-        if self._teacher is None:
-            return inputs, np.asarray(labels)[:, None]
-        return inputs, np.column_stack([labels, self._teacher(inputs)])
 
     def _kept(self, name):
         return files.checkpoints(self._folder) / f"finish.{name}.npz"

@@ -1,10 +1,12 @@
 """The finishing process: the only place with tf_keras and TF-MOT."""
 
+import dataclasses
 import json
 import os
 import pathlib
 import sys
 import threading
+from typing import Any
 
 from absl.flags import argparse_flags
 
@@ -46,9 +48,9 @@ def _finish(folder):
     """Makes the files of a run folder."""
     path = folder / "run.yaml"
     run = config.read(finishing.config_class(path), path)
-    from distill.compress import convert, workbench
+    from distill.compress import convert
 
-    work = workbench.Workbench(run, folder)
+    work = open_workbench(run, folder)
     given, teacher = folder / "teacher.keras", folder / "teacher.float32.tflite"
     if given.exists() and not teacher.exists():
         network = loader.open_own(given)
@@ -58,15 +60,30 @@ def _finish(folder):
     files.atomic_write(folder / "finish.json", json.dumps(records))
 
 
+def open_workbench(run: Any, folder: pathlib.Path) -> Any:
+    """The student of a run, its teacher and data, for the run's finishers."""
+    from distill.compress import material as materials
+    from distill.compress import workbench
+
+    material = materials.Material(
+        folder=folder,
+        splits=run.data.load(),
+        batch_size=run.batch_size,
+        seed=run.seed,
+        augmentation=run.augmentation,
+    )
+    return workbench.Workbench(material, run.finish, folder, config.plain(run))
+
+
 def _search(folder):
     """Finds out what keeps the budget of a run."""
     run = config.read(finishing.Finishing, folder / "search" / "run.yaml")
-    from distill.compress import diagnosis, workbench
+    from distill.compress import diagnosis
     from distill.compress.search import search
     from distill.measure import accuracy, cost
 
     work, student = (
-        workbench.Workbench(run, folder),
+        open_workbench(run, folder),
         loader.open_own(folder / "student.keras"),
     )
     split = work.validation
@@ -77,17 +94,18 @@ def _search(folder):
         counted,
         accuracy.accuracy(accuracy.logits(student, split), split),
         folder=folder,
-        finished=lambda choice, place: _tried(work, counted, choice, place),
+        finished=lambda choice, place: _tried(run, work, counted, choice, place),
     )
 
 
-def _tried(work, counted, choice, place):
+def _tried(run, work, counted, choice, place):
     """Makes the files of a short finish, and says of the last what was measured."""
     from distill.measure.facts import read_facts
     from distill.runtime.trust import provenance
 
     files.checkpoints(place).mkdir(parents=True, exist_ok=True)
-    work.take_up(choice.steps, place)
+    tried = dataclasses.replace(run, finish=choice.steps)
+    work.take_up(choice.steps, place, config.plain(tried))
     try:
         *_, record = [_one(part, work, place, explained=False) for part in choice.steps]
     except (errors.Diverged, errors.FinishError, ValueError) as mistake:

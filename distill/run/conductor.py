@@ -30,7 +30,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         FolderBusy: If another process works there.
         FinishError: If the finishing process died.
     """
-    onednn.choose(run)
+    onednn.choose(run.hardware.onednn)
     with files.lock(folder):
         _claim_together(
             lambda: claim(folder, run, yields=distributed.is_chief()),

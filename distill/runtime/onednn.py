@@ -8,7 +8,6 @@ import os
 import pathlib
 import sys
 
-from distill import config
 from distill.runtime import errors, progress, versions
 
 FACTS = pathlib.Path("/proc/cpuinfo")
@@ -28,13 +27,16 @@ _TELLING = {
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN is held to less by them.
 
 
-def choose(run: config.Run) -> None:
-    """Tells TensorFlow what a run asks for; `auto` leaves what it was told before.
+def choose(option: str) -> None:
+    """Tells TensorFlow which kernels to take; `auto` leaves what it was told before.
+
+    Args:
+        option: `hardware.onednn` of a run.
 
     Raises:
         ConfigError: If it was told otherwise, or was imported with the other's.
     """
-    wanted, name = _WANTED.get(run.hardware.onednn), versions.KERNELS
+    wanted, name = _WANTED.get(option), versions.KERNELS
     if wanted is None:
         return
     if "tensorflow" in sys.modules:
@@ -45,7 +47,7 @@ def choose(run: config.Run) -> None:
         received = f"{name}={os.environ.get(name)}"
     if has != wanted:
         raise errors.ConfigError(
-            f"`hardware.onednn: {run.hardware.onednn}` needs {name}={wanted}, {when}. "
+            f"`hardware.onednn: {option}` needs {name}={wanted}, {when}. "
             f"Received: {received}"
         )
     os.environ[name] = wanted
@@ -56,9 +58,9 @@ def is_undecided() -> str:
     return ONEDNN if _TELLING & cpu_flags() else OWN
 
 
-def hint(run: config.Run) -> None:
+def hint(option: str) -> None:
     """Says that nobody has chosen, where what TensorFlow takes may be the slow one."""
-    told = run.hardware.onednn != "auto" or versions.KERNELS in os.environ
+    told = option != "auto" or versions.KERNELS in os.environ
     if told or takes_onednn() or "avx2" not in cpu_flags():
         return
     if device().startswith("tensorflow, cpu"):

@@ -19,12 +19,13 @@ import tensorflow as tf
 import tf_keras
 
 from distill import config
-from distill.compress import capabilities, workbench
+from distill.compress import capabilities
 from distill.compress.finishers import clustered, pruned, quantized
 from distill.compress.prune import magnitude
 from distill.compress.quantize import rounding, simulation
 from distill.compress.twin import folding
-from distill.measure.facts import cost, interpreter
+from distill.run import child
+from distill.measure import cost, interpreter
 from distill.measure.facts import read_facts
 from distill.runtime import errors
 
@@ -88,7 +89,7 @@ def worked(name, outputs):
     for variable in student.variables:
         variable.assign(variable + rng.uniform(0, 0.2, variable.shape))
     student.save(folder / "student.keras")
-    return workbench.Workbench(run, folder), folder
+    return child.open_workbench(run, folder), folder
 
 
 def made(work, folder, part):
@@ -97,7 +98,7 @@ def made(work, folder, part):
     facts = read_facts(path)
     work.store(name).clear()
     return {
-        "breaches": part.breaches(facts, PARTS, cost.count(work._student))
+        "breaches": part.breaches(facts, PARTS, cost.count(work._material.student))
         + part.conversion_breaches(work.parity),
         "ops": facts.ops,
         "engine": work.engines[name],

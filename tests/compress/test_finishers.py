@@ -18,12 +18,13 @@ import numpy as np
 import tf_keras
 
 from distill import config
-from distill.compress import finishers, workbench
+from distill.compress import finishers
 from distill.compress.finishers import clustered, narrowed, pruned, quantized
 from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding
-from distill.measure.facts import cost
+from distill.run import child
+from distill.measure import cost
 from distill.measure.facts import read_facts
 from distill.runtime import errors
 from distill.runtime.resume import resume
@@ -65,7 +66,7 @@ def network(seed):
 student = network(0)
 student.save(folder / "student.keras")
 network(1).save(folder / "teacher.keras")
-work = workbench.Workbench(run, folder)
+work = child.open_workbench(run, folder)
 said = {}
 
 

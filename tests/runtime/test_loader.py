@@ -362,7 +362,7 @@ import sys
 
 import numpy as np
 
-from distill.measure.facts import facts, interpreter
+from distill.measure import facts, interpreter
 from distill.runtime.trust import limits
 
 limits.limit()

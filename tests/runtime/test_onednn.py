@@ -46,12 +46,12 @@ def told():
 
 @pytest.mark.parametrize(("onednn", "value"), [("true", "1"), ("false", "0")])
 def test_a_config_decides_and_its_ground_says_so(onednn, value):
-    runtime_onednn.choose(asking("auto"))
+    runtime_onednn.choose("auto")
     assert told() == "as TensorFlow chooses"
     for _ in range(2):
-        runtime_onednn.choose(asking(onednn))
+        runtime_onednn.choose(onednn)
         assert told() == value
-    runtime_onednn.choose(asking("auto"))
+    runtime_onednn.choose("auto")
     assert told() == value  # Who does not care takes what there is.
 
 
@@ -69,7 +69,7 @@ assert not {{"tensorflow", "keras"}} & set(sys.modules)
 import tensorflow
 from distill.runtime import onednn
 assert onednn._taken() == "{value}"
-onednn.choose(run)
+onednn.choose(run.hardware.onednn)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
@@ -78,10 +78,10 @@ onednn.choose(run)
 def test_two_who_want_different_kernels_are_not_one_process(word, monkeypatch):
     monkeypatch.setenv(NAME, word)
     with pytest.raises(errors.ConfigError, match=f"unset. Received: {NAME}={word}"):
-        runtime_onednn.choose(asking("true"))
+        runtime_onednn.choose("true")
     assert told() == word
     monkeypatch.setenv(NAME, "True")
-    runtime_onednn.choose(asking("true"))
+    runtime_onednn.choose("true")
     assert told() == "1"
 
 
@@ -94,8 +94,8 @@ def test_told_too_late_is_bad_input(late, monkeypatch):
         monkeypatch.setenv(NAME, late)
     wrong = "=1, before TensorFlow is imported. Received: .* with TensorFlow's kernels"
     with pytest.raises(errors.ConfigError, match=wrong):
-        runtime_onednn.choose(asking("true"))
-    runtime_onednn.choose(asking("false"))
+        runtime_onednn.choose("true")
+    runtime_onednn.choose("false")
     assert told() == "0"  # What it has.
 
 
@@ -178,7 +178,7 @@ def test_it_is_for_tensorflow_on_a_processor(
 ):
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices[:])
-    runtime_onednn.hint(asking("auto"))
+    runtime_onednn.hint("auto")
     knows(VNNI)
     checks.check_kernels(asking("auto", *NARROW))
     with pytest.raises(errors.ConfigError, match=f"Received: {has}$"):
@@ -199,19 +199,19 @@ def test_who_might_gain_is_told(flags, onednn, says, monkeypatch):
     said = []
     knows(flags)
     monkeypatch.setattr(runtime_onednn.progress, "say", said.append)
-    runtime_onednn.hint(asking(onednn))
+    runtime_onednn.hint(onednn)
     assert len(said) == says
     with monkeypatch.context() as patch:
         patch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
-        runtime_onednn.hint(asking(onednn))
+        runtime_onednn.hint(onednn)
     with monkeypatch.context() as patch:
         patch.setattr(keras.backend, "backend", lambda: "jax")
-        runtime_onednn.hint(asking(onednn))
+        runtime_onednn.hint(onednn)
     monkeypatch.setenv(NAME, "1")
-    runtime_onednn.hint(asking(onednn))
+    runtime_onednn.hint(onednn)
     runtime_onednn.FACTS.unlink()
     monkeypatch.delenv(NAME)
-    runtime_onednn.hint(asking(onednn))
+    runtime_onednn.hint(onednn)
     assert len(said) == says
 
 

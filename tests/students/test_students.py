@@ -255,7 +255,7 @@ from test_students import NETWORKS, examples, sizes
 from distill.compress import convert
 from distill.compress.quantize import tfmot
 from distill.compress.twin import folding, twin
-from distill.measure.facts import interpreter
+from distill.measure import interpreter
 from distill.measure.facts import read_facts
 
 rng = np.random.default_rng(0)

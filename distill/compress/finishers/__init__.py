@@ -26,6 +26,7 @@ __all__ = [
     "diagnose",
     "main",
     "missing",
+    "name_of",
     "ready",
     "run",
     "searched",
@@ -49,3 +50,8 @@ FINISHERS = {
     "narrowed": Narrowed,
     "narrowed_int8": NarrowedInt8,
 }
+
+
+def name_of(part: Finisher) -> str:
+    """The name of a finisher, as it stands in YAML."""
+    return next(name for name, kind in FINISHERS.items() if kind is type(part))

@@ -6,7 +6,6 @@ from typing import ClassVar
 from distill.compress.finishers import conversions, quantized
 from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.finishers.pruned import Pruned
-from distill.compress.quantize import clustering
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,9 +43,7 @@ class Clustered(TrainedFinisher):
 
     def make(self, bench):
         """Trains the clusters of the student, and converts it."""
-        from distill.compress.twin import folding
-
-        model = clustering._train(bench, self, folding.fold(bench.twin()))
+        model = bench.cluster(bench.fold(bench.twin()), self)
         bench.keep("clustered", model)
         return bench.convert(model, "float32")
 
@@ -77,10 +74,8 @@ class PrunedClustered(Clustered):
 
     def make(self, bench):
         """Trains the clusters of what `pruned` made, and converts it."""
-        from distill.compress.twin import folding
-
-        pruned = folding.fold(bench.kept("pruned"))
-        model = clustering._train(bench, self, pruned, preserve_sparsity=True)
+        pruned = bench.fold(bench.kept("pruned"))
+        model = bench.cluster(pruned, self, preserve_sparsity=True)
         bench.keep("pruned_clustered", model)
         return bench.convert(model, "pruned")
 
@@ -110,9 +105,7 @@ class ClusteredInt8(quantized.QuantizedFinisher):
 
     def make(self, bench):
         """Trains what was clustered."""
-        from distill.compress.twin import folding
-
-        model = bench.kept("clustered", folding.fold)
+        model = bench.kept("clustered", bench.fold)
         return self.integers(bench, model, clusters=True)
 
     def breaches(self, facts, parts, student):
@@ -131,9 +124,7 @@ class PrunedClusteredInt8(ClusteredInt8):
 
     def make(self, bench):
         """Trains what was pruned and clustered."""
-        from distill.compress.twin import folding
-
-        model = bench.kept("pruned_clustered", folding.fold)
+        model = bench.kept("pruned_clustered", bench.fold)
         return self.integers(bench, model, zeros=True, clusters=True)
 
     def breaches(self, facts, parts, student):

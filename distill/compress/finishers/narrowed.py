@@ -41,43 +41,17 @@ class Narrowed(TrainedFinisher):
 
     def make(self, bench):
         """Takes filters out of the student, trains it, and converts it."""
-        model = self.form(bench.twin())
+        model = bench.narrow(bench.twin(), self.macs)
         bench.fit(model, self)
         bench.keep("narrowed", model)
         return bench.convert(model, "float32")
-
-    def form(self, twin):
-        """A twin without its smallest filters.
-
-        Raises:
-            FinishError: If no filter can go, or not enough of them.
-        """
-        from distill.compress.prune import channels
-        from distill.runtime import errors
-
-        costs, found = channels.macs(twin), channels.inner(twin)
-        if not found:
-            raise errors.FinishError(f"narrowed: {channels.BOUND}")
-        kept = channels.counts(costs, found, self.macs)
-        if kept is None:
-            raise errors.FinishError(
-                f"narrowed: {self._too_little(channels.least(twin))}"
-            )
-        return channels.without(twin, found, kept)
 
     def blocked(self, found):
         """Also a student that cannot be made so small."""
         blocked = super().blocked(found)
         if blocked or found["least_macs"] <= self.macs:
             return blocked
-        return {"model": self._too_little(found["least_macs"])}
-
-    def _too_little(self, least):
-        return (
-            f"`macs` must be at least {math.ceil(1000 * least) / 1000} for this "
-            "student, the rest of which is bound by sums and outputs. "
-            f"Received: {self.macs}"
-        )
+        return {"model": too_little(self.macs, found["least_macs"])}
 
     def breaches(self, facts, parts, student):
         """The file must compute no more than was promised."""
@@ -103,8 +77,9 @@ class NarrowedInt8(quantized.QuantizedFinisher):
 
     def make(self, bench):
         """Trains what `narrowed` made."""
-        form = bench.part("narrowed").form
-        return self.integers(bench, bench.kept("narrowed", form))
+        macs = bench.part("narrowed").macs
+        model = bench.kept("narrowed", lambda twin: bench.narrow(twin, macs))
+        return self.integers(bench, model)
 
     def breaches(self, facts, parts, student):
         """Integers alone, and no more of them than `narrowed` promised."""
@@ -116,3 +91,16 @@ class NarrowedInt8(quantized.QuantizedFinisher):
         narrowed = (parts or {}).get("narrowed", Narrowed())
         left = round(narrowed.macs * cost.kernels)
         return cost.tables + left + 27 * cost.channels + 550 * cost.layers
+
+
+def too_little(macs: float, least: float) -> str:
+    """Why a student cannot be made so small, in words.
+
+    Args:
+        macs: Share of its MACs that is asked for.
+        least: Share that must stay.
+    """
+    return (
+        f"`macs` must be at least {math.ceil(1000 * least) / 1000} for this "
+        f"student, the rest of which is bound by sums and outputs. Received: {macs}"
+    )

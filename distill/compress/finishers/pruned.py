@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from distill.compress.finishers import conversions, quantized
 from distill.compress.finishers.finisher import TrainedFinisher
-from distill.compress.prune import magnitude
 
 TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
 
@@ -117,34 +116,13 @@ class Pruned(TrainedFinisher):
 
     def make(self, bench):
         """Trains the student while it is pruned, and converts it."""
-        from tensorflow_model_optimization.sparsity import keras as sparsity
-
-        steps = self.epochs * bench.steps_per_epoch
-        every = max(1, int(steps * self.rise) // 50)
-        last = max(1, int(steps * self.rise) // every) * every
-        times = {"begin_step": 0, "end_step": last, "frequency": every}
-
-        def options(layer):
-            share = self.share(layer.name)
-            if not share or not self._bears(layer):
-                return None
-            schedule = (
-                sparsity.ConstantSparsity(share, **times)
-                if self.schedule == "constant"
-                else sparsity.PolynomialDecay(0.0, share, **times)
-            )
-            pattern = {"sparsity_m_by_n": (2, 4)} if self._in_fours else {}
-            return {"pruning_schedule": schedule, **pattern}
-
-        model = magnitude.wrap(bench.twin(), options)
-        bench.fit(model, self, [sparsity.UpdatePruningStep()])
-        model = sparsity.strip_pruning(model)
+        model = bench.prune(bench.twin(), self)
         bench.keep("pruned", model)
-        return bench.convert(model, "float32" if self._in_fours else "pruned")
+        return bench.convert(model, "float32" if self.in_fours else "pruned")
 
     def breaches(self, facts, parts, student):
         """The zeros must have reached the file."""
-        if self._in_fours:
+        if self.in_fours:
             return self._patterns_lost(facts)
         if self.rules:
             return self._shares_lost(facts)
@@ -154,19 +132,15 @@ class Pruned(TrainedFinisher):
 
     def predicted_bytes(self, cost, parts=None):
         """A value and an index for each weight that is left; tables stay whole."""
-        if self._in_fours:
+        if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
         left = round(5.5 * (1 - self.sparsity) * cost.kernels)
         return 4 * cost.tables + left + 550 * cost.layers
 
     @property
-    def _in_fours(self):
+    def in_fours(self) -> bool:
+        """Whether two of any four successive input channels are zero."""
         return self.pattern == "2_of_4"
-
-    def _bears(self, layer):
-        """Whether the pattern fits the kernels, `(..., in, out)` each."""
-        fits = (kernel.shape[-2] % 4 == 0 for kernel in magnitude.kernels(layer))
-        return not self._in_fours or all(fits)
 
     def _patterns_lost(self, facts):
         promised = [

@@ -6,7 +6,9 @@ import math
 import numpy as np
 import tf_keras
 
+from distill.compress.finishers import narrowed
 from distill.compress.twin import folding
+from distill.runtime.errors import FinishError
 
 LAYERS = tf_keras.layers
 BOUND = (
@@ -43,6 +45,25 @@ class Inner:
     between: tuple[str, ...]
     takers: tuple[str, ...]
     count: int
+
+
+def narrow(twin: tf_keras.Model, share: float) -> tf_keras.Model:
+    """A twin without its smallest filters.
+
+    Args:
+        twin: Of the student.
+        share: Of its MACs, at most, that stay.
+
+    Raises:
+        FinishError: If no filter can go, or not enough of them.
+    """
+    costs, found = macs(twin), inner(twin)
+    if not found:
+        raise FinishError(f"narrowed: {BOUND}")
+    kept = counts(costs, found, share)
+    if kept is None:
+        raise FinishError(f"narrowed: {narrowed.too_little(share, least(twin))}")
+    return without(twin, found, kept)
 
 
 def inner(model: tf_keras.Model) -> list[Inner]:

@@ -1,7 +1,14 @@
 """Clusters of weights that are trained by TF-MOT, and their averaged gradient."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import tf_keras
+from tensorflow_model_optimization.clustering import keras as clustering
+from tensorflow_model_optimization.python.core.clustering.keras import cluster_config
+
+from distill.compress.finishers import clustered
 from distill.compress.prune import magnitude
 
 
@@ -14,10 +21,6 @@ def wrap(model: Any, clusters: int, **options: Any) -> Any:
             frozen as it is.
         **options: Of TF-MOT.
     """
-    import numpy as np
-    import tf_keras
-    from tensorflow_model_optimization.clustering import keras as clustering
-
     options = {
         "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
         "cluster_gradient_aggregation": averaging(),
@@ -36,19 +39,25 @@ def wrap(model: Any, clusters: int, **options: Any) -> Any:
     return tf_keras.models.clone_model(model, clone_function=wrap)
 
 
-def _train(bench, part, model, **options):
-    """Clusters a folded twin; returns what it has become, without wrappers."""
-    from tensorflow_model_optimization.clustering import keras as clustering
+def cluster(
+    model: Any, part: clustered.Clustered, fit: Callable[[Any], None], **options: Any
+) -> Any:
+    """Trains the clusters of a folded twin.
 
+    Args:
+        model: The twin.
+        part: The finisher with the options.
+        fit: Trains what TF-MOT wrapped.
+        **options: Of TF-MOT.
+
+    Returns:
+        What it has become, without wrappers.
+    """
     model = wrap(model, part.clusters, **options)
-    bench.fit(model, part)
+    fit(model)
     return clustering.strip_clustering(model)
 
 
 def averaging() -> Any:
     """How TF-MOT's centroids learn: by a sum over hundreds, a step is as long."""
-    from tensorflow_model_optimization.python.core.clustering.keras import (
-        cluster_config,
-    )
-
     return cluster_config.GradientAggregation.AVG

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from distill import config
 from distill.compress import finishers
 from distill.compress.finishers import finisher
 
@@ -32,7 +31,7 @@ class Choice:
     @property
     def parts(self) -> dict[str, finisher.Finisher]:
         """Name to finisher, as `Finisher.breaches` wants it."""
-        return {config.name_of(part): part for part in self.steps}
+        return {finishers.name_of(part): part for part in self.steps}
 
     def predicted_bytes(self, cost: Any) -> int:
         """See `Finisher.predicted_bytes`."""
@@ -60,7 +59,7 @@ def build(run: Any, name: str, options: dict[str, Any]) -> Choice:
     Raises:
         ValueError: If an option does not go with those of the config.
     """
-    own = {config.name_of(part): part for part in run.finish}
+    own = {finishers.name_of(part): part for part in run.finish}
     needed = (*finishers.FINISHERS[name].needs, name)
     steps = []
     for step in (step for step in finishers.FINISHERS if step in needed):

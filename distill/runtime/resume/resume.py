@@ -11,11 +11,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from distill.data import batches
 from distill.runtime import errors, progress
 from distill.runtime.process import signals
 from distill.runtime.resume import checkpoint
@@ -24,9 +23,20 @@ SECONDS = 30.0  # Between two commits, unless a commit is slow.
 SHARE = 0.01  # Of the time, at most, goes into commits.
 
 
+class Resumable(Protocol):
+    """What `fit` asks of its batches; see `Source`."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in each epoch."""
+
+    def stream(self, step: int) -> Iterable:
+        """The batches from a step on, without end."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Batches that may be read from any step on; `batches.Batches` is one too.
+    """Batches that may be read from any step on; another like it will do.
 
     Attributes:
         steps_per_epoch: Steps in each epoch.
@@ -40,7 +50,7 @@ class Source:
 
 def fit(
     model: Any,
-    source: Source | batches.Batches,
+    source: Resumable,
     *,
     callback: type,
     epochs: int,

@@ -39,7 +39,7 @@ def score(
         ConfigError: If the folder holds scores of another config or length.
         As `conductor.train`, otherwise.
     """
-    onednn.choose(run)
+    onednn.choose(run.hardware.onednn)
     checks.check_kernels(run)
     with files.lock(folder):
         claim(folder, run)

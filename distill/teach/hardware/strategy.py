@@ -160,7 +160,7 @@ def scope(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
         )
     strategy, devices = resolve(run)
     if strategy == "one_device":
-        onednn.hint(run)
+        onednn.hint(run.hardware.onednn)
         yield
         return
     many = f", {distributed.count()} processes" if distributed.count() > 1 else ""
