@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distill import config, tabular
-from distill.runtime import errors
+from distill.runtime import errors, seeds
 from distill.runtime.errors import DataError
 from distill.studies import intervals
 from distill.studies.tabular import conductor, learners, report, speed, tables, transfer
@@ -235,7 +235,7 @@ def test_alone_has_the_labels_and_never_the_teacher(watched):
 def test_taught_students_have_the_teachers_probabilities(watched):
     train, test, teacher, spy = watched
     forest = learners.Forest(trees=12).fit(
-        *teacher.learned, tabular.seed_of(SEED, "teacher")
+        *teacher.learned, seeds.seed_of(SEED, "teacher")
     )
     tested = {row.tobytes() for row in test.features}
     for features, targets in spy.seen[1:]:
@@ -363,13 +363,16 @@ def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
     by_name = {model["transfer"]: model for model in result["students"]}
     for model in by_name.values():
         difference = intervals.paired_difference(
-            model["auc"]["values"], by_name["train"]["auc"]["values"]
+            model["auc"]["values"],
+            by_name["train"]["auc"]["values"],
+            test_to_train=result["data"]["measured"] / result["data"]["train"],
         )
         assert model["over_train"] == difference
         assert f"{model['auc']['mean']:.2f}" in table
     assert by_name["munge+train"]["rows"] == 3 * by_name["alone"]["rows"]
     page = (tmp_path / "report.html").read_text()
     assert "munge+train" in page
+    assert all("corrected resampled t" in text for text in (table, page))
     assert not re.search(r"<(script|link|img)|https?:", page)
     (tmp_path / "checkpoint" / "seed.1.json").unlink()
     asked = []

@@ -22,7 +22,7 @@ class Job(NamedTuple):
 
     name: str
     run: config.Run
-    run_folder: pathlib.Path
+    folder: pathlib.Path
 
 
 def plan(
