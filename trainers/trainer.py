@@ -93,6 +93,12 @@ class Trainer(Tracked):
         """Those of Keras that exist: the first logits build what is compiled."""
         return [m for m in super().metrics if getattr(m, "built", True)]
 
+    @property
+    def losses(self):
+        """The student's regularisers; those of teacher and companions are not its."""
+        # On JAX, Keras puts there what they were in the student's pass.
+        return self._losses_override or self.student.losses
+
     def call(self, x, training=None):
         """The student's outputs: a dict with `"logits"` and representations.
 

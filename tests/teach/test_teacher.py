@@ -1,6 +1,7 @@
 """The teacher is trained once, under the fingerprint of all that decides it."""
 
 import dataclasses
+import importlib.metadata
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import students
 from distill import config, data
 from distill.run import gather
-from distill.runtime import errors
+from distill.runtime import errors, versions
 from distill.teach import stages, teacher
 
 SMALL = [
@@ -27,6 +28,20 @@ def load(*overrides):
 @pytest.fixture(scope="module")
 def splits():
     return load().data.load()
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "jax", "jaxlib", "torch"])
+def test_the_version_of_every_backend_decides(package, splits, monkeypatch):
+    before = teacher.fingerprint(load(), splits), versions.versions()
+    known = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata,
+        "version",
+        lambda name: "another" if name == package else known(name),
+    )
+    assert teacher.fingerprint(load(), splits) != before[0]
+    # Also what a run stands on, and what its files say of themselves.
+    assert versions.versions() == {**before[1], package: "another"}
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,30 @@ def test_regularisers_count_whatever_the_task_weighs(name, make, batch):
     assert logs["task_loss"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["kd", "lit", "lit_parallel", "adversarial"])
+def test_regularisers_of_others_are_no_loss_of_the_student(name, make, batch):
+    teacher, _ = built.__wrapped__(2, 0, 4, 5e-5, "float32")  # Nobody else's.
+    model = make(name, teacher=teacher)
+    plain = model.evaluate(*batch, verbose=0, return_dict=True)
+    for other in (teacher, *model.companions.values()):
+        for layer in other._flatten_layers():
+            if hasattr(layer, "kernel"):
+                layer.activity_regularizer = keras.regularizers.L2(1.0)
+    logs = model.evaluate(*batch, verbose=0, return_dict=True)
+    assert logs["regularization_loss"] == plain["regularization_loss"]
+    terms = [value for key, value in logs.items() if key.endswith("_loss")]
+    assert logs["loss"] == pytest.approx(sum(terms), rel=1e-5)
+
+
+def test_an_activity_regulariser_of_the_student_counts_once(make, batch):
+    student, _ = built.__wrapped__(1, 1, 4, 0.0, "float32")
+    (head,) = (x for x in student.layers if isinstance(x, keras.layers.Dense))
+    head.activity_regularizer = keras.regularizers.L2(0.1)
+    logs = make("kd", student=student).evaluate(*batch, verbose=0, return_dict=True)
+    wanted = 0.1 * np.mean(np.square(logits(student, batch[0])).sum(-1))
+    assert logs["regularization_loss"] == pytest.approx(wanted, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_task_weight_multiplies_the_cross_entropy(name, make, batch):
     model = make(name, task_weight=0.25)

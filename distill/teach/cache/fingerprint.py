@@ -11,6 +11,16 @@ from distill import config, data
 from distill.runtime import hashes
 from distill.runtime import versions as runtime_versions
 
+_DECISIVE = (
+    "keras",
+    "tensorflow",
+    "jax",
+    "jaxlib",
+    "torch",
+    "numpy",
+    runtime_versions.KERNELS,
+)
+
 
 def folder(folder: pathlib.Path, kind: str, fingerprint: str) -> pathlib.Path:
     """Where a network is kept, for every run beside this one.
@@ -33,7 +43,7 @@ def fingerprint(
     """Changes with everything that decides a trained network.
 
     That is: its config, the pixels and labels, the code, and the versions of Keras
-    and its backend, and which kernels TensorFlow takes.
+    and of every backend, and which kernels TensorFlow takes.
 
     Args:
         run: The run.
@@ -45,8 +55,7 @@ def fingerprint(
     whole = config.plain(run)
     decided = {name: whole[name] for name in options}
     versions = runtime_versions.versions()
-    decisive = "keras", "tensorflow", "numpy", runtime_versions.KERNELS
-    packages = {name: versions.get(name) for name in decisive}
+    packages = {name: versions.get(name) for name in _DECISIVE}
     return hashes.fingerprint(
         json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
         splits.fingerprint(),
