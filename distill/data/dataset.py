@@ -36,6 +36,25 @@ class Split:
             return Split(self.inputs.take(chosen), self.labels[chosen])
         return Split(self.inputs[chosen], self.labels[chosen])
 
+    def sample(self, count: int, seed: int) -> "Split":
+        """Some of the examples, drawn by class: data are often read class by class.
+
+        Args:
+            count: How many; all, where there are fewer.
+            seed: Decides them.
+
+        Returns:
+            Of each class one at least, as far as `count` goes, and else the share that
+            it has of all; in their order here.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.labels))
+        by_class = order[np.argsort(self.labels[order], kind="stable")]
+        sizes = np.unique(self.labels, return_counts=True)[1]
+        shares = np.empty(len(order))  # Of its class: how much is drawn before it.
+        shares[by_class] = np.concatenate([np.arange(size) / size for size in sizes])
+        chosen = order[np.argsort(shares[order], kind="stable")][:count]
+        return self.take(np.sort(chosen))
+
 
 @dataclasses.dataclass(frozen=True)
 class Splits:

@@ -1,6 +1,7 @@
 """An image-to-image generator under LIT: who moves, who is copied, what is measured."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import pathlib
@@ -16,7 +17,6 @@ from keras import ops
 from stores import Everything, Only, Source, fitted
 
 from distill import config, data, generate
-from distill.measure import quality
 from distill.runtime import errors
 from distill.runtime.trust import loader
 from distill.studies import intervals
@@ -522,20 +522,99 @@ def classifier():
     return keras.Model(images, {"section1": section, "logits": logits})
 
 
-def test_scores_are_of_every_test_image_as_of_every_class():
-    images = RNG.uniform(0, 1, (7, *SHAPE)).astype("float32")
-    test = data.Split(images, np.arange(7) % CLASSES)
-    train = data.Split(REAL, LABELS.astype("int64"))
-    judge = measured.Judge(classifier(), data.Splits(train, train, test), 5)
-    assert judge.inputs == 5
+class Copier(Painter):
+    """A translator that gives every image back as it was."""
+
+    def __call__(self, given):
+        return {"images": given[..., :1]}
+
+
+class Noted(Copier):
+    """Notes which images became which class."""
+
+    def __init__(self):
+        self.given = {label: [] for label in range(CLASSES)}
+
+    def __call__(self, given):
+        label = int(given[0, 0, 0, 1:].argmax())
+        self.given[label] += list(given[..., :1])
+        return super().__call__(given)
+
+
+def greys(count, seed, noise=0.03):
+    """Images about the greys that `classifier` takes for the classes, and these."""
+    labels = np.arange(count) % CLASSES
+    drawn = np.random.default_rng(seed).normal(0, noise, (count, *SHAPE))
+    return data.Split(
+        ((labels + 1) / 4)[:, None, None, None].astype("float32") + drawn.astype("f4"),
+        labels,
+    )
+
+
+@pytest.fixture(scope="module")
+def judge():
+    train, test = greys(30, 0), greys(48, 1)
+    return measured.Judge(classifier(), data.Splits(train, train, test), 15)
+
+
+def test_scores_are_of_each_class_beside_images_of_that_class(judge):
+    assert (judge.inputs, judge.reference) == (15, 24)
     found = judge.scores(Painter(), CLASSES)
-    greys = np.repeat([[0.25], [0.5], [0.75]], 5, axis=0)
-    distance = quality.frechet_distance(images.mean((1, 2)), greys)
-    assert found["frechet_classifier"] == pytest.approx(distance, rel=1e-4)
+    real = [judge._real[judge._labels == label] for label in range(CLASSES)]
+    # What is painted has no variance: left are that of real ones, and the shift.
+    wanted = np.mean(
+        [
+            (each.mean() - (label + 1) / 4) ** 2 + np.var(each, ddof=1)
+            for label, each in enumerate(real)
+        ]
+    )
+    assert found["frechet_classifier"] == pytest.approx(wanted, rel=1e-3)
     assert found["classifier_score"] == pytest.approx(3, rel=1e-4)
     assert found["class_accuracy"] == 100
-    own = quality.frechet_distance(images.mean((1, 2)), REAL.mean((1, 2)))
-    assert judge.real_scores()["frechet_classifier"] == pytest.approx(own, rel=1e-3)
+
+
+def test_who_gives_the_images_back_is_far_from_every_class(judge):
+    copied, painted = judge.scores(Copier(), CLASSES), judge.scores(Painter(), CLASSES)
+    real = judge.real_scores()
+    assert copied["frechet_classifier"] > 20 * painted["frechet_classifier"]
+    assert copied["frechet_classifier"] > 20 * real["frechet_classifier"]
+    assert copied["class_accuracy"] == 0
+    assert real["class_accuracy"] == 100
+
+
+def test_what_is_made_is_of_images_of_other_classes(judge):
+    noted = Noted()
+    judge.scores(noted, CLASSES)
+    test = greys(48, 1)
+    held = {
+        image.tobytes(): label
+        for image, label in zip(test.inputs, test.labels, strict=True)
+    }
+    used = set()
+    for label, images in noted.given.items():
+        own = [held[image.astype("f4").tobytes()] for image in images]
+        assert len(own) == 10 and label not in own
+        used |= {image.tobytes() for image in images}
+    assert len(used) == judge.inputs
+
+
+def test_no_image_is_in_both_halves_and_each_has_half_of_a_class():
+    whole = data.Split(np.arange(33), np.repeat([0, 1, 2], [20, 8, 5]))
+    given, kept = measured._halves(whole)
+    assert sorted([*given.inputs, *kept.inputs]) == list(range(33))
+    assert list(np.bincount(given.labels)) == [10, 4, 3]
+    assert list(np.bincount(kept.labels)) == [10, 4, 2]
+    assert not np.array_equal(given.inputs, np.arange(0, 33, 2))  # By chance.
+
+
+@pytest.mark.parametrize(("split", "fewest"), measured.FEWEST.items())
+def test_too_few_images_of_a_class_are_refused_before_training(split, fewest):
+    enough = greys(3 * fewest, 0)
+    splits = data.Splits(*[greys(30, 0)] * 3)
+    measured.check(dataclasses.replace(splits, **{split: enough}), "abc")
+    few = enough.take(np.arange(1, 3 * fewest))
+    with pytest.raises(data.DataError, match=f"the {split} split .* {fewest - 1} of a"):
+        measured.check(dataclasses.replace(splits, **{split: few}), "abc")
 
 
 def test_a_sheet_shows_each_image_above_itself_as_of_every_class():
@@ -570,7 +649,7 @@ def test_a_file_that_differs_from_its_network_has_failed():
         ("lit.epochs=0", ["`epochs` must be at least 1"]),
         ("lit.learning_rate=0", ["`learning_rate` must be positive"]),
         ("tuning_epochs=0", ["`tuning_epochs` must be at least 1"]),
-        ("measured=1", ["`measured` must be at least 2"]),
+        ("measured=1", ["`measured` must be at least 4"]),
         ("seed=-1", ["`seed` must be at least 0"]),
         ("classifier.stages=[]", ["`stages` must be at least one"]),
         ("classifier.stages.0.trainer={name: kd}", ["by `supervised`", "['kd']"]),

@@ -42,6 +42,7 @@ def run_study(study: Study, folder: pathlib.Path) -> dict:
         check_ground(folder, {**ground, **versions.versions()})
         from distill.studies.generate import measured, report, training
 
+        measured.check(splits, study.data.class_names)
         judge = measured.Judge(
             training.classifier(study, splits, folder), splits, study.measured
         )

@@ -50,6 +50,7 @@ def gather(
             "train": len(splits.train.labels),
             "test": len(splits.test.labels),
             "inputs": judge.inputs,
+            "reference": judge.reference,
             "fingerprint": splits.fingerprint(),
         },
         "features": judge.features,
@@ -186,12 +187,17 @@ def verdict(result: Mapping) -> str:
 def note(result: Mapping) -> str:
     """What the numbers are."""
     return (
-        f"Fréchet: squared distance of {result['data']['inputs']:,} test images, each "
-        f"made into every class, to the {result['data']['test']:,} test images, in the "
-        f"features ({result['features']}) of a classifier trained on the real training "
-        "images; no FID, whose features are Inception's. Lower is better. Score: the "
+        "Fréchet: mean over classes of the squared distance from what is made into a "
+        f"class, of those of {result['data']['inputs']:,} test images that are of "
+        "another, to the images of that class among "
+        f"{result['data']['reference']:,} other test images, in the features "
+        f"({result['features']}) of a classifier trained on the real training images; "
+        "no FID, whose features are Inception's. Lower is better; where a class has "
+        "few images, all distances are too large. Score: the "
         "Inception score's formula with this classifier; class: how often it sees the "
-        "wanted class. Real: the training images. Updates: of the generator. kB and "
+        "wanted class. An interval is Student's t over seeds, at 95 %: it covers what "
+        "other weights and draws would change, not other images or another classifier. "
+        "Real: the training images. Updates: of the generator. kB and "
         "ms: of the first seed's float32 file, on one thread."
     )
 

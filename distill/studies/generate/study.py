@@ -74,7 +74,8 @@ class Study:
         teacher_epochs: Of the teacher's training.
         lit: The student's first stage.
         tuning_epochs: Of the student's second stage.
-        measured: Test images, at most, that are turned into every class to measure.
+        measured: Test images, at most, that are turned into every class but their own
+            to measure; half of the test split, at most.
         seed: The first; it decides weights, order and all draws.
         seeds: How often all but the classifier is done again, with `seed`,
             `seed` + 1, ...
@@ -106,7 +107,7 @@ class Study:
         for name in ("batch_size", "teacher_epochs", "tuning_epochs", "seeds"):
             check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         check(self.seed >= 0, "seed", "at least 0", self.seed)
-        check(self.measured >= 2, "measured", "at least 2", self.measured)
+        check(self.measured >= 4, "measured", "at least 4", self.measured)
         shape = self.data.input_shape
         for name in ("teacher", "student", "discriminator"):
             try:
