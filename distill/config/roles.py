@@ -139,7 +139,8 @@ class Control:
 
     Attributes:
         name: Its name in the report, and of its file.
-        stages: How it is trained: as many epochs as the student in all.
+        stages: How it is trained: as many epochs as the student in all, or as many
+            updates.
         skips_assistants: Whether it learns from the teacher itself, not from the
             last of the `assistants`.
     """

@@ -33,8 +33,8 @@ class Run:
         controls: The same student taught otherwise.
         finish: What is made of the trained student; see
             `distill.compress.finishers.FINISHERS`.
-        max_accuracy_drop: A file whose test accuracy is more than this many
-            points (percent of the test split) below the student's has failed.
+        max_accuracy_drop: A file whose accuracy is more than this many points
+            (percent of the validation split) below the student's has failed.
         hardware: What all of it computes with.
     """
 
@@ -85,15 +85,16 @@ class Run:
             skipping,
         )
         check(len(set(names)) == len(names), "controls", "of different names", names)
-        epochs = sum(stage.epochs for stage in self.stages)
+        epochs, updates = _spent(self.stages)
         for index, control in enumerate(self.controls):
-            spent = sum(stage.epochs for stage in control.stages)
+            own = _spent(control.stages)
+            fewer = f", or {updates}, for as many updates" if updates < epochs else ""
             check(
-                spent == epochs,
+                own[0] == epochs or own[1] == updates,
                 f"controls[{index}].stages",
-                f"as many epochs as the student's stages, {epochs}: else the two "
-                "cannot be compared",
-                spent,
+                f"as many epochs as the student's stages, {epochs}{fewer}: else the "
+                "two cannot be compared",
+                own[0],
             )
 
     @property
@@ -117,6 +118,11 @@ class Run:
                 getattr(self.generator, name).check_shape(self.data.input_shape)
             except ValueError as mistake:
                 raise ValueError(f"`generator.{name}`: {mistake}") from None
+
+
+def _spent(stages):
+    """Epochs in all, and those of as many updates if each batch made one."""
+    return sum(s.epochs for s in stages), sum(s.epochs_of_updates for s in stages)
 
 
 def check_common(run: Any) -> None:

@@ -1,6 +1,7 @@
 """One stretch of a network's training."""
 
 import dataclasses
+import math
 from typing import Annotated, Literal
 
 import trainers
@@ -87,3 +88,8 @@ class Stage:
     def name(self) -> str:
         """The trainer's name in `trainers.TRAINERS`."""
         return schema.name_in(trainers.TRAINERS, self.trainer)
+
+    @property
+    def epochs_of_updates(self) -> int:
+        """Epochs with as many updates, where each batch makes one; rounded up."""
+        return math.ceil(self.epochs / self.trainer.steps_per_update)

@@ -61,6 +61,31 @@ def test_a_student_of_one_stage_lends_its_schedule():
         assert control.stages[0].schedule == "step"
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_controls_have_as_many_updates_where_one_takes_several_batches(steps):
+    game = trainers.Adversarial(discriminator_steps=steps)
+    run = lit("stages.0.schedule=step", "stages.0.decay_epochs=[1, 6, 12]")
+    first, second = (dataclasses.replace(s, epochs=18) for s in run.stages)
+    first = dataclasses.replace(first, trainer=game)
+    alone = dataclasses.replace(run, stages=(first,))
+    both = dataclasses.replace(run, stages=(first, second))
+    for control in ("scratch", "kd"):
+        (stage,) = controls(alone)[control].stages
+        assert stage.epochs == 18 // steps
+        assert stage.decay_epochs == {1: (1, 6, 12), 2: (3, 6), 3: (2, 4)}[steps]
+        (stage,) = controls(both)[control].stages
+        assert stage.epochs == 18 // steps + 18
+        assert stage.schedule == "cosine"
+
+
+def test_a_schedule_whose_every_decay_is_within_an_epoch_is_none():
+    run = lit("stages.0.schedule=step", "stages.0.decay_epochs=[1]")
+    game = trainers.Adversarial(discriminator_steps=2)
+    (first,) = (dataclasses.replace(s, trainer=game) for s in run.stages[:1])
+    (stage,) = controls(dataclasses.replace(run, stages=(first,)))["scratch"].stages
+    assert (stage.schedule, stage.decay_epochs) == ("constant", ())
+
+
 def test_a_control_of_the_configs_own_stands_for_the_standard_one():
     run = config.load("lit_resnet.yaml", ["controls.0.stages.0.learning_rate=0.05"])
     assert list(controls(run)) == ["control", "kd"]
@@ -139,7 +164,7 @@ def test_what_cannot_be_compared_is_one_line_and_trains_nothing(
     flags, word, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare.train, "train", None)
+    monkeypatch.setattr(compare.conductor, "train", None)
     base = "_base_: lit_resnet.yaml\n"
     pathlib.Path("shifted.yaml").write_text(
         f"{base}data: {{options: {{test_fraction: 0.4}}}}"
@@ -196,7 +221,7 @@ def compared(tmp_path, monkeypatch):
 
     def run(*flags, fake=None, seeds=2):
         fake = fake or Fake()
-        monkeypatch.setattr(compare.train, "train", fake)
+        monkeypatch.setattr(compare.conductor, "train", fake)
         out = tmp_path / "out"
         flags = ["--configs", *BOTH, f"--seeds={seeds}", f"--out={out}", *flags]
         code = compare.main(flags)
@@ -319,11 +344,32 @@ def test_unequal_updates_of_two_students_are_said(tmp_path, monkeypatch):
         "_base_: kd_resnet.yaml\ncontrols: []\n"
         "stages: [{trainer: {name: kd}, epochs: 50}]\n"
     )
-    monkeypatch.setattr(compare.train, "train", Fake())
+    monkeypatch.setattr(compare.conductor, "train", Fake())
     out = tmp_path / "out"
     compare.main(["--configs", BOTH[0], str(other), "--seeds=2", f"--out={out}"])
     made = json.loads((out / "compare.json").read_text())
     assert "lit_resnet 160, longer 200" in made["warnings"][0]
+
+
+@pytest.mark.parametrize("accumulated", [1, 3])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_updates_are_those_of_the_optimizer(steps, accumulated, tmp_path, monkeypatch):
+    played = tmp_path / "played.yaml"
+    played.write_text(
+        "_base_: gan_resnet.yaml\ncontrols: []\nfinish: []\n"
+        "stages: [{trainer: {name: adversarial, options: "
+        f"{{discriminator_steps: {steps}}}}}, epochs: 12}}]\n"
+        f"hardware: {{gradient_accumulation: {accumulated}}}\n"
+    )
+    monkeypatch.setattr(compare.conductor, "train", Fake())
+    out = tmp_path / "out"
+    compare.main(["--configs", str(played), "--seeds=2", f"--out={out}"])
+    made = json.loads((out / "compare.json").read_text())
+    updates = {m["model"]: m["updates"] for m in made["models"] if m["updates"]}
+    assert list(updates) == ["student", "scratch", "kd", "no_adversarial"]
+    # 270 examples in batches of 64 are 4 steps an epoch.
+    assert set(updates.values()) == {12 * 4 // (steps * accumulated)}
+    assert not made["warnings"]
 
 
 TINY = """

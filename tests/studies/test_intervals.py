@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from distill.studies import intervals
+from distill.studies.compare import report
 
 # Student's own example: hours of sleep that ten patients gained by two drugs.
 FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -53,6 +54,46 @@ def test_pairing_takes_out_what_both_share():
 )
 def test_clear_means_that_zero_is_outside(values, clear):
     assert intervals.paired_difference(values, [0, 0])["clear_of_zero"] is clear
+
+
+@pytest.mark.parametrize("count", [2, 3, 30])
+@pytest.mark.parametrize("apart", [1.0, -0.3, 0.0])
+def test_equal_differences_show_no_spread_and_are_clear_of_nothing(count, apart):
+    theirs = 97 + np.arange(count) / 9  # Of which rounding makes unequal differences.
+    found = intervals.paired_difference(theirs + apart, theirs)
+    assert found["mean"] == pytest.approx(apart)
+    assert found["low"] is None and found["high"] is None
+    assert found["clear_of_zero"] is False
+    assert report.verdict(found) == intervals.interval(found)
+    nearly = intervals.paired_difference(theirs + apart + 0.01 * theirs, theirs)
+    assert nearly["low"] < nearly["mean"] < nearly["high"]
+
+
+def test_tables_drawn_anew_from_one_table_have_the_corrected_interval():
+    ours = np.random.default_rng(0).normal(1, 1, 5)
+    plain, corrected = (
+        intervals.paired_difference(ours, 0 * ours, test_to_train=ratio)
+        for ratio in (0, 9020 / 10000)
+    )
+    # Nadeau and Bengio: the variance is 1/n + test/train of the sample's, not 1/n.
+    wanted = np.sqrt((1 / 5 + 0.902) / (1 / 5))
+    for end in ("low", "high"):
+        apart = (each[end] - each["mean"] for each in (corrected, plain))
+        assert next(apart) / next(apart) == pytest.approx(wanted)
+
+
+def test_the_corrected_interval_holds_the_truth_where_the_plain_one_does_not():
+    rng, held = np.random.default_rng(1), {0.0: [], 1.0: []}
+    for _ in range(400):
+        # A table of 200 differences, whose mean is learned and measured in halves:
+        # what a seed sees is the mean of one half, and the truth is 0.
+        table = rng.normal(size=200)
+        seen = [rng.permutation(table)[:100].mean() for _ in range(10)]
+        for ratio, inside in held.items():
+            found = intervals.paired_difference(seen, np.zeros(10), test_to_train=ratio)
+            inside.append(not found["clear_of_zero"])
+    assert np.mean(held[0.0]) < 0.75
+    assert np.mean(held[1.0]) > 0.93
 
 
 def test_one_seed_has_neither_spread_nor_interval():

@@ -133,4 +133,7 @@ def _table(found):
     align = ["left", *["right"] * (len(headers) - 1)]
     table = tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)
     runs = found[0]["accuracy"]["n"] if found else 0
-    return f"{table}\nMeans over {runs} runs; intervals of 95 %, paired by seed."
+    return (
+        f"{table}\nMeans over {runs} runs; intervals of 95 %, paired by seed: they "
+        "cover what another seed\nwould change, not what other test examples would."
+    )

@@ -22,10 +22,11 @@ def with_controls(run: config.Run) -> config.Run:
     - `no_assistants`, if there are assistants: the same stages, taught by the
       teacher itself.
 
-    The first two see real examples alone. They train for as many epochs as the
-    student, thus as many updates, in the very same order. A student of one stage
-    lends them its schedule too; of several, they have one stage in their stead,
-    with the optimizer and rate of the first, down to zero by a cosine.
+    The first two see real examples alone, in the very same order, and have as many
+    updates as the student: as many epochs, or a part of them where each of its
+    updates takes several batches. A student of one stage lends them its schedule
+    too; of several, they have one stage in their stead, with the optimizer and rate
+    of the first, down to zero by a cosine.
 
     A control of the run's own all of whose stages are `supervised`, or all `kd`
     without made examples, stands for the one or the other; so does the student itself.
@@ -79,19 +80,28 @@ def _kd(run):
 
 
 def _one(run, method, task_weight):
-    """All of the student's epochs in one stage."""
+    """As many updates as the student has in all of its stages, in one stage."""
     first, *more = run.stages
     whole = dataclasses.replace(
-        first, trainer=method, task_weight=task_weight, synthetic=None
-    )
-    if not more:
-        return whole
-    return dataclasses.replace(
-        whole,
-        epochs=sum(stage.epochs for stage in run.stages),
+        first,
+        trainer=method,
+        task_weight=task_weight,
+        synthetic=None,
         schedule="cosine",
         decay_epochs=(),
+        epochs=sum(stage.epochs_of_updates for stage in run.stages),
     )
+    return whole if more else _scheduled(whole, first)
+
+
+def _scheduled(whole, stage):
+    """With the schedule of the student's only stage, and as many of its updates."""
+    each = stage.trainer.steps_per_update
+    decays = tuple(sorted({epoch // each for epoch in stage.decay_epochs} - {0}))
+    # A decay before the first epoch's end is none.
+    falls = decays or stage.schedule != "step"
+    schedule = stage.schedule if falls else "constant"
+    return dataclasses.replace(whole, schedule=schedule, decay_epochs=decays)
 
 
 def _calm(run):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill import config
+from distill.data import batches
 from distill.report.charts import scatter
 from distill.runtime.errors import ConfigError
 from distill.studies import intervals
@@ -107,9 +108,11 @@ def _updates(run, model):
     stages |= {control.name: control.stages for control in job.run.controls}
     if model not in stages:
         return None
-    steps = max(1, report_["data"]["train"] // job.run.batch_size)
+    steps = batches.steps_per_epoch(report_["data"]["train"], job.run.batch_size)
+    accumulated = job.run.hardware.gradient_accumulation
     return sum(
-        steps * stage.epochs // stage.trainer.steps_per_update
+        # Each stage has an optimizer of its own: what it has not used is lost.
+        steps * stage.epochs // (stage.trainer.steps_per_update * accumulated)
         for stage in stages[model]
     )
 
@@ -152,6 +155,6 @@ def _warnings(seeds):
             if own != updates[name]:
                 lines.append(
                     f"{name}.{control.name} had {own:,} updates, its student "
-                    f"{updates[name]:,} (`discriminator_steps`), of as many batches"
+                    f"{updates[name]:,}: they differ in more than what taught them"
                 )
     return lines

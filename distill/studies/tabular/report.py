@@ -1,11 +1,13 @@
 """The records of all seeds -> a table for the console, a page for the browser."""
 
+import textwrap
 from collections.abc import Sequence
 
 import tabulate
 import yaml
 
 from distill import config
+from distill.report import console
 from distill.report.html import template
 from distill.runtime import formats, versions
 from distill.studies import intervals
@@ -68,7 +70,12 @@ def _together(records, name, student):
         "transfer": name,
         "rows": ours[0]["rows"],
         "auc": intervals.summary(scores),
-        "over_train": intervals.paired_difference(scores, reference),
+        "over_train": intervals.paired_difference(
+            scores,
+            reference,
+            # Every seed draws both anew from one table.
+            test_to_train=records[0]["measured"] / records[0]["train"],
+        ),
         "rows_per_second": intervals.summary([r["rows_per_second"] for r in ours]),
         "times_the_teacher": intervals.summary(ratios),
     }
@@ -109,7 +116,7 @@ def table(result: dict) -> str:
         colalign=["left", "left", *["right"] * len(headers)],
         disable_numparse=True,
     )
-    return f"{lines}\n{_measured(result)}"
+    return f"{lines}\n{textwrap.fill(_measured(result), console.WIDTH)}"
 
 
 def interval(difference: dict | None) -> str:
@@ -136,7 +143,9 @@ def _measured(result):
     count = len(result["seeds"])
     return (
         f"{count} {'seed' if count == 1 else 'seeds'}; {data['train']:,} rows to learn "
-        f"from, {data['measured']:,} of the {study['measured_on']} split; one core"
+        f"from, {data['measured']:,} of the {study['measured_on']} split, drawn anew "
+        f"by each from one table of {data['rows']:,}; intervals: corrected resampled t "
+        "(Nadeau and Bengio, 2003); one core"
     )
 
 
