@@ -1,4 +1,4 @@
-"""Models -> TFLite files; float32 images or int32 ids in, float32 logits out."""
+"""Models -> TFLite files: images or int32 ids in, logits out."""
 
 import argparse
 import pathlib

@@ -14,6 +14,8 @@ from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
 
+NAMED = 20  # Classes, at most, that are shown; `--json` has all.
+
 
 def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     """`python -m distill.inspect FILE.tflite`.
@@ -64,6 +66,7 @@ def _lines(found):
     """Name and value of everything, the config last as YAML."""
     import yaml
 
+    from distill.measure.end import End
     from distill.runtime import formats
 
     origin = found["origin"] or {}
@@ -78,6 +81,7 @@ def _lines(found):
         ("zeros, %", f"{100 * found['sparsity']:.1f}"),
         ("ops", ops),
         ("in float", ", ".join(found["float_ops"]) or "none"),
+        *((way, End(**end)) for way in ("takes", "gives") for end in found[way]),
     ]
     if not origin:
         return formats.table(rows, []) + "It does not say what it was made of."
@@ -89,10 +93,25 @@ def _lines(found):
             f"{validation['accuracy']:.2f} % of {validation['examples']} examples",
         ),
         ("data", origin["data"]),
+        *_described(origin),
         *((f"weights of {name}", sha) for name, sha in origin["weights"].items()),
         ("versions", ", ".join(f"{n} {v}" for n, v in origin["versions"].items())),
     ]
     return formats.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
+
+
+def _described(origin):
+    """What the file is fed and what its answers mean, as far as it says so."""
+    rows = []
+    if (kind := origin.get("kind")) is not None:
+        fed = (
+            "images, numbers in [0, 1]" if kind == "images" else "ids of tokenizer.json"
+        )
+        rows.append(("fed with", fed))
+    if names := origin.get("classes"):
+        more = ", ..." if len(names) > NAMED else ""
+        rows.append((f"{len(names)} classes", ", ".join(names[:NAMED]) + more))
+    return rows
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from typing import Any
 FORMATS = ("float32", "float16", "dynamic_int8")
 
 
-def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
+def to_tflite(
+    model: Any, variant: str, calibration: Any = None, io: str = "float32"
+) -> bytes:
     """Converts a model.
 
     Args:
@@ -17,6 +19,8 @@ def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
             `int16x8`.
         calibration: Real images, float32, `(n, height, width, channels)`, that set
             the ranges of activations.
+        io: What an `int8` file takes for images and gives: `float32`; or `int8`,
+            `uint8`, by the scale and zero point that the file states. Ids are int32.
 
     Returns:
         The file. Its input is one image `(1, height, width, channels)`, which may
@@ -55,4 +59,16 @@ def to_tflite(model: Any, variant: str, calibration: Any = None) -> bytes:
         converter.representative_dataset = lambda: (
             [image[None]] for image in calibration
         )
+    _set_ends(converter, io, shapes)
     return converter.convert()
+
+
+def _set_ends(converter, io, shapes):
+    """Lets a file take and give eight bits; ids stay what they are."""
+    import tensorflow as tf
+
+    if io == "float32":
+        return
+    converter.inference_output_type = tf.as_dtype(io)
+    if not any(shape.dtype.is_integer for shape in shapes):
+        converter.inference_input_type = tf.as_dtype(io)

@@ -13,6 +13,7 @@ from scipy import optimize
 
 from distill.compress.twin import folding
 from distill.measure import graph as graphs
+from distill.measure import interpreter as runner
 
 EXAMPLES = 64  # More change no number that a reader acts on.
 _TOGETHER = 8  # So many examples' activations are held at a time.
@@ -184,12 +185,12 @@ def _runner(file):
             str(path), experimental_preserve_all_tensors=True
         )
         model.allocate_tensors()
-        start = model.get_input_details()[0]["index"]
+        given = model.get_input_details()[0]
 
         def run(inputs, indices):
             kept = {index: [] for index in indices}
-            for one in inputs:
-                model.set_tensor(start, one[None])
+            for one in runner.quantized(inputs, given):
+                model.set_tensor(given["index"], one[None])
                 model.invoke()
                 for index, values in kept.items():
                     values.append(model.get_tensor(index))

@@ -28,6 +28,8 @@ class Material:
         batch_size: Examples in a step.
         seed: Of the run.
         augmentation: Of training examples.
+        kind: Of the inputs: `images` or `texts`.
+        classes: Their names, in the order of the logits.
     """
 
     folder: pathlib.Path
@@ -35,6 +37,8 @@ class Material:
     batch_size: int
     seed: int
     augmentation: augmentation.Augmentation
+    kind: str
+    classes: tuple[str, ...]
 
     @functools.cached_property
     def student(self) -> keras.Model:
@@ -93,6 +97,8 @@ class Material:
         right = parity.answers(file, split.floats()).argmax(-1) == split.labels
         origin = {
             "model": name,
+            "kind": self.kind,
+            "classes": list(self.classes),
             "config": config,
             "versions": versions.versions(),
             "data": self.splits.fingerprint(),

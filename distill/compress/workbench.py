@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from distill import data
 from distill.compress import (
     capabilities,
     convert,
@@ -146,6 +145,7 @@ class Workbench:
         variant: str,
         *,
         calibration: np.ndarray | None = None,
+        io: str = "float32",
         rewrite: Callable[[bytes], bytes] = bytes,
     ) -> bytes:
         """What TF-MOT made, as a `.tflite` file; notes whether both answer alike.
@@ -154,9 +154,10 @@ class Workbench:
             model: From inputs to logits, or to a dict with them.
             variant: See `convert.to_tflite`.
             calibration: Likewise.
+            io: Likewise.
             rewrite: What is done to the file before the two are compared.
         """
-        file = rewrite(convert.to_tflite(model, variant, calibration))
+        file = rewrite(convert.to_tflite(model, variant, calibration, io))
         self.parity = parity.compare(model, file, self._material.images)
         return file
 

@@ -31,8 +31,8 @@ class Finishing:
             search, the options of those that are tried; it may be left out.
         budget: What the last file may cost, and whether it is searched; see
             `distill.compress.search.budget.Budget`.
-        max_accuracy_drop: A file whose test accuracy is more than this many
-            points (percent of the test split) below the model's has failed. Of
+        max_accuracy_drop: A file whose accuracy is more than this many points
+            (percent of the validation split) below the model's has failed. Of
             files with a budget, that says it.
     """
 

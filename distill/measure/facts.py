@@ -7,6 +7,7 @@ import pathlib
 
 from distill.measure import graph as graphs
 from distill.measure import kernel
+from distill.measure.end import End
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Facts:
             the conversion of the input and of the output.
         ops: Name of each op to how often it stands in the file.
         kernels: Each kernel but depthwise ones, in order.
+        takes: The file's inputs.
+        gives: Its outputs.
     """
 
     parameters: int
@@ -34,6 +37,8 @@ class Facts:
     float_ops: tuple[str, ...]
     ops: dict[str, int]
     kernels: tuple[kernel.Kernel, ...] = ()
+    takes: tuple[End, ...] = ()
+    gives: tuple[End, ...] = ()
 
 
 def read_facts(path: pathlib.Path) -> Facts:
@@ -59,6 +64,7 @@ def read_facts(path: pathlib.Path) -> Facts:
             bias = graph.constant(op.inputs[graphs.BIAS])
             others[bias] = graph.size(bias)
         macs += _macs(name, graph.shape(kernel), graph.shape(op.outputs[0]))
+    takes, gives = graph.ends()
     zeros = sum(kernel.zeros for kernel in described.values())
     prunable = sum(kernel.size for kernel in described.values())
     return Facts(
@@ -70,6 +76,8 @@ def read_facts(path: pathlib.Path) -> Facts:
         float_ops=tuple(dict.fromkeys(graph.float_ops())),
         ops={name: names.count(name) for name in sorted(set(names))},
         kernels=tuple(described.values()),
+        takes=takes,
+        gives=gives,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from distill.measure.end import End
 from distill.measure.kernel import Kernel, describe, to_dense, unpack
 
 # Which of an op's inputs are the kernel, the bias, what is looked up.
@@ -23,6 +24,9 @@ _ACTIVATIONS = {
     value: name
     for name, value in vars(schema.ActivationFunctionType).items()
     if name[0] != "_"
+}
+_NAMES = {
+    value: name for name, value in vars(schema.TensorType).items() if name[0] != "_"
 }
 _TYPES = {  # Of four bits, a byte holds two.
     schema.TensorType.INT4: np.uint8,
@@ -84,6 +88,22 @@ class Graph:
     def shape(self, index: int) -> tuple[int, ...]:
         """Sizes of a tensor."""
         return tuple(int(size) for size in self._tensors[index].shape)
+
+    def ends(self) -> tuple[tuple[End, ...], tuple[End, ...]]:
+        """What the file takes, and what it gives."""
+        graph = self._model.subgraphs[0]
+        return tuple(map(self._end, graph.inputs)), tuple(map(self._end, graph.outputs))
+
+    def _end(self, index):
+        tensor = self._tensors[index]
+        how = tensor.quantization
+        scaled = how is not None and how.scale is not None and len(how.scale) == 1
+        return End(
+            dtype=_NAMES[tensor.type].lower(),
+            shape=self.shape(index),
+            scale=float(how.scale[0]) if scaled else None,
+            zero_point=int(how.zeroPoint[0]) if scaled else None,
+        )
 
     def size(self, index: int) -> int:
         """Entries of a tensor."""

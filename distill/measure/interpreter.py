@@ -19,7 +19,8 @@ def predict(path: pathlib.Path, inputs: np.ndarray) -> np.ndarray:
     Args:
         path: The file.
         inputs: Images, float32 in [0, 1], `(n, height, width, channels)`; or ids,
-            int32, `(n, length)`.
+            int32, `(n, length)`. A file that takes eight bits is given the images
+            in these, and its answers are turned back.
 
     Returns:
         Logits, float32, `(n, classes)`.
@@ -32,8 +33,8 @@ def predict(path: pathlib.Path, inputs: np.ndarray) -> np.ndarray:
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
         if run is None or len(batch) != size:
-            run = _runner(path, batch.shape, os.cpu_count() or 1)
-        answers.append(run(batch))
+            run = _Runner(path, batch.shape, os.cpu_count() or 1)
+        answers.append(run.real(run(run.stored(batch))))
     return np.concatenate(answers)
 
 
@@ -57,7 +58,8 @@ def latency(
     Returns:
         `median` and `p90` in milliseconds; `threads`, `runs`, `machine`.
     """
-    run = _runner(path, example.shape, threads)
+    run = _Runner(path, example.shape, threads)
+    example = run.stored(example)  # As a user of eight bits has it already.
     for _ in range(warmup):
         run(example)
     collecting = gc.isenabled()
@@ -83,28 +85,56 @@ def latency(
 def _takes(path, shape):
     """Whether a file runs on such a batch; a reshape inside may bind it to one."""
     try:
-        _runner(path, shape, 1)
+        _Runner(path, shape, 1)
     except ValueError:
         return False
     return True
 
 
-def _runner(path, shape, threads):
-    """A function from inputs of this shape to the file's answers."""
-    try:
-        model = interpreter.Interpreter(str(path), num_threads=threads)
-        given, made = model.get_input_details()[0], model.get_output_details()[0]
-        wanted = tuple(int(size) for size in given["shape"][1:])
-        if wanted != tuple(shape[1:]):
-            raise ValueError(f"expected inputs {wanted}. Received: {shape[1:]}")
-        model.resize_tensor_input(given["index"], shape)
-        model.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be run: {error}") from None
+class _Runner:
+    """Runs a file on inputs of one shape, from what it takes to what it gives."""
 
-    def run(inputs):
-        model.set_tensor(given["index"], inputs)
-        model.invoke()
-        return model.get_tensor(made["index"])
+    def __init__(self, path, shape, threads):
+        try:
+            self._model = interpreter.Interpreter(str(path), num_threads=threads)
+            self._given = self._model.get_input_details()[0]
+            self._made = self._model.get_output_details()[0]
+            wanted = tuple(int(size) for size in self._given["shape"][1:])
+            if wanted != tuple(shape[1:]):
+                raise ValueError(f"expected inputs {wanted}. Received: {shape[1:]}")
+            self._model.resize_tensor_input(self._given["index"], shape)
+            self._model.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} cannot be run: {error}") from None
 
-    return run
+    def __call__(self, inputs):
+        self._model.set_tensor(self._given["index"], inputs)
+        self._model.invoke()
+        return self._model.get_tensor(self._made["index"])
+
+    def stored(self, inputs):
+        """Floats as the file's input has them."""
+        return quantized(inputs, self._given)
+
+    def real(self, outputs):
+        """The numbers that the file's output stands for, float32."""
+        scale, zero = self._made["quantization"]
+        if outputs.dtype == np.float32 or not scale:
+            return outputs
+        return (np.float32(scale) * (outputs.astype(np.int32) - zero)).astype("float32")
+
+
+def quantized(inputs: np.ndarray, details: dict) -> np.ndarray:
+    """Floats as the input of a file has them, rounded as TFLite's `QUANTIZE` does.
+
+    Args:
+        inputs: float32; whatever else they are, they stay.
+        details: Of the input, as an interpreter tells them.
+    """
+    scale, zero = details["quantization"]
+    if not scale or inputs.dtype != np.float32:
+        return inputs
+    ratio = inputs / np.float32(scale)
+    steps = np.trunc(ratio + np.copysign(np.float32(0.5), ratio)) + zero
+    kind = np.iinfo(details["dtype"])
+    return np.clip(steps, kind.min, kind.max).astype(details["dtype"])

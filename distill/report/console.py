@@ -24,7 +24,7 @@ def table(report: dict) -> str:
         rows.append([mark, model["name"], *_cells(model)])
         notes += [f"x {model['name']} failed: {why}" for why in model["failed"]]
     if chosen:
-        notes.insert(0, "* the smallest file that passes")
+        notes.insert(0, "* the smallest file that passes on the validation split")
     headers = ["acc %", "agree %", "kB", "gzip kB", "params", "MACs", "zeros %", "ms"]
     lines = tabulate.tabulate(
         rows,

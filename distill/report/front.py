@@ -28,9 +28,7 @@ def write(folder: pathlib.Path, result: dict) -> None:
             (m for m in result["models"] if m["name"] == found["chosen"]), None
         ),
         charts_of={
-            measure.title: scatter.front(
-                result["models"], None, 480, 300, measure=measure
-            )
+            measure.title: scatter.front(result["models"], 480, 300, measure=measure)
             for measure in pareto.MEASURES.values()
             if any(measure.of(model) for model in result["models"])
         },
@@ -47,18 +45,20 @@ def front(models: Sequence[dict]) -> dict:
         models: As in `report.json`.
 
     Returns:
-        `models`, one mapping a model: `name`, `file`, `accuracy` in percent, each
-        of `pareto.MEASURES` (None where it was not measured), `failed`, and
-        `dominated_in`, the measures in which another sound model is no larger and
-        no less accurate, or the model is not sound; `chosen`, the smallest sound
-        exported student within `within` points of `reference` (the teacher, or
-        the student where there is none), or None.
+        `models`, one mapping a model: `name`, `file`, `accuracy` in percent of the
+        test split, `validation_accuracy`, each of `pareto.MEASURES` (None where it
+        was not measured), `failed`, and `dominated_in`, the measures in which another
+        sound model is no larger and no less accurate on the test split, or the model
+        is not sound; `chosen`, the smallest sound exported student that the validation
+        split has within `within` points of `reference` (the teacher, or the student
+        where there is none), or None.
     """
     rows = [
         {
             "name": model["name"],
             "file": model["file"],
             "accuracy": model["accuracy"],
+            "validation_accuracy": model["validation_accuracy"],
             **{key: measure.of(model) for key, measure in pareto.MEASURES.items()},
             "failed": bool(model["failed"]),
             "dominated_in": [
@@ -69,9 +69,10 @@ def front(models: Sequence[dict]) -> dict:
         }
         for model in models
     ]
-    accuracy = {model["name"]: model["accuracy"] for model in models}
-    reference = "teacher" if "teacher" in accuracy else "student"
-    near = [m for m in models if m["accuracy"] >= accuracy[reference] - WITHIN]
+    reached = {model["name"]: model["validation_accuracy"] for model in models}
+    reference = "teacher" if "teacher" in reached else "student"
+    least = reached[reference] - WITHIN
+    near = [model for model in models if model["validation_accuracy"] >= least]
     chosen = pareto.smallest(near)
     return {
         "models": rows,

@@ -31,7 +31,6 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
     by_name = {model["name"]: model for model in models}
     chosen = pareto.smallest(models)
     teacher = by_name.get("teacher", by_name["student"])
-    limit = by_name["student"]["accuracy"] - report["run"]["max_accuracy_drop"]
     shared = share_charts(
         {"Test split": report["run"]}, lambda _, name: by_name[name]["accuracy"]
     )
@@ -44,7 +43,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         whom="the teacher" if "teacher" in by_name else "the float model",
         student=by_name["student"],
         baseline=by_name.get("teacher.float32", teacher),
-        fronts=fronts(models, limit),
+        fronts=fronts(models),
         training=training_curves._training(report["stages"]),
         classes=_classes(report, chosen),
         layered=layer_errors.table(models),
@@ -90,9 +89,9 @@ def share_hues(shared: dict[str, dict]) -> dict[str, int]:
     }
 
 
-def fronts(models: Sequence[dict], limit: float | None) -> list[dict]:
+def fronts(models: Sequence[dict]) -> list[dict]:
     """`scatter.front` for a wide window and for a narrow one."""
-    return [scatter.front(models, limit, *size) for size in ((960, 420), (340, 400))]
+    return [scatter.front(models, *size) for size in ((960, 420), (340, 400))]
 
 
 def _source(look):

@@ -71,6 +71,8 @@ def open_workbench(run: Any, folder: pathlib.Path) -> Any:
         batch_size=run.batch_size,
         seed=run.seed,
         augmentation=run.augmentation,
+        kind=run.data.kind,
+        classes=run.data.class_names,
     )
     return workbench.Workbench(material, run.finish, folder, config.plain(run))
 

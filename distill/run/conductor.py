@@ -3,7 +3,7 @@
 import pathlib
 
 from distill import config, data
-from distill.data import batches
+from distill.data import batches, sidecar
 from distill.run import parent
 from distill.run.folder import GROUND, check_ground, claim
 from distill.runtime import errors, files, onednn, progress, versions
@@ -48,6 +48,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         from distill.run import gather
         from distill.teach.hardware import strategy
 
+        for line in gather.few(run, len(splits.validation.labels)):
+            progress.say(f"    warning: {line}")
         with strategy.scope(run, per_epoch):
             records = _train_all(run, splits, folder)
         distributed.broadcast(lambda: b"")  # All is written; now each goes its way.
@@ -109,9 +111,7 @@ def _train_all(run, splits, folder):
     checks.check_finish(run)
     checks.check_kernels(run)
     size.check(run, splits, folder)
-    if splits.tokenizer is not None:
-        text = splits.tokenizer.to_str(pretty=True)
-        files.atomic_write(folder / "tokenizer.json", text)
+    sidecar.write(folder, run.data, splits)
     network, records = teacher.obtain(run, splits, folder)
     accuracy = measure_accuracy.accuracy(
         measure_accuracy.logits(network, splits.test), splits.test

@@ -9,6 +9,7 @@ import numpy as np
 
 from distill import config, data
 from distill.config import finishing
+from distill.data import sidecar
 from distill.report import compress_tables
 from distill.run import parent
 from distill.run.folder import check_ground, claim, is_begun
@@ -106,13 +107,16 @@ def _finish(run, folder):
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
         check_ground(folder, ground(run, splits))
+        sidecar.write(folder, run.data, splits)
+        from distill.run import gather
+
+        for line in gather.few(run, len(splits.validation.labels)):
+            progress.say(f"    warning: {line}")
         with progress.step("networks", "opening what was given"):
             open_networks(run, splits, folder)
         if run.searches:
             run = _found(run, folder)
         records = parent.finish(folder)
-        from distill.run import gather
-
         return gather.gather(run, splits, folder, records)
 
 

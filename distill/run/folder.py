@@ -5,12 +5,13 @@ import pathlib
 from typing import Any
 
 from distill import config
+from distill.data import sidecar
 from distill.runtime import errors, files, versions
 
 GROUND = "ground.json"  # In `checkpoint/`: what a run's numbers stand on.
 
 # What a run writes before it makes anything that one would miss.
-_BEFORE = {".lock", "run.yaml", GROUND, "tokenizer.json"}
+_BEFORE = {".lock", "run.yaml", GROUND, sidecar.LABELS, sidecar.TOKENIZER}
 
 
 def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:

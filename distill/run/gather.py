@@ -8,6 +8,7 @@ import numpy as np
 
 import trainers
 from distill import config, data
+from distill.compress.search import budget
 from distill.config import lessons
 from distill.measure import accuracy, cost, stitching
 from distill.measure.facts import read_facts
@@ -19,6 +20,7 @@ from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
 UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
+LEAST = 5  # Answers that a limit on accuracy must be worth, to be more than chance.
 
 
 def gather(
@@ -28,7 +30,8 @@ def gather(
 
     Args:
         run: The run.
-        splits: The data; only `test` is measured on.
+        splits: The data: `validation` decides which files pass and which is chosen,
+            `test` says how good they are.
         folder: Holds the models; `report.json`, `report.html`, `MODEL_CARD.md`,
             the files of `front.write` and `tensorboard/` are written there.
         stages: The records of what was trained, in order.
@@ -44,7 +47,9 @@ def gather(
     taught = _taught(folder / "teacher.keras", splits.test)
     for path in _files(made, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size, latency"):
-            record, answers[path.stem] = model_record(path, splits.test, taught)
+            record, answers[path.stem] = model_record(
+                path, splits.test, taught, validation=splits.validation
+            )
         models.append(record)
     _judge(made, folder, models, stages)
     promised = _promised(run, models)
@@ -71,6 +76,8 @@ def gather(
         "search": json.loads(search.read_text()) if search.exists() else None,
         "warnings": [
             *warnings(run, models),
+            *few(made, len(splits.validation.labels)),
+            *_otherwise(made, models),
             *_alarms(stages),
             *([UNFINISHED] if made != run else []),
         ],
@@ -130,7 +137,7 @@ def _judge(run, folder, models, stages):
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
     made = {record["model"]: record for record in stages}
-    student = by_name["student"]["accuracy"]
+    student = by_name["student"]
     counted = cost.count(loader.open_own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
@@ -146,15 +153,11 @@ def _judge(run, folder, models, stages):
 
 def _too_much(run, model, student):
     """How a file breaks the budget or, without one, the limit on accuracy."""
-    budget, drop = getattr(run, "budget", None), student - model["accuracy"]
-    if budget is not None:
-        return budget.breaches(model, student)
-    if drop <= run.max_accuracy_drop:
-        return []
-    return [
-        f"accuracy {model['accuracy']:.2f} % is {drop:.2f} points below the "
-        f"student's, more than max_accuracy_drop = {run.max_accuracy_drop}"
-    ]
+    drops = [student[key] - model[key] for key in ("validation_accuracy", "accuracy")]
+    limits = getattr(run, "budget", None)
+    if limits is not None:
+        return limits.breaches(model, *drops)
+    return budget.too_low("max_accuracy_drop", run.max_accuracy_drop, *drops)
 
 
 def _promised(run, models):
@@ -180,6 +183,47 @@ def warnings(run: config.Run, models: list[dict]) -> list[str]:
                 f"({reached:.2f} %): here its teaching brought nothing"
             )
     return lines
+
+
+def few(run: config.Run, examples: int) -> list[str]:
+    """Says that the validation split is too small to decide between files, if it is.
+
+    Args:
+        run: The run; without files, nothing is decided.
+        examples: Of the validation split.
+    """
+    smallest = min(_limit(run), front.WITHIN)
+    if not run.finish or smallest * examples >= 100 * LEAST:
+        return []
+    return [
+        f"The validation split has {examples} examples, one of which is "
+        f"{100 / examples:.2f} points: too few to tell files apart that may differ "
+        f"by {smallest:g}. Which one is chosen, and which fail, is partly chance: "
+        "raise `data.options.validation_examples` or `validation_fraction`"
+    ]
+
+
+def _limit(run):
+    """Points that a file may be below the student."""
+    limits = getattr(run, "budget", None)
+    return run.max_accuracy_drop if limits is None else limits.max_drop
+
+
+def _otherwise(run, models):
+    """Files that pass, and that the test split finds too far below the student."""
+    by_name, limit = {model["name"]: model for model in models}, _limit(run)
+    files = [by_name[f"student.{config.name_of(part)}"] for part in run.finish]
+    drops = {
+        file["name"]: by_name["student"]["accuracy"] - file["accuracy"]
+        for file in files
+        if not file["failed"]
+    }
+    return [
+        f"{name} passes on the validation split, and is {drop:.2f} points below the "
+        f"student on the test split: more than {limit:g}"
+        for name, drop in drops.items()
+        if drop > limit
+    ]
 
 
 def _alarms(records):

@@ -1,18 +1,25 @@
 """One file's entry in the report, measured on the file itself."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
 
 from distill import data
 from distill.measure import accuracy, cost, interpreter
+from distill.measure.end import End
 from distill.measure.facts import gzip_bytes, read_facts
 from distill.runtime import hashes, versions
 from distill.runtime.trust import loader
 
 
 def model_record(
-    path: pathlib.Path, split: data.Split, taught: np.ndarray | None, network=None
+    path: pathlib.Path,
+    split: data.Split,
+    taught: np.ndarray | None,
+    network=None,
+    *,
+    validation: data.Split | None = None,
 ) -> tuple[dict, np.ndarray]:
     """One entry of the report's `models`, measured on the file itself.
 
@@ -22,13 +29,16 @@ def model_record(
         taught: The teacher's logits on `split`, if there is a teacher.
         network: What the `.keras` file holds, where it is open already: a
             foreign one is opened by `loader.open_foreign` alone.
+        validation: What decides which file is taken, and whether it passes; its
+            accuracy there is one number more.
 
     Returns:
         The entry, and the file's own logits.
     """
     if path.suffix == ".keras" and network is None:
         network = loader.open_own(path)
-    answers = accuracy.logits(path if network is None else network, split)
+    source = path if network is None else network
+    answers = accuracy.logits(source, split)
     right = answers.argmax(-1) == split.labels
     record = {
         "name": path.stem,
@@ -37,6 +47,9 @@ def model_record(
         **_facts(path, network),
         "test_examples": len(split.labels),
         "accuracy": accuracy.accuracy(answers, split),
+        "validation_accuracy": None
+        if validation is None
+        else accuracy.accuracy(accuracy.logits(source, validation), validation),
         "agreement_with_teacher": None,
         "per_class_accuracy": [
             100 * float(right[split.labels == label].mean())
@@ -65,12 +78,25 @@ def _facts(path, network):
     if network is None:
         facts = read_facts(path)
         names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
-        return {name: getattr(facts, name) for name in names}
+        ends = {"takes": facts.takes, "gives": facts.gives}
+        return {
+            **{name: getattr(facts, name) for name in names},
+            **{key: [dataclasses.asdict(end) for end in ends[key]] for key in ends},
+        }
     counted = cost.count(network)
     return {
+        "takes": _ends(network.inputs),
+        "gives": _ends([network.output["logits"]]),
         "parameters": counted.parameters,
         "macs": counted.macs,
         "sparsity": cost.sparsity(network),
         "bytes": path.stat().st_size,
         "gzip_bytes": gzip_bytes(path),
     }
+
+
+def _ends(tensors):
+    return [
+        dataclasses.asdict(End(str(tensor.dtype), (1, *tensor.shape[1:])))
+        for tensor in tensors
+    ]

@@ -24,7 +24,7 @@ from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding
 from distill.run import child
-from distill.measure import cost
+from distill.measure import cost, interpreter
 from distill.measure.facts import read_facts
 from distill.runtime import errors
 from distill.runtime.resume import resume
@@ -102,6 +102,28 @@ for name, part in parts.items():
         "bits": [kernel.bits for kernel in facts.kernels],
         "macs": facts.macs / counted.macs,
     }
+
+# Ends of eight bits: the same file but for them.
+seen = work.validation.floats()
+for kind in (finishers.FINISHERS["int8_calibrated"], quantized.Int8):
+    options = short if kind is quantized.Int8 else {}
+    plain = interpreter.predict(made(kind(**options)), seen)
+    name = config.name_of(kind())
+    for io in ("int8", "uint8"):
+        part = kind(io=io, **options)
+        path = made(part)
+        facts = read_facts(path)
+        apart = np.abs(interpreter.predict(path, seen) - plain).max()
+        said[f"{name} {io}"] = {
+            "ends": [end.dtype for end in (*facts.takes, *facts.gives)],
+            "breaches": part.breaches(facts, parts, counted),
+            "as floats": kind(**options).breaches(facts, parts, counted),
+            "steps apart": float(apart / facts.gives[0].scale),
+            "conversion": part.conversion_breaches(work.parity),
+            "latency": interpreter.latency(path, seen[:1], runs=3, warmup=1)["median"],
+            "layers": len(work.layers(path.read_bytes())),
+        }
+
 four = pruned.Pruned(sparsity=0.5, pattern="2_of_4", schedule="constant", **short)
 facts = read_facts(made(four))
 said["2_of_4"] = {
@@ -201,7 +223,7 @@ said["twin macs"] = [sum(channels.macs(original).values()), counted.macs]
 def refused(build, share=0.5):
     inputs = tf_keras.Input((8, 8, 4))
     try:
-        narrowed.Narrowed(macs=share).form(tf_keras.Model(inputs, build(inputs)))
+        channels.narrow(tf_keras.Model(inputs, build(inputs)), share)
     except errors.FinishError as mistake:
         return str(mistake)
 
@@ -251,6 +273,21 @@ def said(tmp_path_factory):
 )
 def test_a_file_holds_what_was_promised(said, name):
     assert said[name]["breaches"] == []
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+@pytest.mark.parametrize("name", ["int8_calibrated", "int8"])
+def test_a_file_with_ends_of_eight_bits_answers_as_the_one_with_floats(said, name, io):
+    found = said[f"{name} {io}"]
+    assert found["ends"] == [io, io]
+    assert found["breaches"] == found["conversion"] == []
+    assert found["as floats"] == [
+        f"the file takes {io}, promised io = float32",
+        f"the file gives {io}, promised io = float32",
+    ]
+    assert found["steps apart"] < 1e-3
+    assert found["latency"] > 0
+    assert found["layers"] == 4
 
 
 def test_clusters_are_as_few_as_asked_and_not_fewer(said):

@@ -414,7 +414,8 @@ def test_a_run_on_text_goes_through(tmp_path):
         "stages.0.epochs=1",
         "stages.1.epochs=1",
         "controls=[]",
-        "finish=[{name: float32}, {name: int8, options: {epochs: 6}}]",
+        "finish=[{name: float32}, {name: int8, options: {epochs: 6}}, "
+        "{name: int8_calibrated, options: {io: int8}}]",
         "max_accuracy_drop=100",
     ]
     out = tmp_path / "runs" / "a"
@@ -442,6 +443,16 @@ def test_a_run_on_text_goes_through(tmp_path):
     from distill.runtime.trust import loader, scan
 
     by_name = {model["name"]: model for model in result["models"]}
+    ends = by_name["student.int8_calibrated"]
+    assert [end["dtype"] for end in (*ends["takes"], *ends["gives"])] == [
+        "int32",
+        "int8",
+    ]
+    assert by_name["student.int8"]["gives"][0]["dtype"] == "float32"
+    assert not ends["failed"] and not by_name["student.int8"]["failed"]
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "16 int32 ids, which `tokenizer.json` makes of a text" in card
+    assert (out / "labels.txt").read_text() == "minus\nplus\n"
     counted = cost.count(loader.open_own(out / "student.keras"))
     assert counted.tables == 300 * 16
     held = counted.kernels + counted.channels + counted.tables

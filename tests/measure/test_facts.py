@@ -9,6 +9,7 @@ import pytest
 from distill import export
 from distill.compress import convert
 from distill.measure import cost, interpreter
+from distill.measure.end import End
 from distill.measure.facts import read_facts
 from distill.runtime import versions
 
@@ -156,6 +157,23 @@ def test_every_exported_file_takes_and_gives_floats(files):
         assert given["dtype"] == made["dtype"] == np.float32
         assert tuple(given["shape"]) == (1, *SHAPE)
         assert tuple(made["shape"]) == (1, 5)
+
+
+def test_an_end_of_a_file_says_what_its_integers_stand_for():
+    assert str(End("float32", (1, 8, 8, 1))) == "float32 8 x 8 x 1"
+    low, high = (End("int8", (1, 3), 0.25, zero) for zero in (-128, 7))
+    assert str(low) == "int8 3, 0.25 x (value + 128)"
+    assert str(high) == "int8 3, 0.25 x (value - 7)"
+
+
+def test_floats_become_the_integers_of_the_nearest_steps():
+    details = {"quantization": (0.5, -3), "dtype": np.int8}
+    given = np.array([0.0, 0.24, 0.25, -0.25, 1.0, 1e3, -1e3], "float32")
+    made = interpreter.quantized(given, details)
+    assert made.dtype == np.int8
+    assert list(made) == [-3, -3, -2, -4, -1, 127, -128]  # Halves away from zero.
+    ids = np.array([3], "int32")
+    assert interpreter.quantized(ids, details) is ids
 
 
 def test_the_export_command_writes_what_is_asked(network, tmp_path, capsys):

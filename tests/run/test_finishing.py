@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from distill import config
+from distill import config, finish, inspect
 from distill.compress import finishers
 from distill.config import finishing
-from distill.report import front
+from distill.report import front, model_card
 from distill.report.charts import pareto
 from distill.run.finishing import open_networks
 from distill.runtime import errors, hashes
@@ -46,7 +46,7 @@ def made(tmp_path_factory):
     (folder / "finish.yaml").write_text(LINES)
     network().save(folder / "given.keras")
     flags = [f"--model={folder / 'given.keras'}", f"--config={folder / 'finish.yaml'}"]
-    assert finishers.main([*flags, f"--out={folder / 'run'}"]) == 0
+    assert finish.main([*flags, f"--out={folder / 'run'}"]) == 0
     report = json.loads((folder / "run" / "report.json").read_text())
     return folder / "run", report
 
@@ -94,6 +94,49 @@ def test_every_file_says_what_it_was_made_of(made):
         assert origin["config"]["max_accuracy_drop"] == 100
         assert origin["weights"] == {"student": hashes.weights_hash(student)}
         assert 0 <= origin["validation"]["accuracy"] <= 100
+        (model,) = (m for m in report["models"] if m["name"] == name)
+        assert model["validation_accuracy"] == origin["validation"]["accuracy"]
+
+
+def test_few_examples_to_decide_by_are_said(made):
+    _, report = made
+    (line,) = [x for x in report["warnings"] if x.startswith("The validation split")]
+    assert f"has {report['data']['validation']} examples" in line
+
+
+def test_names_of_classes_go_with_the_files(made, capfd):
+    folder, _ = made
+    names = [str(digit) for digit in range(10)]
+    assert (folder / "labels.txt").read_text().splitlines() == names
+    assert provenance.read(folder / "student.int8.tflite")["classes"] == names
+    assert inspect.main([str(folder / "student.int8.tflite")], limited=True) == 0
+    assert ", ".join(names) in capfd.readouterr().out
+
+
+def test_a_card_says_what_the_files_take_and_what_they_promised(made):
+    folder, report = made
+    text = (folder / "MODEL_CARD.md").read_text()
+    assert "images 8 x 8 x 1, numbers in [0, 1], to the logits of 10 classes" in text
+    rows = [line for line in text.splitlines() if line.startswith("| student")]
+    assert len(rows) == 3
+    assert all("| float32 8 x 8 x 1 | float32 10 |" in row for row in rows)
+    assert "- no file broke a promise" in text
+    files = report["models"]
+    texts = model_card.text(
+        {
+            **report,
+            "data": {**report["data"], "kind": "texts", "input_shape": [64]},
+            "models": [{**files[0], "failed": []}],
+        }
+    )
+    assert "64 int32 ids, which `tokenizer.json` makes of a text" in texts
+    assert "nothing was promised" in texts and "broke" not in texts
+    # Of a budget, that the last file alone must keep, the others' are no failures.
+    first = {**files[1], "failed": ["too large"]}
+    text = model_card.text(
+        {**report, "failures": [], "models": [files[0], first, files[2]]}
+    )
+    assert "no file broke" not in text and "- student.float32: too large" in text
 
 
 def test_a_card_and_a_front_lie_beside_the_files(made):
@@ -118,9 +161,9 @@ def test_the_same_command_again_makes_nothing(made):
     before = {path: path.read_bytes() for path in folder.glob("*.tflite")}
     given = folder.parent / "given.keras", folder.parent / "finish.yaml"
     flags = [f"--model={given[0]}", f"--config={given[1]}", f"--out={folder}"]
-    assert finishers.main(flags) == 0
+    assert finish.main(flags) == 0
     assert before == {path: path.read_bytes() for path in folder.glob("*.tflite")}
-    assert finishers.main([*flags, "--seed=3"]) == 2
+    assert finish.main([*flags, "--seed=3"]) == 2
 
 
 @pytest.fixture
@@ -234,6 +277,7 @@ def model(name, accuracy, size, macs=10, latency=None, failed=()):
         "name": name,
         "file": name,
         "accuracy": accuracy,
+        "validation_accuracy": accuracy,
         "bytes": size,
         "gzip_bytes": 1000 - size,
         "macs": macs,
@@ -264,3 +308,17 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
     }
     assert found["chosen"] == "student.a"  # 95.9 and less are not within a point.
     assert front.front(models[:1])["chosen"] is None
+
+
+def test_what_the_front_chooses_the_validation_split_decides():
+    models = [
+        model("student", 97.0, 900),
+        model("student.a", 96.9, 300),
+        model("student.b", 90.0, 400),
+    ]
+    models[1]["validation_accuracy"] = 95.9
+    models[2]["validation_accuracy"] = 96.0
+    found = front.front(models)
+    assert found["chosen"] == "student.b"
+    assert found["models"][1]["accuracy"] == 96.9
+    assert found["models"][1]["validation_accuracy"] == 95.9

@@ -42,7 +42,7 @@ def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     made = map(config.name_of, config.load("lit_resnet.yaml").finish)
     expected |= {f"student.{name}.tflite" for name in made}
     expected |= {"teacher.float32.tflite", "checkpoint", "tensorboard"}
-    expected |= {"MODEL_CARD.md", "front.html", "front.csv", "front.json"}
+    expected |= {"labels.txt", "MODEL_CARD.md", "front.html", "front.csv", "front.json"}
     visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
     assert visible == expected
     assert {path.name for path in folder.glob(".*")} <= {".lock"}

@@ -17,6 +17,8 @@ ORIGIN = {
     "config": {"seed": 0, "data": {"name": "dígits"}},
     "versions": {"keras": "3"},
     "data": "0f" * 32,
+    "kind": "images",
+    "classes": [f"kind{index}" for index in range(25)],
     "weights": {"student": "1e" * 32},
     "validation": {"examples": 7, "accuracy": 42.0},
 }
@@ -108,6 +110,9 @@ def test_the_command_says_what_the_file_says(files, capfd):
     found = json.loads(capfd.readouterr().out)
     assert found["origin"] == ORIGIN
     assert found["ops"]["CONV_2D"] == 1
+    assert [end["dtype"] for end in (*found["takes"], *found["gives"])] == [
+        "float32"
+    ] * 2
 
 
 def test_its_lines_are_for_people(files, capfd):
@@ -115,6 +120,9 @@ def test_its_lines_are_for_people(files, capfd):
     said = capfd.readouterr().out
     assert "42.00 % of 7 examples" in said
     assert "seed: 0" in said
+    assert "float32 6 x 6 x 2" in said and "float32 3" in said
+    assert "images, numbers in [0, 1]" in said
+    assert "25 classes" in said and "kind19, ..." in said and "kind20" not in said
     assert inspect.main([str(files["float32"][0])], limited=True) == 0
     assert "does not say what it was made of" in capfd.readouterr().out
 

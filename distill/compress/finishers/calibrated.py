@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from distill.compress.finishers import quantized
+from distill.compress.finishers import integers, quantized
 from distill.compress.finishers.finisher import Finisher
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Int8Calibrated(Finisher):
-    """Weights and activations in eight bits, as the converter rounds them.
+class Calibrated(Finisher):
+    """Ranges of activations as they are on training images.
 
     Attributes:
         calibration_examples: Training images whose activations set the ranges;
@@ -28,25 +28,30 @@ class Int8Calibrated(Finisher):
                 f"Received: {self.calibration_examples}"
             )
 
-    def make(self, bench):
-        """Converts the student by what it does on training images."""
-        examples = bench.calibration(self.calibration_examples)
-        return bench.export("int8", calibration=examples)
-
-    def breaches(self, facts, parts, student):
-        """Every op must compute in integers."""
-        return quantized.float_ops(facts)
-
     def predicted_bytes(self, cost, parts=None):
         """As `int8`."""
         return quantized.Int8.predicted_bytes(self, cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Int16x8(Int8Calibrated):
+class Int8Calibrated(Calibrated, integers.Integers):
+    """Weights and activations in eight bits, as the converter rounds them."""
+
+    def make(self, bench):
+        """Converts the student by what it does on training images."""
+        examples = bench.calibration(self.calibration_examples)
+        return bench.export("int8", calibration=examples, io=self.io)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Int16x8(Calibrated):
     """Weights in eight bits, activations in sixteen: nearly as exact as floats."""
 
     def make(self, bench):
         """Converts the student by what it does on training images."""
         examples = bench.calibration(self.calibration_examples)
         return bench.export("int16x8", calibration=examples)
+
+    def breaches(self, facts, parts, student):
+        """Every op must compute in integers."""
+        return integers.float_ops(facts)

@@ -112,7 +112,7 @@ class ClusteredInt8(quantized.QuantizedFinisher):
         """Integers alone, and the clusters kept in every channel."""
         promised = parts[self.needs[0]].clusters
         lost = _clusters_lost(facts, promised, "channel_distinct")
-        return [*quantized.float_ops(facts), *lost]
+        return [*super().breaches(facts, parts, student), *lost]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

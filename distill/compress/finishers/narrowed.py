@@ -84,7 +84,7 @@ class NarrowedInt8(quantized.QuantizedFinisher):
     def breaches(self, facts, parts, student):
         """Integers alone, and no more of them than `narrowed` promised."""
         more = parts["narrowed"].breaches(facts, parts, student)
-        return [*quantized.float_ops(facts), *more]
+        return [*super().breaches(facts, parts, student), *more]
 
     def predicted_bytes(self, cost, parts=None):
         """As `int8` of so many weights."""

@@ -180,4 +180,4 @@ class PrunedInt8(quantized.QuantizedFinisher):
     def breaches(self, facts, parts, student):
         """Integers alone, and the zeros of `pruned` kept."""
         zeros = parts["pruned"].breaches(facts, parts, student)
-        return [*quantized.float_ops(facts), *zeros]
+        return [*super().breaches(facts, parts, student), *zeros]

@@ -4,10 +4,11 @@ import dataclasses
 from typing import Any, ClassVar, Literal
 
 from distill.compress.finishers.finisher import TrainedFinisher
+from distill.compress.finishers.integers import Integers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class QuantizedFinisher(TrainedFinisher):
+class QuantizedFinisher(TrainedFinisher, Integers):
     """A finisher that trains what it is given to bear eight bits.
 
     Attributes:
@@ -44,7 +45,7 @@ class QuantizedFinisher(TrainedFinisher):
         simulated = bench.engine(self, model)
         model = simulated(model, zeros=zeros, clusters=clusters)
         bench.fit(model, self)
-        return bench.convert(model, "int8")
+        return bench.convert(model, "int8", io=self.io)
 
     def predicted_bytes(self, cost, parts=None):
         """One byte a weight; scale, zero point and bias for each channel."""
@@ -65,14 +66,3 @@ class Int8(QuantizedFinisher):
     def make(self, bench):
         """Trains the student."""
         return self.integers(bench, bench.twin())
-
-    def breaches(self, facts, parts, student):
-        """Every op must compute in integers."""
-        return float_ops(facts)
-
-
-def float_ops(facts) -> list[str]:
-    """The breach of a file that must compute in integers alone."""
-    if not facts.float_ops:
-        return []
-    return [f"float ops left in an int8 file: {', '.join(facts.float_ops)}"]

@@ -13,9 +13,8 @@ class Budget:
 
     Attributes:
         max_kb: Its size at most, in kB of 1000 bytes.
-        max_drop: Points (percent of the examples) that its accuracy may be below
-            the model's, at most: in the search on the validation split, at the end
-            on the test split.
+        max_drop: Points (percent of the validation split) that its accuracy may be
+            below the model's, at most.
         counts: Whose bytes: of the `file` as it lies on disk; or through `gzip`, as
             it is sent: there alone clusters gain, and zeros in eight bits.
         trials: Short finishes, the best of which is finished at full length; 0 means
@@ -53,12 +52,15 @@ class Budget:
         """
         return model["bytes" if self.counts == "file" else "gzip_bytes"]
 
-    def breaches(self, model: dict, accuracy: float) -> list[str]:
+    def breaches(
+        self, model: dict, drop: float, test_drop: float | None = None
+    ) -> list[str]:
         """How a file breaks the budget.
 
         Args:
             model: As in `report.json`.
-            accuracy: Of the float model on the same split, in percent.
+            drop: See `too_low`.
+            test_drop: Likewise.
 
         Returns:
             Each broken promise in words; empty if all are kept.
@@ -69,27 +71,44 @@ class Budget:
             lines.append(
                 f"{size:,} bytes{how}, more than budget.max_kb = {self.max_kb}"
             )
-        drop = accuracy - model["accuracy"]
-        if drop > self.max_drop:
-            lines.append(
-                f"accuracy {model['accuracy']:.2f} % is {drop:.2f} points below the "
-                f"student's, more than budget.max_drop = {self.max_drop}"
-            )
-        return lines
+        return lines + too_low("budget.max_drop", self.max_drop, drop, test_drop)
 
-    def shortage(self, model: dict, accuracy: float) -> float:
+    def shortage(self, model: dict, drop: float) -> float:
         """What a search makes small: a point of accuracy is as much as 1 % of size.
 
         Args:
             model: As in `report.json`.
-            accuracy: As of `breaches`.
+            drop: As of `breaches`.
 
         Returns:
             The drop, in points; and, of a file that is too large, by how many
             percent.
         """
         over = self.size(model) / (1000 * self.max_kb) - 1
-        return accuracy - model["accuracy"] + 100 * max(0.0, over)
+        return drop + 100 * max(0.0, over)
+
+
+def too_low(
+    option: str, limit: float, drop: float, test_drop: float | None = None
+) -> list[str]:
+    """How a file breaks the limit on its accuracy, which the validation split decides.
+
+    Args:
+        option: Name of the limit.
+        limit: In points.
+        drop: Points that the file is below the student on the validation split.
+        test_drop: The same on the test split, to stand beside it, if it is known.
+
+    Returns:
+        The broken promise in words; empty if it is kept.
+    """
+    if drop <= limit:
+        return []
+    beside = "" if test_drop is None else f"; on the test split {test_drop:.2f} points"
+    return [
+        f"accuracy on the validation split is {drop:.2f} points below the student's, "
+        f"more than {option} = {limit}{beside}"
+    ]
 
 
 def rank(trial: dict) -> tuple[bool, float, int]:

@@ -132,15 +132,16 @@ def _row(budget, choice, accuracy, finished, folder):
     # Of those that share options, one goes on from what another has made.
     shared = ",".join(f"{key}={value}" for key, value in choice.options.items())
     made = finished(choice.short(budget.part), folder / (shared or "plain"))
-    why = [*made["failed"], *budget.breaches(made, accuracy)]
-    shortage = budget.shortage(made, accuracy) + BROKEN * bool(made["failed"])
+    drop = accuracy - made["accuracy"]
+    why = [*made["failed"], *budget.breaches(made, drop)]
+    shortage = budget.shortage(made, drop) + BROKEN * bool(made["failed"])
     return {
         "label": choice.label,
         "finisher": choice.name,
         "options": choice.options,
         "size": budget.size(made),
         "accuracy": made["accuracy"],
-        "drop": accuracy - made["accuracy"],
+        "drop": drop,
         "shortage": shortage,
         "fits": not why,
         "failed": why,

@@ -15,7 +15,6 @@ MARKER = 12  # Width and height of a point.
 
 def front(
     models: Sequence[dict],
-    limit: float | None,
     width: int,
     height: int,
     *,
@@ -30,14 +29,13 @@ def front(
         models: As in `report.json`; those without finite numbers, or without the
             measure, are left out.
             A `family` of its own goes before what the name says.
-        limit: Percent; a line is drawn there, unless it is None.
         width: Pixels.
         height: Pixels.
         measure: What is on the x axis.
 
     Returns:
-        For the template: `points`, `line` (corners of the front), `limits`, none
-        or one, both axes' ticks, and `measure`.
+        For the template: `points`, `line` (corners of the front), both axes' ticks,
+        and `measure`.
     """
     models = [
         model
@@ -45,9 +43,7 @@ def front(
         if math.isfinite(model["accuracy"]) and measure.of(model)
     ]
     sound = [model for model in models if not model["failed"]]
-    lines = [] if limit is None else [limit]
-    seen = [*lines, *(model["accuracy"] for model in sound)]
-    seen = seen or [model["accuracy"] for model in models]
+    seen = [model["accuracy"] for model in sound or models]
     lowest, highest = min(seen), max(seen)
     margin = max(0.08 * (highest - lowest), 0.05)
     box = {"left": 46, "right": width - 12, "top": 14, "bottom": height - 40}
@@ -69,7 +65,7 @@ def front(
         }
         for model in models
     ]
-    _put_labels(points, box, [y["at"](line) for line in lines])
+    _put_labels(points, box)
     best = sorted((p for p in points if not p["dominated"]), key=lambda p: p["x"])
     # A step: up to the next file's size, the smaller file is the best there is.
     line = [(a["x"], b["y"]) for a, b in zip(best[1:], best, strict=False)]
@@ -77,8 +73,7 @@ def front(
     corners.sort(key=lambda corner: (corner[0], -corner[1]))
     return {
         **{"width": width, "height": height, "box": box, "points": points},
-        **{"line": corners, "limits": [y["at"](line) for line in lines]},
-        **{"x": x, "y": y, "measure": measure},
+        **{"line": corners, "x": x, "y": y, "measure": measure},
     }
 
 
@@ -102,14 +97,13 @@ def _label(model):
     return f"{name} (failed, {model['accuracy']:.1f} %)" if model["failed"] else name
 
 
-def _put_labels(points, box, limits):
+def _put_labels(points, box):
     """Gives each point `label_x`, `label_y` (centre) and whether it needs a leader.
 
     One after the other, each label takes the nearest place where it covers no
-    point, no label before it and not the limit's words.
+    point and no label before it.
     """
     taken = [(p["x"], p["y"], MARKER, MARKER) for p in points]
-    taken += [(box["left"] + 70, limit + LINE / 2, 140, LINE) for limit in limits]
     # Those on the front first: they may choose.
     for point in sorted(points, key=lambda p: p["dominated"]):
         size = np.array([len(point["label"]) * LETTER, LINE])

@@ -61,10 +61,10 @@ def _grid(rows, headers, widest):
 
 
 def verdict(difference: dict) -> str:
-    """Whether the interval leaves zero out."""
-    return {None: formats.NOTHING, True: "clear", False: "inside"}[
-        difference["clear_of_zero"]
-    ]
+    """Whether the interval leaves zero out; a dash where there is none."""
+    if difference["low"] is None:
+        return formats.NOTHING
+    return "clear" if difference["clear_of_zero"] else "inside"
 
 
 def note(comparison: dict) -> str:
@@ -73,7 +73,8 @@ def note(comparison: dict) -> str:
         "Points of test accuracy, paired by seed: a student and its controls share "
         "teacher, first weights and batches. The interval is Student's t over "
         f"{len(comparison['seeds'])} seeds: it covers what another seed would change, "
-        "not what other test images would, and each stands at 95 % by itself."
+        "not what other test images would, and each stands at 95 % by itself. "
+        "Differences that are all equal show no spread, and have no interval."
     )
 
 
@@ -105,7 +106,7 @@ def html(comparison: dict) -> str:
         shares=shared,
         comparison=comparison,
         chosen=None,
-        fronts=page.fronts(points, None),
+        fronts=page.fronts(points),
         shipped=bool(shipped),
         plot=_plot(comparison["differences"]),
         interval=intervals.interval,

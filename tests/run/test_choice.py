@@ -1,0 +1,89 @@
+"""The validation split decides which files pass; the test split chooses nothing."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from distill import data
+from distill.compress.finishers import FINISHERS
+from distill.compress.search import budget
+from distill.run import gather
+from distill.run.record import model_record
+
+FINISH = (FINISHERS["float32"](),)
+
+
+def run(limit=1.0, **budgeted):
+    """As much of a run as is asked for its limits."""
+    limits = budget.Budget(max_kb=60.0, **budgeted) if budgeted else None
+    return types.SimpleNamespace(
+        finish=FINISH, max_accuracy_drop=limit, budget=limits, controls=()
+    )
+
+
+def models(validation, test, failed=()):
+    """A student of 95 % and its file, so many points below on each split."""
+    student = {"name": "student", "accuracy": 95.0, "validation_accuracy": 95.0}
+    return [
+        student,
+        {
+            "name": "student.float32",
+            "accuracy": 95.0 - test,
+            "validation_accuracy": 95.0 - validation,
+            "failed": list(failed),
+            "bytes": 50_000,
+            "gzip_bytes": 50_000,
+        },
+    ]
+
+
+@pytest.mark.parametrize("made", [run(), run(limit=100, max_drop=1.0)])
+def test_a_file_fails_by_its_accuracy_on_the_validation_split(made):
+    student, file = models(validation=1.5, test=0.25)
+    (line,) = gather._too_much(made, file, student)
+    assert "on the validation split is 1.50 points below the student's" in line
+    assert line.endswith("= 1.0; on the test split 0.25 points")
+    student, file = models(validation=1.0, test=9.0)
+    assert gather._too_much(made, file, student) == []
+
+
+@pytest.mark.parametrize("made", [run(), run(limit=100, max_drop=1.0)])
+def test_what_the_test_split_says_otherwise_is_a_warning(made):
+    (line,) = gather._otherwise(made, models(validation=1.0, test=9.0))
+    assert line.startswith("student.float32 passes on the validation split")
+    assert "9.00 points below the student on the test split: more than 1" in line
+    assert gather._otherwise(made, models(1.5, 9.0, ["failed"])) == []
+    assert gather._otherwise(made, models(1.0, 1.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("examples", "limit", "too_few"),
+    [(30, 1.0, True), (499, 1.0, True), (500, 1.0, False), (500, 0.5, True)],
+)
+def test_a_validation_split_too_small_to_decide_is_a_warning(examples, limit, too_few):
+    lines = gather.few(run(limit), examples)
+    assert len(lines) == too_few
+    if too_few:
+        share = f"has {examples} examples, one of which is {100 / examples:.2f} points"
+        assert share in lines[0]
+    made = run(limit)
+    made.finish = ()  # Nothing to choose from.
+    assert gather.few(made, examples) == []
+
+
+def test_every_model_is_measured_on_both_splits(tmp_path):
+    images = keras.Input((2, 2, 1))
+    logits = keras.layers.Dense(4, kernel_initializer="identity")(
+        keras.layers.Flatten()(images)
+    )
+    keras.Model(images, {"logits": logits}).save(tmp_path / "student.keras")
+    inputs = np.random.default_rng(0).random((12, 2, 2, 1), np.float32)
+    right = inputs.reshape(12, 4).argmax(-1)
+    test = data.Split(inputs, np.where(np.arange(12) < 3, right, (right + 1) % 4))
+    validation = data.Split(inputs, right)
+    record, _ = model_record(
+        tmp_path / "student.keras", test, None, validation=validation
+    )
+    assert (record["accuracy"], record["validation_accuracy"]) == (25.0, 100.0)
