@@ -113,6 +113,9 @@ class Dataset:
             validation split is carved from them. `None` keeps all.
         validation_fraction: Share of the training examples that is set aside
             for validation, drawn by class.
+        validation_examples: Make the validation split this large, with examples that
+            `train_examples` leaves out, drawn by class: few examples to learn from,
+            and enough to choose by. `None` adds none.
         test_fraction: Share that becomes the test split, drawn by class, in a
             set without one of its own; unused in others.
         split_seed: Decides who goes where; apart from the run's seed, so that
@@ -130,6 +133,7 @@ class Dataset:
 
     train_examples: int | None = None
     validation_fraction: float = 0.1
+    validation_examples: int | None = None
     test_fraction: float = 0.2
     split_seed: int = 0
 
@@ -141,6 +145,11 @@ class Dataset:
                     f"`{name}` must be between 0 and 1. Received: {getattr(self, name)}"
                 )
         self._check_train_examples()
+        if self.validation_examples is not None and self.train_examples is None:
+            raise ValueError(
+                "`validation_examples` must be absent without `train_examples`, which "
+                f"leaves some out. Received: {self.validation_examples}"
+            )
         if self.split_seed < 0:
             raise ValueError(
                 f"`split_seed` must be at least 0. Received: {self.split_seed}"
@@ -165,19 +174,38 @@ class Dataset:
         train, test = self._examples()
         if test is None:
             train, test = self._draw(train, "test_fraction", self.test_fraction)
-        if self.train_examples is not None and self.train_examples != len(train.labels):
-            train, _ = self._draw(
-                train,
-                "train_examples",
-                len(train.labels) - self.train_examples,
-            )
-        train, validation = self._draw(
-            train, "validation_fraction", self.validation_fraction
-        )
-        return Splits(train, validation, test)
+        # Places are drawn, not examples, which are then read once, in their order.
+        places = Split(np.arange(len(train.labels)), train.labels)
+        kept, left = self._fewer(places)
+        kept, aside = self._draw(kept, "validation_fraction", self.validation_fraction)
+        validation = train.take(self._larger(aside, left))
+        return Splits(train.take(kept.inputs), validation, test)
 
     def _examples(self) -> tuple[Split, Split | None]:
         raise NotImplementedError
+
+    def _fewer(self, places):
+        """Those that are kept to train and validate with, and those left out."""
+        there, wanted = len(places.labels), self.train_examples
+        if wanted is None or wanted == there:
+            return places, places.take(slice(0))
+        return self._draw(places, "train_examples", there - wanted)
+
+    def _larger(self, aside, left):
+        """Places of the validation split: those set aside, and some of those left."""
+        wanted, least = self.validation_examples, len(aside.labels)
+        if wanted is None:
+            return aside.inputs
+        most = least + len(left.labels)
+        if not least < wanted <= most:
+            raise errors.DataError(
+                f"`validation_examples` must be above {least}, which "
+                f"`validation_fraction` sets aside, and at most {most}, with all that "
+                f"`train_examples` leaves out. Received: {wanted}"
+            )
+        if wanted < most:
+            _, left = self._draw(left, "validation_examples", wanted - least)
+        return np.sort(np.concatenate([aside.inputs, left.inputs]))
 
     def _draw(self, split, name, aside):
         """Sets a share or a number aside, by class: `(kept, aside)`."""

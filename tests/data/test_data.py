@@ -57,6 +57,29 @@ def test_train_examples_are_drawn_by_class_and_seed():
     assert other.fingerprint() != splits.fingerprint()
 
 
+def test_what_is_left_out_of_training_may_be_chosen_by():
+    make = data.DATASETS["digits"]
+    few = make(train_examples=200).load()
+    more = make(train_examples=200, validation_examples=700).load()
+    for name in ("train", "test"):
+        assert rows(getattr(few, name)) == rows(getattr(more, name))
+    assert set(rows(few.validation)) < set(rows(more.validation))
+    assert len(more.validation.labels) == 700
+    assert np.ptp(np.bincount(more.validation.labels)) <= 7
+    whole = [set(rows(part)) for part in (more.train, more.validation, more.test)]
+    assert not whole[0] & whole[1] and not whole[1] & whole[2]
+    most = len(make().load().train.labels) + len(make().load().validation.labels) - 180
+    every = make(train_examples=200, validation_examples=most).load()
+    assert len(every.validation.labels) == most
+
+
+@pytest.mark.parametrize("wanted", [20, 1258 + 1])
+def test_a_validation_split_of_more_than_there_is_is_refused(wanted):
+    part = data.DATASETS["digits"](train_examples=200, validation_examples=wanted)
+    with pytest.raises(errors.DataError, match=r"above 20.* at most 1257.*Received"):
+        part.load()
+
+
 def test_the_test_split_does_not_depend_on_how_much_is_trained_on():
     make = data.DATASETS["digits"]
     few, all_of_it = make(train_examples=100).load(), make().load()
@@ -130,6 +153,7 @@ def test_a_damaged_archive_is_one_line(tmp_path):
         {"validation_fraction": 0.0},
         {"test_fraction": 1.0},
         {"train_examples": 19},
+        {"validation_examples": 100},
         {"split_seed": -1},
     ],
 )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from distill import data
+from distill import config, data
 from distill.compress.finishers import FINISHERS
 from distill.compress.search import budget
 from distill.run import gather
@@ -71,6 +71,14 @@ def test_a_validation_split_too_small_to_decide_is_a_warning(examples, limit, to
     made = run(limit)
     made.finish = ()  # Nothing to choose from.
     assert gather.few(made, examples) == []
+
+
+@pytest.mark.parametrize("name", ["lit_resnet", "finish_resnet", "gan_tsc_resnet"])
+def test_a_shipped_config_has_enough_to_decide_by(name):
+    made = config.load(f"{name}.yaml")
+    splits = made.data.load()
+    assert made.finish and gather.few(made, len(splits.validation.labels)) == []
+    assert len(splits.train.labels) == 270
 
 
 def test_every_model_is_measured_on_both_splits(tmp_path):
