@@ -57,15 +57,17 @@ def test_clear_means_that_zero_is_outside(values, clear):
 
 
 @pytest.mark.parametrize("count", [2, 3, 30])
-@pytest.mark.parametrize("apart", [1.0, -0.3, 0.0])
+@pytest.mark.parametrize("apart", [10, -3, 0])
 def test_equal_differences_show_no_spread_and_are_clear_of_nothing(count, apart):
-    theirs = 97 + np.arange(count) / 9  # Of which rounding makes unequal differences.
-    found = intervals.paired_difference(theirs + apart, theirs)
-    assert found["mean"] == pytest.approx(apart)
+    # Answers that are right, of 899, in percent: rounding makes differences unequal.
+    right = 850 + np.arange(count)
+    ours, theirs = 100 * (right + apart) / 899, 100 * right / 899
+    found = intervals.paired_difference(ours, theirs)
+    assert found["mean"] == pytest.approx(100 * apart / 899)
     assert found["low"] is None and found["high"] is None
     assert found["clear_of_zero"] is False
     assert report.verdict(found) == intervals.interval(found)
-    nearly = intervals.paired_difference(theirs + apart + 0.01 * theirs, theirs)
+    nearly = intervals.paired_difference(ours + 0.01 * theirs, theirs)
     assert nearly["low"] < nearly["mean"] < nearly["high"]
 
 
