@@ -259,7 +259,7 @@ class Part:
     task_weight, kd_weight, temperature = 0.3, 0.7, 3.0
 
 
-task, kd = training._terms(Part)
+task, kd = training._terms(Part, taught=True)
 taught, made = rng.normal(size=(2, 6, 4)).astype("float32")
 labels = np.array([0, 1, 2, 3, 0, 1])
 asked = np.column_stack([labels, taught]).astype("float32")
