@@ -1,3 +1,20 @@
-"""Teacher-student compression on Keras and TensorFlow, from one config."""
+"""Teacher-student compression on Keras and TensorFlow; see `README.md`.
+
+What is public stands in `__all__` and is imported when it is first asked for: reading
+a config or printing help must not wait for TensorFlow.
+"""
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["to_tf_keras"]
+
+_HOMES = {"to_tf_keras": "distill.compress"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name from the room that it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -37,13 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     command.check_written(arguments.json)
-    ours = [aggregate._report(folder) for folder in arguments.runs]
-    theirs = [aggregate._report(folder) for folder in arguments.against]
+    ours = [aggregate.read_report(folder) for folder in arguments.runs]
+    theirs = [aggregate.read_report(folder) for folder in arguments.against]
     try:
         found = aggregate.aggregate(ours, theirs)
     except ValueError as mistake:
         raise ConfigError(str(mistake)) from None
-    print(aggregate._table(found))
+    print(aggregate.table(found))
     if arguments.json is not None:
         files.atomic_write(arguments.json, json.dumps(found, indent=1))
     return 0

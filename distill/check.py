@@ -20,16 +20,12 @@ def _command(arguments: argparse.Namespace) -> int:
     print(config.dump(run))
     # Imports Keras; a mistake in the config was answered above.
     from distill.measure import cost
+    from distill.run import preflight
     from distill.teach import teacher
-    from distill.teach.cache import size
-    from distill.teach.hardware import strategy
     from distill.teach.networks import build, checks
     from trainers.methods import representations
 
-    strategy.resolve(run)
-    pairs = checks.check_pairs(run)
-    checks.check_finish(run)
-    checks.check_kernels(run)
+    pairs = preflight.check(run)
     teachers = {"teacher": run, **lessons.co_teachers(run)}
     learners = {**lessons.assistants(run), "student": run}
     built = {
@@ -43,7 +39,7 @@ def _command(arguments: argparse.Namespace) -> int:
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
     if run.teacher.cache:
-        rows = size.check(run, run.data.load())
+        rows = preflight.check_data(run, run.data.load())
         print(formats.table(rows, ["stage", "answers kept", "bytes, predicted"]))
     return 0
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill.run import conductor, folder
+from distill.run import folder
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.process import command
 from distill.studies.compare.jobs import plan
@@ -60,17 +60,20 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     onednn.choose(jobs[0].run.hardware.onednn)
     # Imports Keras; a mistake in a config was answered above.
+    from distill.run import conductor, preflight
     from distill.studies.compare import gather, report
-    from distill.teach.networks import checks
 
     for run in {job.name: job.run for job in jobs}.values():
-        checks.check_kernels(run)
+        preflight.check(run)
     with files.lock(out):
         for job in jobs:  # A folder of another config is refused before any trains.
             with files.lock(job.folder):
                 folder.claim(job.folder, job.run)
         folder.check_ground(out, versions.versions())
-        reports = [_report(job, f"{i} of {len(jobs)}") for i, job in enumerate(jobs, 1)]
+        reports = [
+            _report(job, f"{i} of {len(jobs)}", conductor.train)
+            for i, job in enumerate(jobs, 1)
+        ]
         result = gather.gather(jobs, reports, out)
         files.atomic_write(out / "compare.html", report.html(result))
         files.atomic_write(out / "compare.json", json.dumps(result, indent=1))
@@ -82,7 +85,7 @@ def _command(arguments: argparse.Namespace) -> int:
     return errors.EXIT_FAILED if result["failures"] else 0
 
 
-def _report(job, place):
+def _report(job, place, train):
     """The report of a job, which is run if there is none yet."""
     path = job.folder / "report.json"
     title = f"==> run {place}: {job.name}, seed {job.run.seed}"
@@ -90,7 +93,7 @@ def _report(job, place):
         progress.say(f"{title}: finished before, kept")
         return json.loads(path.read_text())
     progress.say(title)
-    return conductor.train(job.run, job.folder)
+    return train(job.run, job.folder)
 
 
 def _default_folder(arguments):

@@ -11,7 +11,6 @@ from distill import config
 from distill.compress import finishers
 from distill.config import finishing
 from distill.report import compress_tables
-from distill.run import diagnosis
 from distill.runtime import errors
 from distill.runtime.process import command
 from distill.runtime.trust import loader
@@ -42,7 +41,12 @@ def _command(arguments: argparse.Namespace) -> int:
     run, path = _read(arguments)
     parts = run.finish if run else ()
     parts = parts or [kind() for kind in finishers.FINISHERS.values()]
-    found = diagnosis.examine(_network(run, path), parts)
+    # Imports Keras; a mistake in the config was answered above.
+    from distill.run import diagnosis
+    from distill.teach.networks import build
+
+    network = build.build("student", run) if path is None else _open(path)
+    found = diagnosis.examine(network, parts)
     print(
         json.dumps(found, indent=1) if arguments.json else compress_tables.tables(found)
     )
@@ -62,11 +66,8 @@ def _read(arguments):
     return run, given or (pathlib.Path(named).expanduser() if named else None)
 
 
-def _network(run, path):
-    if path is None:
-        from distill.teach.networks import build
-
-        return build.build("student", run)
+def _open(path):
+    """A network from a file, which may be foreign."""
     if not path.exists():
         raise errors.ConfigError(f"--model: no such file: {path}")
     return loader.open_foreign(path)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from distill import cli, config
 from distill.config import finishing
-from distill.run.finishing import _finish
 from distill.runtime.process import command
 
 
@@ -45,7 +44,10 @@ def _command(arguments: argparse.Namespace) -> int:
     overrides = [*files, *cli.overrides(arguments)]
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
-    return cli.print_result(_finish(run, folder), folder)
+    # Imports Keras; a mistake in the config was answered above.
+    from distill.run.finishing import finish
+
+    return cli.print_result(finish(run, folder), folder)
 
 
 if __name__ == "__main__":

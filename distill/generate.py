@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from distill import cli, config
 from distill.runtime import errors, progress
 from distill.runtime.process import command
-from distill.studies.generate import conductor
 from distill.studies.generate.study import Study
 
 
@@ -22,9 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     folder = cli.study_folder(arguments)
-    result = conductor.run_study(study, folder)
-    from distill.studies.generate import report
+    # Imports Keras or scikit-learn; a mistake in the config was answered above.
+    from distill.studies.generate import conductor, report
 
+    result = conductor.run_study(study, folder)
     print(report.table(result))
     for line in result["failures"]:
         progress.say(f"failed: {line}")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from distill import cli, config
 from distill.runtime import progress
 from distill.runtime.process import command
-from distill.studies.tabular import conductor
 from distill.studies.tabular.study import Study
 
 
@@ -21,9 +20,10 @@ def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     table = study.data.load()
     folder = cli.study_folder(arguments)
-    result = conductor.run_study(study, table, folder)
-    from distill.studies.tabular import report
+    # Imports Keras or scikit-learn; a mistake in the config was answered above.
+    from distill.studies.tabular import conductor, report
 
+    result = conductor.run_study(study, table, folder)
     print(report.table(result))
     progress.say(f"==> {folder / 'report.html'}")
     return 0

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Sequence
 
 from distill import cli
-from distill.run import conductor
 from distill.runtime.process import command, distributed
 
 
@@ -25,6 +24,10 @@ def _command(arguments: argparse.Namespace) -> int:
         distributed.join(run.hardware.strategy),
         distributed.working_folder(wanted) as folder,
     ):
+        # Imports Keras: a mistake in the config was answered above, and processes
+        # must have joined before JAX knows its devices.
+        from distill.run import conductor
+
         result = conductor.train(run, folder)
         return 0 if result is None else cli.print_result(result, folder)
 

@@ -2,12 +2,20 @@
 
 import pathlib
 
+import keras
+
 from distill import config, data
-from distill.data import batches, sidecar
-from distill.run import parent
+from distill.data import sidecar
+from distill.measure import accuracy as measure_accuracy
+from distill.run import gather, parent, preflight
 from distill.run.folder import GROUND, check_ground, claim
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.process import distributed
+from distill.teach import assistants, generator, stages, teacher
+from distill.teach.hardware import strategy
+from distill.teach.networks import checks
+from distill.teach.networks.files import hashes
+from distill.teach.workspace import Workspace
 
 
 def train(run: config.Run, folder: pathlib.Path) -> dict | None:
@@ -44,14 +52,10 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             )
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
-        per_epoch = batches.steps_per_epoch(len(splits.train.labels), run.batch_size)
-        from distill.run import gather
-        from distill.teach.hardware import strategy
-
         for line in gather.few(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
-        with strategy.scope(run, per_epoch):
-            records = _train_all(run, splits, folder)
+        with strategy.scope(strategy.resolve(run), run.hardware):
+            records = _train_all(Workspace(run, splits, folder))
         distributed.broadcast(lambda: b"")  # All is written; now each goes its way.
         distributed.disconnect()
         if not distributed.is_chief():
@@ -67,10 +71,6 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     Raises:
         Untrusted: If the file of a network is nothing to open.
     """
-    import keras
-
-    from distill.teach.networks.files import hashes
-
     found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
     return {**found, **hashes(run), **versions.versions()}
 
@@ -93,33 +93,28 @@ def _claim_together(claim, path):
         ) from None
 
 
-def _train_all(run, splits, folder):
-    from distill.measure import accuracy as measure_accuracy
-    from distill.teach import assistants, generator, stages, teacher
-    from distill.teach.cache import size
-    from distill.teach.networks import checks
-
+def _train_all(work):
+    """Every network of the run in order; returns the records of their stages."""
+    run, splits, folder = work.run, work.splits, work.folder
     _claim_together(
         lambda: check_ground(
             folder, ground(run, splits), yields=distributed.is_chief()
         ),
         files.checkpoints(folder) / GROUND,
     )
-    pairs = checks.check_pairs(run)
+    pairs = preflight.check(run)
     if pairs is not None:
         progress.say(checks.pairs_table(pairs))
-    checks.check_finish(run)
-    checks.check_kernels(run)
-    size.check(run, splits, folder)
+    preflight.check_data(run, splits, folder)
     sidecar.write(folder, run.data, splits)
-    network, records = teacher.obtain(run, splits, folder)
+    network, records = teacher.obtain(work)
     accuracy = measure_accuracy.accuracy(
         measure_accuracy.logits(network, splits.test), splits.test
     )
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
-    maker, more = generator.obtain(run, splits, folder)
+    maker, more = generator.obtain(work)
     records += more
-    asked, more = assistants.obtain(run, splits, folder, network, maker)
+    asked, more = assistants.obtain(work, network, maker)
     records += more
     learners = [("student", run.stages, asked.last)]
     learners += [
@@ -128,13 +123,7 @@ def _train_all(run, splits, folder):
     ]
     for name, steps, network in learners:
         learned, more = stages.train(
-            name,
-            steps,
-            run=run,
-            splits=splits,
-            folder=folder,
-            teacher=network,
-            generator=maker,
+            name, steps, work, teacher=network, generator=maker
         )
         records += more
         stages.save_once(learned, folder / f"{name}.keras")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from distill import config
 from distill.compress import finishers
+from distill.measure import cost
 from distill.report import compress_tables
 from distill.run import parent
 
@@ -32,8 +33,6 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         (`twin` or `model` where it is no single one) to the reason; `advice`, what
         to change, one line each.
     """
-    from distill.measure import cost
-
     found = parent.diagnose(network)
     counted = cost.count(network)
     blocked: dict[str, dict[str, str]] = {}

@@ -5,17 +5,21 @@ import pathlib
 import shutil
 from typing import Any
 
+import keras
 import numpy as np
 
 from distill import config, data
+from distill.compress.search import choices
 from distill.config import finishing
 from distill.data import sidecar
+from distill.measure import accuracy
 from distill.report import compress_tables
-from distill.run import parent
+from distill.run import gather, parent
 from distill.run.folder import check_ground, claim, is_begun
 from distill.runtime import errors, files, progress, versions
 from distill.runtime.hashes import file_hash
 from distill.runtime.trust import loader
+from distill.teach import stages
 
 CHECKED = 256  # Examples that tell logits from probabilities.
 _CURE = (
@@ -39,8 +43,6 @@ def open_networks(
             probabilities.
         Untrusted: If something speaks against opening a file.
     """
-    from distill.teach import stages
-
     given = {"student": (run.model, run.sha256)}
     if run.teacher is not None:
         given["teacher"] = (run.teacher, run.teacher_sha256)
@@ -65,8 +67,6 @@ def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
 
 def _open(path, sha256, dataset):
     """A foreign network under the contract of `students`, if it fits the data."""
-    import keras
-
     network = loader.open_foreign(path, sha256)
     if isinstance(network, keras.Sequential):
         network = keras.Model(network.inputs, network.outputs[0], name=network.name)
@@ -89,8 +89,6 @@ def _open(path, sha256, dataset):
 
 
 def _check_logits(network: Any, path: str, splits: data.Splits) -> None:
-    from distill.measure import accuracy
-
     answers = accuracy.logits(network, splits.train.take(slice(CHECKED)))
     if answers.min() >= 0 and np.allclose(answers.sum(-1), 1, atol=1e-3):
         raise errors.ConfigError(
@@ -99,8 +97,19 @@ def _check_logits(network: Any, path: str, splits: data.Splits) -> None:
         )
 
 
-def _finish(run, folder):
-    """The steps in order; a step that is finished is not run again."""
+def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
+    """The steps in order; a step that is finished is not run again.
+
+    Args:
+        run: The config.
+        folder: Of the run; made if need be.
+
+    Returns:
+        The report, as in `report.json`.
+
+    Raises:
+        As `open_networks`, and as `parent.finish`.
+    """
     with files.lock(folder):
         _claim(folder, run)
         progress.say(f"    run folder: {folder}")
@@ -108,8 +117,6 @@ def _finish(run, folder):
             splits = run.data.load()
         check_ground(folder, ground(run, splits))
         sidecar.write(folder, run.data, splits)
-        from distill.run import gather
-
         for line in gather.few(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
         with progress.step("networks", "opening what was given"):
@@ -141,8 +148,6 @@ def _claim(folder, run):
 
 def _found(run, folder):
     """The run of the winner, at full length and bound to the budget."""
-    from distill.compress.search import choices
-
     tried = parent.search(folder)
     for place in (folder / "search").glob("*/"):
         shutil.rmtree(place)  # What was tried is written in `search.json`.

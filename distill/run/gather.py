@@ -12,7 +12,7 @@ from distill.compress.search import budget
 from distill.config import lessons
 from distill.measure import accuracy, cost, stitching
 from distill.measure.facts import read_facts
-from distill.report import front, model_card, page
+from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
 from distill.run.record import model_record
 from distill.runtime import files, progress, versions
@@ -39,8 +39,6 @@ def gather(
     Returns:
         The report, as in `report.json`.
     """
-    from distill.report import tensorboard
-
     models, answers = [], {}
     finished = (folder / "finish.json").exists()
     made = run if finished else dataclasses.replace(run, finish=())

@@ -1,6 +1,5 @@
 """The teachers beside the first, and the assistants: trained once and kept."""
 
-import pathlib
 from typing import NamedTuple
 
 import keras
@@ -16,6 +15,7 @@ from distill.teach import generator, teacher
 from distill.teach import synthetic as teach_synthetic
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.networks import files
+from distill.teach.workspace import Workspace
 
 # Code that decides what an assistant becomes.
 _DECIDING = (*teacher.DECIDING, gan, synthetic, teach_synthetic, kept, cache)
@@ -34,9 +34,7 @@ class Tutors(NamedTuple):
 
 
 def obtain(
-    run: config.Run,
-    splits: data.Splits,
-    folder: pathlib.Path,
+    work: Workspace,
     network: keras.Model,
     maker: keras.Model | None,
 ) -> tuple[Tutors, list[dict]]:
@@ -46,9 +44,7 @@ def obtain(
     `assistants/<fingerprint>/`, where later runs find them.
 
     Args:
-        run: The run.
-        splits: The data.
-        folder: The run's folder.
+        work: The run, its data and its folder.
         network: The teacher.
         maker: The generator, for stages that want its examples.
 
@@ -58,26 +54,19 @@ def obtain(
     Raises:
         ConfigError, FolderBusy: As `teacher.obtain`.
     """
-    others, records = [], []
+    run, others, records = work.run, [], []
     for name, part in lessons.co_teachers(run).items():
-        other, more = teacher.obtain(part, splits, folder, name)
+        other, more = teacher.obtain(work.of(part), name)
         others.append(other)
         records += more
     weights = [part.weight for part in run.co_teachers]
     first = last = average(network, others, weights) if others else network
     for name, part in lessons.assistants(run).items():
         home = cache_fingerprint.folder(
-            folder, "assistants", fingerprint(part, splits, name)
+            work.folder, "assistants", fingerprint(part, work.splits, name)
         )
         last, more = teacher.train(
-            name,
-            part.stages,
-            home,
-            folder,
-            run=part,
-            splits=splits,
-            teacher=last,
-            generator=maker,
+            name, part.stages, home, work.of(part), teacher=last, generator=maker
         )
         records += more
     return Tutors(first, last), records

@@ -1,6 +1,5 @@
 """The generator: trained once, and kept for later runs."""
 
-import pathlib
 import sys
 
 import keras
@@ -17,6 +16,7 @@ from distill.teach import fit, memory, stages
 from distill.teach import learner as teach_learner
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.hardware import fused, precision
+from distill.teach.workspace import Workspace
 from trainers import trainer
 from trainers.generators import generator
 
@@ -40,7 +40,7 @@ _DECIDING = (
 
 
 def obtain(
-    run: config.Run, splits: data.Splits, folder: pathlib.Path
+    work: Workspace,
 ) -> tuple[keras.Model | None, list[dict]]:
     """The trained generator, if a stage of the run wants one.
 
@@ -48,9 +48,8 @@ def obtain(
     the same generator find it.
 
     Args:
-        run: The run.
-        splits: The data; the training split alone is seen.
-        folder: The run's folder.
+        work: The run, its data, of which the training split alone is seen, and its
+            folder.
 
     Returns:
         The network, and its record as in `report.json`; None and nothing where no
@@ -59,6 +58,7 @@ def obtain(
     Raises:
         FolderBusy: If another process trains the same generator.
     """
+    run, splits, folder = work.run, work.splits, work.folder
     if not run.uses_generator:
         return None, []
     home = cache_fingerprint.folder(folder, "generators", fingerprint(run, splits))

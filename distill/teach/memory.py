@@ -1,5 +1,6 @@
 """Whether a training step fits into memory."""
 
+from distill.measure import cost
 from distill.runtime.process import memory
 
 FLOAT_BYTES = 4
@@ -19,8 +20,6 @@ def check(network, batch_size: int) -> None:
         MemoryError: Says how much is needed, how much there is, and the largest
             batch for which there is hope.
     """
-    from distill.measure import cost
-
     if _is_accelerated():
         return  # That memory is not counted here, and its end is an error.
     image = FLOAT_BYTES * cost.count(network).activations

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from distill import config, data
+from distill import config
 from distill.data import batches
 from distill.measure import stitching
 from distill.report import tensorboard
@@ -18,15 +18,14 @@ from distill.teach import fit, memory, synthetic
 from distill.teach.cache.store import obtain
 from distill.teach.learner import build_learner
 from distill.teach.networks import build
+from distill.teach.workspace import Workspace
 
 
 def train(
     name: str,
     stages: Sequence[config.Stage],
+    work: Workspace,
     *,
-    run: config.Run,
-    splits: data.Splits,
-    folder: pathlib.Path,
     teacher: keras.Model | None = None,
     generator: keras.Model | None = None,
 ) -> tuple[keras.Model, list[dict]]:
@@ -40,15 +39,15 @@ def train(
         name: `teacher`, `teacher2`, `assistant1`, `student`, or a control's name:
             of files and in the report.
         stages: What to run, in order.
-        run: The rest of what decides the outcome.
-        splits: The data.
-        folder: `checkpoint/` and `tensorboard/` are made here.
+        work: The rest of what decides the outcome; `checkpoint/` and `tensorboard/`
+            are made in its folder.
         teacher: Trained, for the methods that need one.
         generator: Trained, for the stages that want its examples.
 
     Returns:
         The trained network, and one record a stage as in `report.json`.
     """
+    run, splits, folder = work.run, work.splits, work.folder
     network, records = None, []
     for index, stage in enumerate(stages):
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
@@ -57,12 +56,12 @@ def train(
             network = network or build.build(name, run)
             memory.check(network, run.batch_size)
             source = build_batches(
-                run, splits, stage, index, teacher=teacher, generator=generator
+                work, stage, index, teacher=teacher, generator=generator
             )
             given = source, splits.validation
             if run.teacher.cache and stage.trainer.needs_teacher:
                 pair = teacher, network
-                given = obtain(run, splits, folder, source, stage, pair)
+                given = obtain(work, source, stage, pair)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
             learner = build_learner(run, stage, source, network, teacher)
@@ -88,8 +87,7 @@ def train(
 
 
 def build_batches(
-    run: config.Run,
-    splits: data.Splits,
+    work: Workspace,
     stage: config.Stage,
     index: int,
     *,
@@ -99,13 +97,13 @@ def build_batches(
     """The batches of a stage.
 
     Args:
-        run: The run.
-        splits: The data.
+        work: The run and its data.
         stage: The stage.
         index: Of it, among those of its network.
         teacher: See `train`; without one, augmentation never repeats itself.
         generator: See `train`.
     """
+    run, splits = work.run, work.splits
     alone = teacher is None
     return batches.Batches(
         splits.train,

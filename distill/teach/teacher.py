@@ -3,7 +3,6 @@
 import pathlib
 import shutil
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -18,6 +17,7 @@ from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.hardware import fused, precision
 from distill.teach.networks import build, cuts
 from distill.teach.networks.files import open_file
+from distill.teach.workspace import Workspace
 from trainers.methods import representations
 
 # Code that decides what a teacher becomes: packages whole, modules alone.
@@ -36,18 +36,14 @@ DECIDING = (
 )
 
 
-def obtain(
-    run: config.Run, splits: data.Splits, folder: pathlib.Path, name: str = "teacher"
-) -> tuple[keras.Model, list[dict]]:
+def obtain(work: Workspace, name: str = "teacher") -> tuple[keras.Model, list[dict]]:
     """The trained teacher, also written to `<name>.keras` in the run's folder.
 
     A teacher that is trained is kept beside the run, in
     `teachers/<fingerprint>/`, where later runs of the same teacher find it.
 
     Args:
-        run: The run.
-        splits: The data.
-        folder: The run's folder.
+        work: The run, its data and its folder.
         name: Of the teacher, where it is one of several.
 
     Returns:
@@ -58,21 +54,24 @@ def obtain(
             can use.
         FolderBusy: If another process trains the same teacher.
     """
+    run, folder = work.run, work.folder
     if run.teacher.file is not None:
         progress.say(f"==> {name}: given, {run.teacher.file}")
         network = open_given(run)
         stages.save_once(network, folder / f"{name}.keras")
         return network, []
-    home = cache_fingerprint.folder(folder, "teachers", fingerprint(run, splits, name))
-    return train(name, run.teacher.stages, home, folder, run=run, splits=splits)
+    home = cache_fingerprint.folder(
+        folder, "teachers", fingerprint(run, work.splits, name)
+    )
+    return train(name, run.teacher.stages, home, work)
 
 
 def train(
     name: str,
     steps: Sequence[config.Stage],
     home: pathlib.Path,
-    folder: pathlib.Path,
-    **options: Any,
+    work: Workspace,
+    **teachers: keras.Model | None,
 ) -> tuple[keras.Model, list[dict]]:
     """Trains a network for every run beside this one, or opens it; and copies it.
 
@@ -80,8 +79,8 @@ def train(
         name: Of the network and its file.
         steps: How it is trained.
         home: Where it is kept.
-        folder: The run's.
-        **options: For `stages.train`.
+        work: The run, its data and its folder.
+        **teachers: For `stages.train`: a `teacher`, a `generator`.
 
     Returns:
         As `stages.train`.
@@ -91,9 +90,9 @@ def train(
     """
     source = home / f"{name}.keras"
     with files.lock(home):
-        network, records = stages.train(name, steps, folder=home, **options)
+        network, records = stages.train(name, steps, work.at(home), **teachers)
         stages.save_once(network, source)
-    with files.whole_file(folder / source.name) as temporary:
+    with files.whole_file(work.folder / source.name) as temporary:
         shutil.copyfile(source, temporary)
     return network, records
 

@@ -14,6 +14,7 @@ from distill.data import augmentation, batches
 from distill.data.synthetic import sources
 from distill.runtime import errors
 from distill.teach import generator, synthetic
+from distill.teach.workspace import Workspace
 from trainers import trainer
 from trainers.losses import response
 
@@ -311,14 +312,16 @@ def test_what_decides_the_generator_changes_its_fingerprint(change, splits):
 def test_a_generator_is_trained_once_on_the_training_split_alone(splits, tmp_path):
     rest = data.Split(np.full((1, *SHAPE), np.nan, "float32"), np.zeros(1, "int64"))
     blind = data.Splits(splits.train, rest, rest)
-    made, records = generator.obtain(load(), blind, tmp_path / "first")
+    made, records = generator.obtain(Workspace(load(), blind, tmp_path / "first"))
     assert [record["model"] for record in records] == ["generator"]
     assert len(records[0]["metrics"]["loss"]) == 2
     (home,) = (tmp_path / "generators").iterdir()
     (events,) = (home / "tensorboard" / "generator").iterdir()
     assert events.read_bytes().count(b"images/generated") == 2
     before = events.stat().st_mtime_ns
-    again, same_records = generator.obtain(load(), blind, tmp_path / "second")
+    again, same_records = generator.obtain(
+        Workspace(load(), blind, tmp_path / "second")
+    )
     assert same_records == records
     assert events.stat().st_mtime_ns == before
     for a, b in zip(made.weights, again.weights, strict=True):
@@ -329,7 +332,7 @@ def test_a_generator_is_trained_once_on_the_training_split_alone(splits, tmp_pat
 
 def test_a_generator_that_no_stage_wants_is_not_trained(splits, tmp_path):
     run = load("stages.0.synthetic={name: mixup, options: {p_fake: 0.5}}")
-    assert generator.obtain(run, splits, tmp_path / "run") == (None, [])
+    assert generator.obtain(Workspace(run, splits, tmp_path / "run")) == (None, [])
     assert not list(tmp_path.iterdir())
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import trainers
 from distill import compare, config
+from distill.run import conductor
 from distill.runtime import versions
 from distill.runtime.files import atomic_write
 from distill.runtime.process import signals
@@ -164,7 +165,7 @@ def test_what_cannot_be_compared_is_one_line_and_trains_nothing(
     flags, word, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare.conductor, "train", None)
+    monkeypatch.setattr(conductor, "train", None)
     base = "_base_: lit_resnet.yaml\n"
     pathlib.Path("shifted.yaml").write_text(
         f"{base}data: {{options: {{test_fraction: 0.4}}}}"
@@ -221,7 +222,7 @@ def compared(tmp_path, monkeypatch):
 
     def run(*flags, fake=None, seeds=2):
         fake = fake or Fake()
-        monkeypatch.setattr(compare.conductor, "train", fake)
+        monkeypatch.setattr(conductor, "train", fake)
         out = tmp_path / "out"
         flags = ["--configs", *BOTH, f"--seeds={seeds}", f"--out={out}", *flags]
         code = compare.main(flags)
@@ -344,7 +345,7 @@ def test_unequal_updates_of_two_students_are_said(tmp_path, monkeypatch):
         "_base_: kd_resnet.yaml\ncontrols: []\n"
         "stages: [{trainer: {name: kd}, epochs: 50}]\n"
     )
-    monkeypatch.setattr(compare.conductor, "train", Fake())
+    monkeypatch.setattr(conductor, "train", Fake())
     out = tmp_path / "out"
     compare.main(["--configs", BOTH[0], str(other), "--seeds=2", f"--out={out}"])
     made = json.loads((out / "compare.json").read_text())
@@ -361,7 +362,7 @@ def test_updates_are_those_of_the_optimizer(steps, accumulated, tmp_path, monkey
         f"{{discriminator_steps: {steps}}}}}, epochs: 12}}]\n"
         f"hardware: {{gradient_accumulation: {accumulated}}}\n"
     )
-    monkeypatch.setattr(compare.conductor, "train", Fake())
+    monkeypatch.setattr(conductor, "train", Fake())
     out = tmp_path / "out"
     compare.main(["--configs", str(played), "--seeds=2", f"--out={out}"])
     made = json.loads((out / "compare.json").read_text())

@@ -21,6 +21,7 @@ from distill.runtime.trust import loader
 from distill.studies.compare import controls
 from distill.teach import assistants, teacher
 from distill.teach.networks import build, files
+from distill.teach.workspace import Workspace
 from trainers import trainer
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -371,7 +372,7 @@ def test_a_given_co_teacher_need_not_fit_the_student(tmp_path, monkeypatch):
     students.ResNet(depth=8, width=2).build(SHAPE, 10).save(path)
     run = load(f"co_teachers=[{{file: {path}}}]")
     (part,) = lessons.co_teachers(run).values()
-    network, records = teacher.obtain(part, None, tmp_path, "teacher2")
+    network, records = teacher.obtain(Workspace(part, None, tmp_path), "teacher2")
     assert not records
     assert same(weights(tmp_path / "teacher2.keras"), network.get_weights())
     assert list(files.hashes(run)) == ["teacher2 file"]

@@ -19,6 +19,7 @@ from distill.teach import fit as teach_fit
 from distill.teach.cache import replay, store
 from distill.teach.cache import size as cache_size
 from distill.teach.cache.layout import Layout
+from distill.teach.workspace import Workspace
 
 SMALL = [
     "data.options={train_examples: 63, validation_fraction: 0.2, test_fraction: 0.5}",
@@ -77,7 +78,7 @@ def test_the_exact_teacher_is_exact(teacher, splits):
 def learned(run, splits, folder, teacher):
     """Weights and metrics after all stages."""
     network, records = stages.train(
-        "student", run.stages, run=run, splits=splits, folder=folder, teacher=teacher
+        "student", run.stages, Workspace(run, splits, folder), teacher=teacher
     )
     shown = [
         {k: v for k, v in r["metrics"].items() if k != "examples_per_second"}
@@ -107,7 +108,9 @@ def ready(run, splits, folder, teacher, stage=KD):
     source = batches.Batches(
         splits.train, batch_size=run.batch_size, seed=5, augmentation=run.augmentation
     )
-    return store.obtain(run, splits, folder, source, stage, (teacher, teacher))
+    return store.obtain(
+        Workspace(run, splits, folder), source, stage, (teacher, teacher)
+    )
 
 
 def test_each_batch_comes_with_what_the_teacher_says_of_it(teacher, splits, tmp_path):
@@ -228,9 +231,9 @@ def test_teachers_see_new_variants_in_every_epoch(splits, tmp_path, monkeypatch)
     monkeypatch.setattr(teach_fit, "fit", fit)
     for name, network in (("teacher", None), ("student", exact())):
         steps = RUN.teacher.stages if network is None else RUN.stages
-        options = {"run": live(RUN), "splits": splits, "folder": tmp_path}
+        work = Workspace(live(RUN), splits, tmp_path)
         with pytest.raises(KeyboardInterrupt):
-            stages.train(name, steps, teacher=network, **options)
+            stages.train(name, steps, work, teacher=network)
     assert seen == {0: None, 1: 2}
 
 

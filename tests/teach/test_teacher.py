@@ -12,6 +12,7 @@ from distill import config, data
 from distill.run import gather
 from distill.runtime import errors, versions
 from distill.teach import stages, teacher
+from distill.teach.workspace import Workspace
 
 SMALL = [
     "teacher.network.options.depth=8",
@@ -91,9 +92,9 @@ def test_training_reads_neither_test_split_nor_global_random_state(splits, tmp_p
         network, records = stages.train(
             "teacher",
             run.teacher.stages,
-            run=run,
-            splits=dataclasses.replace(splits, test=test),
-            folder=tmp_path / str(number),
+            Workspace(
+                run, dataclasses.replace(splits, test=test), tmp_path / str(number)
+            ),
         )
         made.append([keras.ops.convert_to_numpy(v).tobytes() for v in network.weights])
     assert made[0] == made[1]
@@ -107,7 +108,7 @@ def save(path, width=4, classes=10, shape=(8, 8, 1)):
 
 def test_a_given_file_is_the_teacher(splits, tmp_path):
     given = save(tmp_path / "mine.keras")
-    network, records = teacher.obtain(load(given), splits, tmp_path)
+    network, records = teacher.obtain(Workspace(load(given), splits, tmp_path))
     assert not records
     copy = keras.models.load_model(tmp_path / "teacher.keras")
     for a, b in zip(network.weights, copy.weights, strict=True):

@@ -26,12 +26,8 @@ SHARE = 0.01  # Of the time, at most, goes into commits.
 class Resumable(Protocol):
     """What `fit` asks of its batches; see `Source`."""
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in each epoch."""
-
-    def stream(self, step: int) -> Iterable:
-        """The batches from a step on, without end."""
+    steps_per_epoch: int
+    stream: Callable[[int], Iterable]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Every model of several finished runs: means over them, and differences."""
 
 import json
+import pathlib
 from collections.abc import Sequence
 
 from distill.runtime import formats
@@ -53,7 +54,12 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
     ]
 
 
-def _report(folder):
+def read_report(folder: pathlib.Path) -> dict:
+    """The report of a finished run.
+
+    Raises:
+        ConfigError: If there is none.
+    """
     path = folder / "report.json"
     if not path.is_file():
         raise ConfigError(f"{folder} must be the folder of a finished run: no {path}")
@@ -98,10 +104,9 @@ def _difference(entries, others):
     )
 
 
-def _table(found):
+def table(found: dict) -> str:
+    """What `aggregate` found, for the console."""
     import tabulate
-
-    from distill.studies import intervals
 
     def mean(model, key, text):
         return text(model[key] and model[key]["mean"])

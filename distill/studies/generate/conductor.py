@@ -7,7 +7,9 @@ import pathlib
 from distill import config, data
 from distill.run.folder import check_ground, claim
 from distill.runtime import files, progress, versions
+from distill.studies.generate import measured, report, training
 from distill.studies.generate.study import Study
+from distill.teach import stages
 
 EXPORTED = ("teacher", "student")
 
@@ -40,7 +42,6 @@ def run_study(study: Study, folder: pathlib.Path) -> dict:
 
         ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
         check_ground(folder, {**ground, **versions.versions()})
-        from distill.studies.generate import measured, report, training
 
         measured.check(splits, study.data.class_names)
         judge = measured.Judge(
@@ -73,9 +74,6 @@ def run_seed(
         The record: `seed`, `stages`, and `models`, name to what was measured.
     """
     import keras
-
-    from distill.studies.generate import measured, training
-    from distill.teach import stages
 
     home.mkdir(parents=True, exist_ok=True)
     lesson = training.Lesson(study, splits, seed, home)

@@ -13,6 +13,7 @@ from distill.studies.generate import translation
 from distill.studies.generate.study import Study
 from distill.teach import fit, memory, stages
 from distill.teach.learner import jit_compile
+from distill.teach.workspace import Workspace
 from gan.translators import ResidualTranslator
 from trainers import trainer
 from trainers.generators.translator import SectionTrainer, TranslatorTrainer
@@ -31,7 +32,7 @@ def classifier(study: Study, splits: data.Splits, folder: pathlib.Path) -> keras
         stages=part.stages,
     )
     network, _ = stages.train(
-        "classifier", part.stages, run=alone, splits=splits, folder=folder
+        "classifier", part.stages, Workspace(alone, splits, folder)
     )
     return network
 

@@ -6,12 +6,14 @@ import pathlib
 from collections.abc import Sequence
 
 from distill import config
-from distill.run import conductor
+from distill.measure import quality
+from distill.run import conductor, preflight
 from distill.run.folder import check_ground, claim
 from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
-from distill.studies.score import plan
-from distill.teach.networks import checks
+from distill.studies.score import plan, report, scorer
+from distill.teach import generator, teacher
+from distill.teach.workspace import Workspace
 
 
 def score(
@@ -40,17 +42,13 @@ def score(
         As `conductor.train`, otherwise.
     """
     onednn.choose(run.hardware.onednn)
-    checks.check_kernels(run)
+    preflight.check(run)
     with files.lock(folder):
         claim(folder, run)
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
         ground = {**conductor.ground(run, splits), "examples": examples, "split": split}
         check_ground(folder, ground)
-        from distill.measure import quality
-        from distill.studies.score import report, scorer
-        from distill.teach import generator, teacher
-
         held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
         if min(held.values()) <= quality.NEIGHBOURS:
             raise ConfigError(
@@ -58,10 +56,11 @@ def score(
                 f"Received: {held}"
             )
 
-        network, _ = teacher.obtain(run, splits, folder)
+        work = Workspace(run, splits, folder)
+        network, _ = teacher.obtain(work)
         lasting = scorer.epochs(splits.train, run.batch_size, examples)
         rows = [_epochs_for(row, lasting) for row in rows]
-        makers = [generator.obtain(row.run, splits, folder)[0] for row in rows]
+        makers = [generator.obtain(work.of(row.run))[0] for row in rows]
         bench = scorer.Scorer(splits, network, folder, split)
         for seed in range(run.seed, run.seed + seeds):
             for row, maker in zip(rows, makers, strict=True):

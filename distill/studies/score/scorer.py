@@ -16,6 +16,7 @@ from distill.measure import features, quality
 from distill.runtime import files, progress, seeds, versions
 from distill.studies import intervals
 from distill.teach import stages, synthetic
+from distill.teach.workspace import Workspace
 
 PART = 1000  # Examples, at least, of each part that has a classifier score.
 PARTS = 10  # At most, as in its paper.
@@ -81,9 +82,7 @@ class Scorer:
             student, _ = stages.train(
                 row.name,
                 row.run.stages,
-                run=dataclasses.replace(row.run, seed=seed),
-                splits=self._splits,
-                folder=home,
+                Workspace(dataclasses.replace(row.run, seed=seed), self._splits, home),
                 teacher=self._teacher,
                 generator=generator,
             )

@@ -23,6 +23,7 @@ from distill.teach import stages, teacher
 from distill.teach.hardware import feeding, fused, precision
 from distill.teach.learner import build_learner
 from distill.teach.networks import build
+from distill.teach.workspace import Workspace
 
 WARMUP = 5  # Executions that trace, and empty what was read ahead meanwhile.
 
@@ -145,7 +146,9 @@ def _paced(run, splits, name, stage, asked, steps):
     if stage.synthetic is not None and stage.synthetic.needs_generator:
         part = run.generator.network
         maker = part.build(run.data.input_shape, run.data.num_classes)
-    source = stages.build_batches(run, splits, stage, 0, teacher=asked, generator=maker)
+    source = stages.build_batches(
+        Workspace(run, splits, pathlib.Path()), stage, 0, teacher=asked, generator=maker
+    )
     network = build.build(name, run)
     learner = build_learner(run, stage, source, network, asked)
     at_once = run.hardware.steps_per_execution

@@ -4,7 +4,14 @@ import contextlib
 import time
 from collections.abc import Callable
 
+import trainers
 from distill import config
+from distill.studies.speed import pace, replay
+from distill.teach import teacher
+from distill.teach.hardware import fused, precision
+from distill.teach.learner import jit_compile
+from distill.teach.networks import build
+from trainers import trainer
 
 KEPT = "step, answers kept"
 WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
@@ -68,10 +75,6 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     Raises:
         DataError: If the data cannot be had.
     """
-    from distill.studies.speed import pace
-    from distill.teach import teacher
-    from distill.teach.networks import build
-
     splits = run.data.load()
 
     asked = teacher.open_given(run) if run.teacher.file else build.build("teacher", run)
@@ -93,10 +96,6 @@ def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
 
 def _timed(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
-
-    import trainers
-    from distill.studies.speed import replay
-    from distill.teach.hardware import fused, precision
 
     learner, step = _learner(run, stage.trainer, teacher, student, batch)
     models = [learner, teacher]
@@ -158,9 +157,6 @@ def _learner(run, method, teacher, student, batch):
     """A trainer of a copy of the student, and one step of it."""
     import keras
 
-    from distill.teach.learner import jit_compile
-    from trainers import trainer
-
     copy = keras.models.clone_model(student)
     learner = trainer.Trainer(student=copy, teacher=teacher, method=method)
     learner.compile(
@@ -175,8 +171,6 @@ def _companion(run, network, count):
     """A copy of a network, and one training step of it alone, on random inputs."""
     import keras
     import numpy as np
-
-    from distill.teach.learner import jit_compile
 
     rng = np.random.default_rng(0)
     shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}

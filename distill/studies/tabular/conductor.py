@@ -9,7 +9,7 @@ import numpy as np
 from distill.run.folder import check_ground, claim
 from distill.runtime import files, progress, versions
 from distill.runtime.seeds import seed_of
-from distill.studies.tabular import learners, speed, transfer
+from distill.studies.tabular import learners, report, speed, transfer
 from distill.studies.tabular.rows import Rows
 from distill.studies.tabular.study import Study
 
@@ -34,8 +34,6 @@ def run_study(study: Study, table: Rows, folder: pathlib.Path) -> dict:
         FolderBusy: If another process works there.
         WriteError: If the disk refuses.
     """
-    from distill.studies.tabular import report
-
     with files.lock(folder):
         # More seeds go on in the same folder.
         claim(folder, dataclasses.replace(study, seeds=1))

@@ -6,9 +6,7 @@ of one size, whatever order a run has.
 """
 
 import json
-import pathlib
 import re
-import sys
 
 import keras
 
@@ -17,11 +15,13 @@ from distill import config, data
 from distill.config import cache
 from distill.data import augmentation, batches, dataset
 from distill.runtime import files, hashes, progress
+from distill.teach import cache as kept
 from distill.teach.cache import block_file, replay
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
 from distill.teach.cache.size import FOLDER, check_disk, required_bytes, variants
 from distill.teach.hardware import fused
+from distill.teach.workspace import Workspace
 from trainers.methods import representations
 
 # Of a process, not of a network: Keras' counters in names, places in memory.
@@ -29,9 +29,7 @@ _ACCIDENTS = re.compile(r'_\d+(?=")|"shared_object_id": \d+')
 
 
 def obtain(
-    run: config.Run,
-    splits: data.Splits,
-    folder: pathlib.Path,
+    work: Workspace,
     source: batches.Batches,
     stage: config.Stage,
     networks: tuple[keras.Model, keras.Model],
@@ -39,9 +37,8 @@ def obtain(
     """What a stage trains on and is validated on; asks for what is not kept yet.
 
     Args:
-        run: The run; it has a `teacher.cache`.
-        splits: The data.
-        folder: Beside which answers are kept.
+        work: The run, which has a `teacher.cache`, and its data; answers are kept
+            beside its folder.
         source: Of the stage's batches.
         stage: The stage.
         networks: Who teaches, and who learns.
@@ -52,6 +49,7 @@ def obtain(
         FolderBusy: If another process asks for the same.
         Stopped: If a signal came; what was answered is kept.
     """
+    run, splits, folder = work.run, work.splits, work.folder
     teacher, _ = networks
     co_logits = teacher.output.get("co_logits")
     several = 0 if co_logits is None else co_logits.shape[1]
@@ -120,7 +118,7 @@ def fingerprint(
         cache.without_cache(run),
         splits,
         ("augmentation", "batch_size"),
-        (students, batches, dataset, cache, fused, sys.modules[__name__]),
+        (students, augmentation, batches, dataset, cache, kept, fused),
         [_ACCIDENTS.sub("", built), hashes.weights_hash(asked), str(form)],
     )
 

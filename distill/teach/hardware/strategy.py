@@ -9,6 +9,7 @@ import keras
 
 from distill import config
 from distill.config import lessons
+from distill.config.hardware import Hardware
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import distributed
 from distill.teach.hardware import data_parallel
@@ -20,10 +21,12 @@ class Placement(NamedTuple):
     Attributes:
         strategy: `one_device`, `mirrored` or `data_parallel`.
         devices: Their names, of all processes together.
+        reason: Why there is but one, where there could be more.
     """
 
     strategy: str
     devices: list[str]
+    reason: str | None = None
 
 
 def resolve(run: config.Run) -> Placement:
@@ -41,8 +44,9 @@ def resolve(run: config.Run) -> Placement:
         return Placement(strategy, devices)
     if asked != "auto" or distributed.count() > 1:
         raise errors.ConfigError(f"{reason}. Or set `hardware.strategy: one_device`")
-    progress.say(f"    one of {len(devices)} devices: {reason}")
-    return Placement("one_device", devices[:1])
+    return Placement(
+        "one_device", devices[:1], f"one of {len(devices)} devices: {reason}"
+    )
 
 
 def _available(asked):
@@ -134,33 +138,44 @@ def _stages(run):
     return [stage for group in groups for stage in group]
 
 
-@contextlib.contextmanager
-def scope(run: config.Run, steps_per_epoch: int) -> Iterator[None]:
-    """Inside, networks are made for, and trained on, what the run asks for.
+def check_steps(hardware: Hardware, steps_per_epoch: int) -> None:
+    """Refuses options that do not fit the length of an epoch.
 
     Args:
-        run: The run.
+        hardware: The run's options.
         steps_per_epoch: Of its training.
 
     Raises:
-        ConfigError: See `way`; or if an epoch is no whole number of executions, or
-            has fewer steps than are accumulated.
+        ConfigError: If an epoch is no whole number of executions, or has fewer
+            steps than are accumulated.
     """
-    at_once = run.hardware.steps_per_execution
+    at_once = hardware.steps_per_execution
     if steps_per_epoch % at_once:
         raise errors.ConfigError(
             f"`hardware.steps_per_execution` must divide the {steps_per_epoch} steps "
             f"of an epoch. Received: {at_once}"
         )
-    together = run.hardware.gradient_accumulation
+    together = hardware.gradient_accumulation
     if together > steps_per_epoch:
         raise errors.ConfigError(
             f"`hardware.gradient_accumulation` must be at most {steps_per_epoch}, the "
             f"steps of an epoch. Received: {together}"
         )
-    strategy, devices = resolve(run)
+
+
+@contextlib.contextmanager
+def scope(placement: Placement, hardware: Hardware) -> Iterator[None]:
+    """Inside, networks are made for, and trained on, what the run asks for.
+
+    Args:
+        placement: See `resolve`.
+        hardware: The run's options.
+    """
+    strategy, devices, reason = placement
+    if reason is not None:
+        progress.say(f"    {reason}")
     if strategy == "one_device":
-        onednn.hint(run.hardware.onednn)
+        onednn.hint(hardware.onednn)
         yield
         return
     many = f", {distributed.count()} processes" if distributed.count() > 1 else ""

@@ -126,7 +126,6 @@ def _cell(run, arguments, terms):
     found = {"batch_size": run.batch_size, "precision": run.hardware.precision}
     if terms is None:
         return {**found, "error": LATE}
-    from distill.runtime import versions
 
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
     try:

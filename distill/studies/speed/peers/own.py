@@ -8,6 +8,7 @@ import numpy as np
 
 from distill.measure import cost
 from distill.studies.speed import replay
+from distill.studies.speed.peers import child
 from distill.teach import learner
 from distill.teach.hardware import fused, precision
 from distill.teach.networks import build, files
@@ -116,6 +117,4 @@ def load(network: keras.Model, weights: dict[str, list[np.ndarray]]) -> None:
 
 def sgd(stage) -> keras.optimizers.Optimizer:
     """The optimizer that all peers have."""
-    from distill.studies.speed.peers import child
-
     return keras.optimizers.SGD(child.RATE, momentum=stage.momentum)
