@@ -14,7 +14,8 @@ import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from distill import processes, progress
+from distill.runtime import errors, progress
+from distill.runtime.process import distributed
 
 VALIDATING = int(os.environ.get("VALIDATING", "7"))
 
@@ -61,19 +62,24 @@ def trained(method, folder, part):
     import keras
     import numpy as np
 
-    from distill import batches, checkpoint, data, learners, stages, stitching
+    from distill import data
+    from distill.data import augmentation, batches
+    from distill.measure import stitching
+    from distill.runtime.resume import checkpoint
+    from distill.teach import fit
+    from distill.teach import learner as learners
     from trainers import trainer
 
     rng = np.random.default_rng(0)
     split = data.Split(rng.random((40, 6), np.float32), np.arange(40) % 3)
     source = batches.Batches(
-        split, batch_size=8, seed=1, augmentation=batches.Augmentation()
+        split, batch_size=8, seed=1, augmentation=augmentation.Augmentation()
     )
     teacher, student = network(0), network(1)
     keras.utils.set_random_seed(2)
     learner = trainer.Trainer(student=student, teacher=teacher, method=method)
     learner.compile(
-        **learners.compiling(part, learner.sides(keras.optimizers.SGD(0.1))),
+        **learners.compile_options(part, learner.sides(keras.optimizers.SGD(0.1))),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=["accuracy"],
     )
@@ -87,8 +93,10 @@ def trained(method, folder, part):
             if batch == self.last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    dies = processes.count() > 1 and os.environ.get("DIES") == str(processes.index())
-    record = stages.fit(
+    dies = distributed.count() > 1 and os.environ.get("DIES") == str(
+        distributed.index()
+    )
+    record = fit.fit(
         learner,
         source,
         name="",
@@ -108,35 +116,34 @@ def trained(method, folder, part):
 def main(folder, methods, *strategies):
     """Prints what each strategy gives."""
     for strategy in strategies:
-        with processes.joined(strategy):
+        with distributed.join(strategy):
             import keras
 
-            from distill import config, devices
+            from distill import config
+            from distill.teach.hardware import strategy as spreading
 
             if keras.backend.backend() == "tensorflow" and strategy == strategies[0]:
                 two_processors()
             assignments = ["batch_size=8", f"hardware.strategy={strategy}"]
             run = config.load("gan_resnet.yaml", assignments)
-            with devices.engaged(run, 5):
+            with spreading.scope(spreading.resolve(run), run.hardware):
                 found = {
                     name: trained(method(name), folder / strategy / name, run.hardware)
                     for name in methods.split(",")
                 }
             print(json.dumps(found), flush=True)
-            if processes.count() > 1:
-                processes.told(lambda: b"")  # Who has not printed yet would not.
-                if processes.is_chief():
+            if distributed.count() > 1:
+                distributed.broadcast(lambda: b"")  # Who has not printed yet would not.
+                if distributed.is_chief():
                     os.kill(os.getpid(), signal.SIGKILL)
-                processes.told(lambda: b"")  # Waits for who is no more.
+                distributed.broadcast(lambda: b"")  # Waits for who is no more.
 
 
 if __name__ == "__main__":
-    from distill import cli
-
     progress.start()
     place, *wanted = sys.argv[1:]
     try:
         main(pathlib.Path(place), *wanted)
-    except processes.PeerLost as lost:
+    except errors.PeerLost as lost:
         print(f"error: {lost}", file=sys.stderr)
-        sys.exit(cli.EXIT_PEER)
+        sys.exit(errors.EXIT_PEER)

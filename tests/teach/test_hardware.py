@@ -29,7 +29,7 @@ from distill.runtime.resume import resume
 from distill.runtime.trust import loader
 from distill.teach import synthetic
 from distill.teach.hardware import precision
-from distill.teach.hardware.strategy import resolve, scope
+from distill.teach.hardware.strategy import check_steps, resolve
 from distill.teach.learner import compile_options
 from students.resnet import ResNet
 from trainers import trainer
@@ -356,9 +356,8 @@ def test_check_says_before_training_what_is_not_there(monkeypatch, capsys):
 )
 def test_an_epoch_has_whole_executions_and_an_update(assignment, words):
     run = config.load("kd_resnet.yaml", [f"hardware.{assignment}"])
-    wrong = pytest.raises(errors.ConfigError, match=words)
-    with wrong, scope(run, 10):
-        pass
+    with pytest.raises(errors.ConfigError, match=words):
+        check_steps(run.hardware, 10)
 
 
 @pytest.mark.parametrize(
