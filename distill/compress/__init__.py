@@ -1,4 +1,10 @@
-"""What a trained student can become, and how it is made. No room of it knows a run."""
+"""What a trained student can become, and how it is made.
+
+A finisher makes one file and states the promise that is checked on that file. It asks
+a workbench for all that trains and converts, so that finishers, which a config reads,
+need no TensorFlow. No file here knows a run: networks, data, seed and options are
+handed over as they are.
+"""
 
 import typing
 

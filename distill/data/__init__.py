@@ -1,4 +1,8 @@
-"""Name -> labelled examples in three disjoint splits: train, validation, test."""
+"""Name -> labelled examples in three disjoint splits: train, validation, test.
+
+A data set is a frozen dataclass of options whose `load` gives the splits. A batch is a
+pure function of seed and step, made before teacher and student see it.
+"""
 
 from distill.data.dataset import Dataset, Split, Splits, floats
 from distill.data.sets.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
