@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from distill import config
 from distill.data import sidecar
 from distill.runtime import errors, files, versions
+from distill.runtime.process import distributed
 
 GROUND = "ground.json"  # In `checkpoint/`: what a run's numbers stand on.
 
@@ -40,6 +42,28 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
             )
     lines = [f"# {name} {version}" for name, version in versions.versions().items()]
     files.atomic_write(path, "\n".join([*lines, config.dump(run)]))
+
+
+def claim_together(claim: Callable[[], None], path: pathlib.Path) -> None:
+    """Lets the chief claim the folder first, then all others what it has written.
+
+    Args:
+        claim: Claims, or refuses.
+        path: What the chief writes as it claims.
+
+    Raises:
+        ConfigError: If a process would train something else than the chief.
+    """
+    if distributed.is_chief():
+        claim()
+    distributed.share_file(path)
+    try:
+        if not distributed.is_chief():
+            claim()
+    except errors.ConfigError as mistake:
+        raise errors.ConfigError(
+            f"process {distributed.index()} is not of the chief's run: {mistake}"
+        ) from None
 
 
 def is_begun(folder: pathlib.Path) -> bool:

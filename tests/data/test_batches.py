@@ -54,6 +54,9 @@ def test_what_is_read_ahead_is_the_same_in_the_same_order():
     read = [next(early)[1] for _ in range(9)]
     (reader,) = set(threading.enumerate()) - others
     np.testing.assert_array_equal(read, [make().batch(n)[1] for n in range(3, 12)])
+    patience = time.monotonic() + 10
+    while len(asked) == len(read) and time.monotonic() < patience:
+        time.sleep(0.01)  # The thread is about to ask for the next one.
     early.close()
     reader.join(10)
     assert not reader.is_alive()

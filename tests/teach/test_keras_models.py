@@ -19,7 +19,7 @@ from keras import layers, ops
 import students
 import trainers
 from distill import config, train
-from distill.run import conductor
+from distill.run import training
 from distill.runtime import errors, hashes
 from distill.runtime.trust import loader
 from distill.teach import teacher
@@ -500,7 +500,7 @@ def test_the_files_hash_and_the_cuts_decide_a_kept_teacher(monkeypatch, tmp_path
     assert teacher.fingerprint(other, splits) == before
     shallow = dataclasses.replace(run, student=students.LeNet())
     assert teacher.fingerprint(shallow, splits) != before
-    assert dict(conductor.ground(run, splits))["teacher file"] == hashes.file_hash(path)
+    assert dict(training.ground(run, splits))["teacher file"] == hashes.file_hash(path)
     path.write_bytes(path.read_bytes() + b"\0")
     assert teacher.fingerprint(run, splits) != before
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from distill import config
 from distill.measure import quality
-from distill.run import conductor, preflight
+from distill.run import preflight, training
 from distill.run.folder import check_ground, claim
 from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
@@ -47,7 +47,7 @@ def score(
         claim(folder, run)
         with progress.step("data", f"reading {config.name_of(run.data)}"):
             splits = run.data.load()
-        ground = {**conductor.ground(run, splits), "examples": examples, "split": split}
+        ground = {**training.ground(run, splits), "examples": examples, "split": split}
         check_ground(folder, ground)
         held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
         if min(held.values()) <= quality.NEIGHBOURS:
