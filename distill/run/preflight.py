@@ -1,4 +1,8 @@
-"""All that refuses a run before it trains, in one order; every command asks it."""
+"""What refuses a run once its config has been read: devices, networks, data, disk.
+
+Asked by `train`, `check`, `compare` and `score`. What a config alone tells is refused
+as it is read, by its dataclasses and `config.lessons`.
+"""
 
 import pathlib
 

@@ -19,19 +19,7 @@ from distill.compress.finishers.narrowed import Narrowed, NarrowedInt8
 from distill.compress.finishers.pruned import Pruned, PrunedInt8
 from distill.compress.finishers.quantized import Int8
 
-__all__ = [
-    "FINISHERS",
-    "FinishError",
-    "Finisher",
-    "diagnose",
-    "main",
-    "missing",
-    "name_of",
-    "ready",
-    "run",
-    "searched",
-    "to_tf_keras",
-]
+__all__ = ["FINISHERS", "Finisher", "name_of"]
 
 FINISHERS = {
     "float32": Float32,
