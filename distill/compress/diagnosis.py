@@ -21,7 +21,7 @@ def diagnose(network: keras.Model) -> dict:
         where nothing is chosen; `layers`, one mapping a layer of the twin: `name`,
         `kind` (its class), `macs` for one image, `bytes` of its weights in
         float32, `kernels` (whether it has one), `rewritten` (see
-        `forms.quantizable`), for each of `WAYS` why the layer is refused, or
+        `folding.make_quantizable`), for each of `WAYS` why the layer is refused, or
         None, and as `quantize` what `engine` says; `whole`, likewise of the model
         for no layer's sake, and for `narrow` why no filter can go; `least_macs`,
         the share of the MACs that `narrowed` cannot go below.

@@ -35,6 +35,8 @@ class Workbench:
         config: The whole run as plain data, written into each file.
 
     Attributes:
+        calibration: See `Material.calibration`.
+        validation: The validation split.
         parity: Of the file made last; see `parity.compare`.
         engines: Name of each finisher that quantizes in training to its engine.
         trained: Name of each finisher that has trained to its history (each
@@ -117,9 +119,7 @@ class Workbench:
         """Trains a twin while its smallest weights go; see `magnitude.prune`."""
         steps = part.epochs * self.steps_per_epoch
         fit = functools.partial(self.fit, part=part)
-        return magnitude.prune(
-            model, part, steps, lambda wrapped, calls: fit(wrapped, callbacks=calls)
-        )
+        return magnitude.prune(model, part, steps, fit)
 
     def cluster(self, model: tf_keras.Model, part, **options: Any) -> tf_keras.Model:
         """Trains the clusters of a folded twin; see `clustering.cluster`."""
@@ -162,7 +162,7 @@ class Workbench:
         return file
 
     def layers(self, file: bytes) -> list[dict]:
-        """What a file does to each layer of the student; see `layers.Reference`.
+        """What a file does to each layer of the student; see `layer_errors.Reference`.
 
         Args:
             file: The `.tflite` file.
@@ -195,7 +195,7 @@ class Workbench:
             model: The twin that it trains.
 
         Returns:
-            One of `diagnosis.ENGINES`.
+            One of `capabilities.ENGINES`.
 
         Raises:
             FinishError: If no engine takes the model.

@@ -25,7 +25,7 @@ class Tutors(NamedTuple):
     """Who teaches.
 
     Attributes:
-        first: The teacher, together with its co-teachers; see `together`.
+        first: The teacher, together with its co-teachers; see `average`.
         last: Whom the student learns from: the last assistant, or `first`.
     """
 

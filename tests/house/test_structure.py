@@ -134,17 +134,6 @@ def test_own_imports_inside_functions_only_become_fewer():
     assert fewer == INSIDE, "fewer than written here: write it"
 
 
-def test_a_config_is_read_without_keras():
-    code = (
-        "import sys; from distill import config; config.load('lit_resnet.yaml'); "
-        "print({'keras', 'tensorflow', 'jax', 'torch', 'sklearn'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "set()", done.stderr
-
-
 def test_public_names_are_there_and_wait_until_they_are_asked_for():
     code = (
         "import sys, distill; before = set(sys.modules); "

@@ -49,7 +49,7 @@ def prune(model: Any, part: pruned.Pruned, steps: int, fit: Callable[..., None])
         model: A twin of the student.
         part: The finisher with the options.
         steps: Of the training.
-        fit: From what TF-MOT wrapped, and callbacks, trains it.
+        fit: Trains what TF-MOT wrapped, with these `callbacks`.
 
     Returns:
         What it has become, without wrappers.
@@ -71,7 +71,7 @@ def prune(model: Any, part: pruned.Pruned, steps: int, fit: Callable[..., None])
         return {"pruning_schedule": schedule, **pattern}
 
     model = wrap(model, options)
-    fit(model, [sparsity.UpdatePruningStep()])
+    fit(model, callbacks=[sparsity.UpdatePruningStep()])
     return sparsity.strip_pruning(model)
 
 

@@ -16,7 +16,7 @@ def wrap(model: Any, clusters: int, **options: Any) -> Any:
     """A tf_keras model whose kernels get clustered; its layers are those of `model`.
 
     Args:
-        model: A functional tf_keras model, as `forms.folded` writes it.
+        model: A functional tf_keras model, as `folding.fold` writes it.
         clusters: Different weights in each kernel, at most. One that has no more is
             frozen as it is.
         **options: Of TF-MOT.

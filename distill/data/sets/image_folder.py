@@ -28,7 +28,7 @@ class ImageFolder(Dataset):
         channels: 1 (grey) or 3 (colour).
         on_disk: Whether decoded training images stay in a file and are read batch
             by batch: for more of them than fit into memory. That file is used
-            again; see `rows.kept`. Validation and test are read into memory.
+            again; see `memmap`. Validation and test are read into memory.
         max_bad_images: Images that cannot be read and may be left out; each is
             named. One more ends the run.
     """

@@ -18,7 +18,7 @@ class TFRecord(Dataset):
     The files of a split have its name, as with TensorFlow Datasets: for `train`,
     `mnist-train.tfrecord-00000-of-00001`; or `train.tfrecord`, `train-00000-of-00016`.
     Images are decoded once into a file and read batch by batch, so that they need not
-    fit into memory; see `rows.kept`. Validation and test are read into memory. To
+    fit into memory; see `memmap`. Validation and test are read into memory. To
     decode them takes TensorFlow, whatever Keras runs on.
 
     Attributes:

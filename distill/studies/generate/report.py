@@ -34,7 +34,7 @@ def gather(
         study: What was done.
         splits: The data.
         judge: Who measured.
-        records: As of `command.one`, one a seed.
+        records: As of `conductor.run_seed`, one a seed.
 
     Returns:
         The report, as in `report.json`.

@@ -22,7 +22,7 @@ def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:
     Args:
         study: What was done.
         table: All its rows.
-        records: As of `command.one`, one a seed.
+        records: As of `conductor.run_seed`, one a seed.
 
     Returns:
         The report, as in `report.json`: AUC in percent.

@@ -15,7 +15,7 @@ def build(name: str, run: config.Run) -> keras.Model:
     Args:
         name: Of the model; one of several teachers or assistants starts otherwise
             than another.
-        run: Whose teacher or student it is; see `chain`. A teacher that is asked for
+        run: Whose teacher or student it is; see `lessons`. A teacher that is asked for
             is no file under the contract.
 
     Raises:
