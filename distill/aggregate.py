@@ -1,4 +1,4 @@
-"""Every model of several finished runs: means over them, and differences."""
+"""One table of finished runs: means over seeds, what differs, the best file."""
 
 import argparse
 import json
@@ -7,21 +7,25 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill.runtime import files
+from distill.runtime import errors, files, formats
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
-from distill.studies.compare import aggregate
+from distill.studies.compare import aggregate, groups
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.aggregate RUN... [--against RUN...]`. The exit code."""
     flags = argparse_flags.ArgumentParser(
         prog="python -m distill.aggregate",
-        description="Means over finished runs of one config with several seeds, file "
-        "by file; and how they differ from other runs of the same seeds.",
+        description="One table of finished runs, file by file: means over those of one "
+        "config with several seeds, and how they differ from other runs of the same "
+        "seeds; runs of other configs or data stand beside, and it is said.",
     )
     flags.add_argument(
-        "runs", nargs="+", type=pathlib.Path, help="folders with a report.json"
+        "runs",
+        nargs="+",
+        type=pathlib.Path,
+        help="folders with a report.json, or folders of such folders",
     )
     flags.add_argument(
         "--against",
@@ -31,22 +35,66 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="RUN",
         help="other runs, in the same order of seeds",
     )
+    flags.add_argument(
+        "--max-kb",
+        type=float,
+        metavar="N",
+        help="say which file of at most so many kB is the most accurate, as the "
+        "validation split has it",
+    )
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
     return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     command.check_written(arguments.json)
-    ours = [aggregate.read_report(folder) for folder in arguments.runs]
-    theirs = [aggregate.read_report(folder) for folder in arguments.against]
-    try:
-        found = aggregate.aggregate(ours, theirs)
-    except ValueError as mistake:
-        raise ConfigError(str(mistake)) from None
-    print(aggregate.table(found))
+    if arguments.max_kb is not None and not arguments.max_kb > 0:
+        raise ConfigError(f"--max-kb must be positive. Received: {arguments.max_kb}")
+    several = groups.grouped(groups.reports(arguments.runs))
+    theirs = list(groups.reports(arguments.against).values())
+    if theirs and len(several) > 1:
+        raise ConfigError("--against needs runs of one config and one data set")
+    rows = []
+    for group in several:
+        ours = list(group.values())
+        named = {"runs": groups.label(group), "data": groups.named_data(ours[0])}
+        try:
+            found = aggregate.aggregate(ours, theirs)
+        except ValueError as mistake:
+            raise ConfigError(str(mistake)) from None
+        rows += [{**(named if len(several) > 1 else {}), **row} for row in found]
+    print(aggregate.table(rows))
+    counts = " or ".join(map(str, sorted({len(group) for group in several})))
+    print(
+        f"Means over {counts} of a config's seeds; intervals of 95 %, paired by seed: "
+        "they cover\nwhat another seed would change, not what other test examples "
+        "would."
+    )
+    for line in groups.differences(several):
+        print(line)
     if arguments.json is not None:
-        files.atomic_write(arguments.json, json.dumps(found, indent=1))
-    return 0
+        files.atomic_write(arguments.json, json.dumps(rows, indent=1))
+    return 0 if arguments.max_kb is None else _best(rows, arguments.max_kb)
+
+
+def _best(rows, max_kb):
+    """Says which file is the best of its data set; fails where none is so small."""
+    code = 0
+    for data in dict.fromkeys(row.get("data") for row in rows):
+        part = [row for row in rows if row.get("data") == data]
+        wanted = f"file of at most {max_kb:g} kB" + (f" on {data}" if data else "")
+        found = aggregate.best(part, max_kb)
+        if found is None:
+            print(f"no {wanted}")
+            code = errors.EXIT_FAILED
+            continue
+        print(
+            f"the best {wanted}: {found['name']}"
+            + (f" of {found['runs']}" if data else "")
+            + f", {formats.kilobytes(found['bytes']['mean'])} kB, "
+            f"{formats.percent(found['accuracy']['mean'])} % of the test split"
+        )
+    return code
 
 
 if __name__ == "__main__":

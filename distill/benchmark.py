@@ -16,11 +16,13 @@ from distill import cli, config
 from distill.runtime import errors, files, versions
 from distill.runtime.process import command
 
+ROUNDS = 7
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.benchmark --config FILE`. Returns the exit code."""
     flags = cli.parser("benchmark", "Times the training steps of a config's methods.")
-    flags.add_argument("--rounds", type=int, default=7, help="default: 7")
+    flags.add_argument("--rounds", type=int, help="default: 7")
     flags.add_argument("--steps", type=int, default=10, help="a round; default: 10")
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
     modes = flags.add_mutually_exclusive_group()
@@ -57,7 +59,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.peers:
         peers.check(run)
     checks.check_kernels(run)
-    how = {"rounds": arguments.rounds, "steps": arguments.steps}
+    how = {"rounds": arguments.rounds or ROUNDS, "steps": arguments.steps}
 
     result = {
         "machine": versions.machine(),
@@ -88,10 +90,14 @@ def _command(arguments: argparse.Namespace) -> int:
 def _check(arguments):
     """Refuses flags that have no meaning, alone or together."""
     for name in ("rounds", "steps"):
-        if getattr(arguments, name) < 1:
-            raise errors.ConfigError(
-                f"--{name} must be at least 1. Received: {getattr(arguments, name)}"
-            )
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise errors.ConfigError(f"--{name} must be at least 1. Received: {value}")
+    if arguments.find_batch_size and arguments.rounds is not None:
+        raise errors.ConfigError(
+            "--rounds must be left out with --find-batch-size, which tries each size "
+            f"once. Received: {arguments.rounds}"
+        )
     command.check_written(arguments.json)
     if arguments.threads is not None and not (
         arguments.peers and arguments.threads > 0

@@ -4,15 +4,47 @@ import argparse
 from collections.abc import Sequence
 
 from distill import cli, config
-from distill.config import lessons
+from distill.config import explain, finishing, lessons
 from distill.runtime import formats
+from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
+from distill.studies.generate import study as generation
+from distill.studies.tabular import study as tabular
+
+# What the whole of a config fills: those of the commands that read one of their own.
+ROOTS = {
+    "train": config.Run,
+    "finish": finishing.Finishing,
+    "generate": generation.Study,
+    "tabular": tabular.Study,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.check --config FILE`."""
     flags = cli.parser("check", "Shows what a config means, without training.")
+    flags.add_argument(
+        "--explain",
+        nargs="?",
+        const="",
+        action=_Explain,
+        metavar="PATH",
+        help="say what an option means, such as stages.trainer, and end; without a "
+        "path, all of them (docs/options.md)",
+    )
     return command.run_command(_command, flags, argv)
+
+
+class _Explain(argparse.Action):
+    """As `--help`: answers and ends, whatever else is given or missing."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        try:
+            found = explain.explain(ROOTS, values) if values else explain.page(ROOTS)
+        except ConfigError as mistake:
+            parser.error(str(mistake))
+        print(found, end="")
+        parser.exit()
 
 
 def _command(arguments: argparse.Namespace) -> int:

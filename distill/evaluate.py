@@ -1,11 +1,13 @@
 """Measures one model file: accuracy, size, cost and latency on a run's data."""
 
 import argparse
+import json
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from distill import cli, config
+from distill.config import finishing
 from distill.runtime import progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
@@ -19,7 +21,11 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         argv: None means the command line.
         limited: Whether this is the process with limits, for foreign files.
     """
-    flags = cli.parser("evaluate", "Measures a .keras or .tflite file.")
+    flags = cli.parser(
+        "evaluate",
+        "Measures a .keras or .tflite file on the data of a config: of distill.train, "
+        "of distill.finish, or a run.yaml.",
+    )
     flags.add_argument(
         "--model", required=True, type=pathlib.Path, help="a .keras or .tflite file"
     )
@@ -45,7 +51,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
     scan.check_kind(path, ".keras", ".tflite")
-    run = cli.load_run(arguments)
+    run = _config(arguments)
     with progress.step("data", f"reading {config.name_of(run.data)}"):
         splits = run.data.load()
     from distill.run.record import model_record
@@ -60,6 +66,15 @@ def _command(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"--model {path}: cannot be run: {mistake}") from None
     print(_lines(record))
     return 0
+
+
+def _config(arguments):
+    """A run's config, or that of a finish, whose own `model` does not matter here."""
+    kind = finishing.config_class(arguments.config)
+    if kind is config.Run:
+        return cli.load_run(arguments)
+    given = f"model={json.dumps(str(arguments.model))}"
+    return config.read(kind, arguments.config, [*cli.overrides(arguments), given])
 
 
 def _lines(record):

@@ -14,6 +14,7 @@ from scipy import optimize
 from distill.compress.twin import folding
 from distill.measure import graph as graphs
 from distill.measure import interpreter as runner
+from distill.runtime import quiet
 
 EXAMPLES = 64  # More change no number that a reader acts on.
 _TOGETHER = 8  # So many examples' activations are held at a time.
@@ -181,10 +182,11 @@ def _runner(file):
         warnings.simplefilter("ignore")  # That to keep all tensors takes memory.
         path = pathlib.Path(folder) / "made.tflite"
         path.write_bytes(file)
-        model = interpreter.Interpreter(
-            str(path), experimental_preserve_all_tensors=True
-        )
-        model.allocate_tensors()
+        with quiet.native():
+            model = interpreter.Interpreter(
+                str(path), experimental_preserve_all_tensors=True
+            )
+            model.allocate_tensors()
         given = model.get_input_details()[0]
 
         def run(inputs, indices):

@@ -243,7 +243,6 @@ class Workbench:
                 self._material.splits.validation.labels,
             ),
             validation_batch_size=self._material.batch_size,
-            verbose=progress.bar(),
         )
 
     def _kept(self, name):

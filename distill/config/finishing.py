@@ -2,14 +2,16 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from distill import data
 from distill.compress import finishers
+from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
-from distill.config import reader, yaml_tree
+from distill.config import reader, writer, yaml_tree
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
+from distill.runtime.errors import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Finishing:
         teacher: Another such file, whose answers the finishers that train learn
             from. Without it they learn from the labels alone.
         teacher_sha256: What the bytes of `teacher` must hash to.
-        data: See `distill.data.DATASETS`.
+        data: What it is measured on, and learns; see `distill.data.DATASETS`.
         augmentation: Random changes to training images.
         batch_size: Images in a step.
         seed: Decides order and augmentation.
@@ -32,9 +34,14 @@ class Finishing:
         budget: What the last file may cost, and whether it is searched; see
             `distill.compress.search.budget.Budget`.
         max_accuracy_drop: A file whose accuracy is more than this many points
-            (percent of the validation split) below the model's has failed. Of
-            files with a budget, that says it.
+            (percent of the validation split) below the model's has failed. With a
+            budget, its `max_drop` says it.
     """
+
+    only_with: ClassVar[dict[str, str]] = {
+        "teacher_sha256": "teacher",
+        "max_accuracy_drop": "no budget",
+    }
 
     model: str
     sha256: str | None = None
@@ -60,6 +67,38 @@ class Finishing:
             raise ValueError("`finish` must be a list of at least one. Received: []")
         check_common(self)
 
+    def check_effects(self):
+        """Refuses what was set and counts for nothing."""
+        trained = [isinstance(part, TrainedFinisher) for part in self.finish]
+        check(
+            any(trained) or self.searches or not self.augmentation.changes,
+            "augmentation",
+            "left out where nothing in `finish` trains: it has no effect there",
+            writer.plain(self.augmentation),
+        )
+        for index, part in enumerate(self.finish):
+            where = f"finish[{index}].options"
+            if trained[index] and self.teacher is None:
+                rule = "left out without `teacher`, whom alone it is for"
+                _check_default(part, "temperature", where, rule)
+            if self.searches:
+                for name in part.searched:
+                    rule = "left out with `budget.trials`, which choose it"
+                    _check_default(part, name, where, rule)
+        if self.budget is not None and self.searches:
+            self._check_among(self.budget.among or tuple(finishers.FINISHERS))
+
+    def _check_among(self, among):
+        """Refuses options of a finisher that the search never makes."""
+        made = {*among}.union(*(finishers.FINISHERS[name].needs for name in among))
+        for index, part in enumerate(self.finish):
+            check(
+                writer.name_of(part) in made,
+                f"finish[{index}]",
+                f"made by the search: one of {', '.join(sorted(made))}",
+                writer.name_of(part),
+            )
+
     @property
     def stages(self) -> tuple:
         """None: the student has been trained."""
@@ -71,6 +110,11 @@ class Finishing:
     def searches(self) -> bool:
         """Whether what is made has yet to be found."""
         return self.budget is not None and self.budget.trials > 0
+
+
+def _check_default(part, name, where, rule):
+    value = getattr(part, name)
+    check(value == getattr(type(part), name), f"{where}.{name}", rule, value)
 
 
 def config_class(path: str | pathlib.Path) -> type:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import students
 import trainers
+from distill.runtime.errors import check as check_option
 
 if typing.TYPE_CHECKING:
     from distill.config.run import Run
@@ -81,6 +82,35 @@ def check(run: Run) -> None:
                     f"`{lesson.stages_at}[{index}].trainer` must be one that imitates "
                     f"`co_teachers` too: {', '.join(able)}. Received: {stage.name!r}"
                 )
+
+
+def check_asked(run: Run) -> None:
+    """Refuses what counts for nothing because no stage asks a teacher.
+
+    Raises:
+        ValueError: Names the place.
+    """
+    asked = any(s.trainer.needs_teacher for part in lessons(run) for s in part.stages)
+    idle = {
+        "co_teachers": run.co_teachers,
+        "assistants": run.assistants,
+        "teacher.cache": run.teacher.cache,
+    }
+    for name, given in idle.items():
+        check_option(
+            asked or not given,
+            name,
+            "absent where no stage asks a teacher: it has no effect there",
+            given,
+        )
+    for index, control in enumerate(run.controls):
+        asks = any(stage.trainer.needs_teacher for stage in control.stages)
+        check_option(
+            asks or not control.skips_assistants,
+            f"controls[{index}].skips_assistants",
+            "left out where no stage of it asks a teacher: it has no effect there",
+            True,
+        )
 
 
 def check_shapes(run: Run) -> None:

@@ -40,6 +40,14 @@ class Teacher:
             step.
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "network": "no file",
+        "stages": "no file",
+        "file": "no network",
+        "sha256": "file",
+        "sections": "file",
+    }
+
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
@@ -94,7 +102,7 @@ class Assistant:
     """A network between teacher and student: learns from the one, teaches the other.
 
     Attributes:
-        network: See `students.BUILDERS`.
+        network: What stands between; see `students.BUILDERS`.
         stages: How it is trained, as the student's.
 
     Source:
@@ -115,8 +123,8 @@ class Generator:
     """Who makes examples for the stages that want them: trained once and kept.
 
     Attributes:
-        network: See `gan.generators.GENERATORS`.
-        discriminator: See `gan.conditional.DISCRIMINATORS`.
+        network: What makes them; see `gan.generators.GENERATORS`.
+        discriminator: What judges them; see `gan.conditional.DISCRIMINATORS`.
         training: How the two are trained.
         epochs: Times that every training example is seen.
     """

@@ -1,7 +1,7 @@
 """Everything that decides the outcome of one run."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import students
 from distill import data
@@ -18,7 +18,7 @@ class Run:
     """Everything that decides the outcome of `python -m distill.train`.
 
     Attributes:
-        data: See `distill.data.DATASETS`.
+        data: What is learned, and measured on; see `distill.data.DATASETS`.
         augmentation: Random changes to training images.
         batch_size: Images in a step.
         seed: Decides initial weights, order and augmentation.
@@ -37,6 +37,8 @@ class Run:
             (percent of the validation split) below the student's has failed.
         hardware: What all of it computes with.
     """
+
+    only_with: ClassVar[dict[str, str]] = {"max_accuracy_drop": "finish"}
 
     data: Annotated[data.Dataset, data.DATASETS]
     augmentation: Augmentation = Augmentation()
@@ -62,6 +64,10 @@ class Run:
         self._check_generator()
         lessons.check_shapes(self)
         cache.check_run(self)
+
+    def check_effects(self):
+        """Refuses teachers whom nobody asks, and what is kept of their answers."""
+        lessons.check_asked(self)
 
     def _check_teachers(self):
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}

@@ -4,6 +4,7 @@ The wanted type decides how a scalar is read: `1e-3` is a number where a number
 is wanted, `no` is never silently false where text is wanted.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -14,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from distill.config.yaml_tree import error, follow, marks, pairs, shown
+from distill.config import effect
+from distill.config.yaml_tree import error, follow, marks, pairs, rank, shown
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -88,12 +90,52 @@ def _dataclass(kind, node, where):
         required = field.default is field.default_factory is dataclasses.MISSING
         if name not in values and required:
             raise error(node, where, f"missing key `{name}`")
+    values = _standing(kind, given, values)
+    with _placed(node, where):
+        made = kind(**values)
+    for name, condition in effect.idle(kind, values, _defaults(kind)).items():
+        key, value = given[name]
+        reason = effect.unmet(condition, lambda other: getattr(made, other))
+        rule = f"`{name}` must be left out {reason}: it has no effect there"
+        raise error(key, where, f"{rule}. Received: {shown(value)}")
+    with _placed(node, where):
+        effect.check(made)
+    return made
+
+
+@contextlib.contextmanager
+def _placed(node, where):
+    """Says of a mistake in a mapping where it stands."""
     try:
-        return kind(**values)
+        yield
     except ValueError as mistake:
         blamed = _BLAMED.match(str(mistake))
         at = follow(node, blamed[1]) if blamed else node
         raise error(at, where, str(mistake)) from None
+
+
+def _standing(kind, given, values):
+    """The values but for those that a base gave, and that count no more.
+
+    Who says `optimizer: adam` has done with the `momentum` of the base, and a `file`
+    takes the place of its `network`: what is given later has the last word.
+    """
+    ranks = {name: rank(key) for name, (key, _) in given.items()}
+    while True:
+        later = {
+            name: max(ranks.get(n, ranks[name]) for n in effect.names(condition))
+            for name, condition in effect.idle(kind, values, _defaults(kind)).items()
+        }
+        fallen = {name: by for name, by in later.items() if by > ranks[name]}
+        if not fallen:
+            return values
+        ranks |= fallen
+        values = {name: value for name, value in values.items() if name not in fallen}
+
+
+def _defaults(kind):
+    fields = dataclasses.fields(kind)
+    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
 
 
 def _part(table, node, where):

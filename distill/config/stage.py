@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import trainers
 from distill.config import schema
@@ -21,15 +21,23 @@ class Stage:
         schedule: `constant`; `cosine`, down to zero at the last step; or
             `step`, multiplied by `decay_factor` at each of `decay_epochs`.
         decay_epochs: Where `step` multiplies; increasing.
-        decay_factor: Between 0 and 1.
+        decay_factor: What `step` multiplies by; between 0 and 1.
         optimizer: `sgd` (Nesterov) or `adam`.
         momentum: Of SGD.
         clip_norm: Length that a gradient, over all of the student's weights, is
             cut down to; absent, none is.
-        task_weight: Multiplies the loss on the true labels.
+        task_weight: Multiplies the loss on the true labels. Absent, it is that of the
+            `trainer`: 0.1 where its `kd_weight` is beside it, 0 where a step has no
+            answer to compare with a label, else 1.
         synthetic: Made examples, which the teacher labels; see
             `distill.data.synthetic.sources.SOURCES`.
     """
+
+    only_with: ClassVar[dict[str, str]] = {
+        "decay_epochs": "schedule: step",
+        "decay_factor": "schedule: step",
+        "momentum": "optimizer: sgd",
+    }
 
     trainer: Annotated[trainers.Supervised, trainers.TRAINERS]
     epochs: int
@@ -40,11 +48,13 @@ class Stage:
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
     clip_norm: float | None = None
-    task_weight: float = 1.0
+    task_weight: float = None  # type: ignore[assignment]  # See `__post_init__`.
     synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
 
     def __post_init__(self):
-        """Refuses values out of range."""
+        """Asks the method for what is absent, and refuses values out of range."""
+        if self.task_weight is None:
+            object.__setattr__(self, "task_weight", self.trainer.task_weight)
         check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
         check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)

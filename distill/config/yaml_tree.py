@@ -12,6 +12,9 @@ import yaml
 
 from distill.runtime import errors
 
+BASIC = 0  # The rank of a config itself; each `_base_` below it has one less.
+LAST = 1  # That of an assignment.
+
 
 def read(
     path: pathlib.Path, find: Callable, users: tuple[pathlib.Path, ...] = ()
@@ -27,7 +30,7 @@ def read(
     Raises:
         ConfigError: If a file cannot be read, is not a mapping or is its own base.
     """
-    node = _compose(path)
+    node = _compose(path, BASIC - len(users))
     found = pairs(node)
     if "_base_" not in found:
         return node
@@ -53,7 +56,7 @@ def override(root: yaml.MappingNode, assignment: str) -> yaml.MappingNode:
         raise errors.ConfigError(f"{origin}: expected a.b=c. Received: {assignment!r}")
     try:
         loader = yaml.SafeLoader(text)
-        loader.name = origin
+        loader.name = _source(origin, LAST)
         node = loader.get_single_node() or _scalar("", origin)
     except yaml.YAMLError:
         raise errors.ConfigError(f"{origin}: cannot read {text!r} as YAML") from None
@@ -100,6 +103,13 @@ def merge(base, child, replace=False):
     return yaml.MappingNode(child.tag, list(old.values()), *marks(base))
 
 
+def rank(key: yaml.Node) -> int:
+    """How late a key was given: more is later, and has the last word."""
+    source = key.start_mark.name
+    assert isinstance(source, _Source)
+    return source.rank
+
+
 def error(node: yaml.Node | None, where: str, what: str) -> errors.ConfigError:
     """A mistake at a node, as one line that starts with file and line."""
     if node is None:
@@ -139,11 +149,23 @@ def follow(node: yaml.Node | None, path: str) -> yaml.Node | None:
     return node
 
 
-def _compose(path):
+class _Source(str):
+    """Where a node stands, for messages; nodes bear it in their marks."""
+
+    rank: int
+
+
+def _source(name, rank):
+    source = _Source(name)
+    source.rank = rank
+    return source
+
+
+def _compose(path, rank):
     try:
         with path.open("rb") as file:
             loader = yaml.SafeLoader(file)
-            loader.name = path.name
+            loader.name = _source(path.name, rank)
             node = loader.get_single_node()
     except yaml.MarkedYAMLError as mistake:
         mark = mistake.problem_mark or mistake.context_mark
@@ -160,7 +182,7 @@ def _compose(path):
 
 
 def _scalar(text, origin):
-    mark = yaml.Mark(origin, 0, 0, 0, None, 0)
+    mark = yaml.Mark(_source(origin, LAST), 0, 0, 0, None, 0)
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, mark, mark)
 
 

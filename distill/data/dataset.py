@@ -117,7 +117,7 @@ class Dataset:
             `train_examples` leaves out, drawn by class: few examples to learn from,
             and enough to choose by. `None` adds none.
         test_fraction: Share that becomes the test split, drawn by class, in a
-            set without one of its own; unused in others.
+            set without one of its own.
         split_seed: Decides who goes where; apart from the run's seed, so that
             runs of different seeds are measured on the same test split.
 
@@ -125,6 +125,7 @@ class Dataset:
         ValueError: If an option is out of its range.
     """
 
+    only_with: ClassVar[dict[str, str]] = {"validation_examples": "train_examples"}
     kind: ClassVar[str] = "images"
     vocabulary: ClassVar[int | None] = None
     input_shape: ClassVar[tuple[int, ...]]
@@ -154,6 +155,20 @@ class Dataset:
             raise ValueError(
                 f"`split_seed` must be at least 0. Received: {self.split_seed}"
             )
+
+    def check_effects(self):
+        """Refuses a share of what is not drawn."""
+        unset = self.test_fraction == type(self).test_fraction
+        if not unset and not self.draws_test:
+            raise ValueError(
+                "`test_fraction` must be left out: the set has a test split of its "
+                f"own, which is kept whole. Received: {self.test_fraction}"
+            )
+
+    @property
+    def draws_test(self) -> bool:
+        """Whether the test split is drawn, for the set has none of its own."""
+        return True
 
     def _check_train_examples(self):
         if self.train_examples is None:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 from ai_edge_litert import interpreter
 
-from distill.runtime import versions
+from distill.runtime import quiet, versions
 
 BATCH = 64  # Images at once where only answers are wanted.
 
@@ -96,14 +96,16 @@ class _Runner:
 
     def __init__(self, path, shape, threads):
         try:
-            self._model = interpreter.Interpreter(str(path), num_threads=threads)
+            with quiet.native():
+                self._model = interpreter.Interpreter(str(path), num_threads=threads)
             self._given = self._model.get_input_details()[0]
             self._made = self._model.get_output_details()[0]
             wanted = tuple(int(size) for size in self._given["shape"][1:])
             if wanted != tuple(shape[1:]):
                 raise ValueError(f"expected inputs {wanted}. Received: {shape[1:]}")
             self._model.resize_tensor_input(self._given["index"], shape)
-            self._model.allocate_tensors()
+            with quiet.native():
+                self._model.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{path} cannot be run: {error}") from None
 
@@ -128,10 +130,12 @@ def quantized(inputs: np.ndarray, details: dict) -> np.ndarray:
     """Floats as the input of a file has them, rounded as TFLite's `QUANTIZE` does.
 
     Args:
-        inputs: float32; whatever else they are, they stay.
+        inputs: float32; ids become floats where the file takes those, and stay else.
         details: Of the input, as an interpreter tells them.
     """
     scale, zero = details["quantization"]
+    if details["dtype"] == np.float32:
+        return inputs.astype(np.float32, copy=False)
     if not scale or inputs.dtype != np.float32:
         return inputs
     ratio = inputs / np.float32(scale)

@@ -12,6 +12,7 @@ from absl.flags import argparse_flags
 
 from distill import config
 from distill.config import finishing
+from distill.run import legs
 from distill.runtime import errors, files, progress
 from distill.runtime.process import command, signals
 from distill.runtime.trust import loader
@@ -50,6 +51,7 @@ def _finish(folder):
     run = config.read(finishing.config_class(path), path)
     from distill.compress import convert
 
+    progress.expect(legs.legs(run))
     work = open_workbench(run, folder)
     given, teacher = folder / "teacher.keras", folder / "teacher.float32.tflite"
     if given.exists() and not teacher.exists():
@@ -150,7 +152,7 @@ def _one(part, work, folder, explained=True):
         return json.loads(record.read_text())
     epochs = getattr(part, "epochs", 0)
     with (
-        progress.step(path.name, f"{epochs} epochs" if epochs else "conversion"),
+        progress.step(path.name, f"{epochs} epochs" if epochs else "conversion", name),
         signals.deferred(),
     ):
         file = part.make(work)

@@ -1,9 +1,10 @@
 """The conductor: one config in, measured TFLite students out."""
 
+import json
 import pathlib
 
 from distill import config
-from distill.run import parent
+from distill.run import leftovers, legs, parent
 from distill.run.folder import claim, claim_together
 from distill.runtime import files, onednn, progress
 from distill.runtime.process import distributed
@@ -36,6 +37,10 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             folder / "run.yaml",
         )
         progress.say(f"    run folder: {folder}")
+        if leftovers.is_cleaned(folder) and distributed.count() == 1:
+            progress.say("    finished before, its checkpoint cleaned away: kept")
+            return json.loads((folder / "report.json").read_text())
+        progress.expect(legs.legs(run))
         if run.finish and (lacking := parent.missing_packages()):
             progress.say(
                 f"    without {', '.join(lacking)}, training ends with .keras files: "

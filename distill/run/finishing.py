@@ -10,6 +10,7 @@ import numpy as np
 
 from distill import config, data
 from distill.compress.search import choices
+from distill.compress.search.budget import Budget
 from distill.config import finishing
 from distill.data import sidecar
 from distill.measure import accuracy
@@ -155,8 +156,7 @@ def _found(run, folder):
     winner = dataclasses.replace(
         run,
         finish=choices.build(run, won["finisher"], won["options"]).steps,
-        budget=dataclasses.replace(run.budget, trials=0),
-        max_accuracy_drop=run.budget.max_drop,
+        budget=dataclasses.replace(run.budget, trials=0, part=Budget.part, among=()),
     )
     print(compress_tables.table(tried))
     claim(folder, winner)

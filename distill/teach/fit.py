@@ -7,7 +7,6 @@ import keras
 
 from distill import data
 from distill.data import batches
-from distill.runtime import progress
 from distill.runtime.resume import checkpoint, resume
 from distill.teach import alarms
 from distill.teach.hardware import data_parallel, feeding, fused, precision
@@ -56,7 +55,6 @@ def fit(
             variables=lambda: learner.moving_variables,
             callbacks=lambda past: [*feeds, *callbacks(past)],
             shuffle=False,  # The order is ours already.
-            verbose=progress.bar(),
             **fed,
         )
     examples = epochs * source.steps_per_epoch * source.batch_size

@@ -153,7 +153,7 @@ def train_once(
         return loader.open_own(weights), json.loads(record.read_text())
     weights.unlink(missing_ok=True)  # Of a run killed before its record.
     store = checkpoint.Store(kept, name)
-    with progress.step(title, f"{epochs} epochs"), signals.deferred():
+    with progress.step(title, f"{epochs} epochs", name), signals.deferred():
         network, made = training(store)
         save_once(network, weights)
         files.atomic_write(record, json.dumps(made))

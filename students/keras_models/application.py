@@ -93,7 +93,7 @@ class KerasApplication(KerasModel):
             return None
         return self.weights, None
 
-    def whole(self, input_shape, num_classes, opened):
+    def whole(self, input_shape, num_classes, opened, vocabulary=None):
         """Preprocessing, the network, and the head."""
         import keras
 

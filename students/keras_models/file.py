@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import re
+from typing import ClassVar
 
 from students.keras_models.model import KerasModel
 
@@ -15,9 +17,10 @@ _LEAST_SCALE = 0.02  # Below it, a network divides its inputs by something like 
 class KerasFile(KerasModel):
     """The functional model of a `.keras` file, with its weights.
 
-    It takes what the data set gives, which is images in [0, 1], and returns logits of
-    the data set's classes; a softmax at its end is left out. Models inside it are
-    inlined. All its layers are trained, whatever was frozen when it was saved.
+    It takes what the data set gives, which is images in [0, 1] or the ids of texts, and
+    returns logits of the data set's classes; a softmax at its end is left out. Models
+    inside it are inlined. All its layers are trained, whatever was frozen when it was
+    saved.
 
     Attributes:
         path: The file.
@@ -26,6 +29,8 @@ class KerasFile(KerasModel):
     Raises:
         ValueError: If an option is out of its range.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("images", "texts")
 
     path: str
     sha256: str | None = None
@@ -42,11 +47,14 @@ class KerasFile(KerasModel):
         """The file, and its hash if it is pinned."""
         return self.path, self.sha256
 
-    def whole(self, input_shape, num_classes, opened):
+    def whole(self, input_shape, num_classes, opened, vocabulary=None):
         """The file's model, flat."""
         from students.keras_models import flat
 
-        network = flat.flatten(opened(*self.file), input_shape)
+        ids = None if vocabulary is None else "int32"
+        network = flat.flatten(opened(*self.file), input_shape, ids)
+        if vocabulary is not None:
+            _check_ids(network, vocabulary)
         made = tuple(network.output.shape[1:])
         if made != (num_classes,):
             raise ValueError(
@@ -63,3 +71,20 @@ class KerasFile(KerasModel):
             )
         flat.decay(network, self.weight_decay)
         return network
+
+
+def _check_ids(network, vocabulary):
+    """Refuses a network that cannot look up every id of the data."""
+    import keras
+
+    (given,) = network.inputs
+    for node in itertools.chain(*network._nodes_by_depth.values()):
+        layer = node.operation
+        if not isinstance(layer, keras.layers.Embedding):
+            continue
+        if layer.input_dim < vocabulary and node.input_tensors[0] is given:
+            raise ValueError(
+                f"must look up the {vocabulary} ids that the data's tokenizer makes. "
+                f"Received: {layer.name}, which has {layer.input_dim}: give the data a "
+                "smaller vocabulary, or the network a larger one"
+            )

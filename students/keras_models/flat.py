@@ -9,13 +9,16 @@ if typing.TYPE_CHECKING:
     import keras
 
 
-def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
+def flatten(
+    network: keras.Model, input_shape: tuple[int, ...], dtype: str | None = None
+) -> keras.Model:
     """The same layers with the same weights, without models inside the model.
 
     Args:
         network: A functional or sequential model of one input, which returns one
             tensor or a dict with `"logits"`.
         input_shape: Of one example.
+        dtype: Of the inputs; None leaves it as the network has it.
 
     Returns:
         A functional model of one tensor: logits, also where `network` ends in a
@@ -40,7 +43,13 @@ def flatten(network: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
             f"must take inputs of shape {tuple(input_shape)}. Received: a network of "
             f"{wanted}"
         )
-    images = keras.Input(input_shape, dtype=graph.inputs[0].dtype, name="images")
+    given = graph.inputs[0].dtype
+    if given == "string":
+        raise ValueError(
+            "must take numbers. Received: a network of strings: leave its "
+            "`TextVectorization` out, for the data's tokenizer makes the ids"
+        )
+    images = keras.Input(input_shape, dtype=dtype or given, name="images")
     try:
         outputs = graph._run_through_graph(images, operation_fn=_inlined)
         if isinstance(outputs, dict) and "logits" in outputs:

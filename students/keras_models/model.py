@@ -49,7 +49,11 @@ class KerasModel(Network):
         return None
 
     def whole(
-        self, input_shape: tuple[int, ...], num_classes: int, opened: Opener
+        self,
+        input_shape: tuple[int, ...],
+        num_classes: int,
+        opened: Opener,
+        vocabulary: int | None = None,
     ) -> keras.Model:
         """Builds the network, flat and without sections.
 
@@ -57,6 +61,7 @@ class KerasModel(Network):
             input_shape: Of one example.
             num_classes: Number of classes.
             opened: Opens the `.keras` file of a path and its SHA-256.
+            vocabulary: Number of different ids in a text; None for images.
 
         Returns:
             A model as `students.keras_models.flat.flatten` returns it.

@@ -74,7 +74,7 @@ def test_a_bare_name_means_a_shipped_config():
         ("stages.9.epochs=1", ["index below 2", "9"]),
         ("stages=[]", ["`stages`", "at least one"]),
         ("stages.0.epochs=21", ["controls[0].stages", "41", "Received: 40"]),
-        ("teacher.file=none.keras", ["`network` must be absent"]),
+        ("teacher.file=none.keras", ["teacher: `file`", "a file that exists"]),
         ("teacher={file: none.keras}", ["a file that exists", "none.keras"]),
         ("teacher.stages.0.trainer.name=kd", ["needs no teacher", "kd"]),
         (

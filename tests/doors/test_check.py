@@ -2,7 +2,8 @@
 
 import pytest
 
-from distill import check, evaluate
+from distill import check, config, evaluate
+from distill.config import finishing
 from students import ResNet
 
 
@@ -32,6 +33,22 @@ def test_evaluate_measures_a_file(suffix, tmp_path, capfd):
     said = capfd.readouterr().out
     assert "899" in said
     assert ("latency" in said) == (suffix == ".tflite")
+
+
+def test_evaluate_takes_the_config_of_a_finish_and_a_run_yaml(tmp_path, capfd):
+    path = tmp_path / "mine.keras"
+    ResNet(depth=8, width=4).build((8, 8, 1), 10).save(path)
+    finish = tmp_path / "finish.yaml"
+    finish.write_text("data: {name: digits}\nfinish: [{name: float32}]\n")
+    (tmp_path / "run.yaml").write_text(
+        config.dump(
+            config.read(finishing.Finishing, finish, [f"model={path}", "seed=3"])
+        )
+    )
+    for given in (finish, tmp_path / "run.yaml"):
+        assert evaluate.main([f"--model={path}", f"--config={given}"]) == 0
+        assert "360" in capfd.readouterr().out  # Of 1,797, a fifth.
+    assert evaluate.main([f"--model={path}", f"--config={path}"]) == 2
 
 
 @pytest.mark.parametrize(

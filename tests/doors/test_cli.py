@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+import distill
 from distill import cli
+from distill.cli import COMMANDS
 
 # Runs a command, then says on stderr which heavy packages it imported.
 WATCHED = """
@@ -39,7 +41,9 @@ def test_help_needs_no_tensorflow(command, tmp_path):
     code, out, _ = run(tmp_path, f"distill.{command}", "--help")
     assert code == 0
     assert f"distill.{command}" in out
-    assert ("--config" in out) == (command not in ("export", "inspect", "aggregate"))
+    assert ("--config" in out) == (
+        command not in ("export", "inspect", "aggregate", "clean")
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "check", "evaluate", "compare", "score"])
@@ -98,6 +102,55 @@ def test_export_refuses_what_is_no_model(tmp_path):
 def test_the_console_script_finds_the_commands(capsys):
     assert cli.main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in cli.COMMANDS)
+    assert all(f"  {name} " in out and what in out for name, what in COMMANDS.items())
+    assert max(map(len, out.splitlines())) <= 80
     assert cli.main(["dance"]) == 2
+    assert cli.main(["tran"]) == 2
+    assert "Did you mean `train`?" in capsys.readouterr().err
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"distill {distill.__version__}\n"
     assert cli.main(["train", "--config=none.yaml"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "near"),
+    [
+        (["--confg=lit_resnet.yaml"], "`--confg` is no flag. Did you mean `--config`?"),
+        (["--config=lit_resnet.yaml", "--sede", "1"], "Did you mean `--seed`?"),
+        (["--config=a", "--model=b", "--split=tst"], "Did you mean `test`?"),
+    ],
+)
+def test_a_wrong_flag_names_the_one_that_was_meant(flags, near, tmp_path):
+    code, out, said = run(tmp_path, "distill.evaluate", *flags)
+    assert (code, out, len(said)) == (2, "", 1)
+    assert near in said[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("distill tr", {"train"}),
+        ("distill check --expl", {"--explain"}),
+        ("distill train --config lit_resnet_", {"lit_resnet_cifar10.yaml"}),
+    ],
+)
+def test_a_shell_is_told_what_may_follow(line, offered, tmp_path):
+    pytest.importorskip("argcomplete")
+    answer = tmp_path / "answer"
+    done = subprocess.run(
+        [sys.executable, "-c", "from distill import cli; cli.main([])"],
+        env={
+            "PYTHONPATH": ":".join(sys.path),
+            "PATH": "",
+            "_ARGCOMPLETE": "1",
+            "_ARGCOMPLETE_IFS": "\n",
+            "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
+            "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+            "COMP_LINE": line,
+            "COMP_POINT": str(len(line)),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert offered <= set(answer.read_text().split("\n"))

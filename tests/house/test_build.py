@@ -30,6 +30,8 @@ ANY_BACKEND = {
     "gan/gradients.py": {"tensorflow", "jax", "torch"},
     "distill/studies/speed/peers/pytorch.py": {"torch"},
     "distill/runtime/process/distributed.py": {"jax"},
+    # In the extra `completion`.
+    "distill/runtime/process/completion.py": {"argcomplete"},
     "trainers/tracking.py": {"tensorflow"},
 }
 # Needed by another package at run time, not imported here.

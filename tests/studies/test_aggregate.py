@@ -7,13 +7,14 @@ import pytest
 from scipy import stats
 
 from distill import aggregate
-from distill.studies.compare import aggregate as compare_aggregate
+from distill.studies.compare import aggregate as aggregated
 
 
 def report(seed, **accuracies):
     models = [
         {
             "name": name,
+            "file": f"{name}.{'keras' if name == 'student' else 'tflite'}",
             "accuracy": accuracy,
             "bytes": 1000 + seed,
             "gzip_bytes": 900,
@@ -36,7 +37,7 @@ THEIRS = [report(seed, int8=accuracy) for seed, accuracy in enumerate([80, 80.1,
 
 
 def test_means_and_differences_are_those_of_the_reports():
-    student, int8 = compare_aggregate.aggregate(OURS, THEIRS)
+    student, int8 = aggregated.aggregate(OURS, THEIRS)
     assert (student["name"], int8["name"]) == ("student", "int8")
     assert student["accuracy"]["mean"] == 81
     assert student["latency_ms"] is None
@@ -75,7 +76,7 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path, capsys):
     assert aggregate.main([*ours, "--against", *theirs, "--json", str(path)]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "81.13" in lines["int8"] and "+0.70" in lines["int8"]
-    assert json.loads(path.read_text()) == compare_aggregate.aggregate(OURS, THEIRS)
+    assert json.loads(path.read_text()) == aggregated.aggregate(OURS, THEIRS)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -92,12 +93,67 @@ def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, capsys):
     for arguments, cure in (
         ([*ours, "--against", *theirs[::-1]], "same seeds, in the same order"),
         ([*ours, ours[0]], "different seeds"),
-        ([str(tmp_path)], "folder of a finished run"),
-        (colder, "of one config"),
-        ([ours[0], *elsewhere], "one data set"),
+        ([str(tmp_path / "none")], "folder of a finished run"),
+        ([*colder, "--against", *theirs[:2]], "of one config"),
+        ([ours[0], *elsewhere, "--against", *theirs[:2]], "one data set"),
+        ([*ours, "--max-kb", "0"], "--max-kb must be positive"),
         ([ours[1], "--against", *elsewhere], "same data set"),
         ([*ours, "--json", str(tmp_path / "no" / "file.json")], "no such folder"),
     ):
         assert aggregate.main(arguments) == 2
         error = capsys.readouterr().err
         assert cure in error and error.count("\n") == 1
+
+
+def table(capsys, arguments, code=0):
+    assert aggregate.main(arguments) == code
+    return capsys.readouterr().out.splitlines()
+
+
+def test_runs_of_other_configs_and_data_stand_beside_and_it_is_said(tmp_path, capsys):
+    ours = written(tmp_path, OURS, "ours,seed=")
+    other_config = written(tmp_path, [other("run", batch_size=9)], "colder")
+    elsewhere = written(tmp_path, [other("data", fingerprint="b" * 9)], "elsewhere")
+    lines = table(capsys, [*ours, *other_config, *elsewhere])
+    rows = [line.split() for line in lines if " int8 " in line]
+    assert [row[0].rpartition("/")[2] for row in rows] == [
+        "ours",
+        "colder1",
+        "elsewhere1",
+    ]
+    assert [row[2] for row in rows] == ["81.13", "81.00", "81.00"]
+    assert any("different data" in line and "bbbbbbbb" in line for line in lines)
+    assert any("batch_size (8, 9)" in line for line in lines)
+    assert not any("different" in line for line in table(capsys, ours))
+
+
+def test_a_folder_of_runs_means_its_runs_and_the_same_seed_twice_is_two(
+    tmp_path, capsys
+):
+    (tmp_path / "here").mkdir()
+    written(tmp_path / "here", OURS, "run,seed=")
+    lines = table(capsys, [str(tmp_path / "here")])
+    assert any("81.13" in line for line in lines)
+    again = written(tmp_path, OURS[:1], "again")
+    lines = table(capsys, [str(tmp_path / "here"), *again])
+    assert len([line for line in lines if " int8 " in line]) == 2
+    assert not any("different" in line for line in lines)
+
+
+def test_the_best_file_is_the_most_accurate_that_is_never_too_large(tmp_path, capsys):
+    ours = written(tmp_path, OURS, "ours")  # Of 1000 to 1002 bytes.
+    assert "best file of at most 1.002 kB: int8, 1.0 kB, 81.13 %" in "\n".join(
+        table(capsys, [*ours, "--max-kb", "1.002"])
+    )
+    assert "no file of at most 1.001 kB" in table(capsys, [*ours, "--max-kb=1.001"], 1)
+    worse = [{**OURS[0], "models": [dict(OURS[0]["models"][1], failed=["lost"])]}]
+    assert (
+        "no file"
+        in table(capsys, [*written(tmp_path, worse, "worse"), "--max-kb=9"], 1)[-1]
+    )
+
+
+def test_a_report_of_another_command_is_one_line(tmp_path, capsys):
+    (tmp_path / "report.json").write_text('{"study": {}}')
+    assert aggregate.main([str(tmp_path)]) == 2
+    assert "report of another command" in capsys.readouterr().err

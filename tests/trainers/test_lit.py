@@ -147,7 +147,7 @@ def test_options_out_of_range_are_refused_by_name(method, options):
 def test_a_stage_without_logits_has_no_task():
     assert config.Stage(trainer=trainers.LITParallel(), epochs=1, task_weight=0.0)
     with pytest.raises(ValueError, match="`task_weight` must be 0 with `lit_parallel`"):
-        config.Stage(trainer=trainers.LITParallel(), epochs=1)
+        config.Stage(trainer=trainers.LITParallel(), epochs=1, task_weight=1.0)
 
 
 def test_the_normalized_loss_is_in_shares_of_the_teachers_variance():

@@ -33,6 +33,9 @@ class ACGAN:
         Methods for GANs do actually Converge?", ICML 2018, section 4.1.
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "label_smoothing": "loss: non_saturating|least_squares"
+    }
     classifies_made: ClassVar[bool] = True
 
     loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = (

@@ -64,6 +64,9 @@ class LIT(KD):
         https://arxiv.org/abs/2312.13223. `projectors`: see `FitNet`.
     """
 
+    only_with: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("section_weights", "section_loss", "section_noise", "merge"), "section_weight"
+    )
     recalibrates: ClassVar[bool] = True
 
     section_weight: float = 1.0

@@ -28,7 +28,11 @@ class LITAdversarial(LIT, Adversarial):
         See `LIT` and `Adversarial`.
     """
 
+    # The games are about what sections make, whatever their losses weigh.
+    only_with: ClassVar[dict[str, str]] = {"section_noise": "", "merge": ""}
     takes: ClassVar[tuple[str, ...]] = KD.takes  # `input` is a representation here.
+
+    stop_on_collapse: bool = False  # `LIT` would hide that it is an option.
 
     def __post_init__(self):
         """Refuses an option without effect."""

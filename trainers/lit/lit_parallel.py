@@ -30,6 +30,7 @@ class LITParallel(LIT):
         https://arxiv.org/abs/1911.13053
     """
 
+    task_weight: ClassVar[float] = 0.0
     end_to_end: ClassVar[bool] = False
     imitates_several: ClassVar[bool] = False
 

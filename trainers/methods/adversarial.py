@@ -59,6 +59,12 @@ class Adversarial(KD):
         2016, section 4.2.
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "label_smoothing": "loss: non_saturating|least_squares",
+        "mismatch_weight": "condition: label|input",
+        "noise_rate": "noise_weight",
+        "stop_on_collapse": "adversarial_weight",
+    }
     teaches_copies: ClassVar[bool] = True  # A tie costs both sides something.
     imitates_several: ClassVar[bool] = False  # Whose outputs would be real?
 

@@ -22,6 +22,7 @@ class AttentionTransfer(FromRepresentations):
         section 3.1. https://arxiv.org/abs/1612.03928
     """
 
+    only_with: ClassVar[dict[str, str]] = {"representations": "attention_weight"}
     compares_positions: ClassVar[bool] = True
 
     attention_weight: float = 2.0

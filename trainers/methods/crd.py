@@ -29,6 +29,11 @@ class CRD(FromRepresentations):
         3. https://arxiv.org/abs/1910.10699
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "representations": "contrastive_weight",
+        "contrast_temperature": "contrastive_weight",
+        "embedding_size": "contrastive_weight",
+    }
     relates_examples: ClassVar[bool] = True
     teaches_copies: ClassVar[bool] = True
     compares_the_last: ClassVar[bool] = True

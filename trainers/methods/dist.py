@@ -24,6 +24,9 @@ class DIST(Supervised):
         2022, section 3. https://arxiv.org/abs/2205.10536
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "temperature": "inter_class_weight or intra_class_weight"
+    }
     needs_teacher: ClassVar[bool] = True
     relates_examples: ClassVar[bool] = True
 

@@ -28,6 +28,9 @@ class DKD(Supervised):
         https://arxiv.org/abs/2203.08679
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "temperature": "target_weight or non_target_weight"
+    }
     needs_teacher: ClassVar[bool] = True
 
     target_weight: float = 1.0

@@ -27,6 +27,7 @@ class FitNet(FromRepresentations):
         https://arxiv.org/abs/1412.6550
     """
 
+    only_with: ClassVar[dict[str, str]] = {"representations": "hint_weight"}
     compares_positions: ClassVar[bool] = True
 
     hint_weight: float = 1.0

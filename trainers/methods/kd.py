@@ -16,7 +16,7 @@ class KD(Supervised):
 
     Attributes:
         kd_weight: Multiplies the distillation loss; independent of the stage's
-            `task_weight`.
+            `task_weight`, which is 0.1 here where a stage does not say.
         match: `softened`: the classes, by `response.kd_loss`; or `logits`, by
             `response.logit_loss`, which is their squared distance.
         temperature: Divides both logits where classes are matched; positive, no
@@ -36,6 +36,12 @@ class KD(Supervised):
         section 3. https://arxiv.org/abs/2403.01427
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "match": "kd_weight",
+        "temperature": "kd_weight and match: softened",
+        "logit_standardization": "kd_weight",
+    }
+    task_weight: ClassVar[float] = 0.1
     needs_teacher: ClassVar[bool] = True
     imitates_several: ClassVar[bool] = True
 

@@ -25,6 +25,9 @@ class Relational(FromRepresentations):
         https://arxiv.org/abs/1904.05068
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "representations": "distance_weight or angle_weight"
+    }
     relates_examples: ClassVar[bool] = True
     compares_the_last: ClassVar[bool] = True
 

@@ -24,6 +24,7 @@ class SimilarityPreserving(FromRepresentations):
         section 3. https://arxiv.org/abs/1907.09682
     """
 
+    only_with: ClassVar[dict[str, str]] = {"representations": "similarity_weight"}
     relates_examples: ClassVar[bool] = True
 
     similarity_weight: float = 3000.0

@@ -31,6 +31,8 @@ class Supervised:
     """No teacher: the task's loss and the regularisers. The base of all methods.
 
     Attributes:
+        only_with: Options that count beside others alone; see `distill.config.effect`.
+        task_weight: That of a stage which gives none.
         takes: Kinds of inputs that it works on: `images`, `texts`.
         needs_teacher: Whether the method asks a teacher.
         recalibrates: Whether BatchNorm statistics are measured anew at the end
@@ -50,6 +52,8 @@ class Supervised:
             `...temperature` is not positive.
     """
 
+    only_with: ClassVar[dict[str, str]] = {}
+    task_weight: ClassVar[float] = 1.0
     takes: ClassVar[tuple[str, ...]] = ("images", "texts")
     stop_on_collapse: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False

@@ -7,6 +7,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import trainers
+
 if typing.TYPE_CHECKING:
     from distill.measure import cost, facts
 
@@ -137,18 +139,21 @@ class TrainedFinisher(Finisher):
         epochs: Times that every training example is seen.
         learning_rate: Of the first step; falls to zero along a cosine.
         task_weight: Multiplies the loss on the true labels.
-        kd_weight: Multiplies `trainers.losses.response.kd_loss`.
+        kd_weight: Multiplies `trainers.losses.response.kd_loss`; both weights are by
+            default those of `trainers.KD`.
         temperature: Divides both logits in it; positive, no unit.
 
     Raises:
         ValueError: If an option is out of its range.
     """
 
+    only_with: ClassVar[dict[str, str]] = {"temperature": "kd_weight"}
+
     epochs: int = 10
     learning_rate: float = 0.01
-    task_weight: float = 0.1
-    kd_weight: float = 0.9
-    temperature: float = 4.0
+    task_weight: float = trainers.KD.task_weight
+    kd_weight: float = trainers.KD.kd_weight
+    temperature: float = trainers.KD.temperature
 
     def __post_init__(self):
         """Refuses values out of range."""

@@ -59,6 +59,11 @@ class Pruned(TrainedFinisher):
         section 3.
     """
 
+    # TF-MOT chooses the zeros of a pattern once, at its first step.
+    only_with: ClassVar[dict[str, str]] = {
+        "schedule": "pattern: unstructured",
+        "rise": "pattern: unstructured",
+    }
     asks: ClassVar[tuple[str, ...]] = ("prune",)
     tolerance: ClassVar[float] = 1e-4
     searched: ClassVar[dict[str, tuple]] = {"sparsity": (0.5, 0.6, 0.7, 0.8, 0.9)}

@@ -90,7 +90,8 @@ def _convolved_1d(self, x):
         x = tf.pad(x, [[0, 0], [before, 0], [0, 0]])
     kernel, strides = self.kernel(layer.kernel[None]), (1, *layer.strides)
     made = _convolution(layer, x[:, None], kernel, strides, (1, *layer.dilation_rate))
-    return tf.reshape(made, (-1, *made.shape[2:]))
+    length = made.shape[2] or tf.shape(made)[2]  # Texts train without a fixed length.
+    return tf.reshape(made, (-1, length, made.shape[3]))
 
 
 def _convolution(layer, x, kernel, strides, dilations):

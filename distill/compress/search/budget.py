@@ -1,7 +1,7 @@
 """What the file that ships may cost, and how long a search for it may take."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from distill.compress import finishers
 from distill.runtime.errors import check
@@ -26,6 +26,8 @@ class Budget:
     Raises:
         ValueError: If an option is out of its range.
     """
+
+    only_with: ClassVar[dict[str, str]] = {"part": "trials", "among": "trials"}
 
     max_kb: float
     max_drop: float = 1.0

@@ -60,6 +60,8 @@ class Archive(Dataset):
                 f"`folder` must hold {self.name}.npz. Received: {self.folder}"
             )
 
+    draws_test = False
+
     @property
     def input_shape(self):
         """`(height, width, channels)`."""

@@ -59,6 +59,11 @@ class ImageFolder(Dataset):
             )
 
     @property
+    def draws_test(self):
+        """Where there is no folder of test images."""
+        return self._part("train") == self._part("test")
+
+    @property
     def input_shape(self):
         """`(height, width, channels)`."""
         return (*self.size, self.channels)

@@ -116,6 +116,11 @@ class TextFile(Text):
         super().__post_init__()
 
     @property
+    def draws_test(self):
+        """Where there is no test file."""
+        return self.test is None
+
+    @property
     def num_classes(self):
         """Number of different labels."""
         return len(self.class_names)
@@ -165,6 +170,7 @@ class Sentiment(Text):
     files: ClassVar[tuple[str, str]]  # Of training and of test examples.
     text_columns: ClassVar[tuple[str, ...]]
 
+    draws_test = False
     num_classes = 2
     class_names = ("negative", "positive")
 

@@ -77,6 +77,11 @@ class TFRecord(Dataset):
             )
 
     @property
+    def draws_test(self):
+        """Where no split is one."""
+        return self._test is None
+
+    @property
     def input_shape(self):
         """`(height, width, channels)`."""
         told = self._told(self.image, "image").get("shape", {}).get("dimensions", [])

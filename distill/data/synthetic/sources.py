@@ -44,6 +44,7 @@ class Synthetic:
         section 3, filters by a teacher too, there by the class that was asked for.
     """
 
+    only_with: ClassVar[dict[str, str]] = {"mix": "p_fake", "min_confidence": "p_fake"}
     needs_generator: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ("images",)
 
@@ -97,6 +98,11 @@ class Munge(Synthetic):
         Its options as in the code of Liu et al., 2018, for tables.
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        "swap_probability": "p_fake",
+        "variance": "p_fake",
+    }
+
     swap_probability: float = 0.1
     variance: float = 1.5
 
@@ -133,6 +139,8 @@ class Mixup(Synthetic):
         Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018,
         section 2; here the teacher says what the mixture is.
     """
+
+    only_with: ClassVar[dict[str, str]] = {"concentration": "p_fake"}
 
     concentration: float = 1.0
 

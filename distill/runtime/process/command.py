@@ -1,14 +1,18 @@
 """A command as a process: a mistake is one line on stderr, and an exit code."""
 
 import argparse
+import difflib
 import errno
+import functools
 import os
 import pathlib
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+import distill
 from distill.runtime import errors, progress
-from distill.runtime.process import distributed, signals
+from distill.runtime.process import completion, distributed, signals
 
 IN_CHILD = "DISTILL_IN_CHILD"  # Set for the finishing process.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
@@ -50,7 +54,14 @@ def run_command(
     flags.add_argument(
         "--debug", action="store_true", help="show where an error came from"
     )
-    flags.error = _wrong_flag  # type: ignore[method-assign]
+    flags.add_argument(
+        "--version", action="version", version=f"distill {distill.__version__}"
+    )
+    given = sys.argv[1:] if argv is None else argv
+    flags.error = functools.partial(  # type: ignore[method-assign]
+        _wrong_flag, flags, given
+    )
+    completion.answer(flags)
     arguments = flags.parse_args(argv)
     progress.start()
     signals.install()
@@ -93,9 +104,30 @@ def _one_line(mistake):
     return f"{kind}: {mistake} (a bug in distill; --debug shows where)"
 
 
-def _wrong_flag(message):
+def _wrong_flag(flags, argv, message):
     """In one line; argparse alone would print the usage, too."""
-    raise SystemExit(fail(f"{message}. --help shows the flags", errors.EXIT_BAD_INPUT))
+    said = f"{message}.{_near(flags, argv, message)} --help shows the flags"
+    raise SystemExit(fail(said, errors.EXIT_BAD_INPUT))
+
+
+def _near(flags, argv, message):
+    """The flag, or the choice, that was meant perhaps."""
+    wrong = re.match(
+        r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message
+    )
+    if wrong:
+        return did_you_mean(wrong[1], re.findall(r"[^', ]+", wrong[2]))
+    known = flags._option_string_actions
+    for given in (word.split("=")[0] for word in argv if word.startswith("--")):
+        if not any(flag.startswith(given) for flag in known):
+            return f" `{given}` is no flag.{did_you_mean(given, known)}"
+    return ""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A hint at the nearest of what is known, or nothing."""
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""
 
 
 def fail(mistake: object, code: int) -> int:

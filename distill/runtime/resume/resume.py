@@ -97,8 +97,8 @@ def fit(
             steps_per_epoch=steps - done,
             initial_epoch=epoch,
             epochs=epochs,
-            callbacks=[*callbacks(saver.history), saver],
-            **options,
+            callbacks=[*callbacks(saver.history), *progress.shown(callback), saver],
+            **{"verbose": progress.verbose(), **options},
         )
         # Also after a leg of this process: `fit` ends by putting the optimizer's
         # average into the weights, if it keeps one.

@@ -1,13 +1,12 @@
 """Every model of several finished runs: means over them, and differences."""
 
-import json
-import pathlib
 from collections.abc import Sequence
 
 from distill.runtime import formats
-from distill.runtime.errors import ConfigError
 from distill.studies import intervals
+from distill.studies.compare.groups import config_of, data_of
 
+CHOOSING = ("validation_accuracy",)
 NUMBERS = ("accuracy", "bytes", "gzip_bytes", "macs", "sparsity")
 TIMES = ("latency_ms", "latency_all_threads_ms")
 
@@ -20,7 +19,8 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
         theirs: Reports of the same seeds, in the same order, or none.
 
     Returns:
-        One mapping a model that all of `ours` have: `name`; each of `NUMBERS` and
+        One mapping a model that all of `ours` have: `name`; `ships`, whether it is a
+        file that failed in none; each of `NUMBERS` and
         `TIMES` (the median) as `intervals.summary`, None where a run lacks it;
         `minus_student`, in points of accuracy, as `intervals.paired_difference`,
         and `minus_theirs`, likewise, None where `theirs` have no such model.
@@ -38,43 +38,21 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
             f"Received: {others}, beside {seeds}"
         )
     for runs in (ours, theirs):
-        if len({_config(report) for report in runs}) > 1:
+        if len({config_of(report) for report in runs}) > 1:
             raise ValueError("runs must be of one config and one data set, seeds apart")
-    if theirs and _data(ours[0]) != _data(theirs[0]):
+    if theirs and data_of(ours[0]) != data_of(theirs[0]):
         raise ValueError("--against must be runs of the same data set")
     models, against = _by_name(ours), _by_name(theirs)
     return [
         {
             "name": name,
-            **{key: _summary(entries, key) for key in (*NUMBERS, *TIMES)},
+            "ships": _ships(entries),
+            **{key: _summary(entries, key) for key in (*CHOOSING, *NUMBERS, *TIMES)},
             "minus_student": _difference(entries, models.get("student")),
             "minus_theirs": _difference(entries, against.get(name)),
         }
         for name, entries in models.items()
     ]
-
-
-def read_report(folder: pathlib.Path) -> dict:
-    """The report of a finished run.
-
-    Raises:
-        ConfigError: If there is none.
-    """
-    path = folder / "report.json"
-    if not path.is_file():
-        raise ConfigError(f"{folder} must be the folder of a finished run: no {path}")
-    return json.loads(path.read_text())
-
-
-def _config(report):
-    """Config and data of a report, without the seed and what names files of a seed."""
-    apart = {"seed", "model", "teacher"} if "student" not in report["run"] else {"seed"}
-    options = {key: part for key, part in report["run"].items() if key not in apart}
-    return json.dumps([options, _data(report)], sort_keys=True)
-
-
-def _data(report):
-    return report["data"]["fingerprint"]
 
 
 def _by_name(reports):
@@ -85,6 +63,14 @@ def _by_name(reports):
         for name in (runs[0] if runs else ())
         if all(name in run for run in runs)
     }
+
+
+def _ships(entries):
+    """Whether a model is an exported file, without a failure in any run."""
+    return all(
+        entry.get("file", "").endswith(".tflite") and not entry.get("failed")
+        for entry in entries
+    )
 
 
 def _summary(entries, key):
@@ -104,41 +90,69 @@ def _difference(entries, others):
     )
 
 
-def table(found: dict) -> str:
-    """What `aggregate` found, for the console."""
+def best(rows: Sequence[dict], max_kb: float) -> dict | None:
+    """The file with the largest mean accuracy of those that are never larger.
+
+    It is the validation split's accuracy, where reports have it, so that the test
+    split's stays an honest number for what was chosen.
+
+    Args:
+        rows: As `aggregate` returns them, of one data set.
+        max_kb: In kB of 1000 bytes.
+
+    Returns:
+        One of the rows; None where no file is so small. A file that failed in any run
+        does not count. Of two equally good ones, the smaller.
+    """
+    able = [
+        row
+        for row in rows
+        if row["ships"] and max(row["bytes"]["values"]) <= 1000 * max_kb
+    ]
+    known = all(row["validation_accuracy"] for row in able)
+    key = "validation_accuracy" if known else "accuracy"
+    return max(able, key=lambda r: (r[key]["mean"], -r["bytes"]["mean"]), default=None)
+
+
+def table(rows: Sequence[dict]) -> str:
+    """The rows, for the console; those of several groups of runs say which."""
     import tabulate
 
-    def mean(model, key, text):
-        return text(model[key] and model[key]["mean"])
+    def mean(row, key, text):
+        return text(row[key] and row[key]["mean"])
 
     def difference(each):
         if each is None:
             return formats.NOTHING
         return f"{formats.signed(each['mean'])} {intervals.interval(each)}"
 
-    rows = [
-        [
-            model["name"],
-            mean(model, "accuracy", formats.percent),
-            formats.percent(model["accuracy"]["sd"]),
-            difference(model["minus_student"]),
-            difference(model["minus_theirs"]),
-            mean(model, "bytes", formats.kilobytes),
-            mean(model, "gzip_bytes", formats.kilobytes),
-            formats.percent(100 * model["sparsity"]["mean"], 1),
-            *(mean(model, key, formats.plain) for key in TIMES),
-        ]
-        for model in found
+    shown = [
+        {
+            "runs": row.get("runs"),
+            "model": row["name"],
+            "acc %": mean(row, "accuracy", formats.percent),
+            "sd": formats.percent(row["accuracy"]["sd"]),
+            "minus student": difference(row["minus_student"]),
+            "minus theirs": difference(row["minus_theirs"]),
+            "kB": mean(row, "bytes", formats.kilobytes),
+            "gzip kB": mean(row, "gzip_bytes", formats.kilobytes),
+            "zeros %": formats.percent(100 * row["sparsity"]["mean"], 1),
+            "ms": mean(row, "latency_ms", formats.plain),
+            "ms, all": mean(row, "latency_all_threads_ms", formats.plain),
+        }
+        for row in rows
     ]
-    headers = ["model", "acc %", "sd", "minus student", "minus theirs"]
-    headers += ["kB", "gzip kB", "zeros %", "ms", "ms, all threads"]
-    if all(model["minus_theirs"] is None for model in found):
-        headers.remove("minus theirs")
-        rows = [row[:4] + row[5:] for row in rows]
-    align = ["left", *["right"] * (len(headers) - 1)]
-    table = tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)
-    runs = found[0]["accuracy"]["n"] if found else 0
-    return (
-        f"{table}\nMeans over {runs} runs; intervals of 95 %, paired by seed: they "
-        "cover what another seed\nwould change, not what other test examples would."
+    absent = {"runs": all("runs" not in row for row in rows)}
+    absent["minus theirs"] = all(row["minus_theirs"] is None for row in rows)
+    shown = [
+        {key: text for key, text in line.items() if not absent.get(key)}
+        for line in shown
+    ]
+    named = [key for key in ("runs", "model") if not absent.get(key)]
+    return tabulate.tabulate(
+        shown,
+        headers="keys",
+        colalign=["left"] * len(named),
+        stralign="right",
+        disable_numparse=True,
     )

@@ -6,9 +6,6 @@ import trainers
 from distill import config
 from distill.config import roles
 
-# Beside plain KD, where a config does not say; with `KD.kd_weight` they sum to 1.
-KD_TASK_WEIGHT = 0.1
-
 
 def with_controls(run: config.Run) -> config.Run:
     """The run, and those of the standard controls that it lacks.
@@ -69,14 +66,14 @@ def _all(method, stages):
 
 
 def _scratch(run):
-    return (_one(run, trainers.Supervised(), config.Stage.task_weight),)
+    return (_one(run, trainers.Supervised(), trainers.Supervised.task_weight),)
 
 
 def _kd(run):
     own = [stage for stage in run.stages if type(stage.trainer) is trainers.KD]
     if own:
         return (_one(run, own[-1].trainer, own[-1].task_weight),)
-    return (_one(run, trainers.KD(), KD_TASK_WEIGHT),)
+    return (_one(run, trainers.KD(), trainers.KD.task_weight),)
 
 
 def _one(run, method, task_weight):
@@ -89,6 +86,7 @@ def _one(run, method, task_weight):
         synthetic=None,
         schedule="cosine",
         decay_epochs=(),
+        decay_factor=config.Stage.decay_factor,
         epochs=sum(stage.epochs_of_updates for stage in run.stages),
     )
     return whole if more else _scheduled(whole, first)
@@ -101,7 +99,10 @@ def _scheduled(whole, stage):
     # A decay before the first epoch's end is none.
     falls = decays or stage.schedule != "step"
     schedule = stage.schedule if falls else "constant"
-    return dataclasses.replace(whole, schedule=schedule, decay_epochs=decays)
+    factor = (stage if decays else config.Stage).decay_factor
+    return dataclasses.replace(
+        whole, schedule=schedule, decay_epochs=decays, decay_factor=factor
+    )
 
 
 def _calm(run):

@@ -84,4 +84,8 @@ def _read(path, overrides, finish):
         raise ConfigError(
             f"{path}: with the controls that compare adds, {mistake}. Rename yours"
         ) from None
-    return run if finish else dataclasses.replace(run, finish=())
+    if finish:
+        return run
+    return dataclasses.replace(
+        run, finish=(), max_accuracy_drop=config.Run.max_accuracy_drop
+    )

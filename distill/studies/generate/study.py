@@ -17,7 +17,7 @@ class Classifier:
     """Who judges what is made: trained once on the real training images.
 
     Attributes:
-        network: See `students.BUILDERS`.
+        network: What is trained; see `students.BUILDERS`.
         stages: How it is trained, by `supervised`.
     """
 
@@ -64,12 +64,12 @@ class Study:
     as the teacher was, for as many updates as the student in both of its stages.
 
     Attributes:
-        data: See `distill.data.DATASETS`; its classes are the domains.
+        data: The images; their classes are the domains. See `distill.data.DATASETS`.
         batch_size: Images in a step.
         classifier: Judges what is made; of all seeds one.
         teacher: The large generator.
         student: The small one: fewer `blocks`.
-        discriminator: See `gan.conditional.DISCRIMINATORS`.
+        discriminator: Who judges it; see `gan.conditional.DISCRIMINATORS`.
         training: How a generator and its discriminator are trained.
         teacher_epochs: Of the teacher's training.
         lit: The student's first stage.

@@ -12,12 +12,12 @@ class Study:
     """Everything that decides the outcome of `python -m distill.tabular`.
 
     Attributes:
-        data: See `tables.TABLES`.
+        data: The rows; see `tables.TABLES`.
         scaling: `standard`: mean 0, variance 1 for each feature; `quantile`: each
             feature made normal by its ranks. Fitted on the training rows; all
             rows, real or made, are seen through it by everyone.
-        teacher: See `learners.TEACHERS`.
-        students: See `learners.STUDENTS`.
+        teacher: Who is imitated; see `learners.TEACHERS`.
+        students: Who learn; see `learners.STUDENTS`.
         transfers: What each student learns from; see `transfer.TRANSFERS`. All
             are compared with `train`, which is one of them.
         measured_on: `test`; or `validation`, to choose options on, which sees
@@ -54,4 +54,16 @@ class Study:
             raise ValueError(
                 "`transfers` must have `train` among them: all are compared with it. "
                 f"Received: {names}"
+            )
+
+    def check_effects(self):
+        """Refuses the share of a validation split that nothing sees."""
+        fraction = self.data.validation_fraction
+        if (
+            self.measured_on == "test"
+            and fraction != type(self.data).validation_fraction
+        ):
+            raise ValueError(
+                "`data.options.validation_fraction` must be left out without "
+                f"`measured_on: validation`. Received: {fraction}"
             )

@@ -81,7 +81,12 @@ def graph_of(role, run):
     shape = run.data.input_shape, run.data.num_classes
     return graph.Graph(
         naming_network(
-            role, run, files.part_of(role, run).whole, *shape, files.open_file
+            role,
+            run,
+            files.part_of(role, run).whole,
+            *shape,
+            files.open_file,
+            run.data.vocabulary,
         )
     )
 
