@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from distill import cli, config
 from distill.runtime import errors, files, versions
+from distill.runtime.onednn import check as check_kernels
 from distill.runtime.process import command
 
 ROUNDS = 7
@@ -54,11 +55,10 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.load_run(arguments)
     # Imports Keras; a mistake in the config was answered above.
     from distill.studies.speed import batch_sizes, onednn, peers, steps
-    from distill.teach.networks import checks
 
     if arguments.peers:
         peers.check(run)
-    checks.check_kernels(run)
+    check_kernels(run.hardware.onednn)
     how = {"rounds": arguments.rounds or ROUNDS, "steps": arguments.steps}
 
     result = {

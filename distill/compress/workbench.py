@@ -21,7 +21,7 @@ from distill.compress.prune import channels, magnitude
 from distill.compress.quantize import clustering, ranges
 from distill.compress.twin import folding, twin
 from distill.measure import parity
-from distill.runtime import files, progress, seeds
+from distill.runtime import files, progress, seeds, strided
 from distill.runtime.resume import checkpoint, resume
 
 
@@ -228,22 +228,23 @@ class Workbench:
         ranges.settle(model, self._material.images)
         steps = part.epochs * self.steps_per_epoch
         training.prepare(model, part, steps, taught=self._material.teacher is not None)
-        self.trained[name] = resume.fit(
-            model,
-            resume.Source(
-                self.steps_per_epoch, lambda step: self._material.stream(name, step)
-            ),
-            callback=tf_keras.callbacks.Callback,
-            epochs=part.epochs,
-            store=self.store(name),
-            variables=lambda: model.variables,
-            callbacks=lambda past: list(callbacks),
-            validation_data=self._material.asked(
-                self._material.splits.validation.floats(),
-                self._material.splits.validation.labels,
-            ),
-            validation_batch_size=self._material.batch_size,
-        )
+        with strided.unstrided(model.submodules):
+            self.trained[name] = resume.fit(
+                model,
+                resume.Source(
+                    self.steps_per_epoch, lambda step: self._material.stream(name, step)
+                ),
+                callback=tf_keras.callbacks.Callback,
+                epochs=part.epochs,
+                store=self.store(name),
+                variables=lambda: model.variables,
+                callbacks=lambda past: list(callbacks),
+                validation_data=self._material.asked(
+                    self._material.splits.validation.floats(),
+                    self._material.splits.validation.labels,
+                ),
+                validation_batch_size=self._material.batch_size,
+            )
 
     def _kept(self, name):
         return files.checkpoints(self._folder) / f"finish.{name}.npz"

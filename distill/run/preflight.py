@@ -8,6 +8,7 @@ import pathlib
 
 from distill import config, data
 from distill.data import batches
+from distill.runtime import onednn
 from distill.teach.cache import size
 from distill.teach.hardware import strategy
 from distill.teach.networks import checks
@@ -29,7 +30,7 @@ def check(run: config.Run) -> list[tuple] | None:
     strategy.resolve(run)
     pairs = checks.check_pairs(run)
     checks.check_finish(run)
-    checks.check_kernels(run)
+    onednn.check(run.hardware.onednn)
     return pairs
 
 

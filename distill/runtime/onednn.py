@@ -24,8 +24,6 @@ _TELLING = {
     "amx_bf16",
 }
 
-LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN is held to less by them.
-
 
 def choose(option: str) -> None:
     """Tells TensorFlow which kernels to take; `auto` leaves what it was told before.
@@ -53,17 +51,44 @@ def choose(option: str) -> None:
     os.environ[name] = wanted
 
 
+def check(option: str) -> None:
+    """Refuses `hardware.onednn` where it has no effect.
+
+    Args:
+        option: As for `choose`.
+
+    Raises:
+        ConfigError: Names the device.
+    """
+    if option == "auto":
+        return
+    has = _device()
+    if not has.startswith("tensorflow, cpu"):
+        raise errors.ConfigError(
+            "oneDNN's kernels are for KERAS_BACKEND=tensorflow on a processor: "
+            "elsewhere `hardware.onednn` must be auto, and --kernels absent. "
+            f"Received: {has}"
+        )
+
+
+def computes() -> bool:
+    """Whether TensorFlow, which is imported, computes by oneDNN's kernels."""
+    import tensorflow as tf
+
+    return _taken() == ONEDNN and not tf.config.list_physical_devices("GPU")
+
+
 def is_undecided() -> str:
     """What TensorFlow takes by itself on this processor: `OWN` or `ONEDNN`."""
-    return ONEDNN if _TELLING & cpu_flags() else OWN
+    return ONEDNN if _TELLING & _cpu_flags() else OWN
 
 
 def hint(option: str) -> None:
     """Says that nobody has chosen, where what TensorFlow takes may be the slow one."""
     told = option != "auto" or versions.KERNELS in os.environ
-    if told or takes_onednn() or "avx2" not in cpu_flags():
+    if told or _takes_onednn() or "avx2" not in _cpu_flags():
         return
-    if device().startswith("tensorflow, cpu"):
+    if _device().startswith("tensorflow, cpu"):
         progress.say(
             "    TensorFlow takes its own kernels here; whether oneDNN's are faster: "
             "python -m distill.benchmark --kernels --config FILE"
@@ -76,15 +101,6 @@ def _is_told():
     return words.get(os.environ.get(versions.KERNELS, "").lower())
 
 
-def is_limited():
-    """Whether oneDNN may not use all that the processor has."""
-    values = {os.environ.get(name, "").upper() for name in LIMITS}
-    return any(
-        value not in ("", "ALL", "DEFAULT") and value[:6] not in ("AVX512", "AVX10_")
-        for value in values
-    )
-
-
 def _taken():
     """What TensorFlow, which is imported, has taken."""
     from tensorflow.python.util import _pywrap_util_port
@@ -92,12 +108,12 @@ def _taken():
     return ONEDNN if _pywrap_util_port.IsMklEnabled() else OWN
 
 
-def takes_onednn():
+def _takes_onednn():
     """Whether TensorFlow takes oneDNN's kernels, told or untold."""
     return (_is_told() or is_undecided()) == ONEDNN
 
 
-def cpu_flags():
+def _cpu_flags():
     """What this processor can do; nothing where the system does not say."""
     try:
         lines = FACTS.read_text().splitlines()
@@ -107,7 +123,7 @@ def cpu_flags():
     return set(listed[0].split()) if listed else set()
 
 
-def device():
+def _device():
     """The backend; TensorFlow's first device, too."""
     import keras
 

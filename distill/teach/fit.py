@@ -45,7 +45,7 @@ def fit(
         fed = {"validation_data": validation}
     elif validation is not None:
         fed, feeds = feeding.validation(validation, source.batch_size)
-    with fused.batch_normalization(learner), data_parallel.sharing(shared=True):
+    with fused.for_training(learner), data_parallel.sharing(shared=True):
         history, seconds = resume.fit(
             learner,
             feeding.read_ahead(source),

@@ -1,4 +1,4 @@
-"""TensorFlow is told of its kernels in time, by measurement, and never to spoil one."""
+"""TensorFlow is told of its kernels in time, and by measurement."""
 
 import subprocess
 import sys
@@ -7,14 +7,12 @@ import types
 import keras
 import pytest
 
-from distill import benchmark, check, compare, config
+from distill import benchmark, config
 from distill.runtime import errors, versions
 from distill.runtime import onednn as runtime_onednn
 from distill.studies.speed import onednn, trial
-from distill.teach.networks import checks
 
 NAME = versions.KERNELS
-NARROW = ("student.options.width=4", "student.options.shortcut=projection")
 AVX2, AVX512, VNNI = "avx avx2 fma", "avx2 avx512bw", "avx2 avx_vnni"
 
 
@@ -23,8 +21,6 @@ def untold(monkeypatch, tmp_path):
     """As in a fresh process on a processor without AVX-512."""
     monkeypatch.setenv(NAME, "to be restored")
     monkeypatch.delenv(NAME)
-    for limit in runtime_onednn.LIMITS:
-        monkeypatch.delenv(limit, raising=False)
     monkeypatch.setattr(runtime_onednn, "sys", types.SimpleNamespace(modules={}))
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
@@ -99,71 +95,6 @@ def test_told_too_late_is_bad_input(late, monkeypatch):
     assert told() == "0"  # What it has.
 
 
-@pytest.mark.parametrize("command", [check, benchmark])
-def test_what_onednn_spoils_is_refused_before_training(command, capfd):
-    flags = ["--config=kd_resnet.yaml", "--set=hardware.onednn=true"]
-    assert command.main([*flags, *(f"--set={text}" for text in NARROW)]) == 2
-    said = capfd.readouterr().err
-    assert "widen `student`" in said and "Received: section2" in said
-
-
-def test_a_comparison_is_refused_before_it_trains(capfd, tmp_path):
-    flags = [
-        "--configs",
-        "kd_resnet.yaml",
-        "--seeds",
-        "1",
-        "--out",
-        str(tmp_path / "c"),
-    ]
-    more = [f"--set={text}" for text in (*NARROW, "hardware.onednn=true")]
-    assert compare.main([*flags, *more]) == 2
-    assert "widen `student`" in capfd.readouterr().err
-    assert not (tmp_path / "c").exists()
-
-
-@pytest.mark.parametrize(
-    ("flags", "variable", "onednn", "spoils"),
-    [
-        (AVX2, None, "auto", False),
-        (AVX2, None, "true", True),
-        (AVX2, "1", "auto", True),
-        (VNNI, None, "auto", True),  # TensorFlow takes oneDNN's by itself.
-        (VNNI, "0", "auto", False),
-        (VNNI, None, "false", False),
-        (AVX512, None, "true", False),
-        (VNNI + " avx512bw", None, "auto", False),
-        ("", None, "true", True),
-    ],
-)
-def test_it_is_refused_wherever_it_is_so(flags, variable, onednn, spoils, monkeypatch):
-    knows(flags)
-    if variable is not None:
-        monkeypatch.setenv(NAME, variable)
-    for whole in (
-        "student.options.width=8",
-        "student.options.shortcut=zero_pad",
-        "student={name: nin, options: {width_multiplier: 0.03}}",  # 1x1, not strided.
-    ):
-        checks.check_kernels(asking(onednn, *NARROW, whole))
-    if not spoils:
-        checks.check_kernels(asking(onednn, *NARROW))
-        return
-    with pytest.raises(errors.ConfigError, match="set `hardware"):
-        checks.check_kernels(asking(onednn, *NARROW))
-
-
-@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
-def test_it_is_refused_where_onednn_is_held_to_less(name, monkeypatch):
-    knows(VNNI + " avx512bw")
-    for least in ("", "all", "AVX512_CORE", "AVX10_1_512_AMX"):
-        monkeypatch.setenv(name, least)
-        checks.check_kernels(asking("auto", *NARROW))
-    monkeypatch.setenv(name, "avx2")
-    with pytest.raises(errors.ConfigError, match="widen `student`"):
-        checks.check_kernels(asking("auto", *NARROW))
-
-
 @pytest.mark.parametrize("onednn", ["true", "false"])
 @pytest.mark.parametrize(
     ("backend", "devices", "has"),
@@ -179,10 +110,9 @@ def test_it_is_for_tensorflow_on_a_processor(
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: devices[:])
     runtime_onednn.hint("auto")
-    knows(VNNI)
-    checks.check_kernels(asking("auto", *NARROW))
+    runtime_onednn.check("auto")
     with pytest.raises(errors.ConfigError, match=f"Received: {has}$"):
-        checks.check_kernels(asking(onednn))
+        runtime_onednn.check(onednn)
 
 
 @pytest.mark.parametrize(
@@ -248,5 +178,3 @@ def test_what_cannot_be_trained_is_said_in_a_line(monkeypatch, capfd):
     flags = ["--config=kd_resnet.yaml", "--kernels", "--rounds=1"]
     assert benchmark.main(flags) == 2
     assert "error: cannot be trained: no such data" in capfd.readouterr().err
-    assert benchmark.main([*flags, *(f"--set={text}" for text in NARROW)]) == 2
-    assert "widen `student`" in capfd.readouterr().err

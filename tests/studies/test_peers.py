@@ -15,8 +15,8 @@ from distill.studies.speed import peers
 from distill.studies.speed.peers import worker
 
 SMALL = (
-    "teacher.network.options={depth: 8, width: 8}",
-    "student.options={depth: 8, width: 8, weight_decay: 0.01}",
+    "teacher.network.options={depth: 8, width: 4}",
+    "student.options={depth: 8, width: 4, weight_decay: 0.01}",  # Narrow: `strided`.
     "batch_size=8",
     "controls=[]",
 )
@@ -178,12 +178,6 @@ def test_what_no_peer_computes_is_refused_in_a_line(change, named, capfd):
     plain = "--set=augmentation={}"
     assert benchmark.main([*flags(plain, f"--set={change}"), "--peers"]) == 2
     assert named in capfd.readouterr().err
-
-
-def test_networks_that_corrupt_memory_elsewhere_are_refused(capfd):
-    narrow = ["--set=student.options.width=4", "--set=teacher.network.options.width=4"]
-    assert benchmark.main([*flags(*narrow), "--peers"]) == 2
-    assert "a `width` of at least 8" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("more", [["--threads=0", "--peers"], ["--threads=2"]])

@@ -37,7 +37,7 @@ def _pass(network, training):
 @pytest.mark.parametrize("training", [False, True])
 def test_computes_what_keras_computes(network, training):
     plain = _pass(network, training)
-    with fused.batch_normalization(network):
+    with fused.for_training(network):
         fast = _pass(network, training)
     moved = any(
         np.abs(before - after).max() > 0.1
@@ -66,7 +66,7 @@ def test_in_half_precision_it_is_the_kernel_too(network, monkeypatch):
     with precision.scope(network, "mixed_bfloat16"):
         plain = _pass(network, training=True)
         assert not called
-        with fused.batch_normalization(network):
+        with fused.for_training(network):
             fast = _pass(network, training=True)
     assert set(called) == {tf.bfloat16} == {value.dtype for value in fast[:4]}
     _near(plain, fast, 1e-2)  # One last place of what is half.
@@ -75,7 +75,7 @@ def test_in_half_precision_it_is_the_kernel_too(network, monkeypatch):
 def test_statistics_may_be_half_where_a_network_is():
     norm = keras.layers.BatchNormalization(dtype="bfloat16", momentum=0.5)
     model = keras.Sequential([keras.Input((8, 8, 1)), norm])
-    with fused.batch_normalization(model):
+    with fused.for_training(model):
         model(IMAGES, training=True)
     moved = np.array(norm.moving_mean, np.float32)
     np.testing.assert_allclose(moved, IMAGES.mean() / 2, rtol=1e-2)
@@ -83,7 +83,7 @@ def test_statistics_may_be_half_where_a_network_is():
 
 def test_a_frozen_norm_stays_where_it_is(network):
     network.trainable = False
-    with fused.batch_normalization(network):
+    with fused.for_training(network):
         after = _pass(network, training=True)[-len(network.weights) :]
     for one, other in zip(network.get_weights(), after, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -91,7 +91,7 @@ def test_a_frozen_norm_stays_where_it_is(network):
 
 def test_gives_the_norms_back_also_after_an_error(network):
     norms = [layer for layer in network._flatten_layers() if "norm" in layer.name]
-    with pytest.raises(RuntimeError), fused.batch_normalization(network):
+    with pytest.raises(RuntimeError), fused.for_training(network):
         assert norms
         assert {type(norm) for norm in norms} != {keras.layers.BatchNormalization}
         raise RuntimeError
@@ -104,5 +104,5 @@ def test_gives_the_norms_back_also_after_an_error(network):
 def test_leaves_alone_what_the_kernel_cannot_do(options):
     norm = keras.layers.BatchNormalization(**options)
     model = keras.Sequential([keras.Input((4, 4, 3)), norm])
-    with fused.batch_normalization(model):
+    with fused.for_training(model):
         assert type(norm) is keras.layers.BatchNormalization

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from distill.compress.quantize import rounding
+from distill.runtime import strided
 
 
 class Quantized(rounding.layers.Wrapper):
@@ -66,7 +67,7 @@ def _with_kernel(product):
 
     def rule(self, x, training):
         layer = self.layer
-        x = product(self, x)
+        x = product(self, x, training)
         x = x + layer.bias if layer.use_bias else x
         if not rounding.is_linear(layer) and layer.activation.__name__ != "relu":
             x = self.rounded(x, "product")
@@ -75,23 +76,31 @@ def _with_kernel(product):
     return rule
 
 
-def _convolved(self, x):
+def _convolved(self, x, training):
     layer = self.layer
-    return _convolution(
-        layer, x, self.kernel(layer.kernel), layer.strides, layer.dilation_rate
-    )
+    x, strides = _strides(layer, x, training)
+    kernel = self.kernel(layer.kernel)
+    return _convolution(layer, x, kernel, strides, layer.dilation_rate)
 
 
-def _convolved_1d(self, x):
+def _convolved_1d(self, x, training):
     """As an image of one row: a scale for each channel wants four axes."""
     layer = self.layer
     if layer.padding == "causal":
         before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
         x = tf.pad(x, [[0, 0], [before, 0], [0, 0]])
-    kernel, strides = self.kernel(layer.kernel[None]), (1, *layer.strides)
+    x, strides = _strides(layer, x, training)
+    kernel, strides = self.kernel(layer.kernel[None]), (1, *strides)
     made = _convolution(layer, x[:, None], kernel, strides, (1, *layer.dilation_rate))
     length = made.shape[2] or tf.shape(made)[2]  # Texts train without a fixed length.
     return tf.reshape(made, (-1, length, made.shape[3]))
+
+
+def _strides(layer, x, training):
+    """Inputs and strides; the file has the layer's own, whose gradient nobody asks."""
+    if not training:
+        return x, layer.strides
+    return strided.without(x, layer.kernel_size, layer.strides)
 
 
 def _convolution(layer, x, kernel, strides, dilations):
@@ -106,19 +115,20 @@ def _convolution(layer, x, kernel, strides, dilations):
     )
 
 
-def _depthwise(self, x):
+def _depthwise(self, x, training):
     layer, shape = self.layer, self.layer.depthwise_kernel.shape
+    x, strides = _strides(layer, x, training)
     kernel = tf.reshape(layer.depthwise_kernel, (*shape[:2], shape[2] * shape[3]))
     return tf_keras.backend.depthwise_conv2d(
         x,
         tf.reshape(self.kernel(kernel), shape),
-        layer.strides,
+        strides,
         layer.padding,
         dilation_rate=layer.dilation_rate,
     )
 
 
-def _multiplied(self, x):
+def _multiplied(self, x, training):
     """A convolution where a norm follows: the converter folds it into no other op."""
     shape, kernel = x.shape[1:-1], self.layer.kernel
     if self.normed:

@@ -6,7 +6,6 @@ import statistics
 from distill import config
 from distill.runtime import errors, onednn, progress, versions
 from distill.studies.speed import trial
-from distill.teach.networks import checks
 
 MARGIN = 0.05  # Of a ratio; less is not worth other last bits.
 
@@ -25,9 +24,9 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
         median over the rounds.
 
     Raises:
-        ConfigError: See `checks.check_kernels`; or if a process cannot train: says why.
+        ConfigError: See `onednn.check`; or if a process cannot train: says why.
     """
-    checks.check_kernels(_asking(run, "true"))
+    onednn.check("true")
     found: dict[str, list[dict]] = {told: [] for told in onednn.NAMES}
     for index in range(rounds):
         for told, name in onednn.NAMES.items():

@@ -157,7 +157,7 @@ def _paced(run, splits, name, stage, asked, steps):
     with (
         tempfile.TemporaryDirectory() as folder,
         precision.scope(learner, run.hardware.precision),
-        fused.batch_normalization(learner),
+        fused.for_training(learner),
     ):
         resume.fit(
             learner,

@@ -121,7 +121,7 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
         timed[KEPT] = lambda: learner.train_on_batch(*next(kept))
     with contextlib.ExitStack() as stack:
         for model in (*models, other):
-            stack.enter_context(fused.batch_normalization(model))
+            stack.enter_context(fused.for_training(model))
             stack.enter_context(precision.scope(model, run.hardware.precision))
         seconds = interleaved(timed, rounds, steps)
 

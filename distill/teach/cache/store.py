@@ -67,7 +67,7 @@ def obtain(
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
         files.lock(home),
-        fused.batch_normalization(asked),
+        fused.for_training(asked),
     ):
         training, validation = (
             replay.Answers(

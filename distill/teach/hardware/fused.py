@@ -1,7 +1,8 @@
-"""BatchNormalization by TensorFlow's one fused kernel, for as long as one trains.
+"""The form in which TensorFlow trains a model, for as long as one trains.
 
-Keras computes the norm operation by operation, for every backend alike; on a CPU
-that is up to a third of a small ResNet's training step.
+BatchNormalization by its one fused kernel: Keras computes the norm operation by
+operation, for every backend alike; on a CPU that is up to a third of a small ResNet's
+training step. And no strided convolution of one pixel: see `distill.runtime.strided`.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
+from distill.runtime import strided
 from trainers import tracking
 
 
@@ -48,21 +50,27 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 @contextlib.contextmanager
-def batch_normalization(model: keras.Model) -> Iterator[None]:
-    """Fuses the norms of a model, at every depth, and gives them back as they were.
+def for_training(model: keras.Model) -> Iterator[None]:
+    """Gives a model this form, at every depth, and afterwards its own again.
 
     On several replicas of TensorFlow, where the kernel would see its replica's
-    examples alone, they are synchronized instead. Nothing of it is left in a saved
+    examples alone, norms are synchronized instead. Nothing of it is left in a saved
     or exported network. On other backends it does nothing: their compilers fuse by
     themselves, and see a batch as one whole.
 
     Args:
         model: Built. Functions traced inside must not be used outside.
     """
-    norms = [layer for layer in model._flatten_layers() if _fits(layer)]
+    layers = model._flatten_layers() if keras.backend.backend() == "tensorflow" else ()
+    layers = list(layers)
+    with strided.unstrided(layers), _norms(layers):
+        yield
+
+
+@contextlib.contextmanager
+def _norms(layers):
     together = tracking.replicas() > 1
-    if together:
-        norms = [layer for layer in model._flatten_layers() if _is_apart(layer)]
+    norms = [layer for layer in layers if (_is_apart if together else _fits)(layer)]
     try:
         for layer in norms:
             if together:
@@ -85,8 +93,7 @@ def _is_apart(layer):
 
 def _fits(layer):
     return (
-        keras.backend.backend() == "tensorflow"
-        and type(layer) is keras.layers.BatchNormalization
+        type(layer) is keras.layers.BatchNormalization
         and layer.axis in (-1, 3)
         and layer.scale
         and layer.center

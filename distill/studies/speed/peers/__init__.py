@@ -33,18 +33,13 @@ def check(run: config.Run) -> None:
     """
     networks = {"teacher.network": run.teacher.network, "student": run.student}
     for name, network in networks.items():
-        # Narrower, oneDNN's 1x1 kernels corrupt PyTorch's memory: uxlfoundation/oneDNN,
-        # issue 6035.
         known = isinstance(network, ResNet) and (
-            network.shortcut == "projection"
-            and network.activation_order == "post"
-            and network.width >= 8
+            network.shortcut == "projection" and network.activation_order == "post"
         )
         if not known:
             raise errors.ConfigError(
-                f"`{name}` must be a resnet with `shortcut: projection`, "
-                "`activation_order: post` and a `width` of at least 8 for --peers. "
-                f"Received: {network}"
+                f"`{name}` must be a resnet with `shortcut: projection` and "
+                f"`activation_order: post` for --peers. Received: {network}"
             )
     if run.hardware.precision != "float32":
         raise errors.ConfigError(

@@ -17,7 +17,7 @@ from distill import config
 from distill.data import batches
 from distill.measure import accuracy
 from distill.runtime import seeds
-from distill.teach.hardware import precision
+from distill.teach.hardware import fused, precision
 from distill.teach.learner import jit_compile
 from distill.teach.networks import build, files
 from trainers import trainer
@@ -53,7 +53,10 @@ def main(run: str, seconds: str) -> None:
             jit_compile=jit_compile(asked.hardware.jit),
         )
         end = start + ENDS[role] * float(seconds)
-        with precision.scope(learner, asked.hardware.precision):
+        with (
+            precision.scope(learner, asked.hardware.precision),
+            fused.for_training(learner),
+        ):
             steps = _fit(learner, source, end)
         answers = accuracy.logits(network, splits.test)
         found = {

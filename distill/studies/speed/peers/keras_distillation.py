@@ -1,9 +1,12 @@
 """KD by `keras.distillation`: no penalty on weights, no LIT."""
 
+import contextlib
+
 import keras
 from keras import distillation
 
 from distill.measure import cost
+from distill.runtime import strided
 from distill.studies.speed.peers import own
 from distill.teach.networks import build, files
 from students.keras_models.flat import flatten
@@ -42,6 +45,11 @@ class Learner:
             optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
+        # Held, as in `own`; else a narrow student would end the process.
+        self._for_good = contextlib.ExitStack()
+        if keras.backend.backend() == "tensorflow":
+            layers = flat[1]._flatten_layers()
+            self._for_good.enter_context(strided.unstrided(layers))
 
     def steps(self, count):
         """Some training steps, to the end of the last."""

@@ -44,7 +44,7 @@ class Learner:
             self._batches = replay.replay_batches(run, self._learner, task.batch)
         # Held, since what nobody holds is closed at once, and undoes both.
         self._for_good = contextlib.ExitStack()
-        self._for_good.enter_context(fused.batch_normalization(self._learner))
+        self._for_good.enter_context(fused.for_training(self._learner))
         computing = precision.scope(self._learner, run.hardware.precision)
         self._for_good.enter_context(computing)
 
