@@ -6,8 +6,9 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from distill import cli, config
+from distill import cli, config, data
 from distill.config import finishing
+from distill.data import checks, split_file
 from distill.runtime import progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
@@ -52,8 +53,10 @@ def _command(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--model: no such file: {path}")
     scan.check_kind(path, ".keras", ".tflite")
     run = _config(arguments)
-    with progress.step("data", f"reading {config.name_of(run.data)}"):
-        splits = run.data.load()
+    splits = data.read(run.data)
+    known = split_file.is_of(path.parent, splits) or arguments.split == "train"
+    if splits.drawn and not known:
+        progress.say(f"    warning: {checks.unknown([path.name])}")
     from distill.run.record import model_record
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):

@@ -19,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     table = study.data.load()
+    for line in table.warnings():
+        progress.say(f"    warning: {line}")
     folder = cli.study_folder(arguments)
     # Imports Keras or scikit-learn; a mistake in the config was answered above.
     from distill.studies.tabular import conductor, report

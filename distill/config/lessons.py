@@ -191,6 +191,19 @@ def co_teachers(run: Run) -> dict[str, Run]:
     }
 
 
+def given(run: Run) -> list[str]:
+    """Names of the networks that were trained elsewhere, and come in a file."""
+    teachers = {"teacher": run.teacher}
+    teachers |= {name: part.teacher for name, part in co_teachers(run).items()}
+    files = {name: part.file or _file(part.network) for name, part in teachers.items()}
+    files["student"] = _file(run.student)
+    return [name for name, file in files.items() if file]
+
+
+def _file(network):
+    return network.file if isinstance(network, students.KerasModel) else None
+
+
 def assistants(run: Run) -> dict[str, Run]:
     """Name of each assistant, in order, to the run in which it is the student."""
     return {

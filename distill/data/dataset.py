@@ -1,125 +1,39 @@
 """What a data set is: labelled images or texts in three disjoint splits."""
 
 import dataclasses
-import hashlib
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import pathlib
+from typing import ClassVar
 
 import numpy as np
 
-from distill.data import memmap, tokens
-from distill.runtime import errors
-
-HASHED = 1024  # Examples at once: they may not all fit into memory.
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Labelled examples.
-
-    Attributes:
-        inputs: Images `(n, height, width, channels)`, uint8 or float32 in [0, 1]; or
-            texts, int32 ids `(n, length)`; an array, or `rows.Rows` of a file.
-        labels: int64, `(n,)`, from 0.
-    """
-
-    inputs: np.ndarray | memmap.Rows
-    labels: np.ndarray
-
-    def floats(self) -> np.ndarray:
-        """All inputs as a network takes them; see `floats`."""
-        return floats(self.inputs[:])
-
-    def take(self, chosen: np.ndarray) -> "Split":
-        """The examples of these indices, in their order."""
-        if isinstance(self.inputs, memmap.Rows):
-            return Split(self.inputs.take(chosen), self.labels[chosen])
-        return Split(self.inputs[chosen], self.labels[chosen])
-
-    def sample(self, count: int, seed: int) -> "Split":
-        """Some of the examples, drawn by class: data are often read class by class.
-
-        Args:
-            count: How many; all, where there are fewer.
-            seed: Decides them.
-
-        Returns:
-            Of each class one at least, as far as `count` goes, and else the share that
-            it has of all; in their order here.
-        """
-        order = np.random.default_rng(seed).permutation(len(self.labels))
-        by_class = order[np.argsort(self.labels[order], kind="stable")]
-        sizes = np.unique(self.labels, return_counts=True)[1]
-        shares = np.empty(len(order))  # Of its class: how much is drawn before it.
-        shares[by_class] = np.concatenate([np.arange(size) / size for size in sizes])
-        chosen = order[np.argsort(shares[order], kind="stable")][:count]
-        return self.take(np.sort(chosen))
-
-
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """Training, validation and test examples; no example is in two of them.
-
-    Attributes:
-        tokenizer: Of texts, the `tokenizers.Tokenizer` that made the ids; else None.
-    """
-
-    train: Split
-    validation: Split
-    test: Split
-    tokenizer: Any = None
-
-    def fingerprint(self) -> str:
-        """SHA-256 over all inputs and labels, in order, and the tokenizer."""
-        sha = hashlib.sha256()
-        for split in (self.train, self.validation, self.test):
-            for start in range(0, len(split.labels), HASHED):
-                piece = split.inputs[start : start + HASHED]
-                sha.update(np.ascontiguousarray(piece).tobytes())
-            sha.update(np.ascontiguousarray(split.labels).tobytes())
-        if self.tokenizer is not None:
-            sha.update(self.tokenizer.to_str().encode())
-        return sha.hexdigest()
-
-    def shown(self, inputs: np.ndarray) -> Sequence[np.ndarray] | Sequence[str]:
-        """Inputs as people look at them: images as they are, texts as one reads them.
-
-        Args:
-            inputs: As a network takes them, `(n, ...)`.
-        """
-        if self.tokenizer is None:
-            return inputs
-        return [tokens.read(self.tokenizer, row) for row in inputs]
-
-
-def floats(inputs: np.ndarray) -> np.ndarray:
-    """Pixels as float32 in [0, 1]; uint8 is divided by 255. Ids, int32, stay ids."""
-    if inputs.dtype == np.uint8:
-        return inputs.astype(np.float32) / np.float32(255)
-    if inputs.dtype == np.int32:
-        return inputs
-    return inputs.astype(np.float32, copy=False)
+from distill.data import checks, split_file
+from distill.data.splits import Parts, Split, Splits
+from distill.runtime.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What all sets share. A set has `_examples`: training, and test if it has one.
+    """What all sets share. A set has `_examples`.
 
     Attributes:
         kind: Of the inputs: `images` or `texts`.
         input_shape: Of one input.
         vocabulary: Number of different ids in texts; None for images.
         train_examples: Keep this many training examples, drawn by class; the
-            validation split is carved from them. `None` keeps all.
+            validation split, where none is given, is carved from them. `None` keeps
+            all.
         validation_fraction: Share of the training examples that is set aside
-            for validation, drawn by class.
-        validation_examples: Make the validation split this large, with examples that
-            `train_examples` leaves out, drawn by class: few examples to learn from,
-            and enough to choose by. `None` adds none.
+            for validation, drawn by class, in a set without such a split.
+        validation_examples: Make the validation split that is drawn this large, with
+            examples that `train_examples` leaves out, drawn by class: few examples to
+            learn from, and enough to choose by. `None` adds none.
         test_fraction: Share that becomes the test split, drawn by class, in a
             set without one of its own.
         split_seed: Decides who goes where; apart from the run's seed, so that
             runs of different seeds are measured on the same test split.
+        splits: A `.csv` file with the columns `split` (train, validation or test) and
+            `example`, as every run writes it: who goes where. Who is not in it is left
+            out; a split that is not in it is drawn from `train`.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -137,6 +51,7 @@ class Dataset:
     validation_examples: int | None = None
     test_fraction: float = 0.2
     split_seed: int = 0
+    splits: str | None = None
 
     def __post_init__(self):
         """Refuses splits that cannot be drawn."""
@@ -155,11 +70,15 @@ class Dataset:
             raise ValueError(
                 f"`split_seed` must be at least 0. Received: {self.split_seed}"
             )
+        if self.splits is not None and not self._split_file.is_file():
+            raise ValueError(
+                f"`splits` must be a file that exists. Received: {self.splits}"
+            )
 
     def check_effects(self):
         """Refuses a share of what is not drawn."""
         unset = self.test_fraction == type(self).test_fraction
-        if not unset and not self.draws_test:
+        if not unset and not self.draws_test and self.splits is None:
             raise ValueError(
                 "`test_fraction` must be left out: the set has a test split of its "
                 f"own, which is kept whole. Received: {self.test_fraction}"
@@ -184,26 +103,54 @@ class Dataset:
         """Reads the set and draws its splits.
 
         Raises:
-            DataError: If the set is not there, or too small for its options.
+            DataError: If the set is not there, damaged, or too small for its options.
         """
-        train, test = self._examples()
+        parts = self._examples()
+        if self.splits is not None:
+            parts = split_file.dealt(self._split_file, parts)
+        checks.check(parts.named(), self.class_names)
+        train, validation, test = parts.train, parts.validation, parts.test
         if test is None:
             train, test = self._draw(train, "test_fraction", self.test_fraction)
+        train, validation = self._validated(train, validation)
+        made = Splits(train, validation, test, drawn=parts.test is None)
+        return dataclasses.replace(
+            made, warnings=checks.warnings(made.named(), self.class_names)
+        )
+
+    @property
+    def _split_file(self):
+        return pathlib.Path(self.splits).expanduser()
+
+    def _examples(self) -> Parts:
+        raise NotImplementedError
+
+    def _validated(self, train, validation):
+        """The training examples that are kept, and the validation split."""
         # Places are drawn, not examples, which are then read once, in their order.
         places = Split(np.arange(len(train.labels)), train.labels)
         kept, left = self._fewer(places)
-        kept, aside = self._draw(kept, "validation_fraction", self.validation_fraction)
-        validation = train.take(self._larger(aside, left))
-        return Splits(train.take(kept.inputs), validation, test)
-
-    def _examples(self) -> tuple[Split, Split | None]:
-        raise NotImplementedError
+        if validation is None:
+            share = self.validation_fraction
+            kept, aside = self._draw(kept, "validation_fraction", share)
+            validation = train.take(self._larger(aside, left))
+        elif self.validation_examples is not None:
+            raise DataError(
+                "`validation_examples` must be absent where the validation split is "
+                f"given. Received: {self.validation_examples}"
+            )
+        return train.take(kept.inputs), validation
 
     def _fewer(self, places):
         """Those that are kept to train and validate with, and those left out."""
         there, wanted = len(places.labels), self.train_examples
         if wanted is None or wanted == there:
             return places, places.take(slice(0))
+        if wanted > there:
+            raise DataError(
+                f"`train_examples` must be absent, or at most {there}, which are all "
+                f"there are. Received: {wanted}"
+            )
         return self._draw(places, "train_examples", there - wanted)
 
     def _larger(self, aside, left):
@@ -213,7 +160,7 @@ class Dataset:
             return aside.inputs
         most = least + len(left.labels)
         if not least < wanted <= most:
-            raise errors.DataError(
+            raise DataError(
                 f"`validation_examples` must be above {least}, which "
                 f"`validation_fraction` sets aside, and at most {most}, with all that "
                 f"`train_examples` leaves out. Received: {wanted}"
@@ -234,7 +181,7 @@ class Dataset:
                 stratify=split.labels,
             )
         except ValueError as error:
-            raise errors.DataError(
+            raise DataError(
                 f"`{name}` = {getattr(self, name)} cannot be drawn from "
                 f"{len(split.labels)} examples: {error}"
             ) from None

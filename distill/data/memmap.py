@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-PIXELS, LABELS = "pixels.npy", "labels.npy"
+PIXELS, LABELS, PLACES = "pixels.npy", "labels.npy", "places.npy"
 
 
 class Rows:
@@ -51,38 +51,52 @@ class Rows:
 def read_or_decode(
     files: Sequence[pathlib.Path],
     shape: tuple[int, ...],
-    decode: Callable[[], Iterable[tuple[np.ndarray, int]]],
-    also: str = "",
+    decode: Callable[[], Iterable[tuple[np.ndarray, int, int]]],
+    also: str,
     count: Callable[[], int] | None = None,
-) -> tuple[Rows, np.ndarray]:
+) -> tuple[Rows, np.ndarray, np.ndarray]:
     """The pixels of files, decoded now unless they were before.
 
     They are kept in `$XDG_CACHE_HOME/distill` (`~/.cache/distill`), under a name
-    that changes with the path, size and time of any file and with the shape.
+    that changes with the path, size and time of any file, with the shape, and `also`.
 
     Args:
         files: What is decoded.
         shape: Of an image, uint8.
-        decode: Gives each image and its label, in order.
-        also: What else decides what `decode` gives.
+        decode: Gives each image, its label, and its place among the images that there
+            are, in order; those left out are missing.
+        also: What else decides what `decode` gives: the labels too, where they are not
+            in the files.
         count: Says how many images there are at most; None means one a file.
 
     Returns:
-        The images, and int64 labels `(n,)`.
+        The images; labels and places, int64, `(n,)`.
 
     Raises:
         OSError: If there is no room for them; says how much is needed.
     """
     sha = hashlib.sha256(repr((shape, also)).encode())
     for file in files:
-        facts = file.stat()
-        sha.update(f"{file.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        sha.update(stamp(file).encode(errors="surrogateescape"))
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = pathlib.Path(root) / "distill" / sha.hexdigest()
     if not folder.is_dir():
         _decode(folder, count() if count else len(files), shape, decode)
     pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
-    return Rows(pixels), np.load(folder / LABELS, allow_pickle=False)
+    labels, places = (
+        np.load(folder / name, allow_pickle=False) for name in (LABELS, PLACES)
+    )
+    return Rows(pixels), labels, places
+
+
+def stamp(file: pathlib.Path) -> str:
+    """Changes with a file's path, size and time.
+
+    Raises:
+        OSError: If it is not there.
+    """
+    facts = file.stat()
+    return f"{file.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
 
 
 def _decode(folder, most, shape, decode):
@@ -97,15 +111,17 @@ def _decode(folder, most, shape, decode):
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         made = pathlib.Path(temporary) / "made"
         made.mkdir()
-        labels = []
+        found = []
         with (made / PIXELS).open("wb") as file:
             _head(file, (most, *shape))
-            for image, label in decode():
+            for image, *facts in decode():
                 file.write(image.tobytes())
-                labels.append(label)
+                found.append(facts)
             file.seek(0)
-            _head(file, (len(labels), *shape))  # Of the same length: see there.
-        np.save(made / LABELS, np.array(labels, np.int64))
+            _head(file, (len(found), *shape))  # Of the same length: see there.
+        labels, places = np.array(found, np.int64).reshape(-1, 2).T
+        np.save(made / LABELS, labels)
+        np.save(made / PLACES, places)
         try:
             made.rename(folder)
         except OSError:  # Another process was faster.

@@ -3,7 +3,8 @@
 import json
 import pathlib
 
-from distill import config
+from distill import config, data
+from distill.config import lessons
 from distill.run import leftovers, legs, parent
 from distill.run.folder import claim, claim_together
 from distill.runtime import files, onednn, progress
@@ -51,8 +52,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         from distill.teach.hardware import strategy
         from distill.teach.workspace import Workspace
 
-        with progress.step("data", f"reading {config.name_of(run.data)}"):
-            splits = run.data.load()
+        splits = data.read(run.data, lessons.given(run))
         for line in gather.few(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
         with strategy.scope(strategy.resolve(run), run.hardware):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill import config, data
+from distill import data
 from distill.compress.search import choices
 from distill.compress.search.budget import Budget
 from distill.config import finishing
@@ -57,13 +57,17 @@ def open_networks(
 
 def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
     """What a run's numbers stand on beside its config; see `folder.check_ground`."""
-    files = {"model": run.model, "teacher": run.teacher}
     hashes = {
         f"{name} file": file_hash(pathlib.Path(path).expanduser())
-        for name, path in files.items()
-        if path is not None
+        for name, path in _given(run).items()
     }
     return {"data": splits.fingerprint(), **hashes, **versions.versions()}
+
+
+def _given(run):
+    """Name of each given network to its file."""
+    given = {"model": run.model, "teacher": run.teacher}
+    return {name: path for name, path in given.items() if path is not None}
 
 
 def _open(path, sha256, dataset):
@@ -114,8 +118,7 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
     with files.lock(folder):
         _claim(folder, run)
         progress.say(f"    run folder: {folder}")
-        with progress.step("data", f"reading {config.name_of(run.data)}"):
-            splits = run.data.load()
+        splits = data.read(run.data, list(_given(run)))
         check_ground(folder, ground(run, splits))
         sidecar.write(folder, run.data, splits)
         for line in gather.few(run, len(splits.validation.labels)):

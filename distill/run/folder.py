@@ -13,7 +13,7 @@ from distill.runtime.process import distributed
 GROUND = "ground.json"  # In `checkpoint/`: what a run's numbers stand on.
 
 # What a run writes before it makes anything that one would miss.
-_BEFORE = {".lock", "run.yaml", GROUND, sidecar.LABELS, sidecar.TOKENIZER}
+_BEFORE = {".lock", "run.yaml", GROUND, *sidecar.NAMES}
 
 
 def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:

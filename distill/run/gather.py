@@ -73,6 +73,7 @@ def gather(
         "stages": stages,
         "search": json.loads(search.read_text()) if search.exists() else None,
         "warnings": [
+            *splits.warnings,
             *warnings(run, models),
             *few(made, len(splits.validation.labels)),
             *_otherwise(made, models),

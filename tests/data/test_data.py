@@ -36,7 +36,7 @@ def test_splits_of_digits_are_disjoint_and_whole():
     parts = [splits.train, splits.validation, splits.test]
     assert sum(len(part.labels) for part in parts) == 1797
     together = [row for part in parts for row in rows(part)]
-    everything = rows(data.DATASETS["digits"]()._examples()[0])
+    everything = rows(data.DATASETS["digits"]()._examples().train)
     assert sorted(together) == sorted(everything)
     for part in parts:
         images = part.floats()
@@ -187,16 +187,6 @@ def test_a_folder_of_images_by_class(tmp_path):
         np.testing.assert_array_equal(bright, part.labels == 1)
 
 
-def test_a_folder_with_train_and_test_keeps_its_test(tmp_path):
-    pictures(tmp_path / "train")
-    pictures(tmp_path / "test", count=3)
-    splits = data.DATASETS["image_folder"](
-        path=str(tmp_path), size=(4, 4), validation_fraction=0.3
-    )
-    splits = splits.load()
-    assert len(splits.test.labels) == 6
-
-
 BROKEN = {
     "text": b"no image",
     "empty": b"",
@@ -285,6 +275,29 @@ def test_images_on_disk_are_decoded_once_and_again_when_one_has_changed(
     Image.new("RGB", (9, 9)).save(pathlib.Path(on_disk.path) / "cat" / "3.png")
     assert on_disk.load().fingerprint() != before
     assert len(asked) == 40
+
+
+def test_images_on_disk_have_the_labels_of_the_folder_as_it_is(on_disk):
+    """Also of a split whose own files are as they were."""
+    root = pathlib.Path(on_disk.path)
+    for part in ("train", "test"):
+        pictures(root.parent / "split" / part)
+    made = dataclasses.replace(
+        on_disk, path=str(root.parent / "split"), validation_fraction=0.3
+    )
+    assert made.load().test.labels.tolist() == [0] * 6 + [1] * 6
+    new = root.parent / "split" / "train" / "ant"
+    new.mkdir()
+    for index in range(6):
+        image = Image.new("RGB", (5, 5), (index, 0, 255))
+        image.save(new / f"{index}.png")
+    splits = made.load()
+    assert made.class_names == ("ant", "cat", "dog")
+    assert splits.test.labels.tolist() == [1] * 6 + [2] * 6
+    assert splits.warnings[0].startswith("No test example is of ant:")
+    in_memory = dataclasses.replace(made, on_disk=False).load()
+    assert splits.fingerprint() == in_memory.fingerprint()
+    assert list(splits.train.names) == list(in_memory.train.names)
 
 
 def test_images_on_disk_leave_out_no_more_than_asked(on_disk, tmp_path):

@@ -71,10 +71,10 @@ def test_every_form_says_the_same(name, tmp_path):
     made = data.DATASETS["text_file"](
         train=str(tmp_path / name), tokenizer=tokens.Bytes(length=9)
     )
-    train, test = made._examples()
-    assert list(train.inputs) == [comma, "plain"]
-    assert list(train.labels) == [1, 0]
-    assert test is None
+    parts = made._examples()
+    assert list(parts.train.inputs) == [comma, "plain"]
+    assert list(parts.train.labels) == [1, 0]
+    assert list(parts.named()) == ["train"]
 
 
 def damaged(path, content):
@@ -94,15 +94,91 @@ def damaged(path, content):
         (b'text,label\na,1\n"b,0\n', ":3: unexpected end of data"),
         (b'text,label\n"a\nb",1\n"b"c,0\n', ":4: ',' expected"),
         (b"text,label\na,1\n\xff,0\n", ":3: is not in UTF-8"),
-        (b"words,label\na,1\n", ":1: the header must name the columns `text` and"),
+        (
+            b"words,label\na,1\n",
+            ":1: the header must name the column `text`. Received: words",
+        ),
         (b"", ":1: the header must name"),
         (b"text,label\na,1\nb,1\n", "at least two different labels. Received: 1"),
+        (b"text,label\na,1\nb,\nc,0\n", ":3: empty label"),
+        (b"text,label\na,1\nb, \nc,0\n", ":3: empty label"),
+        (b"text,label\na,1\n\t ,0\n", ":3: empty text"),
+        (
+            b"text,label\na,yes\nb,no\nc,yes \n",
+            ": one class, one label: 'yes' and 'yes ', different only",
+        ),
+        (
+            b"text,label\na,yes\nb,no\nc,Yes\n",
+            ": one class, one label: 'Yes' and 'yes', different only",
+        ),
+        (
+            b"text,label\na,1\nb,0\nc,1.0\n",
+            ": one class, one label: '1' and '1.0', different only",
+        ),
+        (
+            b"text,label\na,1\nb,01\n",
+            ": one class, one label: '01' and '1', different only",
+        ),
+        (b"text,label,label\na,1,2\n", ":1: the header must name the column `label` o"),
+        (
+            b"text,text,label\na,b,2\n",
+            ":1: the header must name the column `text` once",
+        ),
+        (
+            b"text;label\na;1\n",
+            ":1: the header must name the column `text`, set apart by commas, no",
+        ),
+        (
+            b"text\tlabel\na\t1\n",
+            ":1: the header must name the column `text`, set apart by commas, not t",
+        ),
+        (b"text,label\na,1\nb\0,0\n", ":3: has a NUL byte"),
+        ("text,label\na,1\n".encode("utf-16"), ":1: is not in UTF-8"),
     ],
 )
 def test_a_damaged_file_is_one_line_that_names_the_place(content, said, tmp_path):
     assert f"a.csv{said}" in damaged(tmp_path / "a.csv", content).replace(
         ": `label` must have ", ""
     )
+
+
+def test_a_text_may_be_longer_than_csvs_own_limit(tmp_path):
+    long = "word " * 40_000
+    lines = [f"{long}{index},{index % 2}" for index in range(20)]
+    made = text_file(tmp_path / "a.csv", lines)
+    parts = made._examples()
+    assert [len(text) for text in parts.train.inputs[:2]] == [len(long) + 1] * 2
+    assert parts.train.labels.tolist() == [0, 1] * 10
+
+
+def test_examples_are_named_for_their_lines_and_a_validation_file_is_kept(tmp_path):
+    (tmp_path / "valid.csv").write_text('text,label\n"a\nb",plus\nc,minus\n')
+    made = text_file(tmp_path / "a.csv", rows(8))
+    made = dataclasses.replace(made, validation=str(tmp_path / "valid.csv"))
+    splits = made.load()
+    assert list(splits.validation.names) == ["validation:3", "validation:4"]
+    together = [*splits.train.names, *splits.test.names]
+    assert sorted(together) == [f"train:{line}" for line in range(2, 10)]
+
+
+def test_texts_are_the_same_by_all_their_signs_and_not_by_what_is_cut(tmp_path):
+    made = text_file(tmp_path / "a.csv", [f"the same begin {line}" for line in rows()])
+    assert not made.load().warnings
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    made = text_file(tmp_path / "a.csv", rows())
+    assert made.class_names == ("minus", "plus")
+    text_file(tmp_path / "a.csv", [*rows(), *["more,third"] * 9])
+    assert made.class_names == ("minus", "plus", "third")
+    assert made.load().test.labels.max() == 2
+
+
+def test_text_and_label_are_of_two_columns():
+    with pytest.raises(ValueError, match="`label_column` must be another column"):
+        data.DATASETS["text_file"](
+            train="a.csv", text_column="label", tokenizer=tokens.Bytes(length=9)
+        )
 
 
 def test_what_is_no_gzip_and_what_is_not_there_are_one_line(tmp_path):
@@ -120,7 +196,9 @@ def test_what_is_no_gzip_and_what_is_not_there_are_one_line(tmp_path):
 def test_a_label_that_training_does_not_have_is_named(tmp_path):
     made = text_file(tmp_path / "a.csv", rows())
     (tmp_path / "test.csv").write_text("text,label\na,plus\nb,nought\n")
-    with pytest.raises(errors.DataError, match=r"test\.csv: labels must be.*'nought'"):
+    with pytest.raises(
+        errors.DataError, match=r"test\.csv:3: the label must.*'nought'"
+    ):
         dataclasses.replace(made, test=str(tmp_path / "test.csv")).load()
 
 
@@ -235,7 +313,7 @@ def test_the_vocabulary_is_learned_from_the_training_split_alone(tmp_path):
     plain = dataclasses.replace(made, tokenizer=tokens.Bytes(length=99)).load()
     texts = plain.shown(plain.train.inputs)
     assert splits.tokenizer.to_str() == made.tokenizer.fitted(texts).to_str()
-    everything = [text for text, _ in made._rows(tmp_path / "a.csv")]
+    everything = [text for _, text, _ in made._rows(tmp_path / "a.csv")]
     assert splits.tokenizer.to_str() != made.tokenizer.fitted(everything).to_str()
 
 

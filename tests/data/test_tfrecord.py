@@ -85,10 +85,39 @@ def test_pixels_and_labels_are_those_that_were_written(prepared):
     found = made(prepared)
     assert (found.input_shape, found.num_classes) == ((5, 6, 3), 2)
     assert found.class_names == ("dark", "light")
-    for split, chosen in zip(found._examples(), np.split(range(40), [30]), strict=True):
+    parts = found._examples().named().values()
+    for split, chosen in zip(parts, np.split(range(40), [30]), strict=True):
         np.testing.assert_array_equal(split.inputs[:], PIXELS[chosen])
         np.testing.assert_array_equal(split.labels, LABELS[chosen])
     np.testing.assert_array_equal(found.load().test.inputs[:], PIXELS[30:])
+
+
+def test_a_validation_split_is_kept_whole_and_examples_are_named(prepared):
+    (prepared / SHARD).rename(prepared / "colours-validation.tfrecord")
+    first = prepared / "colours-train.tfrecord-00000-of-00002"
+    first.rename(prepared / "colours-train.tfrecord")
+    splits = made(prepared).load()
+    np.testing.assert_array_equal(splits.validation.inputs[:], PIXELS[17:30])
+    assert list(splits.train.names) == [f"train:{record}" for record in range(17)]
+    assert list(splits.test.names[:2]) == ["test:0", "test:1"]
+    assert not splits.drawn
+    drawn = made(prepared, test="validation")
+    assert list(drawn._splits) == ["train", "test"]
+    np.testing.assert_array_equal(drawn.load().test.inputs[:], PIXELS[17:30])
+
+
+def test_a_class_that_no_record_has_is_named(prepared):
+    """As when labels begin at 1, and one more class is said to be there."""
+    for name, chosen in (("train", range(30)), ("test", range(30, 40))):
+        for file in prepared.glob(f"colours-{name}*"):
+            file.unlink()
+        some = [example(encoded(PIXELS[i]), 1 + LABELS[i]) for i in chosen]
+        write(prepared / f"colours-{name}.tfrecord", some)
+    (prepared / "label.labels.txt").unlink()
+    with pytest.raises(
+        data.DataError, match=r"training examples\. Received: none of 0"
+    ):
+        made(prepared, classes=3).load()
 
 
 def test_records_are_decoded_once_and_again_when_a_file_has_changed(
@@ -105,6 +134,7 @@ def test_records_are_decoded_once_and_again_when_a_file_has_changed(
 
 def test_what_was_decoded_by_other_options_is_not_taken(prepared):
     write(prepared / SHARD, [example(encoded(PIXELS[0]), 2)])
+    (prepared / "label.labels.txt").unlink()  # It names two.
     made(prepared, classes=3)._examples()
     with pytest.raises(errors.DataError, match=r"from 0 to 1\. Received: 2"):
         made(prepared)._examples()
@@ -136,7 +166,7 @@ def test_any_split_can_be_the_test_split(prepared):
     write(prepared / "colours-validation.tfrecord-00000-of-00001", records([3, 4]))
     splits = made(prepared, test="validation").load()
     np.testing.assert_array_equal(splits.test.inputs[:], PIXELS[[3, 4]])
-    assert made(prepared, train="test")._examples()[1] is None  # One is drawn.
+    assert made(prepared, train="test")._examples().test is None  # One is drawn.
 
 
 def test_room_is_asked_for_all_records(prepared, monkeypatch):
@@ -212,6 +242,14 @@ def _rename(folder, feature, kind, value):
         (None, {"train": "fit"}, "`train` must be a split with files in"),
         (None, {"test": "dev"}, "`test` must be a split with files in"),
         (None, {"test": "train"}, "`test` must be another split"),
+        (None, {"validation": "train"}, "`validation` must be another split"),
+        (None, {"validation": "dev"}, "`validation` must be a split with files in"),
+        (None, {"classes": 3}, "`classes` must be 2, as many as the names in label"),
+        (
+            lambda f: (f / "label.labels.txt").write_bytes(b"dark\n\xff\n"),
+            {},
+            "must hold a label.labels.txt in UTF-8",
+        ),
         (None, {"label": "name"}, "`label` must be a feature in .*: image, label"),
         (lambda f: (f / "features.json").unlink(), {"size": (4, 4)}, "`classes` must"),
         (lambda f: (f / "features.json").unlink(), {"classes": 2}, "`size` must be"),

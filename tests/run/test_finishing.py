@@ -1,14 +1,16 @@
 """A network made elsewhere becomes measured files, with a teacher or without one."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
-from distill import config, finish, inspect
+from distill import config, evaluate, finish, inspect
 from distill.compress import finishers
 from distill.config import finishing
+from distill.data import split_file
 from distill.report import front, model_card
 from distill.report.charts import pareto
 from distill.run.finishing import open_networks
@@ -59,6 +61,28 @@ def test_its_files_are_made_and_measured(made):
     assert accuracy["student"] == accuracy["student.float32"]
     assert not any(model["agreement_with_teacher"] for model in report["models"])
     assert (folder / "report.html").exists()
+
+
+def test_what_was_trained_elsewhere_may_know_the_test_split_and_this_is_said(made):
+    folder, report = made
+    (line,) = [line for line in report["warnings"] if "trained elsewhere" in line]
+    assert "(model)" in line
+    assert line in " ".join((folder / "MODEL_CARD.md").read_text().split())
+    splits = config.read(finishing.Finishing, folder / "run.yaml").data.load()
+    assert split_file.is_of(folder, splits)
+
+
+def test_a_file_beside_its_splits_is_not_of_elsewhere(made, caplog, tmp_path):
+    file = shutil.copy(made[0] / "student.keras", tmp_path / "student.keras")
+    data = "--set=data={name: digits, options: {train_examples: 128}}"
+    flags = [f"--model={file}", "--config=kd_resnet.yaml", data]
+    caplog.set_level("INFO", "distill")
+    assert evaluate.main(flags) == 0
+    assert "trained elsewhere (student.keras)" in caplog.text
+    caplog.clear()
+    shutil.copy(made[0] / "splits.csv", tmp_path)
+    assert evaluate.main(flags) == 0
+    assert "trained elsewhere" not in caplog.text
 
 
 def test_labels_alone_teach_it(made):

@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert import interpreter
 
 from distill import config, train
+from distill.data import split_file
 from distill.measure import stitching
 from distill.runtime.trust import loader
 
@@ -43,9 +44,14 @@ def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     expected |= {f"student.{name}.tflite" for name in made}
     expected |= {"teacher.float32.tflite", "checkpoint", "tensorboard"}
     expected |= {"labels.txt", "MODEL_CARD.md", "front.html", "front.csv", "front.json"}
+    expected |= {"splits.csv"}
     visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
     assert visible == expected
     assert {path.name for path in folder.glob(".*")} <= {".lock"}
+
+
+def test_a_run_writes_who_is_in_which_split(folder):
+    assert split_file.is_of(folder, config.load(folder / "run.yaml").data.load())
 
 
 def test_every_file_is_in_the_report_with_its_own_numbers(folder, report):

@@ -98,19 +98,37 @@ def test_a_csv_is_read_with_its_label_anywhere(write):
     assert found.features[-1].tolist() == [3, -40]
 
 
+def test_rows_that_are_the_same_are_counted(write):
+    path = write("a,kind,b\n" + "1,yes,2\n1,no,3\n2,yes,3\n1,no,2\n" * 3)
+    (line,) = table_rows.read_csv(path, "kind").warnings()
+    assert line.startswith("9 of 12 rows are the same as another")
+    path = write("a,kind\n" + "".join(f"{i},{i % 2}\n" for i in range(12)))
+    assert not table_rows.read_csv(path, "kind").warnings()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n", "the column `kind`, once, and another. Received: a, b"),
+        (
+            "a,b\n1,2\n",
+            "mine.csv:1: the header must name the column `kind`. Received: a, b",
+        ),
         ("kind,kind,a\n1,2,3\n", "once"),
         ("kind\n1\n", "and another"),
         ("", "the column `kind`"),
-        ("a,kind\n1,x\n2,y,z\n", "mine.csv:3: expected 2 values, one a column. "),
+        ("a,kind\n1,x\n2,y,z\n", "mine.csv:3: has 3 fields, the header 2"),
         ("a,kind\n1,x\n\n?,y\n", "mine.csv:4: column `a` must be a finite number. "),
         ("a,kind\n1,x\nnan,y\n", "Received: 'nan'"),
         ("a,kind\n1,x\n2,x\n", "at least 2 classes. Received: x"),
         ("a,kind\n1,0.1\n2,0.2\n3,0.3\n4,0.4\n", "4 classes in 4 rows"),
-        ('a,kind\n"1,x\n', "cannot be read as a CSV file"),
+        ("a;kind\n1;x\n", "set apart by commas, not semicolons"),
+        ("a,a,kind\n1,2,x\n", "name each column once"),
+        (",a,kind\n0,1,x\n", "an index not at all"),
+        ("a,kind\n1,x\n2, \n", "mine.csv:3: empty label"),
+        ("a,kind\n1,x\n2,X\n3,y\n", "'X' and 'x', different only in blanks, case"),
+        ("a,kind\n1,x\n2_0,y\n", "Received: '2_0'"),
+        ("a,kind\n1,x\n2\0,y\n", "mine.csv:3: has a NUL byte"),
+        ('a,kind\n"1,x\n', "mine.csv:2: unexpected end of data"),
     ],
 )
 def test_a_mistake_in_a_csv_is_one_line_that_helps(text, said, write):

@@ -4,12 +4,13 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import zipfile
 from typing import ClassVar
 
 import numpy as np
 
-from distill.data.dataset import Dataset, Split, Splits
+from distill.data.dataset import Dataset
+from distill.data.sets import arrays
+from distill.data.splits import Parts, Split
 from distill.runtime.errors import DataError
 
 
@@ -26,7 +27,7 @@ class Digits(Dataset):
 
         digits = datasets.load_digits()
         images = (digits.images[..., None] / 16).astype(np.float32)
-        return Split(images, digits.target.astype(np.int64)), None
+        return Parts(_rows_of(images, digits.target.astype(np.int64)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,11 @@ class Archive(Dataset):
         splits = super().load()
         if not self.size:
             return splits
-        parts = (splits.train, splits.validation, splits.test)
-        return Splits(*(_resized(part, self.size) for part in parts))
+        parts = {
+            name: dataclasses.replace(part, inputs=_resized(part.inputs, self.size))
+            for name, part in splits.named().items()
+        }
+        return dataclasses.replace(splits, **parts)
 
     @property
     def file(self) -> pathlib.Path | None:
@@ -86,13 +90,22 @@ class Archive(Dataset):
         return pathlib.Path(folder).expanduser() / f"{self.name}.npz"
 
     def _examples(self):
-        arrays = self._download() if self.file is None else _read_archive(self.file)
-        splits = []
+        where = f"The download of {self.name}" if self.file is None else self.file
+        given = self._download() if self.file is None else _read_archive(self.file)
+        parts = {}
         for part in ("train", "test"):
-            images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
-            images = images.reshape(len(images), *self.image_shape)
-            splits.append(Split(images, labels.reshape(-1).astype(np.int64)))
-        return tuple(splits)
+            images = given[f"x_{part}"]
+            images = arrays.images(images, f"{where}: x_{part}", self.image_shape)
+            known, count = given[f"y_{part}"], len(images)
+            labels = arrays.labels(known, f"{where}: y_{part}", count, self.num_classes)
+            parts[part] = _rows_of(images, labels, f"{part}:")
+        kinds = [part.inputs.dtype for part in parts.values()]
+        if kinds[0] != kinds[1]:
+            raise DataError(
+                f"{where}: x_test must be {kinds[0]}, as x_train is. "
+                f"Received: {kinds[1]}"
+            )
+        return Parts(**parts)
 
     def _download(self):
         import keras
@@ -190,22 +203,33 @@ def _read_archive(path):
                 name: archive[name]
                 for name in ("x_train", "y_train", "x_test", "y_test")
             }
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # A damaged file raises whatever its format does.
         raise DataError(
             f"{path} must be an .npz file with x_train, y_train, x_test and y_test, "
             f"without pickles: {error}"
         ) from None
 
 
-def _resized(split, size):
+def _rows_of(inputs, labels, before=""):
+    """Examples that are named for their rows, with something before."""
+    names = np.array([f"{before}{row}" for row in range(len(labels))], object)
+    return Split(inputs, labels, names)
+
+
+def _resized(images, size):
     from PIL import Image
 
-    def resized(image):
-        picture = Image.fromarray(image.squeeze())
-        made = picture.resize(size[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(made).reshape(*size, image.shape[-1])
+    def resized(plane):
+        made = Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(made)
 
-    return Split(np.stack([resized(image) for image in split.inputs]), split.labels)
+    def whole(image):
+        if image.dtype == np.uint8:
+            return resized(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        planes = np.moveaxis(image.astype(np.float32), -1, 0)  # Pillow's only floats.
+        return np.stack([resized(plane) for plane in planes], -1)
+
+    return np.stack([whole(image).reshape(*size, image.shape[-1]) for image in images])
 
 
 def _digest(arrays):

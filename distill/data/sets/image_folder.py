@@ -2,33 +2,34 @@
 
 import dataclasses
 import pathlib
-from typing import BinaryIO
 
 import numpy as np
 
-from distill.data import memmap
-from distill.data.dataset import Dataset, Split
+from distill.data import checks, memmap
+from distill.data.dataset import Dataset
+from distill.data.sets import class_folders, image_file
+from distill.data.splits import Parts, Split
 from distill.runtime import progress
 from distill.runtime.errors import DataError
-
-IMAGE_FILES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Whatever a file is called.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageFolder(Dataset):
     """A folder with one folder of images for each class.
 
-    Where it holds `train` and `test`, each of those has the class folders, and
-    `test` is kept whole as the test split; otherwise one is drawn.
+    Where it holds `train`, and perhaps `val` and `test`, with the class folders in
+    each, those are the splits, and one that is missing is drawn from `train`; see
+    `class_folders.SPLITS` for their other names. Files are PNG, JPEG, BMP, WebP, GIF or
+    TIFF; see `image_file.read` for what is made of them. Hidden folders are no classes,
+    other files are counted and passed over.
 
     Attributes:
         path: The folder.
         size: `(height, width)` that images are resized to.
         channels: 1 (grey) or 3 (colour).
         on_disk: Whether decoded training images stay in a file and are read batch
-            by batch: for more of them than fit into memory. That file is used
-            again; see `memmap`. Validation and test are read into memory.
+            by batch: for more of them than fit into memory. That file is used again;
+            see `memmap.read_or_decode`. Validation and test are read into memory.
         max_bad_images: Images that cannot be read and may be left out; each is
             named. One more ends the run.
     """
@@ -41,11 +42,19 @@ class ImageFolder(Dataset):
 
     def __post_init__(self):
         """Refuses a folder without classes."""
-        if len(self.class_names) < 2:
+        try:
+            names = self.class_names
+        except OSError as error:
+            raise ValueError(
+                f"`path` must be a folder that can be read. Received: {error}"
+            ) from None
+        if len(names) < 2:
             raise ValueError(
                 "`path` must be a folder with a folder of images for each of at "
                 f"least two classes. Received: {self.path}"
             )
+        if alike := checks.alike(names):
+            raise ValueError(f"`path` must hold different classes. Received: {alike}")
         super().__post_init__()
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(
@@ -76,51 +85,55 @@ class ImageFolder(Dataset):
     @property
     def class_names(self):
         """Names of the class folders, sorted."""
-        return _folders(self._part("train"))
+        return class_folders.folders(class_folders.layout(self._root)["train"])
 
-    def _part(self, part):
-        root = pathlib.Path(self.path).expanduser()
-        return root / part if set(_folders(root)) == {"train", "test"} else root
+    @property
+    def _root(self):
+        return pathlib.Path(self.path).expanduser()
 
     def _examples(self):
         bad: list[DataError] = []
-        train = self._read(self._part("train"), bad)
-        test = None
-        if self._part("train") != self._part("test"):
-            test = self._read(self._part("test"), bad)
+        layout = class_folders.layout(self._root)
+        parts = {split: self._read(root, bad) for split, root in layout.items()}
         if bad:
             progress.say(f"    left out {len(bad)} images that cannot be read")
-        return train, test
+        return Parts(**parts)
 
     def _read(self, root, bad):
-        found = [
-            (file, label)
-            for label, name in enumerate(self.class_names)
-            for file in sorted((root / name).glob("*"))
-            if file.suffix.lower() in IMAGE_FILES
-        ]
+        found, others = class_folders.images(root, self.class_names)
+        if others:
+            said = class_folders.counted(others)
+            progress.say(f"    passed over in {root}, being no images: {said}")
+        if not found:
+            raise DataError(f"No image in the class folders of {root}")
         if self.on_disk:
-            files = [file for file, _ in found]
-            try:
-                images, labels = memmap.read_or_decode(
-                    files,
-                    self.input_shape,
-                    lambda: self._decoded(found, bad),
-                    also=f"{self.max_bad_images} bad at most",
-                )
-            except OSError as error:
-                raise DataError(f"Cannot keep the images of {root}: {error}") from None
+            images, labels, places = self._kept(root, found, bad)
         else:
             decoded = list(self._decoded(found, bad))
-            images = np.array([image for image, _ in decoded])
-            labels = np.array([label for _, label in decoded], np.int64)
-        if not len(labels):
-            raise DataError(f"No image in the class folders of {root}")
-        return Split(images, labels)
+            images = np.array([image for image, *_ in decoded])
+            labels, places = (
+                np.array([facts[at] for facts in decoded], np.int64) for at in (1, 2)
+            )
+        files = [file.relative_to(self._root).as_posix() for file, _ in found]
+        return Split(images, labels, np.array(files, object)[places])
+
+    def _kept(self, root, found, bad):
+        # A label is no part of its file, and changes when another class comes in.
+        labels = [label for _, label in found]
+        also = f"{image_file.READING} {self.max_bad_images} {labels}"
+        try:
+            return memmap.read_or_decode(
+                [file for file, _ in found],
+                self.input_shape,
+                lambda: self._decoded(found, bad),
+                also,
+            )
+        except OSError as error:
+            raise DataError(f"Cannot keep the images of {root}: {error}") from None
 
     def _decoded(self, found, bad):
-        """Pixels and label of each file that can be read; notes the others."""
-        for file, label in found:
+        """Pixels, label and place of each file that can be read; notes the others."""
+        for place, (file, label) in enumerate(found):
             try:
                 image = self._pixels(file)
             except DataError as mistake:
@@ -129,50 +142,13 @@ class ImageFolder(Dataset):
                     raise
                 progress.say(f"    left out: {mistake}")
             else:
-                yield image, label
+                yield image, label, place
 
     def _pixels(self, file):
         try:
-            return pixels(file, self.input_shape)
+            return image_file.read(file, self.input_shape)
         except Exception as error:  # A damaged file raises whatever its format does.
             raise DataError(
                 f"Cannot read the image {file}: {error}. Mend or remove it, or raise "
                 "`max_bad_images`"
             ) from None
-
-
-def pixels(
-    file: pathlib.Path | BinaryIO, shape: tuple[int, ...], resized: bool = True
-) -> np.ndarray:
-    """Decodes an image.
-
-    Args:
-        file: Of one of `FORMATS`.
-        shape: `(height, width, channels)` of what is wanted; grey or colour.
-        resized: Whether an image of another size is resized, bilinearly.
-
-    Returns:
-        uint8, of that shape.
-
-    Raises:
-        Exception: Whatever the format does, if the file is damaged; ValueError, if the
-            image has another size.
-    """
-    from PIL import Image
-
-    height, width, channels = shape
-    with Image.open(file, formats=FORMATS) as image:
-        if not resized and image.size != (width, height):
-            raise ValueError(
-                f"{image.height} x {image.width} pixels, not {height} x {width}"
-            )
-        image = image.convert("L" if channels == 1 else "RGB")
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(image).reshape(shape)
-
-
-def _folders(root):
-    """Names of the folders directly below, sorted; none if it is no folder."""
-    if not root.is_dir():
-        return ()
-    return tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))

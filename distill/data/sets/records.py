@@ -1,6 +1,5 @@
 """TFRecord files: what their features are called, and how one example is read."""
 
-import functools
 import itertools
 import json
 import pathlib
@@ -40,7 +39,7 @@ def _records(file: pathlib.Path) -> Iterator[bytes]:
         # One by one, TensorFlow would take longer than a small image.
         some = tf.data.TFRecordDataset(str(file)).batch(64)
         yield from itertools.chain.from_iterable(some.as_numpy_iterator())
-    except tf.errors.DataLossError as error:
+    except tf.errors.OpError as error:
         raise DataError(f"{file} is damaged: {error.message}") from None
 
 
@@ -67,7 +66,19 @@ def _count(file: pathlib.Path) -> int:
     return count
 
 
-@functools.lru_cache(maxsize=8)
+def _class_names(file: pathlib.Path) -> tuple[str, ...]:
+    """One a line; none if there is no such file."""
+    if not file.is_file():
+        return ()
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"`path` must hold a {file.name} in UTF-8, or none. Received: {error}"
+        ) from None
+    return tuple(line.strip() for line in lines if line.strip())
+
+
 def _features(root: pathlib.Path) -> dict[str, Any]:
     """What TensorFlow Datasets wrote of each feature, by name; nothing if it did not.
 
@@ -79,7 +90,7 @@ def _features(root: pathlib.Path) -> dict[str, Any]:
         return {}
     try:
         return json.loads(file.read_text("utf-8"))["featuresDict"]["features"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"`path` must hold a {FEATURES} as TensorFlow Datasets writes it, or none. "
             f"Received: {file} ({error!r})"

@@ -2,12 +2,16 @@
 
 import dataclasses
 import io
+import itertools
 import pathlib
 import re
 
+import numpy as np
+
 from distill.data import memmap
-from distill.data.dataset import Dataset, Split
-from distill.data.sets import image_folder, records
+from distill.data.dataset import Dataset
+from distill.data.sets import image_file, records
+from distill.data.splits import NAMES, Parts, Split
 from distill.runtime.errors import DataError
 
 
@@ -18,16 +22,18 @@ class TFRecord(Dataset):
     The files of a split have its name, as with TensorFlow Datasets: for `train`,
     `mnist-train.tfrecord-00000-of-00001`; or `train.tfrecord`, `train-00000-of-00016`.
     Images are decoded once into a file and read batch by batch, so that they need not
-    fit into memory; see `memmap`. Validation and test are read into memory. To
-    decode them takes TensorFlow, whatever Keras runs on.
+    fit into memory; see `memmap.read_or_decode`. Validation and test are read into
+    memory. To decode them takes TensorFlow, whatever Keras runs on.
 
     Attributes:
         path: The folder; of TensorFlow Datasets, `NAME/VERSION`, whose `features.json`
             tells what is not given here.
         train: The split that is trained with.
+        validation: The split that is kept whole as the validation split. `None` takes
+            `validation`; where there is no such split, one is drawn.
         test: The split that is kept whole as the test split. `None` takes `test`; where
             there is no such split, one is drawn.
-        image: The feature with the bytes of an image: PNG, JPEG, BMP or WebP.
+        image: The feature with the bytes of an image file; see `image_file.read`.
         label: The feature with the class, one int64 from 0.
         size: `[height, width]` that images are resized to, bilinearly. Empty leaves
             them as they are: all of one size, which `features.json` tells.
@@ -37,6 +43,7 @@ class TFRecord(Dataset):
 
     path: str
     train: str = "train"
+    validation: str | None = None
     test: str | None = None
     image: str = "image"
     label: str = "label"
@@ -48,16 +55,7 @@ class TFRecord(Dataset):
         """Refuses folders without the files, and what nobody tells."""
         if not self._root.is_dir():
             raise ValueError(f"`path` must be a folder. Received: {self.path}")
-        if self.test == self.train:
-            raise ValueError(
-                f"`test` must be another split than `train`. Received: {self.test}"
-            )
-        for name, split in {"train": self.train, "test": self._test}.items():
-            if split is not None and not self._files(split):
-                raise ValueError(
-                    f"`{name}` must be a split with files in {self._root}, such as "
-                    f"{split}.tfrecord. Received: {split}"
-                )
+        self._check_splits()
         self._check_features()
         if self.num_classes < 2:
             raise ValueError(
@@ -65,6 +63,11 @@ class TFRecord(Dataset):
                 f"{records.FEATURES} tells it. Received: {self.classes}"
             )
         super().__post_init__()
+        if len(self.class_names) != self.num_classes:
+            raise ValueError(
+                f"`classes` must be {len(self.class_names)}, as many as the names in "
+                f"{self.label}.labels.txt. Received: {self.num_classes}"
+            )
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise ValueError(
                 "`size` must be [height, width], and given where no "
@@ -97,22 +100,37 @@ class TFRecord(Dataset):
     @property
     def class_names(self):
         """Lines of `label.labels.txt`, as TensorFlow Datasets writes it; or numbers."""
-        file = self._root / f"{self.label}.labels.txt"
-        names = file.read_text("utf-8").split("\n") if file.is_file() else []
-        names = [name.strip() for name in names if name.strip()]
-        if len(names) == self.num_classes:
-            return tuple(names)
-        return tuple(str(label) for label in range(self.num_classes))
+        names = records._class_names(self._root / f"{self.label}.labels.txt")
+        return names or tuple(str(label) for label in range(self.num_classes))
 
     @property
     def _root(self):
         return pathlib.Path(self.path).expanduser()
 
     @property
-    def _test(self):
-        """The test split, or None where one must be drawn."""
-        there = self.train != "test" and self._files("test")
-        return "test" if self.test is None and there else self.test
+    def _splits(self):
+        """Name of each split to what it is called in the folder, if it is there."""
+        given = {name: getattr(self, name) for name in NAMES}
+        return {
+            name: split or name
+            for name, split in given.items()
+            if split or (name not in given.values() and self._files(name))
+        }
+
+    def _check_splits(self):
+        taken: set[str] = set()
+        for name, split in self._splits.items():
+            if split in taken:
+                raise ValueError(
+                    f"`{name}` must be another split than those before it. "
+                    f"Received: {split}"
+                )
+            if not self._files(split):
+                raise ValueError(
+                    f"`{name}` must be a split with files in {self._root}, such as "
+                    f"{split}.tfrecord. Received: {split}"
+                )
+            taken.add(split)
 
     def _told(self, feature, kind):
         """What `features.json` says of a feature, if it is of that kind."""
@@ -161,33 +179,35 @@ class TFRecord(Dataset):
         return [file for files in sets.values() for file in files]
 
     def _examples(self):
-        test = self._test
-        return self._read(self.train), None if test is None else self._read(test)
+        splits = self._splits.items()
+        return Parts(**{name: self._read(split) for name, split in splits})
 
     def _read(self, split):
         files = self._files(split)
         options = self.image, self.label, bool(self.size), self.num_classes
         try:
-            images, labels = memmap.read_or_decode(
+            images, labels, places = memmap.read_or_decode(
                 files,
                 self.input_shape,
                 lambda: self._decoded(files),
-                also=f"tfrecord {options}",
+                also=f"tfrecord {options} {image_file.READING}",
                 count=lambda: sum(map(records._count, files)),
             )
         except OSError as error:
             raise DataError(f"Cannot keep {self._root}: {error}") from None
         if not len(labels):
             raise DataError(f"No record in the files of {split} in {self._root}")
-        return Split(images, labels)
+        names = [f"{split}:{place}" for place in places]
+        return Split(images, labels, np.array(names, object))
 
     def _decoded(self, files):
-        """Pixels and label of each record."""
+        """Pixels, label and place of each record."""
+        count = itertools.count()
         for file in files:
             for place, record in enumerate(records._records(file)):
                 try:
                     features = records._example(record)
-                    yield self._pixels(features), self._class(features)
+                    yield self._pixels(features), self._class(features), next(count)
                 except DataError as mistake:
                     raise DataError(f"{file}, record {place}: {mistake}") from None
 
@@ -195,7 +215,7 @@ class TFRecord(Dataset):
         (content,) = records._values(features, self.image, "bytes_list")
         file = io.BytesIO(content)
         try:
-            return image_folder.pixels(file, self.input_shape, bool(self.size))
+            return image_file.read(file, self.input_shape, bool(self.size))
         except Exception as error:  # A damaged image raises whatever its format does.
             reason = str(error).replace(repr(file), f"of {len(content)} bytes")
             raise DataError(f"Cannot read `{self.image}`: {reason}") from None

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from distill import config, data
+from distill import data
 from distill.run.folder import check_ground, claim
 from distill.runtime import files, progress, versions
 from distill.studies.generate import measured, report, training
@@ -36,8 +36,7 @@ def run_study(study: Study, folder: pathlib.Path) -> dict:
         # More seeds go on in the same folder.
         claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
-        with progress.step("data", f"reading {config.name_of(study.data)}"):
-            splits = study.data.load()
+        splits = data.read(study.data)
         import keras
 
         ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}

@@ -5,11 +5,12 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import config
+from distill import config, data
+from distill.config import lessons
 from distill.measure import quality
 from distill.run import preflight, training
 from distill.run.folder import check_ground, claim
-from distill.runtime import files, onednn, progress
+from distill.runtime import files, onednn
 from distill.runtime.errors import ConfigError
 from distill.studies.score import plan, report, scorer
 from distill.teach import generator, teacher
@@ -45,8 +46,7 @@ def score(
     preflight.check(run)
     with files.lock(folder):
         claim(folder, run)
-        with progress.step("data", f"reading {config.name_of(run.data)}"):
-            splits = run.data.load()
+        splits = data.read(run.data, lessons.given(run))
         ground = {**training.ground(run, splits), "examples": examples, "split": split}
         check_ground(folder, ground)
         held = {name: len(getattr(splits, name).labels) for name in ("train", split)}

@@ -148,7 +148,7 @@ class Scorer:
                 }
                 for row in rows
             ],
-            "warnings": self._warnings(every, real),
+            "warnings": [*self._splits.warnings, *self._warnings(every, real)],
         }
 
     def _home(self, seed):

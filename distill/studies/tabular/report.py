@@ -45,6 +45,7 @@ def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:
             "measured": records[0]["measured"],
             "fingerprint": table.fingerprint(),
         },
+        "warnings": table.warnings(),
         "teacher": teacher,
         "students": [
             _together(records, transfer.label(part), student.label)

@@ -1,0 +1,124 @@
+"""Folders are splits, classes or of no account; what is unclear is refused by name."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distill import data
+from distill.data.sets import class_folders
+
+RNG = np.random.default_rng(0)
+
+
+def filled(root, *folders, count=6):
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        for index in range(count):
+            image = Image.fromarray(RNG.integers(0, 256, (4, 4), np.uint8))
+            image.save(root / folder / f"{index}.png")
+    return root
+
+
+def of(root, **options):
+    shared = {"size": (4, 4), "validation_fraction": 0.25} | options
+    return data.DATASETS["image_folder"](path=str(root), **shared)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("train", "val", "test"),
+        ("training", "validation", "testing"),
+        ("Train", "valid", "TEST"),
+        ("train", None, "test"),
+        ("train", "val", None),
+        ("training", None, None),
+    ],
+)
+def test_folders_of_splits_are_the_splits(train, validation, test, tmp_path):
+    given = {"train": train, "validation": validation, "test": test}
+    there = [name for name in given.values() if name]
+    filled(tmp_path, *(f"{name}/{kind}" for name in there for kind in ("cat", "dog")))
+    made = of(tmp_path, test_fraction=0.25)
+    assert made.class_names == ("cat", "dog")
+    splits = made.load()
+    for split, name in given.items():
+        part = getattr(splits, split)
+        assert all(one.startswith(f"{name or train}/") for one in part.names)
+        if name and split != "train":
+            assert len(part.labels) == 12
+    assert splits.drawn == (test is None)
+    assert sum(len(part.labels) for part in splits.named().values()) == 12 * len(there)
+
+
+def test_a_split_without_folders_in_it_is_a_class(tmp_path):
+    """Trains and buses, valid and invalid: these are words of their own."""
+    filled(tmp_path / "a", "train", "bus")
+    filled(tmp_path / "b", "valid", "invalid")
+    assert of(tmp_path / "a").class_names == ("bus", "train")
+    assert of(tmp_path / "b").class_names == ("invalid", "valid")
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (["train/cat", "train/dog", "test"], "class folders in test. Received: none"),
+        (["train", "test"], "one folder `train` with class folders"),
+        (["cat", "dog", "test"], "one folder `train` .* Received: none"),
+        (["val/cat", "val/dog", "test/cat"], "one folder `train` .* Received: none"),
+        (["train/cat", "train/dog", "extra"], "Received: extra beside it"),
+        (["train/cat", "train/dog", "valid"], "Received: valid beside it"),
+        (["train/cat", "Train/cat", "train/dog"], "Received: Train, train in"),
+        (["train/cat", "train/dog", "test/cat", "test/eel"], "eel, in test alone"),
+        (["train/cat", "train/dog", "val/Cat"], "Cat, in validation alone"),
+        (["cat", "Cat"], "'Cat' and 'cat', different only in"),
+        (["cat"], "at least two classes"),
+        (["cat", ".hidden"], "at least two classes"),
+    ],
+)
+def test_an_unclear_folder_is_refused_before_anything_is_read(folders, said, tmp_path):
+    filled(tmp_path, *folders, count=1)
+    with pytest.raises(ValueError, match=said) as caught:
+        of(tmp_path)
+    assert str(caught.value).startswith("`path` must ")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_other_programs_leave_is_no_class_and_no_image(tmp_path):
+    before = of(filled(tmp_path, "cat", "dog")).load().fingerprint()
+    filled(tmp_path, ".ipynb_checkpoints", "__MACOSX", "cat/.ipynb_checkpoints")
+    (tmp_path / "dog" / ".DS_Store").write_bytes(b"\0")
+    (tmp_path / "dog" / "._0.png").write_bytes(b"\0")
+    made = of(tmp_path)
+    assert made.class_names == ("cat", "dog")
+    assert made.load().fingerprint() == before
+
+
+def test_what_is_passed_over_is_counted_and_said(tmp_path, monkeypatch):
+    filled(tmp_path, "cat", "dog", "dog/more")
+    for name in ("cat/a.txt", "cat/b.TXT", "dog/c.heic", "list.csv", "cat/README"):
+        (tmp_path / name).write_text("")
+    said = []
+    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+    of(tmp_path).load()
+    (line,) = said
+    for kind in ("1 .csv", "1 .heic", "2 .txt", "1 folders", "1 without an ending"):
+        assert kind in line
+
+
+def test_a_class_without_an_image_is_refused_by_name(tmp_path):
+    filled(tmp_path, "cat", "dog")
+    filled(tmp_path, "eel", count=0)
+    with pytest.raises(data.DataError, match=r"training examples.* none of eel"):
+        of(tmp_path).load()
+
+
+def test_an_image_may_have_any_of_the_endings(tmp_path):
+    filled(tmp_path, "cat", "dog", count=0)
+    Image.new("L", (4, 4)).save(tmp_path / "cat" / "a.png")
+    for ending in (".TIF", ".tiff", ".gif", ".jpe", ".JPEG", ".bmp", ".webp"):
+        name = tmp_path / "cat" / f"b{ending}"
+        name.write_bytes((tmp_path / "cat" / "a.png").read_bytes())
+    found, others = class_folders.images(tmp_path, ("cat", "dog"))
+    assert len(found) == 8
+    assert not others

@@ -1,0 +1,198 @@
+"""Who is in which split is said, can be given, and nobody is in two unsaid."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distill import config, data
+from distill.config import lessons
+from distill.data import checks, split_file
+
+RNG = np.random.default_rng(0)
+
+
+def digits(**options):
+    return data.DATASETS["digits"](**options)
+
+
+def written(path, splits):
+    path.write_bytes(split_file.content(splits))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split, count in {"train": 12, "test": 4}.items():
+        for name in ("cat", "dog,\n", "ähm"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for index in range(count):
+                image = Image.fromarray(RNG.integers(0, 256, (4, 4), np.uint8))
+                image.save(tmp_path / "set" / split / name / f"{index}.png")
+    return data.DATASETS["image_folder"](
+        path=str(tmp_path / "set"), size=(4, 4), validation_fraction=0.25
+    )
+
+
+def test_what_a_run_writes_makes_the_same_splits_again(tmp_path, folder):
+    for made in (digits(train_examples=200), folder):
+        splits = made.load()
+        path = written(tmp_path / "splits.csv", splits)
+        given = {"splits": path, "split_seed": 7, "train_examples": None}
+        again = dataclasses.replace(made, **given).load()
+        assert again.fingerprint() == splits.fingerprint()
+        assert split_file.content(again) == split_file.content(splits)
+
+
+def test_every_name_is_there_once_and_of_its_example(folder):
+    rows = list(csv.reader(io.StringIO(split_file.content(folder.load()).decode())))
+    assert rows[0] == ["split", "example"]
+    files = {file.relative_to(folder.path).as_posix() for file in _files(folder.path)}
+    assert {name for _, name in rows[1:]} == files
+    assert len(rows) == 1 + len(files)
+    for split, part in folder.load().named().items():
+        for name, image, label in zip(
+            part.names, part.inputs, part.labels, strict=True
+        ):
+            assert name.split("/")[1] == folder.class_names[label]
+            with Image.open(f"{folder.path}/{name}") as picture:
+                np.testing.assert_array_equal(image[..., 0], np.asarray(picture))
+            assert name.startswith("test") == (split == "test")
+
+
+def _files(path):
+    return pathlib.Path(path).rglob("*.png")
+
+
+def test_a_file_moves_examples_between_splits_on_disk_too(
+    tmp_path, folder, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    splits = folder.load()
+    swapped = dataclasses.replace(splits, train=splits.test, test=splits.train)
+    path = written(tmp_path / "a.csv", swapped)
+    for on_disk in (False, True):
+        made = dataclasses.replace(folder, splits=path, on_disk=on_disk).load()
+        assert split_file.content(made) == split_file.content(swapped)
+        assert made.fingerprint() == swapped.fingerprint()
+
+
+def test_a_split_that_a_file_does_not_name_is_drawn(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+    lines = ["split,example", *(f"train,{row}" for row in range(500))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    splits = digits(splits=str(tmp_path / "a.csv")).load()
+    assert splits.drawn
+    together = [int(n) for part in splits.named().values() for n in part.names]
+    assert sorted(together) == list(range(500))
+    assert "left out 1,297 examples" in said[0]
+    lines += [f"test,{row}" for row in reversed(range(500, 600))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    splits = digits(splits=str(tmp_path / "a.csv")).load()
+    assert not splits.drawn
+    assert [int(name) for name in splits.test.names] == list(range(500, 600))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("split,example\ntrain,1\ntrain,1\n", "a.csv:3: `example` must .* '1'"),
+        ("split,example\ntrain,cat.png\n", "a.csv:2: `example` must .* 'cat.png'"),
+        ("split,example\ndev,1\n", "a.csv:2: `split` must be one of train, .* 'dev'"),
+        ("split,example\ntest,1\n", "must name training examples. Received: none"),
+        ("split,file\ntrain,1\n", "a.csv:1: the header must name the column `example`"),
+        ("split,example\ntrain,1\n", "training examples. Received: none of 0, 2, 3"),
+        ("", "a.csv:1: the header"),
+    ],
+)
+def test_a_wrong_file_is_one_line(content, said, tmp_path):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(data.DataError, match=said) as caught:
+        digits(splits=str(tmp_path / "a.csv")).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused_with_the_config():
+    with pytest.raises(ValueError, match="`splits` must be a file that exists"):
+        digits(splits="/nowhere.csv")
+
+
+def split(inputs, name):
+    names = np.array([f"{name}:{row}" for row in range(len(inputs))], object)
+    return data.Split(inputs, np.arange(len(inputs)) % 2, names)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, object])
+def test_the_same_example_in_two_splits_is_counted_and_shown(kind):
+    images = np.arange(9 * 12).reshape(9, 2, 2, 3).astype(np.uint8)
+    if kind is object:
+        images = np.array([f"text {row}" for row in range(9)], object)
+    images = images.astype(kind)
+    parts = {
+        "train": split(images[:5], "a"),
+        "validation": split(images[[5, 6, 3]], "b"),
+        "test": split(images[[7, 2, 4, 2, 6]], "c"),
+    }
+    (line,) = checks.warnings(parts, ("x", "y"))
+    assert "1 of 3 validation examples in train (b:2 is a:3)" in line
+    assert "3 of 5 test examples in train (c:1 is a:2)" in line
+    assert "1 of 5 test examples in validation (c:4 is b:1)" in line
+    parts["test"] = split(images[7:], "c")
+    parts["validation"] = split(images[5:7], "b")
+    assert not checks.warnings(parts, ("x", "y"))
+
+
+def test_the_shipped_set_repeats_nothing():
+    assert digits().load().warnings == ()
+
+
+def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkeypatch):
+    file = tmp_path / "mine.keras"
+    file.write_bytes(b"")
+    network = {"name": "keras_file", "options": {"path": str(file)}}
+    given = [
+        f"teacher={{file: {file}}}",
+        f"co_teachers=[{{file: {file}}}]",
+        f"student={json.dumps(network)}",
+        "finish=[]",
+    ]
+    run = config.load("kd_resnet.yaml", given)
+    assert lessons.given(run) == ["teacher", "teacher2", "student"]
+    assert lessons.given(config.load("kd_resnet.yaml")) == []
+    said = []
+    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+    (line,) = data.read(run.data, lessons.given(run)).warnings
+    assert "trained elsewhere (teacher, teacher2, student)" in line
+    assert f"    warning: {line}" in said
+    assert not data.read(run.data).warnings
+    path = written(tmp_path / "splits.csv", run.data.load())
+    known = dataclasses.replace(run.data, splits=path, train_examples=None, validation_examples=None)
+    assert not data.read(known, lessons.given(run)).warnings
+
+
+def test_labels_of_no_class_are_refused_whatever_set_gives_them():
+    for wrong in (-1, 2):
+        part = data.Split(np.zeros((3, 2)), np.array([0, 1, wrong]))
+        with pytest.raises(data.DataError, match="from 0 to 1"):
+            checks.check({"train": part}, ("x", "y"))
+    whole = data.Split(np.zeros((3, 2)), np.array([0, 1, 1]))
+    with pytest.raises(data.DataError, match="no test example"):
+        checks.check({"train": whole, "test": whole.take(slice(0))}, ("x", "y"))
+
+
+def test_all_of_fashion_mnist_is_searched_in_seconds():
+    folder = os.environ.get("DISTILL_DATA", "")
+    if not os.path.isfile(os.path.join(folder, "fashion_mnist.npz")):
+        pytest.skip("DISTILL_DATA names no folder with fashion_mnist.npz")
+    splits = data.DATASETS["fashion_mnist"]().load()
+    began = time.process_time()
+    checks.warnings(splits.named(), data.DATASETS["fashion_mnist"].class_names)
+    assert time.process_time() - began < 5

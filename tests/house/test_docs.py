@@ -1,0 +1,77 @@
+"""The lines of Python in the pages do what the pages say."""
+
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from distill import data
+from distill.compress import convert
+from distill.data import tokens
+from distill.data.sets import image_file
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+RNG = np.random.default_rng(0)
+
+
+def ran(page):
+    """What the names in a page's lines of Python then mean."""
+    (lines,) = re.findall("```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    found = {}
+    exec(lines, found)
+    return found
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Where the pages' paths begin."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def answers(network, inputs, folder):
+    """Of a network and of its file, which is written."""
+    file = folder / "student.float32.tflite"
+    file.write_bytes(convert.to_tflite(network, "float32"))
+    return network(inputs).numpy()[0]
+
+
+def photo(mode):
+    size = {"RGB": (9, 7, 3), "RGBA": (9, 7, 4), "L": (9, 7)}[mode]
+    image = Image.fromarray(RNG.integers(0, 256, size, np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save("photo.jpg", "PNG", exif=exif)  # Formats are known by content.
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("RGB", 1), ("L", 3)])
+def test_an_image_is_prepared_as_in_a_run(mode, channels, place):
+    photo(mode)
+    shape = 6, 5, channels
+    pixels = image_file.read(pathlib.Path("photo.jpg"), shape)[None]
+    inputs = keras.Input(shape)
+    network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+    expected = answers(network, data.floats(pixels), place)
+    found = ran("images.md")
+    np.testing.assert_array_equal(found["pixels"], data.floats(pixels))
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_text_is_prepared_as_in_a_run(place):
+    tokenizer = tokens.WordPieces(length=7, vocabulary=280).fitted(["a fine FILM"] * 9)
+    (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True))
+    ids = tokens.ids(tokenizer, ["a fine film"])
+    inputs = keras.Input((7,), dtype="int32")
+    embedded = keras.layers.Embedding(280, 3)(inputs)
+    network = keras.Model(
+        inputs, keras.layers.Dense(2)(keras.layers.Flatten()(embedded))
+    )
+    expected = answers(network, ids, place)
+    found = ran("texts.md")
+    np.testing.assert_array_equal(found["ids"], ids)
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-5)
