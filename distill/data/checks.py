@@ -1,6 +1,8 @@
 """What every set must hold, and what a reader of its numbers should know."""
 
+import decimal
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,6 +12,7 @@ from distill.data.splits import AT_ONCE, Split
 from distill.runtime.errors import DataError
 
 _SHOWN = 5  # Names in a line.
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 def check(parts: Mapping[str, Split], class_names: Sequence[str]) -> None:
@@ -77,7 +80,7 @@ def alike(names: Iterable[str]) -> str:
 
     Empty if there are none.
     """
-    seen: dict[str | float, str] = {}
+    seen: dict[str | decimal.Decimal, str] = {}
     for name in names:
         first = seen.setdefault(_bare(name), name)
         if first != name:
@@ -86,11 +89,8 @@ def alike(names: Iterable[str]) -> str:
 
 
 def _bare(name):
-    bare = "".join(unicodedata.normalize("NFKC", name).casefold().split())
-    try:
-        return float(bare) if bare != "nan" else bare
-    except ValueError:
-        return bare
+    bare = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return decimal.Decimal(bare) if _NUMBER.fullmatch(bare) else bare
 
 
 def _missing(part, class_names):

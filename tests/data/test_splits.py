@@ -178,6 +178,42 @@ def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkey
     assert not data.read(known, lessons.given(run)).warnings
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat", "Cat"),
+        ("cat", " cat\t"),
+        ("hot dog", "hot  Dog"),
+        ("1", "1.0"),
+        ("1", "01"),
+        ("straße", "STRASSE"),
+        ("é", "e\N{COMBINING ACUTE ACCENT}"),
+    ],
+)
+def test_names_that_look_alike_are_found(names):
+    for given in (names, names[::-1]):
+        assert checks.alike(["other", *given]).startswith(
+            f"{given[0]!r} and {given[1]!r}"
+        )
+
+
+def test_names_of_their_own_are_left_alone():
+    apart = (
+        "10",
+        "1_0",
+        "-1",
+        "1",
+        "nan",
+        "inf",
+        "1e1",
+        "hotdog",
+        "hot dog",
+        "C",
+        "C++",
+    )
+    assert not checks.alike([*apart, "12345678901234567", "12345678901234568"])
+
+
 def test_labels_of_no_class_are_refused_whatever_set_gives_them():
     for wrong in (-1, 2):
         part = data.Split(np.zeros((3, 2)), np.array([0, 1, wrong]))

@@ -75,7 +75,7 @@ def images(
     found, others = [], [entry for entry in _seen(root) if not entry.is_dir()]
     for label, name in enumerate(classes):
         for entry in _seen(root / name):
-            if entry.suffix.lower() in image_file.SUFFIXES and not entry.is_dir():
+            if entry.suffix.lower() in image_file.SUFFIXES:
                 found.append((entry, label))
             else:
                 others.append(entry)
