@@ -174,7 +174,9 @@ def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkey
     assert f"    warning: {line}" in said
     assert not data.read(run.data).warnings
     path = written(tmp_path / "splits.csv", run.data.load())
-    known = dataclasses.replace(run.data, splits=path, train_examples=None, validation_examples=None)
+    known = dataclasses.replace(
+        run.data, splits=path, train_examples=None, validation_examples=None
+    )
     assert not data.read(known, lessons.given(run)).warnings
 
 
