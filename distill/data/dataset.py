@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Set
 from typing import ClassVar
 
 import numpy as np
@@ -77,17 +78,20 @@ class Dataset:
 
     def check_effects(self):
         """Refuses a share of what is not drawn."""
-        unset = self.test_fraction == type(self).test_fraction
-        if not unset and not self.draws_test and self.splits is None:
-            raise ValueError(
-                "`test_fraction` must be left out: the set has a test split of its "
-                f"own, which is kept whole. Received: {self.test_fraction}"
-            )
+        if self.splits is not None:
+            return
+        for split in sorted(self.own_splits - {"train"}):
+            name = f"{split}_fraction"
+            if getattr(self, name) != getattr(type(self), name):
+                raise ValueError(
+                    f"`{name}` must be left out: the set has a {split} split of its "
+                    f"own, which is kept whole. Received: {getattr(self, name)}"
+                )
 
     @property
-    def draws_test(self) -> bool:
-        """Whether the test split is drawn, for the set has none of its own."""
-        return True
+    def own_splits(self) -> Set[str]:
+        """The splits that the set comes with; the others are drawn."""
+        return {"train"}
 
     def _check_train_examples(self):
         if self.train_examples is None:

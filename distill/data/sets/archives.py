@@ -61,7 +61,7 @@ class Archive(Dataset):
                 f"`folder` must hold {self.name}.npz. Received: {self.folder}"
             )
 
-    draws_test = False
+    own_splits = frozenset({"train", "test"})
 
     @property
     def input_shape(self):

@@ -68,9 +68,9 @@ class ImageFolder(Dataset):
             )
 
     @property
-    def draws_test(self):
-        """Where there is no folder of test images."""
-        return self._part("train") == self._part("test")
+    def own_splits(self):
+        """Those that have a folder."""
+        return set(class_folders.layout(self._root))
 
     @property
     def input_shape(self):

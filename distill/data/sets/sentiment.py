@@ -24,7 +24,7 @@ class Sentiment(Text):
     files: ClassVar[tuple[str, str]]  # Of training and of test examples.
     text_columns: ClassVar[tuple[str, ...]]
 
-    draws_test = False
+    own_splits = frozenset({"train", "test"})
     num_classes = 2
     class_names = ("negative", "positive")
 

@@ -124,9 +124,9 @@ class TextFile(Text):
         super().__post_init__()
 
     @property
-    def draws_test(self):
-        """Where there is no test file."""
-        return self.test is None
+    def own_splits(self):
+        """Those that have a file."""
+        return set(self._files())
 
     @property
     def num_classes(self):

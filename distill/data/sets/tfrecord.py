@@ -80,9 +80,9 @@ class TFRecord(Dataset):
             )
 
     @property
-    def draws_test(self):
-        """Where no split is one."""
-        return self._test is None
+    def own_splits(self):
+        """Those that have files."""
+        return set(self._splits)
 
     @property
     def input_shape(self):
