@@ -54,7 +54,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from distill.measure import cost
     from distill.run import preflight
     from distill.teach import teacher
-    from distill.teach.networks import build, checks
+    from distill.teach.networks import build, checks, files
     from trainers.methods import representations
 
     pairs = preflight.check(run)
@@ -70,8 +70,10 @@ def _command(arguments: argparse.Namespace) -> int:
     print(_pairs(shapes) if pairs is None else checks.pairs_table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
-    if run.teacher.cache:
+    # Networks out of files are asked on real examples.
+    if run.teacher.cache or files.hashes(run):
         rows = preflight.check_data(run, run.data.load())
+    if run.teacher.cache:
         print(formats.table(rows, ["stage", "answers kept", "bytes, predicted"]))
     return 0
 

@@ -58,9 +58,11 @@ def _command(arguments: argparse.Namespace) -> int:
     if splits.drawn and not known:
         progress.say(f"    warning: {checks.unknown([path.name])}")
     from distill.run.record import model_record
+    from distill.teach import incoming
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
-        network = loader.open_foreign(path) if path.suffix == ".keras" else None
+        given = path.suffix == ".keras"
+        network = incoming.open_given(path, None, run.data) if given else None
         try:
             record, _ = model_record(
                 path, getattr(splits, arguments.split), None, network
@@ -68,7 +70,7 @@ def _command(arguments: argparse.Namespace) -> int:
         except Exception as mistake:  # A damaged file raises whatever its reader does.
             raise ConfigError(f"--model {path}: cannot be run: {mistake}") from None
     print(_lines(record))
-    return 0
+    return cli.EXIT_FAILED if record["failed"] else 0
 
 
 def _config(arguments):
@@ -88,6 +90,7 @@ def _lines(record):
         ("file", record["file"]),
         ("examples", record["test_examples"]),
         ("accuracy, %", record["accuracy"]),
+        ("failed", "; ".join(record["failed"]) or None),
         ("parameters", record["parameters"]),
         ("MACs an image", record["macs"]),
         ("zeros, %", 100 * record["sparsity"]),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from distill.compress import ends
+
 # What a user may ask of a trained model without further training.
 FORMATS = ("float32", "float16", "dynamic_int8")
 
@@ -12,8 +14,8 @@ def to_tflite(
     """Converts a model.
 
     Args:
-        model: A built Keras 3 or tf_keras model, which returns logits or a dict with
-            `"logits"`; with one input, or a list of them.
+        model: A built Keras 3 or tf_keras model. Of a dict with `"logits"` the file
+            answers those alone, else all that the model does.
         variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
             `int8`, `pruned`; or, by calibration, `int8`,
             `int16x8`.
@@ -24,21 +26,21 @@ def to_tflite(
 
     Returns:
         The file. Its input is one image `(1, height, width, channels)`, which may
-        be resized to a batch, or one text `(1, length)`.
+        be resized to a batch, or one text `(1, length)`. Several inputs or outputs
+        keep the model's order and names.
     """
     import tensorflow as tf
 
-    def answer(inputs):
-        outputs = model(inputs, training=False)
-        return outputs["logits"] if isinstance(outputs, dict) else outputs
+    def answer(given):
+        given = tf.nest.pack_sequence_as(model.input, tf.nest.flatten(given))
+        return ends.outputs(model, model(given, training=False))
 
     # The concrete function and not the Keras model: the batch is known, which
     # leaves no shape arithmetic in the file, and no copy is written to disk.
-    shapes = []
-    for given in model.inputs:
-        dtype = tf.as_dtype(given.dtype)
-        name = "ids" if dtype.is_integer else "images"
-        shapes.append(tf.TensorSpec((1, *given.shape[1:]), dtype, name=name))
+    shapes = [
+        tf.TensorSpec((1, *given.shape[1:]), tf.as_dtype(given.dtype), name=name)
+        for given, name in zip(model.inputs, ends.inputs(model), strict=True)
+    ]
     function = tf.function(answer).get_concrete_function(
         shapes if len(shapes) > 1 else shapes[0]
     )
@@ -60,7 +62,7 @@ def to_tflite(
             [image[None]] for image in calibration
         )
     _set_ends(converter, io, shapes)
-    return converter.convert()
+    return ends.named(converter.convert(), model)
 
 
 def _set_ends(converter, io, shapes):

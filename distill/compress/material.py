@@ -11,7 +11,7 @@ import numpy as np
 from distill import data
 from distill.compress import answers
 from distill.data import augmentation, batches
-from distill.measure import parity
+from distill.measure import accuracy, parity
 from distill.runtime import hashes, seeds, versions
 from distill.runtime.trust import loader, provenance
 
@@ -94,7 +94,8 @@ class Material:
             config: The whole run as plain data.
         """
         split = self.splits.validation
-        right = parity.answers(file, split.floats()).argmax(-1) == split.labels
+        said = accuracy.classes(parity.answers(file, split.floats()))
+        right = said == split.labels
         origin = {
             "model": name,
             "kind": self.kind,

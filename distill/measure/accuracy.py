@@ -29,6 +29,15 @@ def logits(model, split: data.Split) -> np.ndarray:
     return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
 
 
+def classes(answers: np.ndarray) -> np.ndarray:
+    """The class of the largest logit, `(n,)`; -1, which is none, where one is NaN.
+
+    Args:
+        answers: Logits, `(n, classes)`.
+    """
+    return np.where(np.isnan(answers).any(-1), -1, answers.argmax(-1))
+
+
 def accuracy(answers: np.ndarray, split: data.Split) -> float:
     """Percent of the examples whose largest logit is the label's."""
-    return 100 * float(np.mean(answers.argmax(-1) == split.labels))
+    return 100 * float(np.mean(classes(answers) == split.labels))

@@ -8,6 +8,7 @@ import numpy as np
 
 import trainers
 from distill import data
+from distill.measure import accuracy
 from trainers.methods import representations
 
 MOST = 1000  # Examples of the validation split that are asked after each epoch.
@@ -65,7 +66,7 @@ def accuracies(model: keras.Model, split: data.Split) -> dict[str, float]:
     """
     answers = model.predict(split.floats(), batch_size=BATCH, verbose=0)
     return {
-        name: float(np.mean(logits.argmax(-1) == split.labels))
+        name: float(np.mean(accuracy.classes(logits) == split.labels))
         for name, logits in answers.items()
     }
 

@@ -3,30 +3,19 @@
 import dataclasses
 import pathlib
 import shutil
-from typing import Any
-
-import keras
-import numpy as np
 
 from distill import data
 from distill.compress.search import choices
 from distill.compress.search.budget import Budget
 from distill.config import finishing
 from distill.data import sidecar
-from distill.measure import accuracy
 from distill.report import compress_tables
 from distill.run import gather, parent
 from distill.run.folder import check_ground, claim, is_begun
 from distill.runtime import errors, files, progress, versions
 from distill.runtime.hashes import file_hash
-from distill.runtime.trust import loader
-from distill.teach import stages
-
-CHECKED = 256  # Examples that tell logits from probabilities.
-_CURE = (
-    "`model.layers[-1].activation = keras.activations.linear`, or leave the last "
-    "layer out: `keras.Model(model.inputs, model.layers[-2].output)`; then save it"
-)
+from distill.teach import incoming, stages
+from distill.teach.networks import logits
 
 
 def open_networks(
@@ -41,17 +30,21 @@ def open_networks(
 
     Raises:
         ConfigError: If a network does not fit the data, or answers with
-            probabilities.
+            probabilities; or if the teacher does not know the classes.
         Untrusted: If something speaks against opening a file.
     """
+    split = logits.sample(splits.validation)
     given = {"student": (run.model, run.sha256)}
     if run.teacher is not None:
         given["teacher"] = (run.teacher, run.teacher_sha256)
     for name, (path, sha256) in given.items():
         kept = folder / f"{name}.keras"
         if not kept.exists():
-            network = _open(pathlib.Path(path).expanduser(), sha256, run.data)
-            _check_logits(network, path, splits)
+            file = pathlib.Path(path).expanduser()
+            network = incoming.open_given(file, sha256, run.data)
+            teaches = name == "teacher"
+            ask = logits.check_teacher if teaches else logits.check_logits
+            ask(network, path, split)
             stages.save_once(network, kept)
 
 
@@ -68,38 +61,6 @@ def _given(run):
     """Name of each given network to its file."""
     given = {"model": run.model, "teacher": run.teacher}
     return {name: path for name, path in given.items() if path is not None}
-
-
-def _open(path, sha256, dataset):
-    """A foreign network under the contract of `students`, if it fits the data."""
-    network = loader.open_foreign(path, sha256)
-    if isinstance(network, keras.Sequential):
-        network = keras.Model(network.inputs, network.outputs[0], name=network.name)
-    outputs = network.output
-    logits = outputs.get("logits") if isinstance(outputs, dict) else outputs
-    if len(network.inputs) != 1 or not hasattr(logits, "shape"):
-        raise errors.ConfigError(
-            f"{path} must map one input to logits, or to a dict with `logits`. "
-            f"Received: {len(network.inputs)} inputs, and "
-            f"{sorted(outputs) if isinstance(outputs, dict) else 'several outputs'}"
-        )
-    wanted = dataset.input_shape, (dataset.num_classes,)
-    received = tuple(network.inputs[0].shape[1:]), tuple(logits.shape[1:])
-    if received != wanted:
-        raise errors.ConfigError(
-            f"{path} must map inputs {wanted[0]} to {wanted[1][0]} logits. "
-            f"Received: {received[0]} to {received[1]}"
-        )
-    return keras.Model(network.inputs[0], {"logits": logits}, name=network.name)
-
-
-def _check_logits(network: Any, path: str, splits: data.Splits) -> None:
-    answers = accuracy.logits(network, splits.train.take(slice(CHECKED)))
-    if answers.min() >= 0 and np.allclose(answers.sum(-1), 1, atol=1e-3):
-        raise errors.ConfigError(
-            f"{path} answers with probabilities, and logits are wanted (before "
-            f"softmax): {_CURE}"
-        )
 
 
 def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:

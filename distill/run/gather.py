@@ -239,10 +239,11 @@ def _wrong(chosen, answers, splits, class_names):
     if chosen is None:
         return []
     split, right = splits.test, "teacher" if "teacher" in answers else "student"
-    said, taught = (answers[name].argmax(-1) for name in (chosen["name"], right))
+    said, taught = (accuracy.classes(answers[name]) for name in (chosen["name"], right))
+    named = (*class_names, "NaN")  # The last is that of -1, too.
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
     shown = splits.shown(split.take(missed).floats())
     return [
-        (look, *(class_names[given[index]] for given in (split.labels, said, taught)))
+        (look, *(named[given[index]] for given in (split.labels, said, taught)))
         for look, index in zip(shown, missed, strict=True)
     ]

@@ -9,6 +9,7 @@ import pathlib
 from distill import config, data
 from distill.data import batches
 from distill.runtime import onednn
+from distill.teach import incoming
 from distill.teach.cache import size
 from distill.teach.hardware import strategy
 from distill.teach.networks import checks
@@ -37,7 +38,7 @@ def check(run: config.Run) -> list[tuple] | None:
 def check_data(
     run: config.Run, splits: data.Splits, folder: pathlib.Path | None = None
 ) -> list[tuple[str, str, int]]:
-    """Refuses what does not fit the data, or the disk beside the run.
+    """Refuses what does not fit the data, or the disk; asks networks out of files.
 
     Args:
         run: The run.
@@ -49,7 +50,9 @@ def check_data(
 
     Raises:
         ConfigError: In one line, which option does not fit, and why.
+        Untrusted: If a network's file is nothing to open.
     """
+    incoming.check(run, splits)
     examples = len(splits.train.labels)
     steps = batches.steps_per_epoch(examples, run.batch_size)
     strategy.check_steps(run.hardware, steps)

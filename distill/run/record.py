@@ -39,7 +39,8 @@ def model_record(
         network = loader.open_own(path)
     source = path if network is None else network
     answers = accuracy.logits(source, split)
-    right = answers.argmax(-1) == split.labels
+    said = accuracy.classes(answers)
+    right, lost = said == split.labels, int((said < 0).sum())
     record = {
         "name": path.stem,
         "file": path.name,
@@ -59,10 +60,10 @@ def model_record(
         ],
         "latency_ms": None,
         "latency_all_threads_ms": None,
-        "failed": [],
+        "failed": [f"NaN for {lost} of {len(said)} examples"] if lost else [],
     }
     if taught is not None:
-        agrees = answers.argmax(-1) == taught.argmax(-1)
+        agrees = (said == accuracy.classes(taught)) & (said >= 0)
         record["agreement_with_teacher"] = 100 * float(agrees.mean())
     if path.suffix == ".tflite":
         example = split.floats()[:1]

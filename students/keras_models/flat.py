@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import typing
+from typing import Any
 
 if typing.TYPE_CHECKING:
     import keras
@@ -23,7 +24,38 @@ def flatten(
     Returns:
         A functional model of one tensor: logits, also where `network` ends in a
         softmax. It shares its layers with `network`, but for a last dense layer
-        with a softmax, whose place a copy without it takes.
+        with a softmax, whose place a copy without it takes. A layer that does
+        nothing drops out; one whose name another has too is renamed, in `network`
+        as well, to that of the model that it stands in and its own.
+
+    Raises:
+        ValueError: Says what is in the way, and where.
+    """
+    import keras
+
+    images, outputs = inlined(network, input_shape, dtype)
+    if isinstance(outputs, dict) and "logits" in outputs:
+        outputs = outputs["logits"]
+    if not isinstance(outputs, keras.KerasTensor):
+        raise ValueError(
+            "must return one tensor, or a dict with `logits`. Received: "
+            f"{len(network.outputs)} outputs"
+        )
+    return keras.Model(images, _logits(outputs), name=network.name)
+
+
+def inlined(
+    network: keras.Model, input_shape: tuple[int, ...], dtype: str | None = None
+) -> tuple[keras.KerasTensor, Any]:
+    """Calls the layers of a model, and of the models inside it, on a new input.
+
+    Args:
+        network: As in `flatten`, of whatever outputs.
+        input_shape: Of one example; sizes that the model leaves open are set by it.
+        dtype: Of the input; None leaves it as the network has it.
+
+    Returns:
+        The input, named `images`, and all outputs.
 
     Raises:
         ValueError: Says what is in the way, and where.
@@ -50,16 +82,9 @@ def flatten(
             "`TextVectorization` out, for the data's tokenizer makes the ids"
         )
     images = keras.Input(input_shape, dtype=dtype or given, name="images")
+    place = _Inliner().placer(network.name)
     try:
-        outputs = graph._run_through_graph(images, operation_fn=_inlined)
-        if isinstance(outputs, dict) and "logits" in outputs:
-            outputs = outputs["logits"]
-        if not isinstance(outputs, keras.KerasTensor):
-            raise ValueError(
-                "must return one tensor, or a dict with `logits`. Received: "
-                f"{len(network.outputs)} outputs"
-            )
-        return keras.Model(images, _logits(outputs), name=network.name)
+        return images, graph._run_through_graph(images, operation_fn=place)
     except ValueError as error:
         raise ValueError(str(error).splitlines()[0]) from None
 
@@ -87,14 +112,38 @@ def _functional(network):
     return graph
 
 
-def _inlined(operation):
-    """The operation; a nested model's own operations, at every depth."""
-    import keras
+class _Inliner:
+    """Takes layers out of models, at every depth, and gives each a name of its own."""
 
-    if not isinstance(operation, keras.Model):
-        return operation
-    inside = _functional(operation)
-    return lambda x, **_: inside._run_through_graph(x, operation_fn=_inlined)
+    def __init__(self):
+        self._named = {"images": 0}
+
+    def placer(self, inside: str):
+        """A function from an operation, in a model of that name, to what is called."""
+        import keras
+
+        def place(operation):
+            if isinstance(operation, keras.Model):
+                graph, deeper = _functional(operation), self.placer(operation.name)
+                return lambda x, **_: graph._run_through_graph(x, operation_fn=deeper)
+            if isinstance(operation, keras.layers.Identity):
+                return lambda x, **_: x
+            self._name(operation, inside)
+            return operation
+
+        return place
+
+    def _name(self, operation, inside):
+        """The name that it has, where no other operation has it."""
+        names = itertools.chain(
+            [operation.name, f"{inside}_{operation.name}"],
+            (f"{inside}_{operation.name}_{number}" for number in itertools.count(1)),
+        )
+        operation.name = next(
+            name
+            for name in names
+            if self._named.setdefault(name, id(operation)) == id(operation)
+        )
 
 
 def _logits(output):
@@ -112,7 +161,7 @@ def _logits(output):
     if kind != "softmax":
         raise ValueError(
             f"must end in logits or a softmax. Received: {layer.name}, which ends in "
-            f"{kind}: save the model again with `activation=None` there"
+            f"{kind}: set its `activation` to `keras.activations.linear`, and save it"
         )
     if isinstance(layer, keras.layers.Activation):
         return given

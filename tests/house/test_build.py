@@ -141,5 +141,6 @@ def test_every_test_file_is_a_target():
         "reports.py",
         "spread.py",
         "stores.py",
+        "taught.py",
     }
     assert all(f'"tests/{path.name}"' in build for path in others)

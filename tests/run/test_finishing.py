@@ -6,8 +6,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from taught import taught
 
-from distill import config, evaluate, finish, inspect
+from distill import config, data, evaluate, finish, inspect
 from distill.compress import finishers
 from distill.config import finishing
 from distill.data import split_file
@@ -212,7 +213,7 @@ def opened(tmp_path, monkeypatch):
 
 
 def test_probabilities_are_refused_with_the_cure(opened):
-    with pytest.raises(errors.ConfigError, match=r"before softmax.*activations.linear"):
+    with pytest.raises(errors.ConfigError, match=r"as a softmax.*activations.linear"):
         opened(network("softmax"))
     with pytest.raises(errors.ConfigError, match=r"its_teacher.*probabilities"):
         opened(network(), network("softmax"))
@@ -251,7 +252,8 @@ def test_a_teacher_and_named_outputs_are_kept_as_networks_of_the_house(opened):
     images = keras.Input((8, 8, 1))
     x = keras.layers.Flatten()(images)
     given = keras.Model(images, {"x": x, "logits": keras.layers.Dense(10)(x)})
-    folder = opened(given, network())
+    digits = data.DATASETS["digits"](train_examples=128).load()
+    folder = opened(given, taught(network(), digits.train))
     inputs = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")
     for name, wanted in (("student", given(inputs)["logits"]), ("teacher", None)):
         kept = loader.open_own(folder / f"{name}.keras")

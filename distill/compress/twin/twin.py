@@ -157,6 +157,8 @@ class _Builder:
                     return functools.partial(self._refuse, operation, prefix, reason)
                 inside = self.placer(f"{prefix}{operation.name}_")
                 return lambda given, **_: graph._run_through_graph(given, inside)
+            if isinstance(operation, keras.layers.Identity):
+                return lambda given, **_: given
             return functools.partial(self._call, operation, prefix)
 
         return place

@@ -28,15 +28,27 @@ def stamp(file: bytes, origin: dict[str, Any]) -> bytes:
     model = schema.ModelT.InitFromPackedBuf(file, 0)
     text = json.dumps(origin, separators=(",", ":"), sort_keys=True)
     content = np.frombuffer(text.encode(), np.uint8)
-    entries, buffers = list(model.metadata or []), [old.data for old in model.buffers]
+    entries = list(model.metadata or [])
     known = [entry for entry in entries if _name(entry) == ENTRY]
     if known:
-        buffers[known[0].buffer] = content
+        model.buffers[known[0].buffer].data = content
     else:
-        entries.append(schema.MetadataT(name=ENTRY.encode(), buffer=len(buffers)))
-        buffers.append(content)
-    model.metadata, model.buffers = entries, [_Buffer(data) for data in buffers]
-    builder = flatbuffers.Builder(len(file) + len(text) + 1024)
+        place = len(model.buffers)
+        entries.append(schema.MetadataT(name=ENTRY.encode(), buffer=place))
+        model.buffers.append(schema.BufferT(data=content))
+    model.metadata = entries
+    return packed(model, len(file) + len(text))
+
+
+def packed(model: schema.ModelT, size: int) -> bytes:
+    """The file of a model that was unpacked and changed.
+
+    Args:
+        model: Its buffers are replaced by the like of them.
+        size: About how many bytes it will have.
+    """
+    model.buffers = [_Buffer(old.data) for old in model.buffers]
+    builder = flatbuffers.Builder(size + 1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 

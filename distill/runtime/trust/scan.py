@@ -6,10 +6,11 @@ reaches Keras. Formats that are code are refused by name.
 
 import json
 import pathlib
-import re
 import zipfile
 
 from distill.runtime import errors, hashes
+from distill.runtime.trust.allowed import allowed
+from distill.runtime.trust.bare import bare
 
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 _LARGEST = 4 << 30  # Bytes that a foreign file may declare.
@@ -19,38 +20,14 @@ _CODE = (
     "`keras.models.load_model(...).save('model.keras')`"
 )
 
-# Layers that compute and nothing else: none runs code from the file, opens a
-# path or makes another file.
-_LAYERS = frozenset(
-    """Activation ActivityRegularization Add AlphaDropout Attention Average
-    AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
-    Bidirectional CategoryEncoding CenterCrop Concatenate Conv1D Conv1DTranspose
-    Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping1D Cropping2D Cropping3D
-    Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU EinsumDense Embedding
-    Flatten GELU GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D
-    GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D
-    GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention
-    Identity InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking
-    MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention
-    Multiply Normalization PReLU Permute RMSNormalization RNN ReLU RepeatVector
-    Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN
-    SimpleRNNCell Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D
-    Subtract TimeDistributed UnitNormalization UpSampling1D UpSampling2D
-    UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D""".split()  # noqa: SIM905
+_ELSE = (
+    "put layers that Keras has in its place and keep the weights: docs/given.md "
+    "shows how"
 )
-# So are these, which are no layers, by their module.
-_OPERATIONS = {
-    "keras.src.ops.math": {"TopK"},
-    "keras.src.ops.nn": {"HardSigmoid", "HardSilu", "Relu", "Relu6", "Sigmoid", "Silu"},
-    "keras.src.ops.numpy": set(
-        """Add Concatenate Divide ExpandDims Max Mean Multiply Negative Reshape Squeeze
-        Subtract Tanh TrueDivide""".split()  # noqa: SIM905
-    ),
-}
-_MODELS = ("Functional", "Sequential")
-_PLAIN = ("keras.initializers", "keras.regularizers", "keras.constraints")
-_FORMS = ("__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__")
-_CLASS = re.compile(r"[A-Z]\w*")
+_QUANTIZED = (
+    "{path} has layers that Keras has quantized ({policy}): give the network as it was "
+    "before `model.quantize`"
+)
 
 
 def members(path: pathlib.Path, sha256: str | None = None) -> dict[str, bytes]:
@@ -76,8 +53,7 @@ def members(path: pathlib.Path, sha256: str | None = None) -> dict[str, bytes]:
     except Exception as error:  # A damaged archive raises whatever it likes.
         raise errors.Untrusted(f"{path} is no whole .keras file: {error}") from None
     try:
-        config = json.loads(found["config.json"])
-        config = {key: config[key] for key in config if key != "compile_config"}
+        config = bare(json.loads(found["config.json"]))
         _check_config(path, config)
     except (ValueError, TypeError, RecursionError) as error:
         raise errors.Untrusted(
@@ -158,30 +134,27 @@ def _check_config(path, node, depth=0):
         _check_class(path, node)
     elif depth == 0:
         raise errors.Untrusted(f"{path}: its config.json describes no model")
-    name = node.get("name")
-    if isinstance(name, str) and (".." in name or "\\" in name or name[:1] == "/"):
-        raise errors.Untrusted(f"{path}: a layer is named {name!r}, like a path")
+    _check_names(path, node)
     for value in node.values():
         _check_config(path, value, depth + 1)
 
 
+def _check_names(path, node):
+    name, policy = node.get("name"), node.get("dtype")
+    if isinstance(name, str) and (".." in name or "\\" in name or name[:1] == "/"):
+        raise errors.Untrusted(f"{path}: a layer is named {name!r}, like a path")
+    if isinstance(policy, str) and "_from_" in policy:
+        raise errors.Untrusted(_QUANTIZED.format(path=path, policy=policy))
+
+
 def _check_class(path, node):
-    module, name = node.get("module"), node.get("class_name")
-    registered = node.get("registered_name")
-    known = (
-        (module == "keras.layers" and name in _LAYERS)
-        or name in _OPERATIONS.get(module, ())
-        or (module in _PLAIN and isinstance(name, str) and _CLASS.fullmatch(name))
-        or (module == "keras" and name in ("DTypePolicy", *_MODELS))
-        or (
-            module in ("keras.src.models.functional", "keras.src.models.sequential")
-            and name in _MODELS
-        )
-        or (module is None and name in _FORMS)
+    if allowed(node):
+        return
+    name = node.get("class_name")
+    if str(name).endswith(("DTypePolicy", "DTypePolicyMap")):
+        raise errors.Untrusted(_QUANTIZED.format(path=path, policy=name))
+    registered = node.get("registered_name") or "not registered"
+    raise errors.Untrusted(
+        f"{path} uses {node.get('module')}.{name} ({registered}), which is none of the "
+        f"built-in layers that only compute: {_ELSE}"
     )
-    if not known or registered not in (None, name):
-        raise errors.Untrusted(
-            f"{path} uses {module}.{name} ({registered or 'not registered'}), which "
-            "is none of the built-in layers that only compute: rebuild the model "
-            "without it"
-        )

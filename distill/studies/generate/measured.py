@@ -84,7 +84,7 @@ class Judge:
             for label, made in enumerate(seen)
         ]
         answers = [made["logits"] for made in seen]
-        right = [each.argmax(-1) == label for label, each in enumerate(answers)]
+        right = [accuracy.classes(each) == label for label, each in enumerate(answers)]
         scores = quality.classifier_scores(np.concatenate(answers))
         return {
             "frechet_classifier": float(np.mean(distances)),
