@@ -57,18 +57,10 @@ def _command(arguments: argparse.Namespace) -> int:
     known = split_file.is_of(path.parent, splits) or arguments.split == "train"
     if splits.drawn and not known:
         progress.say(f"    warning: {checks.unknown([path.name])}")
-    from distill.run.record import model_record
-    from distill.teach import incoming
+    from distill.run.record import foreign_record
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
-        given = path.suffix == ".keras"
-        network = incoming.open_given(path, None, run.data) if given else None
-        try:
-            record, _ = model_record(
-                path, getattr(splits, arguments.split), None, network
-            )
-        except Exception as mistake:  # A damaged file raises whatever its reader does.
-            raise ConfigError(f"--model {path}: cannot be run: {mistake}") from None
+        record = foreign_record(path, getattr(splits, arguments.split), run.data)
     print(_lines(record))
     return cli.EXIT_FAILED if record["failed"] else 0
 

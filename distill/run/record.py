@@ -9,8 +9,9 @@ from distill import data
 from distill.measure import accuracy, cost, interpreter
 from distill.measure.end import End
 from distill.measure.facts import gzip_bytes, read_facts
-from distill.runtime import hashes, versions
+from distill.runtime import errors, hashes, versions
 from distill.runtime.trust import loader
+from distill.teach import incoming
 
 
 def model_record(
@@ -72,6 +73,23 @@ def model_record(
             all_of_them = interpreter.latency(path, example, threads=cores)
             record["latency_all_threads_ms"] = all_of_them
     return record, answers
+
+
+def foreign_record(
+    path: pathlib.Path, split: data.Split, dataset: data.Dataset
+) -> dict:
+    """The entry of a file that no run of ours has written; see `model_record`.
+
+    Raises:
+        ConfigError: If the file does not fit the data, or cannot be run.
+        Untrusted: If it is nothing to open.
+    """
+    given = path.suffix == ".keras"
+    network = incoming.open_given(path, None, dataset) if given else None
+    try:
+        return model_record(path, split, None, network)[0]
+    except Exception as mistake:  # A damaged file raises whatever its reader does.
+        raise errors.ConfigError(f"{path}: cannot be run: {mistake}") from None
 
 
 def _facts(path, network):
