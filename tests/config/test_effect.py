@@ -213,7 +213,7 @@ def test_a_later_word_puts_an_earlier_one_out_of_effect_and_no_earlier_one(tmp_p
         config.load(mine, ["stages.0.momentum=0.5"])
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", sorted(KINDS, key=str), ids=lambda kind: kind.__name__)
 def test_conditions_name_options_and_their_words(kind):
     fields = {field.name for field in dataclasses.fields(kind)}
     for name, condition in effect.conditions(kind).items():
