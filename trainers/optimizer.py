@@ -1,24 +1,25 @@
-"""Optimizers of several sides in one: a student, and who trains against it."""
+"""One optimizer made of several: the student's and those of its opponents."""
 
 import keras
 from keras import ops
 
-DECAY = 0.95  # A gradient's norm is shown as a mean over about twenty steps.
+# The gradient's norm is averaged over about 1 / (1 - 0.95) = 20 steps.
+DECAY = 0.95
 
 
 class Sides(keras.optimizers.MultiOptimizer):
-    """The student's optimizer, and one for each side with one of its own.
+    """The student's optimizer, and one for each side that has its own.
 
     Args:
-        student: For every variable that is no other side's.
+        student: Updates every variable that belongs to no other side.
         others: Name of a side to its optimizer.
         owned: Name of a side to its variables.
-        name: Of the first side.
+        name: Name of the first side.
 
     Attributes:
-        parts: All of the optimizers, each once for each of its sides.
-        gradient_norms: Name of each side to a running mean of the length of
-            its gradient, loss scaling taken off by Keras before.
+        parts: All optimizers. One that serves several sides is there several times.
+        gradient_norms: Name of each side to a running mean of the L2 norm of
+            its gradient, without Keras' loss scaling.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class Sides(keras.optimizers.MultiOptimizer):
 
     @property
     def learning_rate(self):
-        """The student's."""
+        """The student's learning rate, which schedules and callbacks read."""
         return self._student.learning_rate
 
     def apply(self, grads, trainable_variables=None):
-        """Applies each gradient by the optimizer of its side, and notes its length."""
+        """Applies each gradient with the optimizer of its side and tracks its norm."""
         variables = trainable_variables or self._trainable_variables
         for name, norm in self.gradient_norms.items():
             squares = [
@@ -60,6 +61,6 @@ class Sides(keras.optimizers.MultiOptimizer):
                 if gradient is not None and self._side(variable) == name
             ]
             if squares:
-                now = ops.sqrt(sum(squares))
-                norm.assign(DECAY * norm + (1 - DECAY) * now)
+                length = ops.sqrt(sum(squares))
+                norm.assign(DECAY * norm + (1 - DECAY) * length)
         super().apply(grads, trainable_variables)

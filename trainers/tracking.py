@@ -1,13 +1,12 @@
-"""What every model that trains shows: means by name."""
+"""Base of the models that train: named running means."""
 
 import keras
 
 
 def replicas() -> int:
-    """Replicas of a strategy of TensorFlow, each with examples of its own; else 1.
-
-    Keras adds up their gradients: each must be of its replica's share of the loss.
-    """
+    """Number of replicas of the current TensorFlow strategy; 1 without one."""
+    # Keras adds up the replicas' gradients. So that the sum is the gradient of the
+    # mean, each replica divides its loss by this number.
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -16,18 +15,18 @@ def replicas() -> int:
 
 
 class Tracked(keras.Model):
-    """A model that shows the mean of any number, over an epoch, by name."""
+    """A model that logs the mean of any number over an epoch, by name."""
 
     def __init__(self):
         super().__init__()
         self.trackers = {}
 
     def track(self, name: str, values) -> None:
-        """Shows the mean of some numbers, over an epoch, as a metric.
+        """Logs the mean of some numbers over an epoch as a metric.
 
         Args:
-            name: Of the metric. New names are made before training alone.
-            values: Of any shape.
+            name: Name of the metric. New names are possible only before training.
+            values: Numbers, of any shape.
         """
         if name not in self.trackers:
             self.trackers[name] = keras.metrics.Mean(name=name)

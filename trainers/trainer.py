@@ -9,20 +9,21 @@ from trainers.tracking import Tracked, replicas
 
 
 class Trainer(Tracked):
-    """Trains `student` with `method`, beside a frozen `teacher` if it needs one.
+    """Trains `student` with `method`, with a frozen `teacher` if the method needs one.
 
     Minimises the compiled loss on the labels (scaled by `compile`'s
     `loss_weights`), the student's regularisers, and the terms of the method,
     which may train companions beside the student: see `sides`.
     Only `compute_loss` is overridden, so that Keras owns the loop on every
-    backend. The teacher answers in inference mode, on the very same batch, unless its
-    answers come with the batch: see `with_answers`.
+    backend. The teacher runs in inference mode on the same batch, unless its outputs
+    come with the batch: see `with_answers`.
 
-    A negative label means that an example has none: it counts neither in the loss
-    on the labels nor in weighted metrics, and a method is told the teacher's class.
+    A negative label marks an unlabelled example. It counts neither in the loss on the
+    labels nor in weighted metrics, and the method gets the class that the teacher
+    predicts instead.
 
     Args:
-        student: A network under the contract of `students`. Use it afterwards.
+        student: A network under the contract of `students`. Trained in place.
         method: An entry of `trainers.TRAINERS`.
         teacher: A trained network with the same inputs. Frozen here.
 
@@ -55,10 +56,11 @@ class Trainer(Tracked):
             method.prepare(teacher, student)
             self.companions = method.companions(teacher, student)
             self.draws = keras.random.SeedGenerator()
-            # Asked once on a blank input: a pair that does not fit fails here.
+            # One pass on a blank input. Networks that do not fit the method fail
+            # here, and all metrics exist before Keras builds this model.
             blank = ops.zeros((1, *student.input_shape[1:]), student.inputs[0].dtype)
             label = ops.zeros((1,), "int32")
-            pair = _whole(teacher(blank)), _whole(student(blank))
+            pair = _to_float32(teacher(blank)), _to_float32(student(blank))
             step = Step(blank, label, *pair, False)
             for name, per_example in method.terms(self, step).items():
                 self.track(name, per_example)
@@ -68,7 +70,7 @@ class Trainer(Tracked):
     def sides(
         self, optimizer: keras.optimizers.Optimizer
     ) -> keras.optimizers.Optimizer:
-        """What to compile with: the student's optimizer, and those of the companions.
+        """Returns the optimizer to compile with: the student's and the companions'.
 
         Args:
             optimizer: The student's.
@@ -83,57 +85,63 @@ class Trainer(Tracked):
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
-        """All that training may change: everything but the teacher's variables."""
-        still = self.teacher.variables if self.teacher is not None else []
-        known = {id(variable) for variable in still}
-        return [variable for variable in self.variables if id(variable) not in known]
+        """All variables that training may change: all but the teacher's."""
+        frozen = self.teacher.variables if self.teacher is not None else []
+        frozen_ids = {id(variable) for variable in frozen}
+        return [v for v in self.variables if id(v) not in frozen_ids]
 
     @property
     def metrics(self):
-        """Those of Keras that exist: the first logits build what is compiled."""
+        """Keras' metrics that are built."""
+        # Keras builds the compiled metrics when it first sees logits; a method that
+        # trains without logits meets them unbuilt, and an unbuilt one has no result.
         return [m for m in super().metrics if getattr(m, "built", True)]
 
     @property
     def losses(self):
-        """The student's regularisers; those of teacher and companions are not its."""
-        # On JAX, Keras puts there what they were in the student's pass.
+        """The student's regularisers, without those of teacher and companions."""
+        # On JAX, the stateless call of Keras stores the losses of the pass here.
         return self._losses_override or self.student.losses
 
     def call(self, x, training=None):
         """The student's outputs: a dict with `"logits"` and representations.
 
-        Empty in the training of a method that does without them.
+        Empty in training where the method is not `end_to_end`.
         """
         if training and not self.method.end_to_end:
             return {}
-        return self.student(_apart(x)[0], training=training)
+        return self.student(_split_inputs(x)[0], training=training)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The loss of one batch: task, regularisers and the method's terms."""
-        x, taught = _apart(x)
+        x, taught = _split_inputs(x)
         task_weight = sample_weight
         if self.teacher is not None:
             if taught is None:
                 taught = self.teacher(x, training=False)
-            taught = _whole(taught)
-            task_weight = _labelled(y, sample_weight)
+            taught = _to_float32(taught)
+            task_weight = _weigh_labelled(y, sample_weight)
+            # Replaced only after the weights: a predicted class is no true label.
             y = ops.where(y < 0, ops.argmax(taught["logits"], axis=-1), y)
         loss = None
         if y_pred:
             loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
-            loss *= replicas()  # Of which Keras has made a share.
+            # Keras has divided this loss by the number of replicas already. The sum
+            # of all terms is divided once, at the end.
+            loss *= replicas()
         penalty = sum(self.losses, start=ops.zeros(()))
         if loss is None:
             loss = penalty
         else:
+            # Keras has added the regularisers (`self.losses`) to its loss.
             self.track("task_loss", loss - penalty)
         self.track("regularization_loss", penalty)
         if taught is None:
             return loss / replicas()
-        step = Step(x, y, taught, _whole(y_pred), training)
-        for name, per_example in _whole(self.method.terms(self, step)).items():
+        step = Step(x, y, taught, _to_float32(y_pred), training)
+        for name, per_example in _to_float32(self.method.terms(self, step)).items():
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, "float32")
             term = ops.mean(per_example)
@@ -142,39 +150,42 @@ class Trainer(Tracked):
         return loss / replicas()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """The compiled metrics, of the logits; without any, the terms alone."""
+        """The compiled metrics of the logits; without logits, the terms alone."""
         if not y_pred:
+            # There is no loss on labels in such a step, so its mean would be a 0.
             shown = {"loss", *self.trackers} - {"task_loss"}
             return {m.name: m.result() for m in self.metrics if m.name in shown}
         if self.teacher is not None:
-            sample_weight = _labelled(y, sample_weight)
+            sample_weight = _weigh_labelled(y, sample_weight)
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
 
 
 def with_answers(inputs, taught):
-    """What a `Trainer` is given as inputs where the teacher need not be run.
+    """Joins inputs and the teacher's stored outputs, so that the teacher is not run.
 
     Args:
-        inputs: The student's, `(batch, ...)`.
-        taught: Name of each output of the teacher that the method asks for to what
-            it said of them, `(batch, ...)`.
+        inputs: The student's inputs, `(batch, ...)`.
+        taught: Name of each output of the teacher that the method asks for to its
+            values for these inputs, `(batch, ...)`.
     """
     return {"inputs": inputs, "taught": taught}
 
 
-def _apart(x):
-    """The student's inputs, and the teacher's answers or None."""
+def _split_inputs(x):
+    """Splits a batch into the student's inputs and the teacher's outputs or None."""
     return (x["inputs"], x["taught"]) if isinstance(x, dict) else (x, None)
 
 
-def _labelled(labels, sample_weight):
-    """Weights of examples in what needs a true label: 0 where it is negative."""
+def _weigh_labelled(labels, sample_weight):
+    """Weights of examples where a true label is needed: 0 for unlabelled ones."""
     known = ops.cast(labels >= 0, "float32")
     return known if sample_weight is None else known * sample_weight
 
 
-def _whole(outputs):
-    """Outputs as float32: differences of half-precision numbers are mostly rounding."""
+def _to_float32(outputs):
+    """Casts outputs to float32."""
+    # A loss subtracts outputs that are nearly equal. In half precision, most of such
+    # a difference would be rounding error.
     return {name: ops.cast(value, "float32") for name, value in outputs.items()}
 
 
@@ -187,10 +198,10 @@ def thaw(network: keras.Model) -> None:
 
 
 def recalibrate(network: keras.Model, batches) -> None:
-    """Measures BatchNormalization's statistics anew; weights stay as they are.
+    """Measures BatchNormalization's statistics again; weights stay as they are.
 
-    Each moving mean and variance becomes the plain average over the batches,
-    whatever inputs had moved it before.
+    Each moving mean and variance becomes the plain average over the batches.
+    Earlier values do not count.
 
     Args:
         network: Any built model.
@@ -203,6 +214,8 @@ def recalibrate(network: keras.Model, batches) -> None:
     ]
     momenta = [layer.momentum for layer in norms]
     for index, batch in enumerate(batches):
+        # Momentum i / (i + 1) turns the moving average into the mean of i + 1
+        # batches. The first momentum is 0, which discards the earlier statistics.
         for layer in norms:
             layer.momentum = index / (index + 1)
         network(batch, training=True)

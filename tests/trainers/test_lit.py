@@ -98,12 +98,12 @@ def test_a_span_ends_where_a_section_has_no_counterpart():
     del teacher["stem"]
     (span,) = spans.spans(teacher, shapes(), 3)
     assert span == ("section1", ("section2", "section3"))
-    assert spans.starts([span]) == ["section1"]
+    assert spans.entries([span]) == ["section1"]
     longer = dict.fromkeys(["stem", *(f"section{i}" for i in range(1, 5))], (8, 8, 4))
     gap = {name: shape for name, shape in longer.items() if name != "section2"}
     found = spans.spans(gap, longer, 2)
     assert found == [("stem", ("section1",)), ("section3", ("section4",))]
-    assert spans.starts(found) == ["stem", "section3"]
+    assert spans.entries(found) == ["stem", "section3"]
 
 
 @pytest.mark.parametrize(
@@ -205,13 +205,13 @@ def test_noise_is_a_share_of_the_representations_own_deviation(pair, monkeypatch
     fed = []
     monkeypatch.setattr(
         trainers.LIT,
-        "passed",
-        lambda self, section, given, training: fed.append(given) or section(given),
+        "run_section",
+        lambda self, section, inputs, training: fed.append(inputs) or section(inputs),
     )
 
     def noises(training):
         fed.clear()
-        model.method.made(model, step := step_of(model, training))
+        model.method.run_spans(model, step := step_of(model, training))
         given = ops.convert_to_numpy(fed[0]) - ops.convert_to_numpy(step.taught["stem"])
         return given, ops.convert_to_numpy(step.taught["stem"])
 

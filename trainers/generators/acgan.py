@@ -1,4 +1,4 @@
-"""How a class-conditional generator is trained against a classifying discriminator."""
+"""Options of an AC-GAN: a class-conditional generator and its discriminator."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -8,21 +8,20 @@ from gan import losses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ACGAN:
-    """Auxiliary-classifier GAN: options; `trainers.generators.generator` is who trains.
+    """Auxiliary-classifier GAN; trained by `trainers.generators.generator`.
 
     Attributes:
         loss: `non_saturating`, `hinge`, `least_squares` or `wasserstein`; see
             `gan.losses`.
-        class_weight: Multiplies both sides' loss on the classes.
-        label_smoothing: Taken off the target of what is real.
+        class_weight: Multiplies both sides' classification loss.
+        label_smoothing: Subtracted from the target of real examples.
         r1: Weight of the penalty on the score's gradients at real examples.
-        generator_learning_rate: Of its Adam.
-        discriminator_learning_rate: Of its Adam.
-        average: Of the generator's weights, how much of the running average each
-            step keeps; the average is what is kept in the end. 0 keeps the last
-            weights themselves.
-        classifies_made: Whether the discriminator's loss on the classes counts made
-            examples too.
+        generator_learning_rate: Rate of its Adam optimizer.
+        discriminator_learning_rate: Rate of its Adam optimizer.
+        average: Momentum of the running average of the generator's weights; the
+            average is the result of training. 0 means no averaging.
+        classifies_made: Whether the discriminator's classification loss counts
+            generated examples too.
 
     Raises:
         ValueError: If an option is out of its range.

@@ -1,4 +1,4 @@
-"""How an image-to-image generator is trained against a classifying discriminator."""
+"""Options of a StarGAN: an image-to-image generator and its discriminator."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -8,18 +8,18 @@ from trainers.generators.acgan import ACGAN
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StarGAN(ACGAN):
-    """StarGAN: options; `trainers.generators.translator` is who trains.
+    """StarGAN; trained by `trainers.generators.translator`.
 
-    The generator turns images into images of another class, and what it has made of
-    them back into themselves. The rates fall linearly to 0 in the second half.
+    The generator turns images into images of another class, and its outputs back into
+    the original images. The rates fall linearly to 0 in the second half.
 
     Attributes:
         gradient_penalty: Weight of Wasserstein's penalty on gradients that are not
             of length 1, between real images and made ones.
         reconstruction_weight: Multiplies the mean absolute difference between an
-            image and what comes back of it, on a scale of pixels in [-1, 1].
-        discriminator_steps: Its updates for each of the generator's, whose gradient
-            is then the mean over as many batches.
+            image and its reconstruction, on a scale of pixels in [-1, 1].
+        discriminator_steps: Its updates for each update of the generator, whose
+            gradient is then the mean over as many batches.
 
     Raises:
         ValueError: If an option is out of its range.

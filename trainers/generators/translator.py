@@ -1,4 +1,4 @@
-"""The `keras.Model`s that train a generator from images to images, or its section."""
+"""The `keras.Model`s that train an image-to-image generator, or its section alone."""
 
 import keras
 from keras import ops
@@ -13,11 +13,11 @@ from trainers.tracking import Tracked
 class TranslatorTrainer(GeneratorTrainer):
     """Trains translator and discriminator in one step and one loss.
 
-    As `GeneratorTrainer`, but what is made is made of the real images, each to the
-    class of another image of the batch, and then made back into itself.
+    Like `GeneratorTrainer`, but the generator's input are the real images. It turns
+    each into the class of another image of the batch, and then back again.
 
     Args:
-        generator: Under the contract of `gan.translators`. Use it afterwards.
+        generator: Under the contract of `gan.translators`. Trained in place.
         discriminator: Under the contract of `gan.conditional`.
         method: A `trainers.generators.stargan.StarGAN`.
 
@@ -26,27 +26,28 @@ class TranslatorTrainer(GeneratorTrainer):
     """
 
     def sides(self, steps: int):
-        """What to compile with: an Adam for each side, whose rates fall.
+        """Returns the optimizer to compile with: an Adam for each side, with decay.
 
         Args:
-            steps: Of the whole training.
+            steps: Steps of the whole training.
         """
         method = self.method
         every = method.discriminator_steps
         return self._adams(
-            # Keras counts batches here, also where several make an update.
+            # Keras' step counter counts batches, also where gradients accumulate.
             LateDecay(method.generator_learning_rate, steps),
             LateDecay(method.discriminator_learning_rate, steps),
-            # Keras takes no 1 here.
+            # Keras refuses 1 here and wants None.
             gradient_accumulation_steps=every if every > 1 else None,
         )
 
     def _terms(self, x, y, y_pred, training):
         method = self.method
-        wanted = keras.random.shuffle(y, seed=self.draws)
-        made = translate(self.generator, x, wanted, training)
-        told, fooled = self._judged(made, training)
-        terms = self._discriminator_terms(x, y, y_pred, told)
+        # The labels of the batch in another order: targets as frequent as in the data.
+        targets = keras.random.shuffle(y, seed=self.draws)
+        made = translate(self.generator, x, targets, training)
+        detached, frozen = self._judge(made, training)
+        terms = self._discriminator_terms(x, y, y_pred, detached)
         if method.gradient_penalty:
             terms["penalty_loss"] = method.gradient_penalty * gradients.length_penalty(
                 lambda between: self._score(between[0]),
@@ -54,26 +55,26 @@ class TranslatorTrainer(GeneratorTrainer):
                 [ops.stop_gradient(made)],
                 self.draws,
             )
-        terms |= self._generator_terms(wanted, fooled)
+        terms |= self._generator_terms(targets, frozen)
         if method.reconstruction_weight:
-            back = translate(self.generator, made, y, training)
+            restored = translate(self.generator, made, y, training)
             terms["reconstruction_loss"] = (
-                method.reconstruction_weight * reconstruction_loss(x, back)
+                method.reconstruction_weight * reconstruction_loss(x, restored)
             )
         return terms
 
 
 class SectionTrainer(Tracked):
-    """Trains the section of a student alone to be the map of the teacher's.
+    """Trains only the student's section, to imitate the teacher's.
 
-    The student gets the teacher's stem and head, frozen, and its section is fed what
-    the teacher's stem makes of images and classes of other images of the batch.
+    The student gets the teacher's stem and head, frozen. Its section's input is the
+    output of the teacher's stem for images with classes of other images of the batch.
 
     Args:
         teacher: A trained network under the contract of `gan.translators`. Frozen
             here.
-        student: Another, of equal representations. Use it afterwards.
-        method: The LIT, whose section losses alone count: there are no logits.
+        student: Another, with representations of equal shapes. Trained in place.
+        method: The LIT. Only its section losses count, since there are no logits.
 
     Source:
         Koratana et al., "LIT", ICML 2019: the loss of its StarGAN, beta = 0.
@@ -88,7 +89,8 @@ class SectionTrainer(Tracked):
         self.method = method
         self.companions = method.companions(teacher, student)
         self.draws = keras.random.SeedGenerator()
-        # Once on a blank image, so that all metrics are there before `self` is built.
+        # One pass on a blank image, so that all metrics exist before Keras builds this
+        # model.
         *size, channels = teacher.output["images"].shape[1:]
         self.compute_loss(ops.zeros((1, *size, channels)), ops.zeros((1,), "int32"))
         for tracker in self.trackers.values():
@@ -96,21 +98,22 @@ class SectionTrainer(Tracked):
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
-        """All that training may change: everything but the teacher's variables."""
-        known = {id(variable) for variable in self.teacher.variables}
-        return [variable for variable in self.variables if id(variable) not in known]
+        """All variables that training may change: all but the teacher's."""
+        frozen_ids = {id(variable) for variable in self.teacher.variables}
+        return [v for v in self.variables if id(v) not in frozen_ids]
 
     def sides(self, rate: float, steps: int) -> keras.optimizers.Optimizer:
-        """What to compile with.
+        """Returns the optimizer to compile with.
 
         Args:
-            rate: Of the first step.
-            steps: Of the whole training.
+            rate: Learning rate of the first step.
+            steps: Steps of the whole training.
         """
         return keras.optimizers.Adam(LateDecay(rate, steps), name="optimizer")
 
     def call(self, x, training=None):
-        """The images as they are: what is made of them, the loss asks for."""
+        """The images unchanged."""
+        # Keras needs some output; `compute_loss` runs both networks itself.
         return x
 
     def compute_loss(
@@ -118,11 +121,11 @@ class SectionTrainer(Tracked):
     ):
         """The loss of the section, on images `x` of the classes `y`."""
         y = ops.cast(y, "int32")
-        given = _given(self.teacher, x, keras.random.shuffle(y, seed=self.draws))
-        taught = self.teacher(given, training=False)
+        inputs = _add_planes(self.teacher, x, keras.random.shuffle(y, seed=self.draws))
+        taught = self.teacher(inputs, training=False)
         step = Step(x, y, taught, {}, training)
-        made = self.method.made(self, step)
-        terms = self.method.section_terms(self, step, made)
+        outputs = self.method.run_spans(self, step)
+        terms = self.method.section_terms(self, step, outputs)
         for name, per_example in terms.items():
             terms[name] = ops.mean(per_example)
             self.track(name, terms[name])
@@ -131,11 +134,11 @@ class SectionTrainer(Tracked):
 
 @keras.saving.register_keras_serializable("distill")
 class LateDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays for half of the steps, then falls linearly to 0.
+    """A rate that is constant for half of the steps, then falls linearly to 0.
 
     Args:
-        rate: Of the first half.
-        steps: All there are.
+        rate: Rate in the first half.
+        steps: Steps of the whole training.
     """
 
     def __init__(self, rate: float, steps: int):
@@ -144,33 +147,33 @@ class LateDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.steps = steps
 
     def __call__(self, step):
-        """The rate of a step."""
+        """The rate at a step."""
         left = 1 - ops.cast(step, "float32") / self.steps
         return self.rate * ops.clip(2 * left, 0.0, 1.0)
 
     def get_config(self):
-        """What makes another of the same."""
+        """The constructor's arguments, for Keras' serialization."""
         return {"rate": self.rate, "steps": self.steps}
 
 
 def translate(network: keras.Model, images, labels, training: bool):
-    """What a translator makes of images, `(batch, height, width, channels)`.
+    """Translates images `(batch, height, width, channels)` to other classes.
 
     Args:
         network: Under the contract of `gan.translators`.
-        images: In [0, 1], of the shape that is returned.
-        labels: The wanted classes, int, `(batch,)`.
+        images: Pixels in [0, 1]; the result has the same shape.
+        labels: The target classes, int, `(batch,)`.
         training: Whether this is a training step.
     """
-    return network(_given(network, images, labels), training=training)["images"]
+    return network(_add_planes(network, images, labels), training=training)["images"]
 
 
-def reconstruction_loss(images, back):
-    """Mean absolute difference, on a scale of pixels in [-1, 1], as the source's are.
+def reconstruction_loss(images, restored):
+    """Mean absolute difference on the source's scale, where pixels are in [-1, 1].
 
     Args:
-        images: In [0, 1], `(batch, height, width, channels)`.
-        back: What was made of them and back again, likewise.
+        images: Pixels in [0, 1], `(batch, height, width, channels)`.
+        restored: The images after translation to another class and back, likewise.
 
     Returns:
         Shape `(batch,)`, in [0, 2].
@@ -178,10 +181,12 @@ def reconstruction_loss(images, back):
     Source:
         Choi et al., "StarGAN", CVPR 2018, equation 4.
     """
-    return 2 * ops.mean(ops.abs(images - back), axis=(1, 2, 3))
+    # Our pixels are in [0, 1]: differences on the source's scale are twice as large.
+    return 2 * ops.mean(ops.abs(images - restored), axis=(1, 2, 3))
 
 
-def _given(network, images, labels):
-    """The input of a translator, which knows how many classes there are."""
+def _add_planes(network, images, labels):
+    """Appends a plane for each class to images."""
+    # The translator's input tells the number of classes: channels beyond the images'.
     classes = network.input.shape[-1] - images.shape[-1]
     return translators.add_class_planes(images, labels, classes)

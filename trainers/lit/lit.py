@@ -13,44 +13,44 @@ from trainers.methods.representations import linear, section_names
 class LIT(KD):
     """Learned intermediate representation training, the first of its two stages.
 
-    Section `i` of the student is fed the teacher's representation `i - 1` and
+    Section `i` of the student gets the teacher's representation `i - 1` and
     must return the teacher's representation `i`, so that an early section's
     errors do not reach a later one. Everything outside the sections (stem and
-    head) is copied from the teacher and frozen; the second stage, `kd`, thaws
+    head) is copied from the teacher and frozen; the second stage, `kd`, unfreezes
     it. BatchNormalization keeps the statistics of the student's own pass alone:
     the pass on the teacher's representations must not move them.
 
     A section whose input or output has no namesake of the same size in the teacher
-    stays out of this, and learns from the student's own pass alone. Then, and with
-    `projectors`, a layer outside the sections is copied and frozen where the teacher
-    has one of its name and shapes, and learns where it has not; the representations
-    that go into sections and come out of none are compared as the student's own pass
-    makes them, under `<name>_loss`.
+    is left out and learns from the student's own pass alone. Then, and with
+    `projectors`, a layer outside the sections is copied and frozen if the teacher
+    has one of its name and shapes, and learns otherwise. Representations that are
+    the input of a section and the output of none are then taken from the student's
+    own pass and compared, under `<name>_loss`.
 
     Attributes:
         section_weight: Multiplies the sum of the sections' losses.
-        section_weights: Multiplies each section's loss once more: one number a
-            section, or a span of them, in order. Empty means 1 for all, as in LIT.
+        section_weights: Multiplies each section's loss as well: one number for each
+            section, or span of sections, in order. Empty means 1 for all, as in LIT.
         section_loss: `mse`, as in LIT: `response.representation_loss`;
-            `normalized_mse`, in shares of the variance of the teacher's
+            `normalized_mse`, as a share of the variance of the teacher's
             representation, so that sections of large activations do not outweigh the
             others: `response.normalized_loss`; or `cosine`, the directions alone:
             `response.cosine_loss`.
-        section_noise: Standard deviation of the Gaussian noise that is added in
-            training to what a section is fed, as a share of the standard deviation
-            of that representation, of each example. The authors' code has an unused
+        section_noise: Standard deviation of the Gaussian noise that is added to a
+            section's input in training, as a share of the standard deviation of that
+            representation, for each example. The authors' code has an unused
             0.1, in units of the activations.
-        merge: Neighbouring sections that are trained as one span: fed the teacher's
-            representation before it, the span must return the one after it, and what
-            passes between its sections is compared no more. Stages with 1, 2, 3 and
-            then `kd` are StableKD's recomposition, which goes from separate blocks to
-            the whole network.
+        merge: Neighbouring sections that are trained as one span: from the teacher's
+            representation before it, the span must compute the one after it, and the
+            representations between its sections are not compared. Stages with 1, 2, 3
+            and then `kd` are StableKD's recomposition, which goes from separate blocks
+            to the whole network.
         projectors: Whether the two networks may differ in channels. Where they do, a
-            linear map of the channels, trained beside the student, stands before a
+            linear map of the channels, trained with the student, is put before a
             section (to the student's channels) and another after it (to the
-            teacher's), as the regressor of FitNet.
-        thaw: Whether what was copied learns too. LIT on images freezes it, on text
-            its authors' code does so in the first stage alone.
+            teacher's), like the regressor of FitNet.
+        thaw: Whether the copied layers learn too. LIT freezes them on images; on texts
+            its authors' code freezes them in the first stage alone.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -60,7 +60,7 @@ class LIT(KD):
         Model Compression", ICML 2019, section 3; noise: the authors' code,
         `stanford-futuredata/lit-code`. `merge`: "StableKD: Breaking Inter-block
         Optimization Entanglement for Stable Knowledge Distillation", 2023, of which
-        the abstract alone was read: what is compared within a span is our choice.
+        only the abstract was read: what is compared within a span is our choice.
         https://arxiv.org/abs/2312.13223. `projectors`: see `FitNet`.
     """
 
@@ -78,7 +78,7 @@ class LIT(KD):
     thaw: bool = False
 
     def __post_init__(self):
-        """Refuses numbers without a meaning."""
+        """Refuses numbers out of range."""
         super().__post_init__()
         weights = self.section_weights
         if weights and (min(weights) < 0 or not any(weights)):
@@ -94,15 +94,15 @@ class LIT(KD):
                 )
 
     def check_shapes(self, teacher, student):
-        """There must be a section with counterparts, all of the same channels."""
+        """Some section must have counterparts in the teacher, of equal channels."""
         pieces = spans.spans(teacher, student, self.merge)
         if not pieces:
             raise ValueError(
                 "LIT needs a section whose input and output have the same names and "
                 "sizes in teacher and student. Received: "
-                f"teacher {_listed(teacher)}; student {_listed(student)}"
+                f"teacher {_format_shapes(teacher)}; student {_format_shapes(student)}"
             )
-        for name in dict.fromkeys(end for span in pieces for end in _ends(span)):
+        for name in dict.fromkeys(end for span in pieces for end in _endpoints(span)):
             if teacher[name] != student[name] and not self.projectors:
                 raise ValueError(
                     f"LIT needs representations of equal shape. At `{name}` the "
@@ -123,85 +123,87 @@ class LIT(KD):
             )
 
     def asks(self, teacher, student):
-        """What goes into a span or must come out of one, beside the logits."""
+        """The logits, and the inputs and outputs of all spans."""
         pieces = spans.spans(teacher, student, self.merge)
-        ends = (end for span in pieces for end in _ends(span))
+        ends = (end for span in pieces for end in _endpoints(span))
         return tuple(dict.fromkeys(["logits", *ends]))
 
     def spans(self, teacher, student) -> list[spans.Span]:
-        """What is trained as one piece, in two built networks."""
+        """The spans that two built networks have in common."""
         return spans.spans(
             representations.shapes(teacher), representations.shapes(student), self.merge
         )
 
-    def starts(self, teacher, student) -> list[str]:
-        """Representations that are compared as the student's own pass makes them."""
+    def entries(self, teacher, student) -> list[str]:
+        """Representations that are compared as the student's own pass computes them."""
         alike = representations.shapes(teacher) == representations.shapes(student)
-        return [] if alike else spans.starts(self.spans(teacher, student))
+        return [] if alike else spans.entries(self.spans(teacher, student))
 
     def prepare(self, teacher, student):
-        """Copies and freezes what is not a section."""
+        """Copies the layers outside the sections from the teacher and freezes them."""
         sections = section_names(student.output)
         alike = representations.shapes(teacher) == representations.shapes(student)
         for layer in student.layers:
-            # Between networks whose representations are alike, a layer that does
-            # not fit is a mistake, and is named.
+            # In networks of equal representations every layer outside the sections
+            # must fit. One that does not is a mistake: `copy` raises and names it.
             if layer.name not in sections and (alike or copied.fits(teacher, layer)):
                 copied.copy(teacher, layer)
                 layer.trainable = self.thaw
 
     def companions(self, teacher, student):
         """A projector on each side of a section where the channels differ."""
-        given, made = representations.shapes(teacher), representations.shapes(student)
+        theirs, ours = representations.shapes(teacher), representations.shapes(student)
         pieces = self.spans(teacher, student)
-        found = {}
+        projectors = {}
         for span in pieces:
-            if given[span.given] != made[span.given]:
+            if theirs[span.source] != ours[span.source]:
                 name = _projector("input", span.name)
-                found[name] = linear(name, given[span.given], made[span.given][-1])
-        ends = [span.name for span in pieces]
-        for end in [*self.starts(teacher, student), *ends]:
-            if given[end] != made[end]:
+                shape, channels = theirs[span.source], ours[span.source][-1]
+                projectors[name] = linear(name, shape, channels)
+        outputs = [span.name for span in pieces]
+        for end in [*self.entries(teacher, student), *outputs]:
+            if theirs[end] != ours[end]:
                 name = _projector("output", end)
-                found[name] = linear(name, made[end], given[end][-1])
-        return found
+                projectors[name] = linear(name, ours[end], theirs[end][-1])
+        return projectors
 
     def terms(self, trainer, step):
         """`kd_loss`, and one term for each section."""
         return {
             **super().terms(trainer, step),
-            **self.section_terms(trainer, step, self.made(trainer, step)),
+            **self.section_terms(trainer, step, self.run_spans(trainer, step)),
         }
 
-    def made(self, trainer, step) -> dict:
-        """Name of each span to what it makes of the teacher's input."""
+    def run_spans(self, trainer, step) -> dict:
+        """Name of each span to its output for the teacher's representation."""
         from keras import ops
 
-        made = {}
+        outputs = {}
         for span in self.spans(trainer.teacher, trainer.student):
-            output = self._fed(trainer, step.taught[span.given], step.training)
-            output = _projected(trainer, "input", span.name, output)
+            output = self._section_input(
+                trainer, step.taught[span.source], step.training
+            )
+            output = _project(trainer, "input", span.name, output)
             for name in span.sections:
                 section = trainer.student.get_layer(name)
-                output = self.passed(section, output, step.training)
+                output = self.run_section(section, output, step.training)
             output = ops.cast(output, "float32")
-            made[span.name] = _projected(trainer, "output", span.name, output)
-        return made
+            outputs[span.name] = _project(trainer, "output", span.name, output)
+        return outputs
 
-    def passed(self, section, given, training):
-        """What a section makes of what it is given."""
-        # Stateless: the updates of BatchNormalization's statistics by this pass
-        # are thrown away.
+    def run_section(self, section, inputs, training):
+        """The output of one section, without a trace in its statistics."""
+        # Stateless: this pass's updates of BatchNormalization's statistics are dropped.
         output, _ = section.stateless_call(
             [variable.value for variable in section.trainable_variables],
             [variable.value for variable in section.non_trainable_variables],
-            given,
+            inputs,
             training=training,
         )
         return output
 
-    def section_terms(self, trainer, step, made) -> dict:
-        """The loss of each span, by what it `made`, and those of what starts a row."""
+    def section_terms(self, trainer, step, outputs) -> dict:
+        """The loss of each span, from its `outputs`, and of each entry."""
         from trainers.losses import response
 
         loss = {
@@ -209,20 +211,21 @@ class LIT(KD):
             "normalized_mse": response.normalized_loss,
             "cosine": response.cosine_loss,
         }[self.section_loss]
-        weights = dict(zip(made, self.section_weights, strict=False))
-        own = {
-            name: _projected(trainer, "output", name, step.learned[name])
-            for name in self.starts(trainer.teacher, trainer.student)
+        # No weights means 1 for each span, so the lengths may differ.
+        weights = dict(zip(outputs, self.section_weights, strict=False))
+        entries = {
+            name: _project(trainer, "output", name, step.learned[name])
+            for name in self.entries(trainer.teacher, trainer.student)
         }
         return {
             f"{name}_loss": self.section_weight
             * weights.get(name, 1.0)
             * loss(step.taught[name], output)
-            for name, output in {**own, **made}.items()
+            for name, output in {**entries, **outputs}.items()
         }
 
-    def _fed(self, trainer, taught, training):
-        """The teacher's representation as a section is fed it."""
+    def _section_input(self, trainer, taught, training):
+        """The teacher's representation, in training with `section_noise`."""
         from keras import ops, random
 
         if not self.section_noise or not training:
@@ -236,15 +239,15 @@ def _projector(side, name):
     return f"{name}_{side}_projector"
 
 
-def _projected(trainer, side, name, value):
-    """Through the projector there, if there is one."""
+def _project(trainer, side, name, value):
+    """Applies the projector on this side of a section, if there is one."""
     projector = trainer.companions.get(_projector(side, name))
     return value if projector is None else projector(value)
 
 
-def _ends(span):
-    return span.given, span.name
+def _endpoints(span):
+    return span.source, span.name
 
 
-def _listed(shapes):
+def _format_shapes(shapes):
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())

@@ -1,4 +1,4 @@
-"""LIT, with a discriminator a section that tells it from the teacher's own."""
+"""LIT with one discriminator for each section."""
 
 import dataclasses
 from typing import ClassVar
@@ -11,15 +11,15 @@ from trainers.methods.kd import KD
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LITAdversarial(LIT, Adversarial):
-    """What each section makes of the teacher's input must pass for the teacher's.
+    """Each section's output must fool a discriminator of its own.
 
-    Beside the losses of LIT, each section plays a game of its own: its
-    discriminator sees the teacher's representation as real and what the
-    student's section made of the teacher's input as fake. With `condition:
-    input` it is told that input. Options are those of `LIT` and `Adversarial`.
+    In addition to the losses of LIT, each section plays its own game: its
+    discriminator sees the teacher's representation as real, and as fake the output
+    of the student's section for the teacher's input. With `condition: input` that
+    input is the condition. Options are those of `LIT` and `Adversarial`.
 
     Attributes:
-        sees: To be left out: each discriminator sees its own section.
+        sees: Must be left out: each discriminator sees its own section.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -30,7 +30,8 @@ class LITAdversarial(LIT, Adversarial):
 
     # The games are about what sections make, whatever their losses weigh.
     only_with: ClassVar[dict[str, str]] = {"section_noise": "", "merge": ""}
-    takes: ClassVar[tuple[str, ...]] = KD.takes  # `input` is a representation here.
+    # Texts too: `condition: input` is a representation here, not the ids of a text.
+    takes: ClassVar[tuple[str, ...]] = KD.takes
 
     stop_on_collapse: bool = False  # `LIT` would hide that it is an option.
 
@@ -44,37 +45,38 @@ class LITAdversarial(LIT, Adversarial):
             )
 
     def check_shapes(self, teacher, student):
-        """As LIT: all representations have counterparts."""
+        """Checks what LIT needs: discriminators see the same representations."""
         LIT.check_shapes(self, teacher, student)
 
     def companions(self, teacher, student):
-        """Those of LIT, and a discriminator for each section."""
-        outputs = teacher.output  # What is judged has the teacher's shape.
+        """LIT's projectors, and a discriminator for each section."""
+        # Projectors come first, so what a discriminator sees has the teacher's shape.
+        outputs = teacher.output
         return LIT.companions(self, teacher, student) | {
-            _discriminator(span.name): self.opponent(
-                student, {span.name: outputs[span.name]}, outputs[span.given]
+            _discriminator(span.name): self.build_discriminator(
+                student, {span.name: outputs[span.name]}, outputs[span.source]
             )
             for span in self.spans(teacher, student)
         }
 
     def optimizers(self, companions):
-        """As Adversarial, for the discriminators alone."""
-        against = [name for name in companions if _is_discriminator(name)]
-        return super().optimizers({name: companions[name] for name in against})
+        """One Adam for all discriminators; projectors share the student's optimizer."""
+        discriminators = [name for name in companions if _is_discriminator(name)]
+        return super().optimizers({name: companions[name] for name in discriminators})
 
     def terms(self, trainer, step):
         """The terms of LIT, and two for each section's game."""
-        made = self.made(trainer, step)
+        outputs = self.run_spans(trainer, step)
         terms = KD.terms(self, trainer, step)
-        terms |= self.section_terms(trainer, step, made)
+        terms |= self.section_terms(trainer, step, outputs)
         game.track_agreement(trainer, step)
         for span in self.spans(trainer.teacher, trainer.student):
             terms |= game.play(
                 trainer,
                 _discriminator(span.name),
                 {span.name: step.taught[span.name]},
-                {span.name: made[span.name]},
-                self.told(step, step.taught[span.given]),
+                {span.name: outputs[span.name]},
+                self.select_condition(step, step.taught[span.source]),
                 step.training,
             )
         return terms
@@ -83,6 +85,8 @@ class LITAdversarial(LIT, Adversarial):
         """Whether one side of any section's game has won."""
         if not self.adversarial_weight:
             return None
+        # Found by their metrics. Keras logs each for validation too (`val_...`), which
+        # is no game of its own.
         names = [key for key in history if key.endswith("_accuracy_on_teacher")]
         games = (name.removesuffix("_accuracy_on_teacher") for name in names)
         alarms = (game.collapse(history, name) for name in games if name[:4] != "val_")

@@ -1,4 +1,4 @@
-"""Parallel LIT: the sections learn from one pass of the teacher, and no pass beside."""
+"""Parallel LIT: sections learn from the teacher's pass, without the student's own."""
 
 import dataclasses
 from typing import ClassVar
@@ -8,17 +8,18 @@ from trainers.lit.lit import LIT
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LITParallel(LIT):
-    """LIT without the student's own pass: about half of the student's work in a step.
+    """LIT without the student's own pass: half of the student's work in a step.
 
-    The sections do not wait for each other. There are no logits in a training step,
-    so neither a loss nor a metric on them; validation runs the student whole, as
-    ever. BatchNormalization's statistics move by each section's pass on the
-    teacher's representations, and are measured anew when the stage ends. What is no
-    section that LIT can train stands still, copied or not: a later stage teaches it.
+    The sections do not depend on each other. A training step has no logits, so it has
+    neither a loss nor a metric on them; validation runs the whole student as usual.
+    BatchNormalization's statistics move by each section's pass on the teacher's
+    representations, and are measured again when the stage ends. Layers outside the
+    sections that LIT can train stay as they are, copied or not: a later stage trains
+    them.
 
     Attributes:
-        kd_weight: 0; see above.
-        thaw: To be left out: nothing here would move what was copied.
+        kd_weight: Must be 0, since there are no logits.
+        thaw: Must be left out: nothing here would train the copied layers.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -49,12 +50,12 @@ class LITParallel(LIT):
                 "`thaw` must be false: stem and head are not run. Received: True"
             )
 
-    def starts(self, teacher, student):
-        """None: there is no pass of the student's own."""
+    def entries(self, teacher, student):
+        """No entries: they need the student's own pass."""
         return []
 
     def prepare(self, teacher, student):
-        """As LIT; what it leaves to the student's own pass stands still here."""
+        """Copies as LIT does, and freezes every layer that no span trains."""
         super().prepare(teacher, student)
         trained = {
             name for span in self.spans(teacher, student) for name in span.sections
@@ -65,8 +66,8 @@ class LITParallel(LIT):
 
     def terms(self, trainer, step):
         """One term for each section."""
-        return self.section_terms(trainer, step, self.made(trainer, step))
+        return self.section_terms(trainer, step, self.run_spans(trainer, step))
 
-    def passed(self, section, given, training):
-        """What a section makes of what it is given: its only pass."""
-        return section(given, training=training)
+    def run_section(self, section, inputs, training):
+        """The output of one section, in its only pass, which moves its statistics."""
+        return section(inputs, training=training)

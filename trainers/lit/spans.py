@@ -1,4 +1,4 @@
-"""What LIT trains as one piece: sections between representations of both networks."""
+"""Spans: neighbouring sections that LIT trains together."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,50 +9,51 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Span(NamedTuple):
-    """Neighbouring sections of the student, trained as one.
+    """Neighbouring sections of the student, trained together.
 
     Attributes:
-        given: The representation that goes in.
+        source: Name of the representation that is its input.
         sections: Names of the sections, in order.
     """
 
-    given: str
+    source: str
     sections: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Of the last section, which is that of what comes out."""
+        """Name of the last section, and so of the span's output."""
         return self.sections[-1]
 
 
 def spans(teacher: Shapes, student: Shapes, merge: int = 1) -> list[Span]:
-    """The pieces of a student, in order.
+    """Finds the spans of a student, in order.
 
-    A section belongs to one if its input and its output have namesakes of the same
-    size, whatever the channels, in the teacher. A piece ends where a section does not.
+    A section is part of a span if its input and its output have namesakes of the same
+    size in the teacher, with any number of channels. A section that is part of none
+    ends the span before it.
 
     Args:
         teacher: Name of each representation to its shape, channels last.
         student: The same for the student.
-        merge: Sections in a span; the last of a row may have fewer.
+        merge: Sections in a span; the last one before a gap may have fewer.
     """
     names = [name for name in student if name == "stem"] + section_names(student)
     fits = [
         name in teacher and teacher[name][:-1] == student[name][:-1] for name in names
     ]
-    found: list[Span] = []
+    pieces: list[Span] = []
     for index in range(1, len(names)):
-        given, name = names[index - 1 : index + 1]
+        source, name = names[index - 1 : index + 1]
         if not (fits[index - 1] and fits[index]):
             continue
-        if found and found[-1].name == given and len(found[-1].sections) < merge:
-            found[-1] = Span(found[-1].given, (*found[-1].sections, name))
+        if pieces and pieces[-1].name == source and len(pieces[-1].sections) < merge:
+            pieces[-1] = Span(pieces[-1].source, (*pieces[-1].sections, name))
         else:
-            found.append(Span(given, (name,)))
-    return found
+            pieces.append(Span(source, (name,)))
+    return pieces
 
 
-def starts(pieces: Sequence[Span]) -> list[str]:
-    """The representations that go into a span and come out of none."""
-    made = {span.name for span in pieces}
-    return [span.given for span in pieces if span.given not in made]
+def entries(pieces: Sequence[Span]) -> list[str]:
+    """Representations that are the input of a span and the output of none."""
+    outputs = {span.name for span in pieces}
+    return [span.source for span in pieces if span.source not in outputs]

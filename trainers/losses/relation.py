@@ -1,8 +1,8 @@
-"""Losses of how the examples of a batch relate: teacher first, one row an example.
+"""Losses on the relations between the examples of a batch, one number per example.
 
-Each is a mean over a matrix, or a cube, that relates the examples to each other; an
-example's number is the mean of its row, so that the mean over the batch is the
-whole.
+Each is a mean over a matrix, or a cube, of relations between examples. An example's
+number is the mean of its row, so that the mean over the batch is the mean over all.
+The teacher's tensors are always the first argument.
 """
 
 from keras import ops
@@ -11,14 +11,14 @@ from trainers.losses.response import EPSILON, centered, unit
 
 
 def similarity_loss(teacher_features, student_features):
-    """Mean squared difference of two matrices of similarity, rows of length 1.
+    """Mean squared difference of two similarity matrices with rows of length 1.
 
     Args:
         teacher_features: Shape `(batch, ...)`.
         student_features: Shape `(batch, ...)`; of any size.
 
     Returns:
-        Shape `(batch,)`, no unit: row i has what example i is similar to.
+        Shape `(batch,)`, no unit: row i has the similarities of example i.
 
     Source:
         Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019,
@@ -34,7 +34,7 @@ def similarity_loss(teacher_features, student_features):
 
 
 def distance_loss(teacher_embeddings, student_embeddings):
-    """Huber loss between two matrices of distance, each divided by its mean.
+    """Huber loss between two distance matrices, each divided by its mean.
 
     Args:
         teacher_embeddings: Shape `(batch, size)`.
@@ -51,9 +51,12 @@ def distance_loss(teacher_embeddings, student_embeddings):
 
     def distances(embeddings):
         squared = ops.sum(ops.square(_differences(embeddings)), axis=-1)
+        # The square root has an infinite gradient at 0, and an example's distance to
+        # itself is always 0. The inner `where` takes the root of 1 there instead.
         apart = squared > EPSILON
         lengths = ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)
         count = ops.cast(ops.shape(lengths)[0], lengths.dtype)
+        # The mean over pairs of different examples: the diagonal does not count.
         mean = ops.sum(lengths) / ops.maximum(count * (count - 1), 1.0)
         return lengths / ops.where(mean > 0, mean, 1.0)
 
@@ -62,7 +65,7 @@ def distance_loss(teacher_embeddings, student_embeddings):
 
 
 def angle_loss(teacher_embeddings, student_embeddings):
-    """Huber loss between two cubes: the cosines of the angles of all triangles.
+    """Huber loss between two cubes of the cosines of the angles of all triangles.
 
     Args:
         teacher_embeddings: Shape `(batch, size)`.
@@ -78,6 +81,7 @@ def angle_loss(teacher_embeddings, student_embeddings):
     """
 
     def cosines(embeddings):
+        # From example i to j and to k: their product is the cosine of the angle at i.
         directions = unit(_differences(embeddings))
         return ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))
 
@@ -93,14 +97,16 @@ def inter_class_loss(teacher_probabilities, student_probabilities):
         student_probabilities: Shape `(batch, classes)`.
 
     Returns:
-        Shape `(batch,)`, in [0, 2]. What does not vary counts as a zero vector: 0
-        beside another, 1/2 beside anything else.
+        Shape `(batch,)`, in [0, 2]. A row that does not vary counts as a zero vector:
+        0 if both are such, 1/2 if one is.
 
     Source:
         Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS
         2022, section 3. https://arxiv.org/abs/2205.10536
     """
-    difference = _standing_out(teacher_probabilities, student_probabilities, axis=1)
+    difference = _standardized_difference(
+        teacher_probabilities, student_probabilities, axis=1
+    )
     return ops.sum(ops.square(difference), axis=1) / 2
 
 
@@ -118,19 +124,23 @@ def intra_class_loss(teacher_probabilities, student_probabilities):
     Source:
         See `inter_class_loss`.
     """
-    difference = _standing_out(teacher_probabilities, student_probabilities, axis=0)
+    difference = _standardized_difference(
+        teacher_probabilities, student_probabilities, axis=0
+    )
+    # Times the size of the batch: the mean over the batch then gives the sum over
+    # examples, which is 1 - Pearson's r of each class.
     count = ops.cast(ops.shape(difference)[0], difference.dtype)
     return ops.mean(ops.square(difference), axis=1) * count / 2
 
 
 def contrastive_loss(embeddings, others, labels, temperature: float):
-    """How hard each example's own counterpart is to tell from other classes'.
+    """InfoNCE: each example's counterpart against those of other classes.
 
     Args:
         embeddings: Shape `(batch, size)`, of length 1.
-        others: The counterparts; the same.
-        labels: Shape `(batch,)`. Counterparts of an example's own class are no
-            negatives: they are left out.
+        others: The counterparts, of the same shape and length.
+        labels: Shape `(batch,)`. Other examples of an example's own class are left
+            out: they are no negatives.
         temperature: Divides the cosines; positive, no unit.
 
     Returns:
@@ -144,18 +154,19 @@ def contrastive_loss(embeddings, others, labels, temperature: float):
     count = ops.shape(cosines)[0]
     own = ops.eye(count, dtype="bool")
     negative = ops.expand_dims(labels, 0) != ops.expand_dims(labels, 1)
-    shown = ops.where(ops.logical_or(own, negative), cosines, -float("inf"))
-    return ops.logsumexp(shown, axis=-1) - ops.diagonal(cosines)
+    # exp(-infinity) is 0: what is left out adds nothing to the sum.
+    candidates = ops.where(ops.logical_or(own, negative), cosines, -float("inf"))
+    return ops.logsumexp(candidates, axis=-1) - ops.diagonal(cosines)
 
 
-def _standing_out(teacher, student, axis):
-    """Difference of two standardised tensors; half its square is 1 - Pearson's."""
+def _standardized_difference(teacher, student, axis):
+    """Difference of standardised tensors; half its squared sum is 1 - Pearson's r."""
     teacher, student = (unit(centered(x, axis), axis) for x in (teacher, student))
     return teacher - student
 
 
 def _differences(embeddings):
-    """From each example to each: shape `(batch, batch, size)`."""
+    """Differences between all pairs of examples: shape `(batch, batch, size)`."""
     return ops.expand_dims(embeddings, 0) - ops.expand_dims(embeddings, 1)
 
 

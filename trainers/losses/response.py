@@ -1,9 +1,15 @@
-"""Losses between a teacher and a student: teacher first, one number per example."""
+"""Losses between a teacher's and a student's outputs, one number per example.
+
+The teacher's outputs are always the first argument.
+"""
 
 from keras import ops
 
-EPSILON = 1e-12  # Vectors whose squared length is not above this have no direction.
-FAR = 1e4  # Below every logit: no class there in float32, and half precision has it.
+# A vector of this squared length or less counts as zero: it has no direction.
+EPSILON = 1e-12
+# Minus this is the logit of a class that is left out: exp(-FAR) is 0 in float32, and
+# FAR itself is still finite in float16.
+FAR = 1e4
 
 
 def kd_loss(teacher_logits, student_logits, temperature: float):
@@ -30,8 +36,8 @@ def kd_loss(teacher_logits, student_logits, temperature: float):
     """
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: {temperature}")
-    # From log-probabilities: clipped probabilities lose the gradient of every
-    # class that either model finds very unlikely.
+    # From log-probabilities: clipped probabilities have no gradient for classes
+    # that either model finds very unlikely.
     log_p = ops.log_softmax(teacher_logits / temperature)
     log_q = ops.log_softmax(student_logits / temperature)
     divergence = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
@@ -82,14 +88,14 @@ def representation_loss(teacher_features, student_features):
 
 
 def normalized_loss(teacher_features, student_features):
-    """Mean squared error as a share of the variance of the teacher's representation.
+    """Mean squared error divided by the variance of the teacher's representation.
 
     Args:
         teacher_features: Shape `(batch, ...)`.
         student_features: Shape `(batch, ...)`, equal to the teacher's.
 
     Returns:
-        Shape `(batch,)`, no unit: 1 is what the teacher's own mean would get. 0 where
+        Shape `(batch,)`, no unit: 1 for a constant equal to the teacher's mean. 0 where
         the teacher's representation is constant.
 
     Raises:
@@ -98,18 +104,20 @@ def normalized_loss(teacher_features, student_features):
     Source:
         Moons et al., "Distilling Optimal Neural Networks: Rapid Search in Diverse
         Spaces", ICCV 2021: noise-to-signal power. There the variance is of each
-        channel over the batch, here of each example, whose loss then depends on no
-        other example. https://arxiv.org/abs/2012.08859
+        channel over the batch; here it is of each example, so that its loss depends
+        on no other example. https://arxiv.org/abs/2012.08859
     """
     error = representation_loss(teacher_features, student_features)
     flat = ops.reshape(teacher_features, (ops.shape(teacher_features)[0], -1))
     variance = ops.var(flat, axis=-1)
-    has = variance > EPSILON
-    return ops.where(has, error / ops.where(has, variance, 1.0), 0.0)
+    varies = variance > EPSILON
+    # The inner `where` keeps the division finite in the branch that is not used:
+    # its gradient, infinity times 0, would be NaN.
+    return ops.where(varies, error / ops.where(varies, variance, 1.0), 0.0)
 
 
 def cosine_loss(teacher_features, student_features):
-    """One less the cosine of the angle at each position, averaged over positions.
+    """1 - cosine of the angle at each position, averaged over positions.
 
     Args:
         teacher_features: Shape `(batch, ..., channels)`.
@@ -126,16 +134,17 @@ def cosine_loss(teacher_features, student_features):
         Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class
         Embedding", CVPR 2022, equations 1 and 2. https://arxiv.org/abs/2201.10703
     """
-    # Half the squared distance of unit vectors is one less their cosine, and 0 for
-    # a perfect copy at zero too.
+    # Half the squared distance of two unit vectors is 1 - their cosine. Unlike the
+    # cosine it is 0 for a perfect copy also where both vectors are zero.
     distance = representation_loss(unit(teacher_features), unit(student_features))
+    # `representation_loss` is a mean over channels too; this makes it their sum.
     return distance * teacher_features.shape[-1] / 2
 
 
 def attention_loss(teacher_features, student_features):
-    """Squared distance between two normalised maps of where activations are large.
+    """Squared distance between two normalised attention maps.
 
-    A map is the sum over channels of squared activations, divided by its length.
+    A map is the sum over channels of squared activations, divided by its L2 norm.
 
     Args:
         teacher_features: Shape `(batch, ..., channels)`.
@@ -160,10 +169,10 @@ def attention_loss(teacher_features, student_features):
 
 
 def decoupled_losses(teacher_logits, student_logits, labels, temperature: float):
-    """The two parts of `kd_loss`: the true class against all others, and the others.
+    """The two parts of `kd_loss`: true class against the rest, and among the rest.
 
-    `kd_loss` is the first part, plus the second times the probability, softened,
-    that the teacher leaves to the others.
+    `kd_loss` is the first part, plus the second times the softened probability that
+    the teacher gives to all classes but the true one.
 
     Args:
         teacher_logits: Shape `(batch, classes)`, before any softmax.
@@ -183,15 +192,17 @@ def decoupled_losses(teacher_logits, student_logits, labels, temperature: float)
         logits = logits / temperature
         own = ops.one_hot(ops.cast(labels, "int32"), logits.shape[-1]) > 0
         rest = ops.where(own, -FAR, logits)
-        alone = ops.sum(ops.where(own, logits, 0.0), axis=-1)
-        true.append(ops.stack([alone, ops.logsumexp(rest, axis=-1)], axis=-1))
+        # Two logits of the binary problem "the true class or any other": the
+        # probability of "any other" is the sum of theirs.
+        true_logit = ops.sum(ops.where(own, logits, 0.0), axis=-1)
+        true.append(ops.stack([true_logit, ops.logsumexp(rest, axis=-1)], axis=-1))
         others.append(rest)
     scale = temperature**2
     return kd_loss(*true, 1.0) * scale, kd_loss(*others, 1.0) * scale
 
 
 def standardized(logits):
-    """Logits with mean 0 and standard deviation 1 over classes; all 0 if equal.
+    """Logits with mean 0 and standard deviation 1 over classes; 0 if all are equal.
 
     Args:
         logits: Shape `(batch, classes)`.
@@ -200,20 +211,22 @@ def standardized(logits):
         Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024,
         section 3. https://arxiv.org/abs/2403.01427
     """
+    # A centred vector of length 1 has the standard deviation 1 / sqrt(classes).
     return unit(centered(logits)) * logits.shape[-1] ** 0.5
 
 
 def centered(x, axis: int = -1):
-    """A tensor less its mean along an axis."""
+    """A tensor minus its mean along an axis."""
     return x - ops.mean(x, axis=axis, keepdims=True)
 
 
 def unit(x, axis: int = -1):
-    """Vectors divided by their length; one without a direction becomes zeros.
+    """Vectors divided by their L2 norm; a vector of length 0 stays zero.
 
-    Unlike a small number in the denominator, that keeps the gradient at a zero
-    vector finite, and small: it is zero.
+    The gradient at a zero vector is 0. A small number added to the denominator
+    would make it very large there.
     """
     squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    has = squared > EPSILON
-    return ops.where(has, x * ops.rsqrt(ops.where(has, squared, 1.0)), 0.0)
+    nonzero = squared > EPSILON
+    # Two `where`s, as in `normalized_loss`: the unused branch must be finite too.
+    return ops.where(nonzero, x * ops.rsqrt(ops.where(nonzero, squared, 1.0)), 0.0)

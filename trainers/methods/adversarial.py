@@ -1,4 +1,4 @@
-"""Adversarial alignment: a student learns to be taken for its teacher."""
+"""Adversarial alignment: the student learns to fool a discriminator."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -13,35 +13,35 @@ from trainers.methods.kd import KD
 class Adversarial(KD):
     """A discriminator tells the teacher's outputs from the student's.
 
-    The teacher's are real, the student's are made. The discriminator learns to
-    tell them apart, the student to be taken for the teacher, in one step and one
+    The teacher's outputs are real, the student's are fake. The discriminator learns
+    to tell them apart, the student learns to fool it, in one step and one
     loss: the discriminator's part sees the student's outputs as constants, the
     student's part sees the discriminator's weights as constants. Add it to KD
-    with a small weight; alone and without `condition: input` it can match only
-    how the teacher's answers are spread, not which example gets which.
+    with a small weight. Alone and without `condition: input` it can match only the
+    distribution of the teacher's outputs, not the output of each example.
 
     Attributes:
-        adversarial_weight: Multiplies the student's loss for being told apart.
-        sees: What the discriminator is shown: `logits` and names of
+        adversarial_weight: Multiplies the student's adversarial loss.
+        sees: Outputs that the discriminator sees: `logits` and names of
             representations, which must have equal shapes in both networks.
-        condition: What it is told beside: `none`, the true `label`, or the
-            `input` itself, which it reads with a small network of its own.
+        condition: Its second input: `none`, the true `label`, or the network's
+            `input`, which it reads with a small network of its own.
         loss: `non_saturating`, `hinge`, `least_squares` or `wasserstein`; see
             `gan.losses`.
         discriminator: The network; see `gan.discriminators`.
-        discriminator_learning_rate: Of its own Adam.
-        discriminator_steps: Its updates for each of the student's, whose
+        discriminator_learning_rate: Rate of its own Adam optimizer.
+        discriminator_steps: Its updates for each update of the student, whose
             gradient is then the mean over as many batches.
         gradient_penalty: Weight of Wasserstein's penalty on gradients that are
             not of length 1, between the teacher's and the student's outputs.
         r1: Weight of the penalty on gradients at the teacher's outputs.
-        label_smoothing: Taken off the target of what is real.
+        label_smoothing: Subtracted from the target of real outputs.
         mismatch_weight: Multiplies the discriminator's loss for the teacher's
-            outputs shown with another example's condition, which are made too.
+            outputs with another example's condition, which count as fake.
         noise_weight: Multiplies the discriminator's loss for the student's
-            outputs after dropout, which are to be taken for real: it keeps the
+            outputs after dropout, which count as real: this keeps the
             discriminator from winning early.
-        noise_rate: Of that dropout.
+        noise_rate: Rate of that dropout.
         stop_on_collapse: Whether an alarm ends the run instead of warning.
 
     Raises:
@@ -65,8 +65,10 @@ class Adversarial(KD):
         "noise_rate": "noise_weight",
         "stop_on_collapse": "adversarial_weight",
     }
-    teaches_copies: ClassVar[bool] = True  # A tie costs both sides something.
-    imitates_several: ClassVar[bool] = False  # Whose outputs would be real?
+    # A discriminator that can only guess still has a loss, and so has the student.
+    teaches_copies: ClassVar[bool] = True
+    # With several teachers it is undefined whose outputs would be real.
+    imitates_several: ClassVar[bool] = False
 
     adversarial_weight: float = 0.1
     sees: tuple[str, ...] = ("logits",)
@@ -128,7 +130,7 @@ class Adversarial(KD):
 
     @property
     def steps_per_update(self):
-        """Of the student, whose gradient is the mean over as many batches."""
+        """Batches for each update of the student."""
         return self.discriminator_steps
 
     @property
@@ -137,7 +139,7 @@ class Adversarial(KD):
         return None if "logits" in self.sees else super().softens_at
 
     def asks(self, teacher, student):
-        """What the discriminator is shown, beside the logits."""
+        """The logits and the outputs that the discriminator sees."""
         return tuple(dict.fromkeys(["logits", *self.sees]))
 
     def check_shapes(self, teacher, student):
@@ -157,27 +159,31 @@ class Adversarial(KD):
     def companions(self, teacher, student):
         """The discriminator."""
         seen = {name: student.output[name] for name in self.sees}
-        return {"discriminator": self.opponent(student, seen, student.inputs[0])}
+        return {
+            "discriminator": self.build_discriminator(student, seen, student.inputs[0])
+        }
 
-    def opponent(self, student, seen, given):
+    def build_discriminator(self, student, seen, inputs):
         """Builds a discriminator.
 
         Args:
             student: The built student.
             seen: Name of each output that it sees to the symbolic tensor.
-            given: The symbolic tensor that `condition: input` means.
+            inputs: The symbolic tensor that `condition: input` stands for.
         """
-        told = {"none": None, "label": student.output["logits"], "input": given}
-        condition = told[self.condition]
+        # A label is given one-hot, which has the shape of the logits.
+        tensors = {"none": None, "label": student.output["logits"], "input": inputs}
+        condition = tensors[self.condition]
         return self.discriminator.build(
             {name: tuple(tensor.shape[1:]) for name, tensor in seen.items()},
             None if condition is None else tuple(condition.shape[1:]),
         )
 
     def optimizers(self, companions):
-        """One Adam with a short memory, as is usual for discriminators."""
+        """One Adam for all discriminators, with the usual first momentum of 0.5."""
         import keras
 
+        # Gradients of the past mislead: the opponent has moved since.
         optimizer = keras.optimizers.Adam(
             self.discriminator_learning_rate, beta_1=0.5, name="against"
         )
@@ -187,25 +193,25 @@ class Adversarial(KD):
         """`kd_loss`, `adversarial_loss`, and `discriminator_loss`."""
         real = {name: step.taught[name] for name in self.sees}
         fake = {name: step.learned[name] for name in self.sees}
-        told = self.told(step, step.inputs)
+        condition = self.select_condition(step, step.inputs)
         game.track_agreement(trainer, step)
         return {
             **super().terms(trainer, step),
-            **game.play(trainer, "discriminator", real, fake, told, step.training),
+            **game.play(trainer, "discriminator", real, fake, condition, step.training),
         }
 
-    def told(self, step, given):
-        """What a discriminator is told beside; `given` is what `input` means."""
+    def select_condition(self, step, inputs):
+        """The discriminator's condition; `inputs` are what `input` stands for."""
         from keras import ops
 
         if self.condition == "label":
             return ops.one_hot(step.labels, step.learned["logits"].shape[-1])
-        return given if self.condition == "input" else None
+        return inputs if self.condition == "input" else None
 
     def alarm(self, history):
         """Whether one side has won; see `game.collapse`."""
         if not self.adversarial_weight:
-            return None  # Nobody plays against the discriminator.
+            return None  # The student does not play, so the discriminator always wins.
         return game.collapse(history, "discriminator")
 
 

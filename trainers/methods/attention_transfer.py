@@ -8,7 +8,7 @@ from trainers.methods.representations import FromRepresentations
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionTransfer(FromRepresentations):
-    """Adds `response.attention_loss` of each representation that is compared.
+    """Adds `response.attention_loss` of each compared representation.
 
     Attributes:
         attention_weight: Multiplies the loss of each representation. The authors'

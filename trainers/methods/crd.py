@@ -1,4 +1,4 @@
-"""Contrastive distillation: tell the teacher's view of an example from the others'."""
+"""Contrastive distillation: match embeddings of one example, separate all others."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,16 +10,16 @@ from trainers.methods.representations import FromRepresentations, linear, pooled
 class CRD(FromRepresentations):
     """Contrasts linear embeddings of pooled features, the student's and the teacher's.
 
-    Two deviations from the source. Its negatives are 16,384 embeddings remembered
-    by the index of their example; batches have no index here, and the negatives are
-    the examples of other classes in the batch. With so few, its estimate of a ratio
-    of densities gives way to InfoNCE. As there, each side is told from the other's,
-    and the two losses are added.
+    Two deviations from the source. Its negatives are a memory bank of 16,384
+    embeddings, found by the index of their example; batches have no index here, and
+    the negatives are the examples of other classes in the batch. With so few of them,
+    InfoNCE replaces the source's estimate of a ratio of densities. As in the source,
+    both directions (student to teacher and teacher to student) are added.
 
     Attributes:
         contrastive_weight: Multiplies the loss of each representation.
         contrast_temperature: Divides the cosines; positive, no unit.
-        embedding_size: Numbers in an embedding.
+        embedding_size: Dimensions of an embedding.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -43,7 +43,7 @@ class CRD(FromRepresentations):
     embedding_size: int = 128
 
     def __post_init__(self):
-        """Refuses embeddings without a number in them."""
+        """Refuses embeddings without dimensions."""
         super().__post_init__()
         if self.embedding_size < 1:
             raise ValueError(
@@ -52,21 +52,21 @@ class CRD(FromRepresentations):
 
     def companions(self, teacher, student):
         """Two linear heads for each representation."""
-        made = {}
+        heads = {}
         for side, network in (("teacher", teacher), ("student", student)):
             for name in self.chosen(student.output):
                 label = f"{name}_{side}_head"
                 size = network.output[name].shape[-1]
-                made[label] = linear(label, (size,), self.embedding_size)
-        return made
+                heads[label] = linear(label, (size,), self.embedding_size)
+        return heads
 
     def compare(self, name, trainer, step):
         """One term, `contrastive_loss`."""
         from trainers.losses import relation, response
 
         taught, learned = (
-            response.unit(trainer.companions[f"{name}_{side}_head"](pooled(said[name])))
-            for side, said in (("teacher", step.taught), ("student", step.learned))
+            response.unit(trainer.companions[f"{name}_{side}_head"](pooled(maps[name])))
+            for side, maps in (("teacher", step.taught), ("student", step.learned))
         )
         rest = step.labels, self.contrast_temperature
         loss = relation.contrastive_loss(learned, taught, *rest)

@@ -40,6 +40,7 @@ class DIST(Supervised):
 
         from trainers.losses import relation
 
+        # Correlations are of probabilities, as in the source, not of logits.
         pair = [
             ops.softmax(outputs["logits"] / self.temperature)
             for outputs in (step.taught, step.learned)

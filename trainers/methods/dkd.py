@@ -1,4 +1,4 @@
-"""Decoupled distillation: the true class and all others, weighed apart."""
+"""Decoupled distillation: separate weights for the true class and all others."""
 
 import dataclasses
 from typing import ClassVar
@@ -8,16 +8,17 @@ from trainers.methods.supervised import Supervised
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DKD(Supervised):
-    """Divides the loss of `kd` into the true class's part and the others'.
+    """Splits the loss of `kd` into the true class's part and the others' part.
 
-    In `kd` the others' part is multiplied by what the teacher leaves them: little,
-    where the teacher is sure. The source lets both weights rise over its first
-    epochs; here a stage before, with `kd` or smaller weights, does that.
+    In `kd` the others' part is multiplied by the probability that the teacher gives
+    them, which is small where the teacher is confident. The source warms both weights
+    up over its first epochs; here an earlier stage, with `kd` or smaller weights, does
+    that.
 
     Attributes:
         target_weight: Multiplies the first of `response.decoupled_losses`.
         non_target_weight: Multiplies the second; in the source from 0.5 to 8, more
-            for surer teachers.
+            for more confident teachers.
         temperature: Divides both logits; positive, no unit.
 
     Raises:

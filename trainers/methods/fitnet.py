@@ -8,13 +8,13 @@ from trainers.methods.representations import FromRepresentations, linear
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitNet(FromRepresentations):
-    """Hints: each representation that is compared must become the teacher's.
+    """Hints: each compared representation is regressed onto the teacher's.
 
-    Where the numbers of channels differ, a 1x1 convolution of the student's
-    representation, trained beside it, is compared. The source compares one
-    representation in the middle, in a stage of its own before `kd`: that is
-    `representations` of one name, `kd_weight` 0 and `task_weight` 0. Here the hints
-    may also act together, and beside the other losses.
+    Where the numbers of channels differ, a 1x1 convolution, trained with the student,
+    maps the student's representation to the teacher's channels. The source compares
+    one representation in the middle, in a stage of its own before `kd`: that is
+    `representations` of one name, `kd_weight` 0 and `task_weight` 0. Here several
+    hints may be combined, and added to the other losses.
 
     Attributes:
         hint_weight: Multiplies the mean squared error of each representation.
@@ -33,15 +33,15 @@ class FitNet(FromRepresentations):
     hint_weight: float = 1.0
 
     def companions(self, teacher, student):
-        """A regressor where the teacher has more channels, or fewer."""
-        made = {}
+        """A regressor for each pair of representations with unequal channels."""
+        regressors = {}
         for name in self.chosen(student.output):
             shape = student.output[name].shape[1:]
             channels = teacher.output[name].shape[-1]
             if shape[-1] != channels:
                 label = f"{name}_regressor"
-                made[label] = linear(label, shape, channels)
-        return made
+                regressors[label] = linear(label, shape, channels)
+        return regressors
 
     def compare(self, name, trainer, step):
         """One term, `hint_loss`."""
@@ -49,6 +49,6 @@ class FitNet(FromRepresentations):
 
         regressor = trainer.companions.get(f"{name}_regressor")
         learned = step.learned[name]
-        made = learned if regressor is None else regressor(learned)
-        loss = response.representation_loss(step.taught[name], made)
+        mapped = learned if regressor is None else regressor(learned)
+        loss = response.representation_loss(step.taught[name], mapped)
         return {"hint_loss": self.hint_weight * loss}

@@ -1,26 +1,27 @@
-"""One game of a discriminator against a student: its losses, and who is winning.
+"""The game of a discriminator against a student: its losses and its collapse.
 
-Shared by the methods that play it. What they call `real` is the teacher's, what
-they call `fake` the student's.
+Shared by all adversarial methods. `real` outputs are the teacher's, `fake` ones the
+student's.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 PATIENCE = 10  # Epochs that the collapse alarm looks back.
-WON = 0.99  # A discriminator that is right this often leaves nothing to learn from.
+WON = 0.99  # Accuracy from which a discriminator has won: no signal is left.
+GUESSING = 0.05  # Within this distance of 0.5, a discriminator only guesses.
 
 
-def play(trainer, name: str, real: Mapping, fake: Mapping, told, training: bool):
+def play(trainer, name: str, real: Mapping, fake: Mapping, condition, training: bool):
     """The losses of both sides of one game.
 
     Args:
         trainer: Its `method` has the options of `trainers.Adversarial`.
-        name: Of the discriminator among the trainer's companions; names of
+        name: Name of the discriminator among the trainer's companions; names of
             terms and metrics begin with it.
         real: Name of each output that it sees to the teacher's, `(batch, ...)`.
         fake: The same of the student.
-        told: What both belong to, `(batch, ...)`, or None.
+        condition: The condition of both, `(batch, ...)`, or None.
         training: Whether this is a training step.
 
     Returns:
@@ -35,29 +36,33 @@ def play(trainer, name: str, real: Mapping, fake: Mapping, told, training: bool)
 
     method, network = trainer.method, trainer.companions[name]
     judge = network.get_layer("judge")
-    condition = {}
-    if told is not None:
+    encoded = {}
+    if condition is not None:
+        # The encoder is the costly part for images. It runs once, for all groups.
         encoder = network.get_layer("condition_encoder")
-        condition = {"condition": encoder(told, training=training)}
-    made = {key: ops.stop_gradient(value) for key, value in fake.items()}
-    lots = [
-        _Lot({**real, **condition}, True, 1.0),
-        _Lot({**made, **condition}, False, 1.0),
+        encoded = {"condition": encoder(condition, training=training)}
+    # Without their gradient, the discriminator's loss cannot move the student.
+    constants = {key: ops.stop_gradient(value) for key, value in fake.items()}
+    groups = [
+        _Group({**real, **encoded}, True, 1.0),
+        _Group({**constants, **encoded}, False, 1.0),
     ]
     if training:
-        lots += _regularising_lots(trainer, real, made, condition, told)
-    scores = _scores(judge, [lot.shown for lot in lots], training)
+        groups += _regularising_groups(trainer, real, constants, encoded, condition)
+    scores = _scores(judge, [group.outputs for group in groups], training)
     loss = sum(
-        lot.weight * losses.real_loss(score, method.loss, method.label_smoothing)
-        if lot.is_real
-        else lot.weight * losses.fake_loss(score, method.loss)
-        for lot, score in zip(lots, scores, strict=True)
+        group.weight * losses.real_loss(score, method.loss, method.label_smoothing)
+        if group.is_real
+        else group.weight * losses.fake_loss(score, method.loss)
+        for group, score in zip(groups, scores, strict=True)
     )
     if training:
-        loss += _penalties(trainer, judge, real, made, condition)
+        loss += _penalties(trainer, judge, real, constants, encoded)
+    # The first two groups are the unchanged outputs of teacher and student.
     _track_accuracy(trainer, name, scores[:2])
     student = name.removesuffix("discriminator")
-    fooled = _frozen_scores(judge, {**fake, **condition}, training)
+    # Here `fake`, not `constants`: this score is to move the student.
+    fooled = _frozen_scores(judge, {**fake, **encoded}, training)
     return {
         f"{student}adversarial_loss": method.adversarial_weight
         * losses.fooling_loss(fooled, method.loss),
@@ -65,62 +70,66 @@ def play(trainer, name: str, real: Mapping, fake: Mapping, told, training: bool)
     }
 
 
-class _Lot(NamedTuple):
-    """Some outputs with their condition, what they count as, and how much."""
+class _Group(NamedTuple):
+    """Outputs with their condition, what they count as, and their weight."""
 
-    shown: Mapping
+    outputs: Mapping
     is_real: bool
-    weight: Any  # A number, or one an example.
+    weight: Any  # One number for all, or one for each example.
 
 
-def _regularising_lots(trainer, real, made, condition, told):
-    """What the discriminator is shown beside, in training alone."""
+def _regularising_groups(trainer, real, constants, encoded, condition):
+    """More groups for the discriminator, in training alone."""
     from keras import ops, random
 
-    method, lots = trainer.method, []
+    method, groups = trainer.method, []
     if method.mismatch_weight:
-        others = {key: ops.roll(value, 1, axis=0) for key, value in condition.items()}
+        # Shifting the batch by one gives each example the condition of another.
+        others = {key: ops.roll(value, 1, axis=0) for key, value in encoded.items()}
         # Another example of the same label is no mismatch.
-        differs = ops.any(ops.roll(told, 1, axis=0) != told, range(1, len(told.shape)))
+        changed = ops.roll(condition, 1, axis=0) != condition
+        differs = ops.any(changed, range(1, len(condition.shape)))
         weight = method.mismatch_weight * ops.cast(differs, "float32")
-        lots.append(_Lot({**real, **others}, False, weight))
+        groups.append(_Group({**real, **others}, False, weight))
     if method.noise_weight:
         noisy = {
             key: random.dropout(value, method.noise_rate, seed=trainer.draws)
-            for key, value in made.items()
+            for key, value in constants.items()
         }
-        lots.append(_Lot({**noisy, **condition}, True, method.noise_weight))
-    return lots
+        groups.append(_Group({**noisy, **encoded}, True, method.noise_weight))
+    return groups
 
 
-def _scores(judge, lots, training):
-    """Scores of several lots: one pass over one batch of all of them."""
+def _scores(judge, groups, training):
+    """Scores of several groups of outputs, in one pass over one large batch."""
     from keras import ops
 
     together = {
-        key: ops.concatenate([lot[key] for lot in lots], axis=0) for key in lots[0]
+        key: ops.concatenate([outputs[key] for outputs in groups], axis=0)
+        for key in groups[0]
     }
     scores = ops.cast(judge(together, training=training)[:, 0], "float32")
-    return ops.split(scores, len(lots), axis=0)
+    return ops.split(scores, len(groups), axis=0)
 
 
-def _frozen_scores(judge, lot, training):
-    """Scores through weights that are constants: only what is judged can move."""
+def _frozen_scores(judge, outputs, training):
+    """Scores with the discriminator's weights as constants: they move outputs only."""
     from keras import ops
 
     from gan import gradients
 
     constant = {
         key: ops.stop_gradient(value) if key == "condition" else value
-        for key, value in lot.items()
+        for key, value in outputs.items()
     }
-    # As in training: spectral normalization acts in training mode alone.
+    # The same mode as in the discriminator's own loss: spectral normalization divides
+    # the kernels in training mode alone, so another mode is another discriminator.
     scores = gradients.frozen(judge, constant, training)
     return ops.cast(scores[:, 0], "float32")
 
 
-def _penalties(trainer, judge, real, made, condition):
-    """What the discriminator pays for steep gradients, shape `(batch,)`."""
+def _penalties(trainer, judge, real, constants, encoded):
+    """Penalties on the discriminator's gradients, shape `(batch,)`."""
     from gan import gradients
 
     method = trainer.method
@@ -128,13 +137,14 @@ def _penalties(trainer, judge, real, made, condition):
 
     def score(values):
         named = dict(zip(real, values, strict=True))
-        return judge({**named, **condition}, training=True)[:, 0]
+        return judge({**named, **encoded}, training=True)[:, 0]
 
     if method.r1:
         _, slopes = gradients.with_gradient(score, list(real.values()))
         loss += method.r1 / 2 * gradients.squared_norm(slopes)
     if method.gradient_penalty:
-        pair = list(real.values()), [made[key] for key in real]
+        # By the names of `real`: both lists must be in one order.
+        pair = list(real.values()), [constants[key] for key in real]
         loss += method.gradient_penalty * gradients.length_penalty(
             score, *pair, trainer.draws
         )
@@ -142,19 +152,19 @@ def _penalties(trainer, judge, real, made, condition):
 
 
 def _track_accuracy(trainer, name, scores):
-    """How often the discriminator is right about each side."""
+    """Logs the discriminator's accuracy on the outputs of each side."""
     from keras import ops
 
     from gan import losses
 
     middle = losses.middle(*scores, trainer.method.loss)
     right = scores[0] > middle, scores[1] <= middle
-    for side, answers in zip(("teacher", "student"), right, strict=True):
-        trainer.track(f"{name}_accuracy_on_{side}", ops.cast(answers, "float32"))
+    for side, correct in zip(("teacher", "student"), right, strict=True):
+        trainer.track(f"{name}_accuracy_on_{side}", ops.cast(correct, "float32"))
 
 
 def track_agreement(trainer, step) -> None:
-    """Shows how often student and teacher give the same class, as `agreement`."""
+    """Logs how often student and teacher predict the same class, as `agreement`."""
     from keras import ops
 
     pair = step.taught["logits"], step.learned["logits"]
@@ -163,14 +173,14 @@ def track_agreement(trainer, step) -> None:
 
 
 def collapse(history: Mapping[str, Sequence[float]], name: str) -> str | None:
-    """Says so when one side of a game has won, over the last `PATIENCE` epochs.
+    """Detects that one side of a game has won, over the last `PATIENCE` epochs.
 
     Args:
-        history: Name of each metric to one value an epoch.
-        name: Of the discriminator.
+        history: Name of each metric to one value for each epoch.
+        name: Name of the discriminator.
 
     Returns:
-        One sentence and what to do, or None while the game goes on.
+        A message that says what to change, or None while neither side has won.
     """
     sides = [history.get(f"{name}_accuracy_on_{s}", ()) for s in ("teacher", "student")]
     if min(map(len, sides)) < PATIENCE:
@@ -185,7 +195,7 @@ def collapse(history: Mapping[str, Sequence[float]], name: str) -> str | None:
             "`r1`, `label_smoothing` or `noise_weight`"
         )
     agreement = history["agreement"][-PATIENCE:]
-    guessing = max(abs(value - 0.5) for value in right) <= 0.05
+    guessing = max(abs(value - 0.5) for value in right) <= GUESSING
     if guessing and agreement[-1] < agreement[0] - 0.01:
         return (
             f"the {name} only guesses (accuracy {right[-1]:.3f}) while agreement with "

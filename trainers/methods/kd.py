@@ -10,9 +10,9 @@ from trainers.methods.supervised import Supervised
 class KD(Supervised):
     """Adds `kd_weight` times a loss between the logits to the task's loss.
 
-    Of several teachers, the losses are added, each times its teacher's weight:
-    for each temperature as if the mean of their softened classes were imitated,
-    up to a constant.
+    With several teachers, their losses are added, each times its teacher's weight.
+    At any temperature that equals imitating the weighted mean of their softened
+    classes, up to a constant.
 
     Attributes:
         kd_weight: Multiplies the distillation loss; independent of the stage's
@@ -52,7 +52,7 @@ class KD(Supervised):
 
     @property
     def softens_at(self):
-        """Its own temperature, where nothing but the softened classes matters."""
+        """The temperature, if the loss depends on the softened classes alone."""
         plain = self.match == "softened" and not self.logit_standardization
         return self.temperature if plain else None
 
@@ -63,12 +63,14 @@ class KD(Supervised):
         learned = step.learned["logits"]
         loss = self._loss(step.taught["logits"], learned)
         if "co_logits" in step.taught:
+            # Co-teachers stand in axis 1, and the student's logits are compared with
+            # those of each: (batch, co-teachers, classes).
             each = self._loss(step.taught["co_logits"], learned[:, None])
             loss += ops.sum(step.taught["co_weights"] * each, axis=-1)
         return {"kd_loss": self.kd_weight * loss}
 
     def _loss(self, *pair):
-        """Of teacher's and student's logits, `(..., classes)`: shape `(...,)`."""
+        """Loss of teacher's and student's logits `(..., classes)`, shape `(...,)`."""
         from trainers.losses import response
 
         if self.logit_standardization:

@@ -1,4 +1,4 @@
-"""Methods that compare representations: which ones, and of what shapes."""
+"""Base of the methods that compare representations, and helpers for them."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ from trainers.methods.supervised import Step
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FromRepresentations(KD):
-    """Base of the methods that compare representations, beside `kd_loss`.
+    """Base of the methods that compare representations, in addition to `kd_loss`.
 
     Attributes:
-        representations: Names of those compared, such as `section3`. Empty means
+        representations: Names of the compared ones, such as `section3`. Empty means
             all sections, or the last one alone where `compares_the_last`.
-        compares_the_last: Whether the source of the method compares the last
-            representation before the head alone.
-        compares_positions: Whether teacher and student must agree in all but the
-            number of channels.
+        compares_the_last: Whether the source of the method compares only the last
+            representation before the head.
+        compares_positions: Whether both shapes must be equal in all axes but the
+            channels.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -39,7 +39,7 @@ class FromRepresentations(KD):
             )
 
     def check_shapes(self, teacher, student):
-        """Each representation that is compared must be there, in the right size."""
+        """Each compared representation must exist in both networks, in equal size."""
         both = [name for name in student if name in teacher]
         names = self.chosen(student)
         if not names or not set(names) <= set(both):
@@ -57,29 +57,29 @@ class FromRepresentations(KD):
                 )
 
     def asks(self, teacher, student):
-        """Those that are compared, beside the logits."""
+        """The logits and the compared representations."""
         return ("logits", *self.chosen(student))
 
     def chosen(self, names: Iterable[str]) -> list[str]:
-        """The names that are compared, of all those that a network has."""
+        """The compared ones among the names of a network's outputs."""
         if self.representations:
             return list(self.representations)
         sections = section_names(names)
         return sections[-1:] if self.compares_the_last else sections
 
     def terms(self, trainer, step):
-        """`kd_loss`, and what `compare` says of each representation."""
+        """`kd_loss`, and the terms that `compare` returns for each representation."""
         terms = super().terms(trainer, step)
         for name in self.chosen(step.learned):
-            found = self.compare(name, trainer, step)
-            terms |= {f"{name}_{key}": value for key, value in found.items()}
+            losses = self.compare(name, trainer, step)
+            terms |= {f"{name}_{key}": loss for key, loss in losses.items()}
         return terms
 
     def compare(self, name: str, trainer: Any, step: Step) -> dict[str, Any]:
         """The terms of one representation, as `terms` returns them.
 
         Args:
-            name: Of the representation, in `step.taught` and `step.learned`.
+            name: Name of the representation in `step.taught` and `step.learned`.
             trainer: As in `terms`.
             step: As in `terms`.
         """
@@ -88,7 +88,8 @@ class FromRepresentations(KD):
 
 def section_names(names: Iterable[str]) -> list[str]:
     """The sections among the outputs of a network under the contract, in order."""
-    # By number: outputs that passed through JAX are sorted as text.
+    # By number: JAX sorts the keys of a dict as text, so `section10` would come before
+    # `section2`.
     sections = [name for name in names if name.startswith("section")]
     return sorted(sections, key=lambda name: int(name.removeprefix("section")))
 
@@ -109,16 +110,17 @@ def pooled(features: Any) -> Any:
 
 
 def linear(name: str, shape: tuple[int, ...], channels: int) -> Any:
-    """A learned linear map of the channels alone: a companion.
+    """Builds a companion that is a linear map of the channels, equal at all positions.
 
     Args:
-        name: Of the `keras.Model`.
-        shape: Of one example, channels last.
-        channels: Of what it returns.
+        name: Name of the `keras.Model`.
+        shape: Shape of one example, channels last.
+        channels: Channels of its output.
     """
     import keras
 
-    # At two dimensions of positions, the same as a 1x1 convolution.
-    # What it returns is compared, so it computes in full precision.
+    # A Dense layer acts on the last axis: on maps it is a 1x1 convolution.
+    # Its output goes into a difference, so it computes in float32 also where the
+    # networks compute in half precision.
     layer = keras.layers.Dense(channels, dtype="float32", name=f"{name}_map")
     return keras.Sequential([keras.Input(shape), layer], name=name)

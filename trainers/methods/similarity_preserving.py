@@ -1,4 +1,4 @@
-"""Similarity preserving: what the teacher finds alike, the student does too."""
+"""Similarity preserving: examples that are alike for the teacher are so for both."""
 
 import dataclasses
 from typing import ClassVar
@@ -8,10 +8,10 @@ from trainers.methods.representations import FromRepresentations
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimilarityPreserving(FromRepresentations):
-    """Adds `relation.similarity_loss` of each representation that is compared.
+    """Adds `relation.similarity_loss` of each compared representation.
 
     Representations may be of any size and width. The loss shrinks as the batch
-    grows: rows of length 1 have smaller entries.
+    grows, because longer rows of length 1 have smaller entries.
 
     Attributes:
         similarity_weight: Multiplies the loss of each representation.

@@ -6,13 +6,13 @@ from typing import Any, ClassVar, NamedTuple
 
 
 class Step(NamedTuple):
-    """What one training step shows a method.
+    """What a method gets in one training step.
 
     Attributes:
-        inputs: The batch, `(batch, ...)`.
-        labels: Its classes, `(batch,)`.
+        inputs: The inputs, `(batch, ...)`.
+        labels: The true classes, `(batch,)`.
         taught: The teacher's outputs, a dict with `"logits"` and its
-            representations, in inference mode. Beside co-teachers also
+            representations, in inference mode. With co-teachers also
             `"co_logits"`, `(batch, co-teachers, classes)`, and `"co_weights"`,
             `(batch, co-teachers)`.
         learned: The student's outputs, likewise.
@@ -28,24 +28,24 @@ class Step(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Supervised:
-    """No teacher: the task's loss and the regularisers. The base of all methods.
+    """The task's loss and the regularisers, no teacher. The base of all methods.
 
     Attributes:
         only_with: Options that count beside others alone; see `distill.config.effect`.
         task_weight: That of a stage which gives none.
         takes: Kinds of inputs that it works on: `images`, `texts`.
-        needs_teacher: Whether the method asks a teacher.
-        recalibrates: Whether BatchNorm statistics are measured anew at the end
-            of the stage.
+        needs_teacher: Whether the method needs a teacher.
+        recalibrates: Whether BatchNormalization's statistics are measured again at
+            the end of the stage.
         stop_on_collapse: Whether an `alarm` ends the run instead of warning.
-        end_to_end: Whether a training step runs the student whole. If not, `terms`
-            is shown no `learned` there, and the labels teach nothing.
-        relates_examples: Whether an example's terms depend on the others of its
-            batch, in training mode or not. Sample weights then choose whose terms
-            count, not who is compared with.
+        end_to_end: Whether a training step runs the whole student. If not,
+            `step.learned` is empty in training, and there is no loss on the labels.
+        relates_examples: Whether an example's terms depend on the other examples of
+            its batch, in training mode or not. Sample weights then choose whose terms
+            count; every example is still compared with the others.
         teaches_copies: Whether terms stay above 0 for a perfect copy of the
             teacher.
-        imitates_several: Whether the answers of co-teachers are imitated too.
+        imitates_several: Whether the outputs of co-teachers are imitated too.
 
     Raises:
         ValueError: If an option named `..._weight` is negative, or one named
@@ -64,7 +64,7 @@ class Supervised:
     imitates_several: ClassVar[bool] = False
 
     def __post_init__(self):
-        """Refuses weights and temperatures without a meaning."""
+        """Refuses weights and temperatures that are out of range."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("_weight") and value < 0:
@@ -76,14 +76,14 @@ class Supervised:
 
     @property
     def steps_per_update(self) -> int:
-        """Batches whose mean gradient makes one update of the student."""
+        """Batches whose gradients are averaged for one update of the student."""
         return 1
 
     @property
     def softens_at(self) -> float | None:
-        """The temperature of the softmax through which alone `terms` see logits.
+        """The temperature, if `terms` use the teacher's logits only after one softmax.
 
-        None if they see the teacher's logits otherwise, or not through one alone.
+        None if they use the logits in any other way, or at several temperatures.
         """
         return None
 
@@ -116,10 +116,10 @@ class Supervised:
         """
 
     def prepare(self, teacher: Any, student: Any) -> None:
-        """Called once before a stage trains, with both built `keras.Model`s."""
+        """Prepares both built `keras.Model`s, once before a stage trains."""
 
     def companions(self, teacher: Any, student: Any) -> dict[str, Any]:
-        """Networks that are trained beside the student and never ship.
+        """Builds networks that are trained with the student and never exported.
 
         Args:
             teacher: The built teacher.
@@ -132,24 +132,24 @@ class Supervised:
         return {}
 
     def optimizers(self, companions: dict[str, Any]) -> dict[str, Any]:
-        """An optimizer for each companion that does not share the student's.
+        """Builds an optimizer for each companion that does not share the student's.
 
         Args:
             companions: As `companions` returned them.
 
         Returns:
-            Name to `keras.optimizers.Optimizer`, made anew at each call; several
+            Name to `keras.optimizers.Optimizer`, new at each call; several
             companions may share one.
         """
         return {}
 
     def terms(self, trainer: Any, step: Step) -> dict[str, Any]:
-        """What is learned from the teacher.
+        """Computes the losses of the distillation.
 
         Args:
-            trainer: The `Trainer` that asks; it holds `teacher`, `student` and
-                `companions`, and shows what it is told by `track`.
-            step: The batch, and what both networks say to it.
+            trainer: The calling `Trainer`; it has `teacher`, `student` and
+                `companions`, and logs numbers with `track`.
+            step: The batch, and both networks' outputs for it.
 
         Returns:
             Name of each term to one number per example, shape `(batch,)`,
@@ -158,9 +158,9 @@ class Supervised:
         return {}
 
     def alarm(self, history: Mapping[str, Sequence[float]]) -> str | None:
-        """What has gone wrong, in words for the user, or None.
+        """Returns a message for the user if training has collapsed, else None.
 
         Args:
-            history: Name of each logged number to one value an epoch, so far.
+            history: Name of each logged number to its value in each epoch so far.
         """
         return None
