@@ -1,9 +1,9 @@
 """Discriminators that also classify: each entry's `build` returns one `keras.Model`.
 
 The contract: one functional model from examples to a dict of `"score"`, shape
-`(batch,)`, high where an example is taken for real, and `"logits"`, shape
-`(batch, classes)`: the auxiliary classifier. No example's answer depends on the
-rest of the batch.
+`(batch,)`, high where the discriminator believes an example to be real, and
+`"logits"`, shape `(batch, classes)`, of the auxiliary classifier. The outputs for an
+example do not depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ConvClassifier:
 
     Attributes:
         width: Channels at full size; doubled at each halving.
-        dropout: Share of each convolution's outputs that is left out in training.
+        dropout: Share of each convolution's outputs that is dropped in training.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -37,15 +37,15 @@ class ConvClassifier:
     dropout: float = 0.3
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         sizes.check_positive(width=self.width)
         sizes.check_dropout(self.dropout)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuses examples that the network cannot have.
+        """Refuses examples of a shape that the network cannot take.
 
         Raises:
-            ValueError: If these are no images of at least 8 pixels a side.
+            ValueError: If these are not images of at least 8 pixels a side.
         """
         sizes.halvings(shape)
 
@@ -60,7 +60,7 @@ class ConvClassifier:
             A model under the contract of `gan.conditional`.
 
         Raises:
-            ValueError: If these are no images of at least 8 pixels a side.
+            ValueError: If these are not images of at least 8 pixels a side.
         """
         import keras
 
@@ -69,13 +69,15 @@ class ConvClassifier:
             layer = keras.layers.Conv2D(
                 self.width * 2**index,
                 3,
-                1 + (index > 0),
+                1 + (index > 0),  # The first convolution keeps the size.
                 padding="same",
                 name=f"conv{index + 1}",
             )
-            x = _active(layer(x), self.dropout, layer.name)
+            # No BatchNormalization, which would mix the examples of a batch: the
+            # contract forbids it, and the R1 penalty is on each example's gradient.
+            x = _activate(layer(x), self.dropout, layer.name)
         x = keras.layers.Flatten(name="flat")(x)
-        return _headed(inputs, x, num_classes)
+        return _build_heads(inputs, x, num_classes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,8 +85,8 @@ class DenseClassifier:
     """Dense hidden layers: for feature vectors, or small images.
 
     Attributes:
-        units: Of the hidden layers.
-        dropout: Share of each one's outputs that is left out in training.
+        units: Units of each hidden layer.
+        dropout: Share of each hidden layer's outputs that is dropped in training.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -98,18 +100,18 @@ class DenseClassifier:
     dropout: float = 0.0
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         sizes.check_units(self.units)
         sizes.check_dropout(self.dropout)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Takes examples of any shape."""
+        """Accepts examples of any shape."""
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> keras.Model:
         """Builds the network.
 
         Args:
-            shape: Of one example, such as `(features,)`.
+            shape: Shape of one example, such as `(features,)`.
             num_classes: Number of classes.
 
         Returns:
@@ -121,8 +123,8 @@ class DenseClassifier:
         x = keras.layers.Flatten(name="flat")(inputs)
         for index, units in enumerate(self.units, start=1):
             name = f"hidden{index}"
-            x = _active(keras.layers.Dense(units, name=name)(x), self.dropout, name)
-        return _headed(inputs, x, num_classes)
+            x = _activate(keras.layers.Dense(units, name=name)(x), self.dropout, name)
+        return _build_heads(inputs, x, num_classes)
 
 
 Classifier = ConvClassifier | DenseClassifier  # All entries, for annotations.
@@ -133,18 +135,19 @@ DISCRIMINATORS = {
 }
 
 
-def _active(x, dropout, name):
+def _activate(x, dropout, name):
     import keras
 
     x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(x)
     return keras.layers.Dropout(dropout, name=f"{name}_drop")(x) if dropout else x
 
 
-def _headed(inputs, x, num_classes):
+def _build_heads(inputs, x, num_classes):
     import keras
 
     score = keras.layers.Dense(1, name="score_head")(x)
     outputs = {
+        # From (batch, 1) to (batch,): one number for each example.
         "score": keras.layers.Reshape((), name="score")(score),
         "logits": keras.layers.Dense(num_classes, name="logits")(x),
     }

@@ -14,21 +14,21 @@ if typing.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Discriminator:
-    """A small network from outputs, and what they belong to, to one score.
+    """A small network from outputs, and optionally their condition, to one score.
 
-    Logits go into dense layers; a representation passes a strided convolution
-    and is averaged over its pixels first.
+    Logits go into dense layers. A representation first goes through a strided
+    convolution and is averaged over its pixels.
 
     Attributes:
-        units: Of the hidden dense layers.
-        dropout: Share of the first hidden layer's units that are left out.
+        units: Units of each hidden dense layer.
+        dropout: Share of the first hidden layer's units that are dropped.
         spectral_normalization: Whether every kernel is kept at spectral norm 1.
 
     Raises:
         ValueError: If an option is out of its range.
 
     Source:
-        What belongs to what is judged by an inner product: Miyato and Koyama,
+        The condition enters as an inner product: Miyato and Koyama,
         "cGANs with Projection Discriminator", ICLR 2018, section 3. Spectral
         normalization: Miyato et al., ICLR 2018, section 2.1.
     """
@@ -38,7 +38,7 @@ class Discriminator:
     spectral_normalization: bool = False
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         sizes.check_units(self.units)
         sizes.check_dropout(self.dropout)
 
@@ -52,49 +52,53 @@ class Discriminator:
         Args:
             shapes: Name of each output that it sees to the shape for one example:
                 `(classes,)` or `(height, width, channels)`.
-            condition: Shape of what the outputs belong to, `(height, width,
-                channels)` or `(features,)`; None if it is not told.
+            condition: Shape of the condition, `(height, width, channels)` or
+                `(features,)`; None without one.
 
         Returns:
             A model from a dict of the outputs, and `"condition"` if there is
             one, to scores of shape `(batch, 1)`. Its layer `judge` does the
-            same from `"condition"` as its layer `condition_encoder` has read it,
-            for who shows several outputs that belong to one input.
+            same from a `"condition"` that the layer `condition_encoder` has encoded:
+            so several outputs for one input need it encoded once.
         """
         import keras
 
         inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-        told = dict(inputs)
+        encoded = dict(inputs)
         if condition is not None:
             inputs["condition"] = keras.Input(condition, name="condition")
-            told["condition"] = self._encoder(condition)(inputs["condition"])
-        judge = self._judge({name: x.shape[1:] for name, x in told.items()})
-        return keras.Model(inputs, judge(told), name="discriminator")
+            encoded["condition"] = self._build_encoder(condition)(inputs["condition"])
+        # Two nested models, not one: see `Returns`.
+        judge = self._build_judge({name: x.shape[1:] for name, x in encoded.items()})
+        return keras.Model(inputs, judge(encoded), name="discriminator")
 
-    def _judge(self, shapes):
+    def _build_judge(self, shapes):
         import keras
 
         inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-        seen = [self._vector(name, x) for name, x in inputs.items()]
+        seen = [self._flatten_map(name, x) for name, x in inputs.items()]
         x = seen[0] if len(seen) == 1 else keras.layers.Concatenate(name="seen")(seen)
         for index, units in enumerate(self.units):
             name = f"hidden{index + 1}"
-            x = self._weighted(keras.layers.Dense(units, name=name))(x)
+            x = self._normalize_kernel(keras.layers.Dense(units, name=name))(x)
             x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(x)
             if not index and self.dropout:
                 x = keras.layers.Dropout(self.dropout, name="dropout")(x)
-        score = self._weighted(keras.layers.Dense(1, name="score"))(x)
+        score = self._normalize_kernel(keras.layers.Dense(1, name="score"))(x)
         if "condition" in inputs:
-            belongs = keras.layers.Dense(self.units[-1], use_bias=False, name="belongs")
-            wanted = self._weighted(belongs)(inputs["condition"])
-            fit = keras.layers.Dot(-1, name="fit")([wanted, x])
+            # The projection discriminator: the score grows by the inner product of
+            # the features and a linear map of the condition.
+            layer = keras.layers.Dense(self.units[-1], use_bias=False, name="belongs")
+            projected = self._normalize_kernel(layer)(inputs["condition"])
+            fit = keras.layers.Dot(-1, name="fit")([projected, x])
             score = keras.layers.Add(name="score_and_fit")([score, fit])
         return keras.Model(inputs, score, name="judge")
 
-    def _encoder(self, shape):
+    def _build_encoder(self, shape):
         import keras
 
         inputs = x = keras.Input(shape, name="condition")
+        # A vector, such as a one-hot label, needs no convolutions.
         if len(shape) > 1:
             for index, channels in enumerate((32, 64)):
                 name = f"read{index + 1}"
@@ -102,14 +106,14 @@ class Discriminator:
                     channels, 3, 1 + index, padding="same", name=name
                 )
                 x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(
-                    self._weighted(layer)(x)
+                    self._normalize_kernel(layer)(x)
                 )
             x = keras.layers.Flatten(name="flat")(x)
-        x = self._weighted(keras.layers.Dense(self.units[-1], name="read"))(x)
+        x = self._normalize_kernel(keras.layers.Dense(self.units[-1], name="read"))(x)
         x = keras.layers.LeakyReLU(sizes.SLOPE, name="read_relu")(x)
         return keras.Model(inputs, x, name="condition_encoder")
 
-    def _vector(self, name, x):
+    def _flatten_map(self, name, x):
         import keras
 
         if len(x.shape) == 2:
@@ -118,11 +122,11 @@ class Discriminator:
             self.units[0], 3, 2, padding="same", name=f"{name}_convolution"
         )
         x = keras.layers.LeakyReLU(sizes.SLOPE, name=f"{name}_relu")(
-            self._weighted(layer)(x)
+            self._normalize_kernel(layer)(x)
         )
         return keras.layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
 
-    def _weighted(self, layer):
+    def _normalize_kernel(self, layer):
         import keras
 
         if not self.spectral_normalization:

@@ -2,7 +2,7 @@
 
 The contract of a generator: one functional model from a dict of `"noise"`, float32
 `(batch, noise)`, standard normal, and `"label"`, int `(batch,)`, to examples of
-the wanted shape. In inference mode, what it makes of one noise and label does not
+the requested shape. In inference mode, the example for one noise and label does not
 depend on the rest of the batch.
 """
 
@@ -26,9 +26,9 @@ class ConvGenerator:
     Attributes:
         noise: Length of the noise.
         width: Channels at full size; doubled at each halving.
-        class_deviation: Of the numbers that first stand for a class, beside a
-            noise of deviation 1. At 1 a class is louder than the noise and may
-            collapse to a few examples; 0.1 is about as loud as a one-hot code.
+        class_deviation: Standard deviation of the initial class embedding; the noise
+            has 1. At 1 the class outweighs the noise and may collapse to a few
+            examples; 0.1 weighs about as much as a one-hot code.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -38,7 +38,7 @@ class ConvGenerator:
         GANs", ICML 2017, appendix A, with nearest-neighbour upsampling for its
         transposed convolutions (Odena et al., "Deconvolution and Checkerboard
         Artifacts", Distill 2016). BatchNormalization: Radford et al., 2016,
-        section 3: without it the noise is drowned by what a class has in common.
+        section 3: without it, what a class has in common outweighs the noise.
     """
 
     noise: int = 110
@@ -46,15 +46,15 @@ class ConvGenerator:
     class_deviation: float = 0.1
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         sizes.check_positive(noise=self.noise, width=self.width)
         sizes.check_deviation(self.class_deviation)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuses examples that the network cannot have.
+        """Refuses examples of a shape that the network cannot make.
 
         Raises:
-            ValueError: If these are no images of at least 8 pixels a side.
+            ValueError: If these are not images of at least 8 pixels a side.
         """
         sizes.halvings(shape)
 
@@ -69,26 +69,27 @@ class ConvGenerator:
             A model under the contract of `gan.generators`.
 
         Raises:
-            ValueError: If these are no images of at least 8 pixels a side.
+            ValueError: If these are not images of at least 8 pixels a side.
         """
         import keras
 
         steps = sizes.halvings(shape)
         channels = self.width * 2 ** (len(steps) - 1)
-        inputs, x = _given(self.noise, num_classes, self.class_deviation)
+        inputs, x = _build_inputs(self.noise, num_classes, self.class_deviation)
         x = keras.layers.Dense(math.prod(steps[-1]) * channels, name="spread")(x)
         x = keras.layers.Reshape((*steps[-1], channels), name="smallest")(x)
-        x = _active(x, "smallest")
+        x = _activate(x, "smallest")
         for height, width in reversed(steps[:-1]):
             channels //= 2
             name = f"{height}x{width}"
             x = keras.layers.UpSampling2D(name=f"{name}_up")(x)
-            more = (x.shape[1] - height, x.shape[2] - width)  # Of an odd size, 1.
-            if any(more):
-                crop = [(0, part) for part in more]
+            # `halvings` rounds up, so doubling to an odd size gives one pixel too many.
+            excess = (x.shape[1] - height, x.shape[2] - width)
+            if any(excess):
+                crop = [(0, pixels) for pixels in excess]
                 x = keras.layers.Cropping2D(crop, name=f"{name}_crop")(x)
             x = keras.layers.Conv2D(channels, 3, padding="same", name=name)(x)
-            x = _active(x, name)
+            x = _activate(x, name)
         x = keras.layers.Conv2D(
             shape[-1], 3, padding="same", activation="sigmoid", name="examples"
         )(x)
@@ -101,12 +102,12 @@ class DenseGenerator:
 
     Attributes:
         noise: Length of the noise.
-        units: Of the hidden layers.
-        activation: Of the output: `sigmoid` for values in [0, 1], such as
+        units: Units of each hidden layer.
+        activation: Activation of the output: `sigmoid` for values in [0, 1], such as
             pixels; `linear` for standardised features.
-        class_deviation: Of the numbers that first stand for a class, beside a
-            noise of deviation 1. At 1 a class is louder than the noise and may
-            collapse to a few examples; 0.1 is about as loud as a one-hot code.
+        class_deviation: Standard deviation of the initial class embedding; the noise
+            has 1. At 1 the class outweighs the noise and may collapse to a few
+            examples; 0.1 weighs about as much as a one-hot code.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -122,16 +123,16 @@ class DenseGenerator:
     class_deviation: float = 0.1
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         sizes.check_positive(noise=self.noise)
         sizes.check_deviation(self.class_deviation)
         sizes.check_units(self.units)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuses examples that the network cannot have.
+        """Refuses examples of a shape that the network cannot make.
 
         Raises:
-            ValueError: If these are images, and the output has no bounds.
+            ValueError: If these are images and the output is unbounded.
         """
         if len(shape) == 3 and self.activation == "linear":
             raise ValueError(
@@ -143,7 +144,7 @@ class DenseGenerator:
         """Builds the network.
 
         Args:
-            shape: Of one example, such as `(features,)`.
+            shape: Shape of one example, such as `(features,)`.
             num_classes: Number of classes.
 
         Returns:
@@ -151,7 +152,7 @@ class DenseGenerator:
         """
         import keras
 
-        inputs, x = _given(self.noise, num_classes, self.class_deviation)
+        inputs, x = _build_inputs(self.noise, num_classes, self.class_deviation)
         for index, units in enumerate(self.units, start=1):
             x = keras.layers.Dense(units, activation="relu", name=f"hidden{index}")(x)
         output = keras.layers.Dense(
@@ -169,8 +170,8 @@ GENERATORS = {
 }
 
 
-def _given(noise, num_classes, deviation):
-    """The inputs, and both as one vector."""
+def _build_inputs(noise, num_classes, deviation):
+    """Returns the inputs, and noise and class embedding as one vector."""
     import keras
 
     inputs = {
@@ -183,11 +184,11 @@ def _given(noise, num_classes, deviation):
         embeddings_initializer=keras.initializers.RandomNormal(stddev=deviation),
         name="classes",
     )
-    told = [inputs["noise"], classes(inputs["label"])]
-    return inputs, keras.layers.Concatenate(name="given")(told)
+    vectors = [inputs["noise"], classes(inputs["label"])]
+    return inputs, keras.layers.Concatenate(name="given")(vectors)
 
 
-def _active(x, name):
+def _activate(x, name):
     import keras
 
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)

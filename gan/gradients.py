@@ -1,4 +1,4 @@
-"""Gradients with respect to inputs, which `keras.ops` lacks: a branch a backend."""
+"""Gradients with respect to inputs, for each backend: `keras.ops` has none."""
 
 import keras
 from keras import ops
@@ -11,8 +11,8 @@ def with_gradient(function, inputs):
     variables inside the function.
 
     Args:
-        function: From a tensor `(batch, ...)` to `(batch,)`, one example's number
-            not depending on another's; or from a list of tensors.
+        function: From a tensor `(batch, ...)`, or a list of them, to `(batch,)`. The
+            number of an example must not depend on other examples.
         inputs: The tensor, or the list.
 
     Returns:
@@ -22,15 +22,17 @@ def with_gradient(function, inputs):
 
 
 def frozen(network, inputs, training: bool):
-    """Outputs of a network whose weights are constants, and whose state stays.
+    """Outputs of a network with constant weights and unchanged state.
 
-    Gradients reach who made the inputs, and pass the network by.
+    Gradients reach the inputs, but not the network's weights.
 
     Args:
         network: A built `keras.Model`.
-        inputs: What it takes.
+        inputs: The network's inputs.
         training: Whether it is in training mode.
     """
+    # A stateless call returns the new state instead of storing it. It is dropped, so
+    # that only the network's own loss moves its statistics.
     outputs, _ = network.stateless_call(
         [ops.stop_gradient(variable.value) for variable in network.trainable_variables],
         [variable.value for variable in network.non_trainable_variables],
@@ -41,28 +43,29 @@ def frozen(network, inputs, training: bool):
 
 
 def squared_norm(gradients):
-    """Squared length of each example's gradient.
+    """Squared L2 norm of each example's gradient.
 
     Args:
-        gradients: A tensor `(batch, ...)`, or a list of them, then taken together.
+        gradients: A tensor `(batch, ...)`, or a list of them, which count as one.
 
     Returns:
         float32, shape `(batch,)`.
     """
     if not isinstance(gradients, list | tuple):
         gradients = [gradients]
+    # In float32 also under mixed precision: squares lose digits, and may overflow.
     flat = (ops.reshape(part, (ops.shape(part)[0], -1)) for part in gradients)
     return sum(ops.sum(ops.square(ops.cast(g, "float32")), axis=-1) for g in flat)
 
 
 def length_penalty(function, real, made, draws):
-    """How far gradients are from length 1, at points between what is real and made.
+    """Penalty on gradients whose norm is not 1, between real and generated examples.
 
     Args:
         function: See `with_gradient`.
         real: A list of tensors `(batch, ...)`.
-        made: Of the same shapes.
-        draws: The seed generator of the points, one an example.
+        made: Generated ones of the same shapes.
+        draws: Seed generator of the points, one for each example.
 
     Returns:
         Squared differences, float32, shape `(batch,)`.
@@ -74,10 +77,11 @@ def length_penalty(function, real, made, draws):
     share = keras.random.uniform((ops.shape(real[0])[0],), seed=draws)
     between = []
     for one, other in zip(real, made, strict=True):
+        # Shaped (batch, 1, ..., 1): all values of an example share one point.
         part = ops.reshape(share, (-1, *[1] * (len(one.shape) - 1)))
         between.append(part * one + (1 - part) * other)
     _, slopes = with_gradient(function, between)
-    # An epsilon: the root of zero has no gradient.
+    # The square root has an infinite gradient at 0.
     return ops.square(ops.sqrt(squared_norm(slopes) + 1e-12) - 1)
 
 
@@ -85,6 +89,7 @@ def _tensorflow(function, inputs):
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
+        # A tape watches variables by itself, but tensors only on request.
         tape.watch(inputs)
         values = function(inputs)
     return values, tape.gradient(values, inputs)
@@ -93,6 +98,7 @@ def _tensorflow(function, inputs):
 def _jax(function, inputs):
     import jax
 
+    # JAX differentiates scalars alone: the sum, with the values as an extra output.
     def total(inputs):
         values = function(inputs)
         return values.sum(), values
@@ -106,11 +112,12 @@ def _torch(function, inputs):
 
     with torch.enable_grad():
         flat = inputs if isinstance(inputs, list | tuple) else [inputs]
-        # One that was computed keeps the way back to whoever made it; a given one is
-        # not marked, but a copy of it.
+        # A computed tensor keeps its graph, so that the penalty reaches what computed
+        # it. Any other is copied, so that the caller's tensor is not marked.
         flat = [p if p.requires_grad else p.detach().requires_grad_() for p in flat]
         inputs = flat if isinstance(inputs, list | tuple) else flat[0]
         values = function(inputs)
+        # `create_graph`: the penalty on these gradients is differentiated again.
         gradients = torch.autograd.grad(values.sum(), flat, create_graph=True)
     return values, list(gradients) if isinstance(inputs, list | tuple) else gradients[0]
 

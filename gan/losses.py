@@ -1,20 +1,21 @@
-"""Adversarial losses: of a discriminator and of whom it judges, one number a score.
+"""Adversarial losses of a discriminator and its opponent, one number per score.
 
-A score is any real number, high where the discriminator believes that what it sees
-is real.
+A score is any real number, high where the discriminator believes an example to be
+real.
 """
 
 KINDS = ("non_saturating", "hinge", "least_squares", "wasserstein")
-WITH_TARGETS = ("non_saturating", "least_squares")  # Which may be smoothed.
+# Losses that compare a score with a target, which label smoothing lowers.
+WITH_TARGETS = ("non_saturating", "least_squares")
 
 
 def real_loss(scores, kind: str, label_smoothing: float = 0.0):
-    """What the discriminator pays for its scores of what is real.
+    """The discriminator's loss on real examples.
 
     Args:
         scores: Shape `(batch,)`.
         kind: One of `KINDS`.
-        label_smoothing: Taken off the target 1 of the non-saturating and the
+        label_smoothing: Subtracted from the target 1 of the non-saturating and the
             least-squares loss; one-sided. In [0, 1).
 
     Returns:
@@ -34,8 +35,8 @@ def real_loss(scores, kind: str, label_smoothing: float = 0.0):
 
     _check(kind)
     if kind == "non_saturating":
-        # The cross-entropy with a target below 1, from scores and not from
-        # probabilities, which round to 1.
+        # Cross-entropy with target 1 - label_smoothing. It is computed from scores,
+        # since the probability of a large score rounds to 1.
         return ops.softplus(-scores) + label_smoothing * scores
     if kind == "hinge":
         return ops.relu(1 - scores)
@@ -45,7 +46,7 @@ def real_loss(scores, kind: str, label_smoothing: float = 0.0):
 
 
 def fake_loss(scores, kind: str):
-    """What the discriminator pays for its scores of what is made.
+    """The discriminator's loss on fake examples.
 
     Args:
         scores: Shape `(batch,)`.
@@ -73,7 +74,7 @@ def fake_loss(scores, kind: str):
 
 
 def fooling_loss(scores, kind: str):
-    """What its maker pays for the scores of what it made: low where they are high.
+    """The opponent's loss on its fake examples: low where their scores are high.
 
     Args:
         scores: Shape `(batch,)`.
@@ -95,11 +96,12 @@ def fooling_loss(scores, kind: str):
         return ops.softplus(-scores)
     if kind == "least_squares":
         return ops.square(scores - 1)
+    # The hinge is the discriminator's alone: its opponent has the loss of Wasserstein.
     return -scores
 
 
 def middle(real_scores, fake_scores, kind: str):
-    """The score above which an example is taken for real.
+    """The score above which an example counts as real.
 
     Args:
         real_scores: Shape `(batch,)`.
@@ -107,8 +109,8 @@ def middle(real_scores, fake_scores, kind: str):
         kind: One of `KINDS`.
 
     Returns:
-        A number. Wasserstein's scores have no zero of their own: there it is
-        the mean of all of them.
+        A number. Wasserstein's scores are defined only up to a constant, so it is
+        the mean of all of them there.
     """
     from keras import ops
 

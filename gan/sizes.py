@@ -1,9 +1,10 @@
-"""Numbers that generators and discriminators share, and what is refused."""
+"""Sizes that generators and discriminators share, and checks of their options."""
 
 from collections.abc import Sequence
 
-SLOPE = 0.2  # Of LeakyReLU below zero, as is usual on both sides.
-SMALLEST = 4  # Pixels of the shorter side where images begin and end.
+SLOPE = 0.2  # LeakyReLU's slope below zero, as is usual in GANs.
+# Pixels of the shorter side where a generator starts and a discriminator ends.
+SMALLEST = 4
 
 
 def halvings(shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -16,7 +17,7 @@ def halvings(shape: tuple[int, ...]) -> list[tuple[int, int]]:
         `(height, width)` of each step, the full size first; at least two.
 
     Raises:
-        ValueError: If these are no images of at least 8 pixels a side.
+        ValueError: If these are not images of at least 8 pixels a side.
     """
     if len(shape) != 3 or min(shape[:2]) < 2 * SMALLEST:
         raise ValueError(
@@ -43,10 +44,10 @@ def check_positive(**options: int) -> None:
 
 
 def check_units(units: Sequence[int]) -> None:
-    """Refuses hidden layers that are none.
+    """Refuses an empty list of hidden layers, and layers without units.
 
     Raises:
-        ValueError: Says so.
+        ValueError: Names the option and the value.
     """
     if not units or min(units) < 1:
         raise ValueError(
@@ -58,17 +59,17 @@ def check_dropout(dropout: float) -> None:
     """Refuses shares outside [0, 1).
 
     Raises:
-        ValueError: Says so.
+        ValueError: Names the option and the value.
     """
     if not 0 <= dropout < 1:
         raise ValueError(f"`dropout` must be in [0, 1). Received: {dropout}")
 
 
 def check_deviation(deviation: float) -> None:
-    """Refuses deviations that are none.
+    """Refuses deviations that are not positive.
 
     Raises:
-        ValueError: Says so.
+        ValueError: Names the option and the value.
     """
     if deviation <= 0:
         raise ValueError(f"`class_deviation` must be positive. Received: {deviation}")

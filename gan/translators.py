@@ -2,10 +2,10 @@
 
 The contract of a translator: one functional model from images in [0, 1] that carry a
 plane for each class, float32 `(batch, height, width, channels + classes)`, as
-`with_planes` makes them, to a dict of `"images"`, the same images as of the wanted
-class, float32 in [0, 1], and of its representations `"stem"` and `"section1"`. The
-section is also a nested model of that name. What a translator makes of one image
-does not depend on the rest of the batch.
+`add_class_planes` returns them, to a dict of `"images"`, the images translated to the
+target class, float32 in [0, 1], and of its representations `"stem"` and `"section1"`.
+The section is also a nested model of that name. The output for one image does not
+depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if typing.TYPE_CHECKING:
 class ResidualTranslator:
     """Down-sampling convolutions, residual blocks, up-sampling convolutions.
 
-    A teacher has more blocks than its student: two of one `width` and `halvings` have
-    representations of equal shape.
+    A teacher has more blocks than its student: two translators of equal `width` and
+    `halvings` have representations of equal shape.
 
-    Every norm is an instance norm, `GroupNormalization` of one channel a group: without
-    a state it is one network in training and after it, and TFLite has the ops. It
-    takes the mean of a channel away, and with it all that a class plane adds, but for
-    what the zeros around the plane leave at the border: the convolutions must be
-    padded by zeros.
+    Every norm is an instance norm, `GroupNormalization` with one channel per group: it
+    has no state, so the network is the same in training and after it, and TFLite has
+    its ops. It subtracts the mean of a channel, and with it everything that a constant
+    class plane adds, except at the border, where zero padding meets the plane.
+    Therefore the convolutions must be padded with zeros.
 
     Attributes:
         blocks: Residual blocks, of two convolutions each, in `section1`.
         width: Channels at full size; doubled at each halving.
-        halvings: Convolutions of stride 2 before the blocks, and doublings behind.
+        halvings: Convolutions of stride 2 before the blocks; as many upsamplings after.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -54,7 +54,7 @@ class ResidualTranslator:
     halvings: int = 2
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         sizes.check_positive(
             blocks=self.blocks, width=self.width, halvings=self.halvings
         )
@@ -65,7 +65,7 @@ class ResidualTranslator:
         return 2 * (1 + self.halvings + self.blocks)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Refuses images that cannot be halved as often.
+        """Refuses images that cannot be halved `halvings` times.
 
         Args:
             shape: `(height, width, channels)` of one image.
@@ -105,7 +105,7 @@ class ResidualTranslator:
             A model under the contract of `gan.translators`.
 
         Raises:
-            ValueError: If the images cannot be halved as often.
+            ValueError: If the images cannot be halved `halvings` times.
         """
         import keras
 
@@ -113,8 +113,9 @@ class ResidualTranslator:
         *size, channels = input_shape
         inputs = x = keras.Input((*size, channels + num_classes), name="given")
         x = stem = self._stem(x)
-        given = keras.Input(x.shape[1:], name="given")
-        x = keras.Model(given, self._section(given), name="section1")(x)
+        section_input = keras.Input(x.shape[1:], name="given")
+        section = self._section(section_input)
+        x = keras.Model(section_input, section, name="section1")(x)
         outputs = {"stem": stem, "section1": x, "images": self._head(x, channels)}
         return keras.Model(inputs, outputs, name="generator")
 
@@ -148,11 +149,11 @@ class ResidualTranslator:
 
 
 def add_class_planes(images, labels, num_classes: int):
-    """Images with a plane for each class behind their channels: ones for the wanted.
+    """Appends one plane per class to images: ones for the target class, else zeros.
 
     Args:
         images: `(batch, height, width, channels)`.
-        labels: The wanted classes, int, `(batch,)`.
+        labels: The target classes, int, `(batch,)`.
         num_classes: Number of classes.
 
     Returns:
@@ -164,13 +165,13 @@ def add_class_planes(images, labels, num_classes: int):
     from keras import ops
 
     images = ops.cast(images, "float32")
-    wanted = ops.one_hot(labels, num_classes)[:, None, None, :]
-    planes = wanted * ops.ones_like(images[..., :1])
+    targets = ops.one_hot(labels, num_classes)[:, None, None, :]
+    planes = targets * ops.ones_like(images[..., :1])
     return ops.concatenate([images, planes], axis=-1)
 
 
 def _conv(x, channels, kernel_size, stride, name):
-    """Convolution among zeros, then instance norm, which makes a bias idle."""
+    """Zero-padded convolution without bias, which the instance norm would cancel."""
     import keras
 
     x = keras.layers.Conv2D(
@@ -181,6 +182,7 @@ def _conv(x, channels, kernel_size, stride, name):
         use_bias=False,
         name=f"{name}conv",
     )(x)
+    # -1 groups: as many as channels, which makes it an instance norm.
     return keras.layers.GroupNormalization(-1, epsilon=1e-5, name=f"{name}norm")(x)
 
 
