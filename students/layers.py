@@ -1,18 +1,21 @@
-"""What networks are made of: He-normal kernels with a penalty.
+"""Building blocks of networks: layers with He-normal kernels and an L2 penalty.
 
-A layer's name says in which section it is: on PyTorch, Keras forgets to clear
-the gradients of a variable whose path another one has.
+Names of layers begin with their section and are therefore unique in a network: on
+PyTorch, Keras does not clear the gradients of a variable that shares its path with
+another one.
 
 Source:
     He et al., "Delving Deep into Rectifiers", ICCV 2015, section 2.2, for the
     initial weights.
 """
 
-NORM_MOMENTUM = 0.9  # What a step leaves of BatchNormalization's statistics.
+# BatchNormalization's statistics are averages over about 1 / (1 - 0.9) = 10 steps.
+# Keras' default of 0.99 needs hundreds of steps to forget the initial values.
+NORM_MOMENTUM = 0.9
 
 
 def conv(x, channels, kernel_size, stride, decay, *, name, **options):
-    """Convolution with zeros around its input and no bias, unless `options` differ."""
+    """Convolution, zero-padded and without bias unless `options` say otherwise."""
     import keras
 
     return keras.layers.Conv2D(
@@ -27,7 +30,7 @@ def conv(x, channels, kernel_size, stride, decay, *, name, **options):
 
 
 def depthwise(x, kernel_size, stride, decay, *, name):
-    """Convolution of each channel alone, without bias."""
+    """Depthwise convolution without bias."""
     import keras
 
     return keras.layers.DepthwiseConv2D(
@@ -42,7 +45,7 @@ def depthwise(x, kernel_size, stride, decay, *, name):
 
 
 def norm(x, *, name):
-    """BatchNormalization whose statistics are those of about the last ten steps."""
+    """BatchNormalization with statistics of about the last ten steps."""
     import keras
 
     return keras.layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}norm")(
@@ -57,7 +60,7 @@ def conv_bn(x, channels, kernel_size, stride, decay, *, name, **options):
 
 
 def conv_bn_relu(x, channels, kernel_size, stride, decay, *, name, **options):
-    """Convolution, BatchNormalization, rectifier."""
+    """Convolution, BatchNormalization, ReLU."""
     import keras
 
     kernel = channels, kernel_size, stride, decay
@@ -66,14 +69,14 @@ def conv_bn_relu(x, channels, kernel_size, stride, decay, *, name, **options):
 
 
 def norm_relu(x, *, name):
-    """BatchNormalization, then a rectifier: what comes before the convolution."""
+    """BatchNormalization and ReLU, which come before a pre-activation convolution."""
     import keras
 
     return keras.layers.ReLU(name=f"{name}relu")(norm(x, name=name))
 
 
 def dense(x, units, decay, *, name, initializer="glorot_uniform"):
-    """Dense layer with bias; its initial weights are those before a softmax."""
+    """Dense layer with bias; by default initialized as usual before a softmax."""
     import keras
 
     return keras.layers.Dense(
@@ -85,19 +88,20 @@ def dense(x, units, decay, *, name, initializer="glorot_uniform"):
 
 
 def dense_head(x, units, more, num_classes, decay):
-    """Three dense layers on a whole map, rectifiers between them: the logits.
+    """Three dense layers on a whole map, with ReLU between them, up to the logits.
 
     Args:
         x: Shape `(batch, height, width, channels)`.
-        units: Of the first layer.
-        more: Units of the second.
-        num_classes: Units of the third.
-        decay: Of each kernel.
+        units: Units of the first layer.
+        more: Units of the second layer.
+        num_classes: Units of the third layer.
+        decay: L2 penalty of each kernel.
     """
     import keras
 
-    # The first dense layer as a convolution of the whole map, as in LeCun's paper: a
-    # file with it takes batches of any size, one that flattens takes its own.
+    # The first dense layer is a convolution over the whole map, as in LeCun's paper.
+    # A TFLite file with it can be resized to any batch; one that flattens its map
+    # cannot.
     kernel = units, x.shape[1:3], 1, decay
     x = conv(x, *kernel, name="dense1_", padding="valid", use_bias=True)
     x = keras.layers.ReLU(name="dense1_relu")(x)

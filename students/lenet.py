@@ -1,4 +1,4 @@
-"""LeNet: five layers, the smallest convolutional network that is still one."""
+"""LeNet: two convolutions and three dense layers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from students.network import Network
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LeNet(Network):
-    """Two convolutions, each halving the image, and three dense layers.
+    """Two convolutions that each halve the image, and three dense layers.
 
-    With rectifiers, maximum pooling and zero-padded convolutions, so that
-    images of 8 x 8 to 64 x 64 pixels pass. No BatchNormalization.
+    Unlike the original it has ReLU, maximum pooling and zero-padded convolutions, so
+    that it takes images of 8 x 8 to 64 x 64 pixels. No BatchNormalization.
 
     Attributes:
         width_multiplier: Multiplies the 6 and 16 channels and the 120 and 84
@@ -30,7 +30,7 @@ class LeNet(Network):
     width_multiplier: float = 1.0
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         super().__post_init__()
         self._check("width_multiplier", self.width_multiplier > 0, "positive")
 

@@ -7,8 +7,9 @@ import dataclasses
 from students import layers
 from students.network import Network
 
-# Expansion, channels, blocks and stride of each section: table 2 of the paper,
-# whose stem and second row halve the image too.
+# Expansion, channels, blocks and stride of each section: table 2 of the paper, where
+# the stem and the second row have stride 2. They have stride 1 here, since images
+# are small.
 _ROWS = (
     (1, 16, 1, 1),
     (6, 24, 2, 1),
@@ -22,13 +23,13 @@ _ROWS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MobileNet(Network):
-    """A MobileNetV2 whose images are halved three times and not five times.
+    """A MobileNetV2 that halves images three times instead of five times.
 
     Each row of the paper's table 2 is a section.
 
     Attributes:
         width_multiplier: Multiplies all channels, rounded to a multiple of 8;
-            the last layer's 1280 are never fewer.
+            the last layer never has fewer than its 1280.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -41,7 +42,7 @@ class MobileNet(Network):
     width_multiplier: float = 1.0
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         super().__post_init__()
         self._check("width_multiplier", self.width_multiplier > 0, "positive")
 
@@ -62,16 +63,18 @@ class MobileNet(Network):
         return x
 
     def _block(self, x, channels, stride, expansion, name):
-        """Widen, convolve each channel alone, narrow; add what came in."""
+        """Inverted residual: expand, depthwise convolution, project, add the input."""
         import keras
 
         decay, y = self.weight_decay, x
+        # The first row has expansion 1: it needs no 1 x 1 convolution before.
         if expansion > 1:
             wide = expansion * x.shape[-1]
             y = _conv_bn_relu6(y, wide, 1, 1, decay, f"{name}expand_")
         y = layers.depthwise(y, 3, stride, decay, name=f"{name}depthwise_")
         y = layers.norm(y, name=f"{name}depthwise_")
         y = keras.layers.ReLU(6.0, name=f"{name}depthwise_relu")(y)
+        # Linear bottleneck: no ReLU, which would lose information in few channels.
         y = layers.conv_bn(y, channels, 1, 1, decay, name=f"{name}project_")
         if stride > 1 or x.shape[-1] != channels:
             return y
@@ -92,6 +95,6 @@ def _conv_bn_relu6(x, channels, kernel_size, stride, decay, name):
 
 
 def _rounded(channels):
-    """To a multiple of 8, at most a tenth less; as in the authors' code."""
+    """Rounds to a multiple of 8, at most 10 % below; as in the authors' code."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

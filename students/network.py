@@ -1,4 +1,4 @@
-"""What all networks share: options, shapes, and how one is put together."""
+"""The base of all networks: options, shapes, and how one is built."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if typing.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
-    """A stem, sections and a head, put together under the contract of `students`.
+    """A stem, sections and a head, under the contract of `students`.
 
-    An entry gives `_plan`, `_stem` and `_section`, and `_head` where it has its own.
+    A subclass defines `_plan`, `_stem` and `_section`, and `_head` if it has its own.
 
     Attributes:
         takes: Kinds of inputs that it can be built for: `images`, `texts`.
-        weight_decay: L2 penalty per squared weight of each kernel. An SGD
-            `weight_decay` of `w` is `w / 2` here.
+        weight_decay: L2 penalty per squared weight of each kernel. SGD with a
+            `weight_decay` of `w` corresponds to `w / 2` here.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -32,7 +32,7 @@ class Network:
     weight_decay: float = 5e-5
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         self._check("weight_decay", 0 <= self.weight_decay < 1, "in [0, 1)")
 
     def shapes(self, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]] | None:
@@ -44,7 +44,7 @@ class Network:
 
         Returns:
             Name of each representation, in order, to `(height, width, channels)`;
-            None where only the built network tells.
+            None if they are known only once the network is built.
         """
         height, width, _ = input_shape
         shapes: dict[str, tuple[int, ...]] = {}
@@ -78,8 +78,11 @@ class Network:
         outputs = {"stem": x}
         for index in range(1, len(self._plan())):
             name = f"section{index}"
-            given = keras.Input(x.shape[1:], name="given")
-            x = keras.Model(given, self._section(given, index, name), name=name)(x)
+            # A nested model, so that the section can be called by itself: LIT calls it
+            # on the teacher's representation.
+            section_input = keras.Input(x.shape[1:], name="given")
+            section = self._section(section_input, index, name)
+            x = keras.Model(section_input, section, name=name)(x)
             outputs[name] = x
         outputs["logits"] = self._head(x, num_classes)
         return keras.Model(inputs, outputs, name=type(self).__name__.lower())
@@ -89,14 +92,14 @@ class Network:
         raise NotImplementedError
 
     def _entry(self, input_shape, vocabulary):
-        """The network's input, and the map that the stem sees."""
+        """The network's input, and the input of the stem."""
         import keras
 
         images = keras.Input(input_shape, name="images")
         return images, images
 
     def _stem(self, x):
-        """From images, or what a text was looked up as, to the first representation."""
+        """From images, or a text's embedding, to the first representation."""
         raise NotImplementedError
 
     def _section(self, x, index, name):
@@ -110,14 +113,15 @@ class Network:
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
         return layers.dense(x, num_classes, self.weight_decay, name="head")
 
-    def _check(self, name, right, rule):
-        if not right:
+    def _check(self, name, valid, rule):
+        if not valid:
             received = getattr(self, name)
             raise ValueError(f"`{name}` must be {rule}. Received: {received}")
 
     def _check_depth(self, depth, per_block, others):
-        """Weight layers are `others` and, with one block a section, `per_block`."""
+        """Refuses depths that are not `per_block * n + others` for a whole n."""
+        # The message suggests the nearest depth that can be built.
         blocks, remainder = divmod(depth - others, per_block)
-        near = per_block * max(1, round(blocks + remainder / per_block)) + others
-        rule = f"{per_block}n + {others}, such as {near}"
+        nearest = per_block * max(1, round(blocks + remainder / per_block)) + others
+        rule = f"{per_block}n + {others}, such as {nearest}"
         self._check("depth", blocks >= 1 and not remainder, rule)

@@ -1,4 +1,4 @@
-"""Network in Network: convolutions followed by small networks at every pixel."""
+"""Network in Network: convolutions followed by 1 x 1 convolutions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from students.network import Network
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NIN(Network):
-    """Three convolutions, two 1 x 1 convolutions after each, averaged over pixels.
+    """Three convolutions, each followed by two 1 x 1 convolutions, and pooling.
 
     The stem is the first three layers and a maximum pooling, `section1` the next
-    three and an average pooling, `section2` two more. The ninth layer is here
-    behind the average over the pixels and not before it, and has no rectifier,
-    which makes it a dense layer of the same weights and logits that may be
-    negative. BatchNormalization stands in for the dropout.
+    three and an average pooling, `section2` two more. The ninth layer comes after
+    the global average pooling and not before it, and has no ReLU: so it is a dense
+    layer with the same weights, and logits may be negative. BatchNormalization
+    replaces the dropout.
 
     Attributes:
         width_multiplier: Multiplies the 192, 160 and 96 channels.
@@ -35,7 +35,7 @@ class NIN(Network):
     batch_norm: bool = True
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         super().__post_init__()
         self._check("width_multiplier", self.width_multiplier > 0, "positive")
 
@@ -58,6 +58,7 @@ class NIN(Network):
     def _section(self, x, index, name):
         import keras
 
+        # The last section has no pooling of its own; the head pools over all pixels.
         if index == 2:
             return self._convs(x, [(192, 3), (192, 1)], f"{name}_")
         x = self._convs(x, [(192, 5), (192, 1), (192, 1)], f"{name}_")

@@ -1,17 +1,17 @@
-"""Residual blocks of two convolutions, and how the shortcut follows them."""
+"""Residual blocks of two convolutions, with their shortcuts."""
 
 from students import layers
 
 
 def section(block, x, blocks, size, name):
-    """A run of blocks; the first one widens and takes the stride.
+    """Builds a section of blocks; the first one has the stride and changes channels.
 
     Args:
         block: A function of the input, channels, stride and prefix of names.
         x: Shape `(batch, height, width, channels)`.
-        blocks: How many.
-        size: Channels that each block puts out, and stride of the first.
-        name: Of the section, which names of layers start with.
+        blocks: Number of blocks.
+        size: Output channels of each block, and stride of the first.
+        name: Name of the section; names of its layers begin with it.
     """
     channels, stride = size
     for index in range(blocks):
@@ -20,7 +20,7 @@ def section(block, x, blocks, size, name):
 
 
 def post_activation(x, channels, stride, name, *, decay, shortcut, kernel_size=3):
-    """Convolution, norm, rectifier; the last rectifier comes after the sum.
+    """Block of convolution, norm and ReLU; the last ReLU comes after the sum.
 
     Source:
         He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
@@ -41,10 +41,10 @@ def post_activation(x, channels, stride, name, *, decay, shortcut, kernel_size=3
 
 
 def pre_activation(x, channels, stride, name, *, decay, shortcut):
-    """Norm, rectifier, convolution; nothing comes after the sum.
+    """Block of norm, ReLU and convolution; nothing comes after the sum.
 
-    Where a section widens, a projection sees what the first convolution sees; a
-    zero-padded shortcut stays the identity.
+    Where channels or size change, a projection has the same input as the first
+    convolution; a zero-padded shortcut takes the block's input itself.
 
     Source:
         He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016,
@@ -66,13 +66,14 @@ def pre_activation(x, channels, stride, name, *, decay, shortcut):
 
 
 def zero_pad(x, channels, stride, *, name):
-    """Every `stride`-th pixel, and channels of zeros on both sides: option A."""
+    """Option A: takes every `stride`-th pixel and pads channels with zeros."""
     import keras
 
+    # Pooling over windows of one pixel only skips pixels.
     x = keras.layers.MaxPooling2D(1, stride, name=f"{name}pool")(x)
     more = channels - x.shape[-1]
     sides = (more // 2, more - more // 2), (0, 0)
-    # Keras pads rows and columns alone: for a moment the channels are the rows.
+    # Keras pads rows and columns only, so the channels are moved there and back.
     x = keras.layers.Permute((3, 1, 2), name=f"{name}channels_first")(x)
     x = keras.layers.ZeroPadding2D(sides, name=f"{name}pad")(x)
     return keras.layers.Permute((2, 3, 1), name=f"{name}channels_last")(x)

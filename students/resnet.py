@@ -12,9 +12,9 @@ from students.network import Network
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResNet(Network):
-    """A ResNet of three sections that shows its representations.
+    """A ResNet of three sections that returns its representations.
 
-    A teacher is a deeper student: two ResNets of one `width` have
+    A teacher is a deeper student: two ResNets of equal `width` have
     representations of equal shape at every depth.
 
     Attributes:
@@ -23,8 +23,8 @@ class ResNet(Network):
         shortcut: Where a section widens: `projection`, a 1 x 1 convolution
             (option B); or `zero_pad`, the identity with channels of zeros
             (option A).
-        activation_order: `post`, where norm and rectifier follow a convolution;
-            or `pre`, where they come before it and shortcuts stay clean.
+        activation_order: `post`: norm and ReLU follow a convolution; or `pre`:
+            they precede it, and nothing stands on the shortcuts.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -42,7 +42,7 @@ class ResNet(Network):
     activation_order: Literal["post", "pre"] = "post"
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         super().__post_init__()
         self._check_depth(self.depth, 6, 2)
         self._check("width", self.width >= 1, "at least 1")
@@ -57,6 +57,7 @@ class ResNet(Network):
 
     def _section(self, x, index, name):
         post = self.activation_order == "post"
+        # Two convolutions per block, three sections, stem and head: 6n + 2.
         block = residual.post_activation if post else residual.pre_activation
         block = functools.partial(
             block, decay=self.weight_decay, shortcut=self.shortcut
@@ -66,6 +67,7 @@ class ResNet(Network):
         )
 
     def _head(self, x, num_classes):
+        # Pre-activation blocks end with a sum, so the last norm and ReLU are here.
         if self.activation_order == "pre":
             x = layers.norm_relu(x, name="head_")
         return super()._head(x, num_classes)

@@ -1,4 +1,4 @@
-"""VDCNN: very deep convolutional networks that read text."""
+"""VDCNN: very deep convolutional networks for text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from students import layers, residual
 from students.network import Network
 
-# Depth -> convolutions of each section: table 2 of the paper; the first makes one more.
+# Depth -> convolutions of each section: table 2 of the paper. The stem is one more.
 _CONVOLUTIONS = {
     9: (2, 2, 2, 2),
     17: (4, 4, 4, 4),
@@ -17,31 +17,30 @@ _CONVOLUTIONS = {
     49: (16, 16, 10, 6),
 }
 
-# A text is an image of one column. On one axis (Conv1D) the same network would have
-# no pruned and no integer file: TF-MOT quantizes Conv2D alone, and so it is in TFLite.
-_KERNEL, _WINDOW, _HALVED = (3, 1), (3, 1), (2, 1)
+# A text is an image one pixel wide. With Conv1D the same network would have no pruned
+# and no integer file: TF-MOT handles only Conv2D, which a Conv1D becomes in TFLite.
+_KERNEL, _WINDOW, _STRIDE = (3, 1), (3, 1), (2, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VDCNN(Network):
-    """A VDCNN of four sections that shows its representations.
+    """A VDCNN of four sections that returns its representations.
 
-    The stem is the first convolution alone, without norm or rectifier. A section
-    is blocks of two convolutions; from the second on it begins with a maximum
-    pooling that halves the text. Of each channel of the last section the `k`
-    largest values are kept, the largest first, wherever they stand; three dense
-    layers read them. Two VDCNNs of one `width` have representations of equal
-    shape at every depth.
+    The stem is the first convolution alone, without norm or ReLU. A section
+    has blocks of two convolutions; from the second section on it begins with a maximum
+    pooling that halves the text. The head takes the `k` largest values of each channel
+    (k-max pooling), sorted by size and not by position, into three dense layers. Two
+    VDCNNs of equal `width` have representations of equal shape at every depth.
 
     Attributes:
         depth: Number of convolutions: 9, 17, 29 or 49.
         width: Channels of the first section, 64 in the paper; doubled at each
             later one.
-        embedding: Numbers that each id is looked up as.
-        shortcut: Whether blocks are residual. The paper gains by it at depth 49
-            alone.
-        k: Values kept of each channel.
-        units: Of the two hidden dense layers. None means `32 * width`, which are
+        embedding: Dimensions of the embedding of an id.
+        shortcut: Whether blocks are residual. In the paper it helps only at
+            depth 49.
+        k: Values that are kept of each channel.
+        units: Units of the two hidden dense layers. None means `32 * width`, which is
             the paper's 2048 at full width.
 
     Raises:
@@ -62,10 +61,10 @@ class VDCNN(Network):
     units: int | None = None
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         super().__post_init__()
-        known = ", ".join(map(str, _CONVOLUTIONS))
-        self._check("depth", self.depth in _CONVOLUTIONS, f"one of {known}")
+        allowed = ", ".join(map(str, _CONVOLUTIONS))
+        self._check("depth", self.depth in _CONVOLUTIONS, f"one of {allowed}")
         for name in ("width", "embedding", "k"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("units", self.units is None or self.units >= 1, "at least 1")
@@ -110,7 +109,7 @@ class VDCNN(Network):
         channels, stride = self._plan()[index]
         if stride > 1:
             pool = keras.layers.MaxPooling2D(
-                _WINDOW, _HALVED, "same", name=f"{name}_pool"
+                _WINDOW, _STRIDE, "same", name=f"{name}_pool"
             )
             x = pool(x)
         block = functools.partial(
@@ -125,16 +124,18 @@ class VDCNN(Network):
     def _head(self, x, num_classes):
         import keras
 
+        # `top_k` acts on the last axis, which must be the positions.
         x = keras.layers.Permute((3, 2, 1), name="positions_last")(x)
         x, _ = keras.ops.top_k(x, self.k)
-        # Else the name, which is in the file, counts what the process made before.
+        # An operation is not named by its caller: Keras would number it by all that the
+        # process has made before, and the exported file would contain that number.
         x._keras_history.operation.name = "k_max"
         units = self.units or 32 * self.width
         return layers.dense_head(x, units, units, num_classes, self.weight_decay)
 
 
 def _plain(x, channels, stride, name, *, decay):
-    """Twice: convolution, norm, rectifier."""
+    """Block of two times convolution, norm and ReLU, without a shortcut."""
     kernel = channels, _KERNEL, stride, decay
     x = layers.conv_bn_relu(x, *kernel, name=f"{name}1_")
     return layers.conv_bn_relu(x, *kernel, name=f"{name}2_")

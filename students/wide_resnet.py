@@ -14,8 +14,8 @@ class WideResNet(Network):
     """A pre-activation ResNet of three sections, `widen_factor` times as wide.
 
     Attributes:
-        depth: `6n + 4`, such as 10, 16, 28 or 40: the convolutions, those of
-            the three projection shortcuts too, and not the head.
+        depth: `6n + 4`, such as 10, 16, 28 or 40: the number of convolutions,
+            including the three projection shortcuts, without the head.
         widen_factor: Multiplies the 16, 32 and 64 channels of the sections. The
             stem has 16.
 
@@ -31,7 +31,7 @@ class WideResNet(Network):
     widen_factor: int = 1
 
     def __post_init__(self):
-        """Refuses what cannot be built."""
+        """Refuses options that are out of range."""
         super().__post_init__()
         self._check_depth(self.depth, 6, 4)
         self._check("widen_factor", self.widen_factor >= 1, "at least 1")
@@ -44,6 +44,8 @@ class WideResNet(Network):
         return layers.conv(x, 16, 3, 1, self.weight_decay, name="stem_")
 
     def _section(self, x, index, name):
+        # Two convolutions per block in three sections, the stem and the projections of
+        # the three sections: 6n + 4.
         block = functools.partial(
             residual.pre_activation, decay=self.weight_decay, shortcut="projection"
         )
@@ -52,4 +54,5 @@ class WideResNet(Network):
         )
 
     def _head(self, x, num_classes):
+        # Pre-activation blocks end with a sum, so the last norm and ReLU are here.
         return super()._head(layers.norm_relu(x, name="head_"), num_classes)
