@@ -1,5 +1,5 @@
-"""The ground: errors, whole files, one process and its peers, resume, trust.
+"""The lowest layer: errors, atomic files, processes, resuming, unsafe files.
 
-Nothing here knows what a config is. Files appear whole or not at all; a mistake is one
-line with an exit code of its own; training goes on from its last whole moment.
+Nothing here knows what a config is. Files are written atomically, an error is one line
+with its own exit code, and training continues from its last checkpoint.
 """

@@ -1,4 +1,4 @@
-"""Every error that ends a command with one line, and its exit code; how to refuse.
+"""The errors that end a command with one line, and their exit codes.
 
 The exit codes and what to do about each: `docs/exit_codes.md`.
 """
@@ -13,11 +13,11 @@ EXIT_PEER = 8
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint of something else, or numbers that must not be kept."""
+    """A checkpoint that does not fit, or a wrong option of checkpoints."""
 
 
 class DataError(ValueError):
-    """The data cannot be had or read; the message says how to mend it."""
+    """The data cannot be found or read; the message says how to fix it."""
 
 
 class FinishError(RuntimeError):
@@ -29,32 +29,32 @@ class PeerLost(RuntimeError):
 
 
 class Diverged(ArithmeticError):
-    """A loss or a weight is no finite number any more."""
+    """A loss or a weight is not finite."""
 
 
 class FolderBusy(RuntimeError):
-    """Another process works in the folder."""
+    """Another process uses the folder."""
 
 
 class WriteError(RuntimeError):
-    """The disk refuses a file."""
+    """A file cannot be written."""
 
 
 class Untrusted(RuntimeError):
-    """A foreign file that is not opened."""
+    """A file from elsewhere that may be unsafe and is not opened."""
 
 
 def check(condition: object, name: str, rule: str, value: object) -> None:
-    """Refuses a value.
+    """Refuses an option's value unless a condition holds.
 
     Args:
-        condition: Whether it may stay.
-        name: Of the option.
-        rule: What it must be, in words.
-        value: What it is.
+        condition: Whether the value is valid.
+        name: Name of the option.
+        rule: What the value must be, in words.
+        value: The received value.
 
     Raises:
-        ValueError: If it may not stay.
+        ValueError: If the condition is false.
     """
     if not condition:
         raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")

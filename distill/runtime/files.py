@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one process holds alone."""
+"""Atomic writing of files, and locking of folders."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ _TEMPORARY = ".unfinished-"
 
 
 def atomic_write(path: pathlib.Path, content: bytes | str) -> None:
-    """Writes a file so that it is there whole or not at all.
+    """Writes a file atomically: afterwards it is complete, or unchanged.
 
     Args:
         path: The file; its folder must exist.
@@ -24,12 +24,12 @@ def atomic_write(path: pathlib.Path, content: bytes | str) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: pathlib.Path):
-    """Gives a temporary path in the same folder; at the end it becomes `path`.
+    """Yields a temporary path in the same folder and renames it to `path` at the end.
 
-    The temporary name keeps the suffix, by which Keras tells formats apart.
+    The temporary name keeps the suffix, from which Keras infers the format.
 
     Raises:
-        WriteError: If the disk refuses; what stood at `path` stays.
+        WriteError: If writing fails; an existing file at `path` stays.
     """
     temporary = None
     try:
@@ -39,7 +39,9 @@ def whole_file(path: pathlib.Path):
         os.close(handle)
         temporary = pathlib.Path(name)
         yield temporary
+        # Content before name: after a power cut, `path` must not name an empty file.
         _sync(temporary)
+        # `mkstemp` makes files that only their owner may read.
         temporary.chmod(0o644)
         temporary.replace(path)
         _sync(path.parent)
@@ -64,13 +66,13 @@ def _sync(path):
 
 @contextlib.contextmanager
 def lock(folder: pathlib.Path):
-    """Makes the folder and keeps every other process out of it.
+    """Creates the folder and locks it against every other process.
 
-    The lock belongs to the process, so that a dead one leaves none behind.
+    The system releases the lock when the process ends, however it ends.
 
     Raises:
-        FolderBusy: If another process holds it.
-        WriteError: If it cannot be made.
+        FolderBusy: If another process holds the lock.
+        WriteError: If the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,11 +90,12 @@ def lock(folder: pathlib.Path):
                 "another folder with --out"
             ) from None
         for place in (folder, checkpoints(folder)):
-            for left in place.glob(f"{_TEMPORARY}*"):  # By a process that was killed.
-                left.unlink()
+            # Left by a process that was killed.
+            for leftover in place.glob(f"{_TEMPORARY}*"):
+                leftover.unlink()
         yield
 
 
 def checkpoints(folder: pathlib.Path) -> pathlib.Path:
-    """Where a run's finished stages and last moments are."""
+    """The folder of a run's finished stages and checkpoints."""
     return folder / "checkpoint"

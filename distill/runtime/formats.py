@@ -1,11 +1,11 @@
-"""Numbers -> short text for people. What is no number is shown as a dash."""
+"""Formats numbers as short text; a missing or non-finite number becomes a dash."""
 
 import math
 from collections.abc import Sequence
 
 
 def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
-    """Rows under headers, for the console; whole numbers get their commas."""
+    """A table for the console; whole numbers have thousands separators."""
     import tabulate
 
     return tabulate.tabulate(rows, headers, intfmt=",") + "\n"
@@ -30,12 +30,12 @@ def kilobytes(size: int | None) -> str:
 
 
 def file_size(size: int | None) -> str:
-    """Bytes with the unit that suits them, to three digits: `24.4 kB`."""
+    """Bytes with a suitable unit, to three digits: `24.4 kB`."""
     return _scaled(size, "B")
 
 
 def whole(value: int | None) -> str:
-    """A whole number, thousands apart."""
+    """A whole number with thousands separators."""
     return _number(value, ",.0f")
 
 
@@ -45,7 +45,7 @@ def short(value: float | None) -> str:
 
 
 def plain(value: float | None) -> str:
-    """Three digits that count: `0.0123`, `1e-05`."""
+    """Three significant digits: `0.0123`, `1e-05`."""
     return _number(value, ".3g")
 
 
@@ -57,7 +57,7 @@ def milliseconds(latency: dict | None, key: str = "median") -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration in the units that suit it."""
+    """A duration in suitable units."""
     if value < 59.95:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
@@ -66,16 +66,16 @@ def seconds(value: float) -> str:
 
 
 def ratio(reference: float | None, value: float | None, better: str, worse: str) -> str:
-    """How much less `value` is than `reference`: `14.2x smaller`.
+    """The ratio of `value` to `reference` in words: `14.2x smaller`.
 
     Args:
-        reference: What is compared with.
-        value: What is described.
-        better: Said where `value` is the less.
-        worse: Said where it is more.
+        reference: The number that is compared with.
+        value: The number that is described.
+        better: The word if `value` is smaller.
+        worse: The word if it is larger.
 
     Returns:
-        Empty where there is nothing to compare.
+        The text; empty if a number is missing or 0.
     """
     if not reference or not value:
         return ""
@@ -94,6 +94,6 @@ def _scaled(value, unit):
         return NOTHING
     power = min(4, int(math.log10(value) // 3)) if value >= 1000 else 0
     scaled = value / 1000**power
-    # Not `1e+03` for what is rounded up to the next unit.
+    # 999.7 to three digits would be written `1e+03`.
     text = f"{scaled:.3g}" if scaled < 999.5 else f"{scaled:.0f}"
     return f"{text} {('', 'k', 'M', 'G', 'T')[power]}{unit}".rstrip()

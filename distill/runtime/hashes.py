@@ -17,9 +17,10 @@ def weights_hash(network: Any) -> str:
 
 
 def fingerprint(*pieces: str) -> str:
-    """SHA-256 over texts, each apart from the next; 16 hexadecimal digits."""
+    """SHA-256 over several texts, shortened to 16 hexadecimal digits."""
     sha = hashlib.sha256()
     for piece in pieces:
+        # With its length, so that ("ab", "c") and ("a", "bc") have other hashes.
         sha.update(len(piece).to_bytes(8, "big") + piece.encode())
     return sha.hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""What a run tells its user: one line for each step, what, why, how long."""
+"""Messages for the user: one line for each step, with reason and duration."""
 
 import collections
 import contextlib
@@ -44,7 +44,7 @@ _work = _Work({})
 
 
 def start() -> None:
-    """Sends our lines to the user, and keeps back TensorFlow's own chatter."""
+    """Shows this project's messages and hides TensorFlow's own."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet.watch_import()
     absl_logging.use_absl_handler()
@@ -56,7 +56,7 @@ def start() -> None:
 
 
 def say(message: str) -> None:
-    """One line for the user."""
+    """Prints one line for the user."""
     if _work.line_is_open:
         print(_CLEAR, end="", flush=True)
     _LOGGER.info("%s", message)
@@ -64,13 +64,13 @@ def say(message: str) -> None:
 
 @functools.cache
 def first_step() -> None:
-    """Says, once in a process, how long it took until something was trained."""
+    """Prints, once per process, the time from start to the first training step."""
     say(f"    first training step: {time.monotonic() - _BEGAN:.1f} s after the start")
 
 
 @contextlib.contextmanager
 def step(what: str, why: str, leg: str = ""):
-    """Announces a step, and says how long it took.
+    """Prints the start of a step, and at its end the duration.
 
     Args:
         what: The step.
@@ -116,7 +116,7 @@ def _listened():
 
 
 def hush() -> None:
-    """From now on nothing but errors: another process of the run speaks."""
+    """Prints only errors from now on; for all processes but the chief."""
     _LOGGER.setLevel(logging.ERROR)
 
 

@@ -1,16 +1,17 @@
-"""One seed for a run -> one for each thing in it that draws."""
+"""Seeds for every random part of a run, derived from the run's one seed."""
 
 import zlib
 
 
 def seed_of(seed: int, *purpose: str | int) -> int:
-    """A seed that depends on the run's and on what it is for, and nothing else.
+    """A seed that depends only on the run's seed and on its purpose.
 
     Args:
-        seed: The run's.
-        purpose: For example `"student", "order", 2`.
+        seed: The run's seed.
+        purpose: What the seed is for, for example `"student", "order", 2`.
 
     Returns:
         A number in [0, 2 ** 32).
     """
+    # Not `hash`, which differs from process to process for texts.
     return zlib.crc32("/".join(map(str, (seed, *purpose))).encode())

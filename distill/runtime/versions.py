@@ -1,4 +1,4 @@
-"""What computes here: versions of packages, processor, cores."""
+"""The computing environment: versions of packages, processor, cores."""
 
 import contextlib
 import importlib.metadata
@@ -39,12 +39,12 @@ PACKAGES = (
     "scikit-learn",
 )
 
-# Read by TensorFlow as it is imported: oneDNN's kernels differ in the last bits.
+# TensorFlow reads this variable on import. oneDNN's kernels differ in the last bits.
 KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def versions() -> dict[str, str]:
-    """Name to version of what decides a run's numbers: packages, and the kernels."""
+    """Name to version of everything that decides a run's numbers."""
     found = {}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -1,8 +1,8 @@
-"""The processes of one run, on one machine or several: who writes, what all know.
+"""The processes of one run, on one machine or several.
 
-All compute the same steps, each on its share of every batch. The first, the chief,
-alone keeps what comes of it: the others work in folders of their own, which are
-thrown away, and are told what the chief has. So no file system need be shared.
+All compute the same steps, each on its share of every batch. Only the first process,
+the chief, saves results. The others work in temporary folders and receive files from
+the chief, so no shared file system is needed.
 """
 
 import contextlib
@@ -21,38 +21,39 @@ from distill.runtime import errors, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import launch, liveness, signals
 
-HEARTBEAT = 20  # Seconds without a sign of life after which a process is gone.
-GRACE = 2  # Seconds for a last word of its own, where another has failed.
-LEAVING = 10  # Seconds that a process which must end waits for the others.
+HEARTBEAT = 20  # Seconds without a heartbeat after which JAX counts a process as lost.
+GRACE = 2  # Seconds to report an error of its own after another process has failed.
+LEAVING = 10  # Seconds that JAX waits for the others at shutdown.
 
 _LOST = "another process of this run is gone: the same command, in all processes, "
 _LOST += "goes on from what was saved last"
-_COLLECTIVES = ("gloo", "nccl", "coordination service")  # Whose errors mean a peer's.
+# Parts of the errors that a lost peer causes in this process.
+_COLLECTIVES = ("gloo", "nccl", "coordination service")
 _state = {"count": 1, "index": 0}
 _ENDING = threading.Lock()
 _lines: list[liveness.Lifeline] = []  # One, while this process is one of several.
 
 
 def count() -> int:
-    """How many processes compute this run."""
+    """Number of processes of this run."""
     return _state["count"]
 
 
 def index() -> int:
-    """Which of them this is, from 0."""
+    """Index of this process, from 0."""
     return _state["index"]
 
 
 def is_chief() -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this is process 0, the only one that writes."""
     return index() == 0
 
 
 def rows(batch_size: int) -> slice:
-    """Which examples of a batch are this process's.
+    """The examples of a batch that this process computes.
 
     Args:
-        batch_size: Of all processes together; a multiple of their number.
+        batch_size: Batch size of all processes together; a multiple of their number.
     """
     share = batch_size // count()
     return slice(index() * share, (index() + 1) * share)
@@ -60,41 +61,43 @@ def rows(batch_size: int) -> slice:
 
 @contextlib.contextmanager
 def join(strategy: str) -> Iterator[None]:
-    """Inside, all processes of a run that is launched as several are one.
+    """Connects the processes of a run for the duration of the block.
 
     Args:
-        strategy: See `distill.config.hardware`; `tpu` looks for other hosts by itself.
+        strategy: See `distill.config.hardware`; `tpu` finds other hosts by itself.
 
     Raises:
-        ConfigError: If this backend or strategy is for one process alone.
-        PeerLost: If not all come, or one is lost.
+        ConfigError: If this backend or strategy supports one process only.
+        PeerLost: If a process does not connect, or is lost.
     """
     arguments = launch.launch(os.environ)
     if arguments is not None or strategy == "tpu":
         _initialize(strategy, arguments)
     try:
         yield
-    except BaseException as mistake:
+    except BaseException as error:
         if count() > 1:
-            text = str(mistake).lower()
+            text = str(error).lower()
             if any(name in text for name in _COLLECTIVES):
-                _gone(waits=False)
-            _let_go(goodbye=False)  # The others would wait for this one.
+                _on_lost(waits=False)
+            _leave(goodbye=False)  # Else the others would wait for this one.
         raise
     disconnect()
 
 
 def exit(code: int) -> None:
-    """Ends a process of several that has failed: JAX' own way out waits, then aborts.
+    """Ends this process after a failure; does nothing if it is the only one.
+
+    A normal exit would run JAX' shutdown, which waits for the others and then aborts.
 
     Args:
-        code: Its exit code. Nothing happens to a process by itself.
+        code: The exit code.
     """
     if count() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
         for line in _lines if is_chief() else ():
-            line.wait(2 * GRACE)  # JAX aborts all, once the chief is gone.
+            line.wait(2 * GRACE)  # When the chief is gone, JAX aborts all others.
         os._exit(code)
 
 
@@ -103,7 +106,7 @@ def _initialize(strategy, arguments):
 
     backend = keras.backend.backend()
     if arguments is None and backend != "jax":
-        return  # Said by `strategy.resolve`.
+        return  # `strategy.resolve` reports it.
     if backend != "jax" or strategy not in ("auto", "data_parallel", "tpu"):
         raise ConfigError(
             "several processes need KERAS_BACKEND=jax and `hardware.strategy`: auto, "
@@ -118,11 +121,11 @@ def _initialize(strategy, arguments):
             heartbeat_timeout_seconds=HEARTBEAT,
             shutdown_timeout_seconds=LEAVING,
         )
-    except (ValueError, RuntimeError) as mistake:
+    except (ValueError, RuntimeError) as error:
         if arguments is None:
-            return  # A lone host: not of a slice.
+            return  # A TPU host by itself, not part of a slice.
         raise errors.PeerLost(
-            f"the processes do not find each other: {mistake}"
+            f"the processes do not find each other: {error}"
         ) from None
     _state.update(count=jax.process_count(), index=jax.process_index())
     _watch((arguments or {}).get("coordinator_address", ""))
@@ -131,8 +134,8 @@ def _initialize(strategy, arguments):
 
 
 def _watch(address):
-    """Connects the processes, so that each learns at once when one is gone."""
-    line = liveness.Lifeline(_gone)
+    """Connects the processes, so that each notices at once when one is gone."""
+    line = liveness.Lifeline(_on_lost)
     host = address.rpartition(":")[0] or socket.gethostname()
     place = broadcast(lambda: f"{host} {line.listen()}".encode()).decode().split()
     if is_chief():
@@ -142,40 +145,40 @@ def _watch(address):
     _lines.append(line)
 
 
-def _let_go(goodbye):
+def _leave(goodbye):
     for line in _lines:
         line.leave(goodbye)
 
 
-def _gone(waits):
-    """Says that another is gone, unless this process has a word of its own to say."""
-    with _ENDING:  # Of two threads that notice, one says it.
+def _on_lost(waits):
+    """Ends this process because another is lost, unless it has an error of its own."""
+    with _ENDING:  # Several threads may notice; only one reports it.
         if waits:
-            time.sleep(GRACE)  # The same mistake may come to light here.
+            time.sleep(GRACE)  # The same error may occur here too.
         if all(line.left for line in _lines):
-            return  # It has: `end` is on its way.
+            return  # It has one: `exit` follows.
         print(f"error: {_LOST}", file=sys.stderr, flush=True)
         stopped = signals.number()
         os._exit(128 + stopped if stopped else errors.EXIT_PEER)
 
 
 def disconnect() -> None:
-    """Goes on alone, or ends. What is computed from now on is this process's own."""
+    """Leaves the group: from now on, this process computes by itself."""
     if count() == 1:
         return
     import jax
 
-    _let_go(goodbye=True)
+    _leave(goodbye=True)
     _state.update(count=1)
     with contextlib.suppress(RuntimeError, ValueError):  # The others may be gone.
         jax.distributed.shutdown()
 
 
 def broadcast(say: Callable[[], bytes]) -> bytes:
-    """What the chief says, in every process; all must ask.
+    """Returns the chief's bytes in every process; all processes must call this.
 
     Args:
-        say: Called in the chief alone; less than 4 GB.
+        say: Called in the chief alone; returns less than 4 GB.
     """
     if count() == 1:
         return say()
@@ -191,7 +194,7 @@ def broadcast(say: Callable[[], bytes]) -> bytes:
 
 
 def share_file(path: pathlib.Path) -> None:
-    """Gives the chief's file, if it has it, to every process; all must ask."""
+    """Copies the chief's file, if it exists, to every process; all must call this."""
     if count() == 1:
         return
     body = broadcast(lambda: path.read_bytes() if path.exists() else b"")
@@ -201,10 +204,10 @@ def share_file(path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def working_folder(wanted: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Where this process works: the folder that is wanted, or one that is forgotten."""
+def working_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The chief gets the folder itself, any other process a temporary one."""
     if is_chief():
-        yield wanted
+        yield folder
         return
     with tempfile.TemporaryDirectory() as home:
         yield pathlib.Path(home) / "runs" / "run"

@@ -1,4 +1,4 @@
-"""How this process was launched: alone, or as one of several."""
+"""Reads from environment variables whether this process is one of several."""
 
 from collections.abc import Mapping
 
@@ -8,29 +8,30 @@ NAMES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 def launch(environment: Mapping[str, str]) -> dict | None:
-    """How this process was launched.
+    """Finds out whether this process is one of several, and which.
 
     Args:
-        environment: Its variables: `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES`
-            and `JAX_PROCESS_ID`, or those of Slurm's `srun` or of Open MPI.
+        environment: The environment variables. Read are `JAX_COORDINATOR_ADDRESS`,
+            `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`, or those of `srun` or Open MPI.
 
     Returns:
-        Arguments of `jax.distributed.initialize`; none of them where it finds them
-        out by itself. None if this is the only process.
+        Arguments of `jax.distributed.initialize`; an empty dict where JAX detects
+        them itself. None if this is the only process.
 
     Raises:
-        ConfigError: If the variables make no sense.
+        ConfigError: If the variables are incomplete or out of range.
     """
-    given = {name: environment[name] for name in NAMES if environment.get(name)}
-    if not given:
+    values = {name: environment[name] for name in NAMES if environment.get(name)}
+    if not values:
+        # JAX reads the other variables of Slurm and Open MPI itself.
         sizes = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
         return {} if any(int(environment.get(n, 1)) > 1 for n in sizes) else None
-    if len(given) < len(NAMES):
-        lacking = ", ".join(name for name in NAMES if name not in given)
+    if len(values) < len(NAMES):
+        missing = ", ".join(name for name in NAMES if name not in values)
         raise ConfigError(
-            f"{', '.join(given)} without {lacking}: give all three, or none"
+            f"{', '.join(values)} without {missing}: give all three, or none"
         )
-    address, *numbers = (given[name] for name in NAMES)
+    address, *numbers = (values[name] for name in NAMES)
     if not address.rpartition(":")[2].isdigit():
         raise ConfigError(f"{NAMES[0]} must be HOST:PORT. Received: {address!r}")
     if not all(text.isdigit() for text in numbers):
@@ -44,5 +45,5 @@ def launch(environment: Mapping[str, str]) -> dict | None:
             f"Received: {process}"
         )
     names = "coordinator_address", "num_processes", "process_id"
-    found = dict(zip(names, (address, processes, process), strict=True))
-    return found if processes > 1 else None
+    arguments = dict(zip(names, (address, processes, process), strict=True))
+    return arguments if processes > 1 else None

@@ -1,7 +1,7 @@
-"""Who of several processes is still there, by a connection that ends with a process.
+"""Detects that another process of a run has died, by a connection to it.
 
-JAX learns of a lost peer by heartbeats, late, and then aborts; a system closes the
-connections of a process that dies at once.
+JAX detects a lost peer by heartbeats, which is late, and then aborts. The operating
+system closes the connections of a process as soon as it dies.
 """
 
 import contextlib
@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable
 
 _BYE, _FAILED = b".", b"!"
-_QUIET = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}  # Seconds, seconds.
+# A silent connection is probed after 10 s, then every 5 s, and closed after 2 failures.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 
 
 class Lifeline:
-    """Connections between the chief and each other process, watched by a thread each.
+    """Connections between the chief and each other process, each watched by a thread.
 
     Args:
-        lost: Called, in such a thread, when one ends without a goodbye. Its argument
-            is whether it said first that it would: it has failed, and was not killed.
+        lost: Called, in such a thread, when a process is gone without a goodbye. Its
+            argument is whether that process announced a failure; if not, it was killed.
     """
 
     def __init__(self, lost: Callable[[bool], None]):
@@ -31,19 +32,19 @@ class Lifeline:
         self._goodbye = True
 
     def listen(self) -> int:
-        """In the chief: the port to which the others `connect`."""
+        """In the chief: opens and returns the port to which the others `connect`."""
         self._open = socket.create_server(("", 0))
         return self._open.getsockname()[1]
 
     def accept(self, count: int) -> None:
-        """In the chief: waits for so many others."""
+        """In the chief: waits until `count` others have connected."""
         assert self._open is not None
         for _ in range(count):
             self._watch(self._open.accept()[0])
         self._open.close()
 
     def connect(self, host: str, port: int) -> None:
-        """In another process: to the chief."""
+        """In another process: connects to the chief."""
         self._watch(socket.create_connection((host, port)))
 
     @property
@@ -52,46 +53,47 @@ class Lifeline:
         return self._left.is_set()
 
     def leave(self, goodbye: bool) -> None:
-        """From now on, nobody is missed here.
+        """Announces the end of this process; lost peers are ignored from now on.
 
         Args:
-            goodbye: Whether the others may go on without this process. If not, it
-                can `wait` for them: they learn why it ends before it is gone.
+            goodbye: Whether the others may continue without this process. If not, it
+                can `wait` for them: they learn of its failure before it is gone.
         """
         self._goodbye = goodbye
         self._left.set()
         for end in self._ends:
-            with contextlib.suppress(OSError):  # Gone, and it has said so.
+            with contextlib.suppress(OSError):  # The other process is gone already.
                 end.sendall(_BYE if goodbye else _FAILED)
 
     def wait(self, seconds: float) -> None:
-        """Until all others are gone, too; not longer than this."""
+        """Waits until all other processes are gone, at most this long."""
         until = time.monotonic() + seconds
         for watcher in self._watchers:
             watcher.join(max(0, until - time.monotonic()))
 
     def _watch(self, end):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _QUIET.items():
-            if hasattr(socket, name):  # A host that is gone closes nothing.
+        for name, value in _KEEPALIVE.items():
+            # Keepalive, since a host that loses power closes no connection.
+            if hasattr(socket, name):
                 end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._ends.append(end)
-        watcher = threading.Thread(target=self._until, args=(end,), daemon=True)
+        watcher = threading.Thread(target=self._run_watcher, args=(end,), daemon=True)
         self._watchers.append(watcher)
         watcher.start()
 
-    def _until(self, end):
+    def _run_watcher(self, end):
         with end:
-            said = _heard(end)
-            if said != _BYE and not self.left:
-                self._lost(said == _FAILED)
+            message = _receive(end)
+            if message != _BYE and not self.left:
+                self._lost(message == _FAILED)
             self._left.wait()
-            if not self._goodbye and said:
-                _heard(end)
+            if not self._goodbye and message:
+                _receive(end)
 
 
-def _heard(end):
-    """A word of the other; empty if it is gone, or silent for too long."""
+def _receive(end):
+    """One message of the other process; empty if it is gone or silent for too long."""
     with contextlib.suppress(OSError):
         return end.recv(1)
     return b""

@@ -1,21 +1,21 @@
-"""SIGTERM and Ctrl-C: the step is ended and saved, then the command stops.
+"""SIGTERM and Ctrl-C: the current step is finished and saved, then the command stops.
 
-A second signal stops at once.
+A second signal stops the command at once.
 """
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-_EXPECTED = (signal.SIGINT, signal.SIGTERM)
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
 _state: dict = {"deferred": False, "pending": None, "forward": None}
 
 
 class Stopped(BaseException):
-    """The command was asked to stop; no `except Exception` may swallow it.
+    """A signal stops the command. It is no `Exception`, so that none catches it.
 
     Attributes:
-        code: The exit code, 128 and the signal's number.
+        code: The exit code: 128 plus the signal's number, as in shells.
     """
 
     def __init__(self, number: int):
@@ -24,18 +24,18 @@ class Stopped(BaseException):
 
 
 def install() -> None:
-    """From now on the two signals end in `Stopped`, in the main thread."""
-    for number in _EXPECTED:
+    """Makes the two signals raise `Stopped` in the main thread."""
+    for number in _HANDLED:
         signal.signal(number, _handle)
 
 
 @contextlib.contextmanager
 def deferred(forward: Callable[[int], None] | None = None) -> Iterator[None]:
-    """Inside, a first signal waits until `raise_if_pending`, or the end.
+    """Delays a first signal until `raise_if_pending` or the end of the block.
 
     Args:
-        forward: Called with the signal as soon as it comes, for example to
-            hand it on to another process.
+        forward: Called with the signal as soon as it arrives, for example to
+            pass it on to another process.
 
     Raises:
         Stopped: At the end, if a signal came.
@@ -46,25 +46,26 @@ def deferred(forward: Callable[[int], None] | None = None) -> Iterator[None]:
         yield
     finally:
         _state.update(deferred=outer["deferred"], forward=outer["forward"])
+    # Not inside another `deferred`, which delays it further.
     if not _state["deferred"]:
         raise_if_pending()
 
 
 def pending() -> bool:
-    """Whether a signal waits."""
+    """Whether a signal is pending."""
     return number() is not None
 
 
 def number() -> int | None:
-    """The signal that waits."""
+    """The number of the pending signal, or None."""
     return _state["pending"]
 
 
 def raise_if_pending() -> None:
-    """Stops now, if a signal came.
+    """Raises the pending signal, if there is one.
 
     Raises:
-        Stopped: If so.
+        Stopped: If a signal is pending.
     """
     number, _state["pending"] = _state["pending"], None
     if number is not None:

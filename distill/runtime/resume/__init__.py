@@ -1,1 +1,1 @@
-"""Training that may be killed at any step: committed moments, and a `fit` from them."""
+"""Resumable training: checkpoints, and a `fit` that continues from the last one."""

@@ -1,7 +1,7 @@
-"""What a killed stage needs to go on: committed whole, the last two kept.
+"""Checkpoints of a stage, written atomically; the last two are kept.
 
 One file holds one moment: every variable by name, and notes. Its first line is
-the SHA-256 of the rest, so that a damaged file is never taken for a whole one.
+the SHA-256 of the rest, so that a damaged file is always recognised.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import numpy as np
 from distill.runtime import errors, files, progress
 from distill.runtime.process import distributed
 
-KEPT = 2  # A damaged newest one falls back to the one before.
+KEPT = 2  # If the newest is damaged, the one before it is used.
 _NOTES = "notes"
 _COUNTER = re.compile(r"_\d+(?=[/:]|$)")
 
@@ -26,9 +26,9 @@ class Moment:
     """The state of a stage after a number of steps.
 
     Attributes:
-        step: Steps made, from the start of the stage.
+        step: Number of steps since the start of the stage.
         arrays: Name of each variable to its value, in the order of the variables.
-        notes: What else must survive, as JSON: history, seconds.
+        notes: Other state, as JSON: history, seconds.
     """
 
     step: int
@@ -40,8 +40,8 @@ class Store:
     """The checkpoints of one stage, in one folder.
 
     Args:
-        folder: Made if need be.
-        name: Of the stage, such as `student.0`; no two stages of a run share it.
+        folder: Created when it is first needed.
+        name: Name of the stage, such as `student.0`, unique in a run.
     """
 
     def __init__(self, folder: pathlib.Path, name: str):
@@ -49,10 +49,10 @@ class Store:
         self._name = name
 
     def save(self, moment: Moment) -> None:
-        """Commits a moment, and forgets all but the last two: the chief alone does.
+        """Writes a checkpoint and deletes all but the last two; only the chief does.
 
         Raises:
-            WriteError: If the disk refuses; what was committed before stays.
+            WriteError: If writing fails; earlier checkpoints stay.
         """
         if not distributed.is_chief():
             return
@@ -64,17 +64,19 @@ class Store:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._name}.step{moment.step:012d}.ckpt"
         files.atomic_write(path, _digest(body) + body)
+        # Only now, when the new one is whole on the disk.
         for old in self.files()[:-KEPT]:
             old.unlink()
 
     def newest(self) -> Moment | None:
-        """The chief's last whole moment, or None; says where a later one is damaged."""
+        """The chief's last undamaged moment, or None; reports each damaged one."""
         body = distributed.broadcast(self._newest)
         return _unpack(body) if body else None
 
     def _newest(self):
         for path in reversed(self.files()):
             body = path.read_bytes()
+            # 64 hexadecimal digits and the end of the line.
             digest, body = body[:65], body[65:]
             if digest == _digest(body):
                 return body
@@ -82,53 +84,58 @@ class Store:
         return b""
 
     def files(self) -> list[pathlib.Path]:
-        """The committed files, the oldest first."""
+        """The checkpoint files, oldest first."""
+        # Step numbers have leading zeros, so their order as text is that of steps.
         return sorted(self._folder.glob(f"{self._name}.step*.ckpt"))
 
     def clear(self) -> None:
-        """Forgets all moments: the stage is over."""
+        """Deletes all checkpoints; called when the stage is over."""
         for path in self.files():
             path.unlink()
 
 
 def names(variables) -> list[str]:
-    """A name for each variable, the same in every process that builds the same.
+    """A name for each variable that is equal in every process that builds the same.
 
     Args:
-        variables: Of Keras 3 or tf_keras, in a fixed order. The counters that
-            Keras adds to a name depend on what else the process has made, so
-            the place in the order stands for them.
+        variables: Variables of Keras 3 or tf_keras, in a fixed order. The counters
+            that Keras adds to a name depend on what else the process has made, so
+            the position in this order replaces them.
     """
-    found = [
+    paths = [
         variable.path if hasattr(variable, "path") else variable.name
         for variable in variables
     ]
-    return [f"{index:05d} {_COUNTER.sub('', name)}" for index, name in enumerate(found)]
+    return [f"{index:05d} {_COUNTER.sub('', name)}" for index, name in enumerate(paths)]
 
 
 def restore(moment: Moment, variables) -> None:
-    """Gives every variable its value of that moment.
+    """Sets every variable to its value in a moment.
 
     Raises:
-        CheckpointError: If one is missing, or has another name, shape or type;
-            nothing is changed then.
+        CheckpointError: If a variable is missing, or has another name, shape or type.
+            No variable is changed then.
     """
-    wanted = {
+    expected = {
         name: (tuple(variable.shape), _type(variable))
         for name, variable in zip(names(variables), variables, strict=True)
     }
-    held = {name: (a.shape, a.dtype.name) for name, a in moment.arrays.items()}
-    if wanted != held:
-        differing = sorted(
-            name for name in {*wanted, *held} if wanted.get(name) != held.get(name)
+    received = {name: (a.shape, a.dtype.name) for name, a in moment.arrays.items()}
+    if expected != received:
+        mismatch = sorted(
+            name
+            for name in {*expected, *received}
+            if expected.get(name) != received.get(name)
         )[0]
         raise errors.CheckpointError(
-            f"the checkpoint does not fit the networks: at `{differing}` it has "
-            f"{held.get(differing)}, they {wanted.get(differing)}. Name another "
+            f"the checkpoint does not fit the networks: at `{mismatch}` it has "
+            f"{received.get(mismatch)}, they {expected.get(mismatch)}. Name another "
             "folder with --out"
         )
-    for name, variable in zip(wanted, variables, strict=True):
-        variable.assign(moment.arrays[name].copy())  # Torch would train in it.
+    for name, variable in zip(expected, variables, strict=True):
+        # A copy: on PyTorch the variable would share the array's memory, and training
+        # would change the moment, which may be restored again.
+        variable.assign(moment.arrays[name].copy())
 
 
 def _type(variable):

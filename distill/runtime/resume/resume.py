@@ -1,9 +1,9 @@
-"""`fit` that may be killed at any step and goes on bit for bit.
+"""A `fit` that may be killed at any step and continues with identical results.
 
-Keras' `BackupAndRestore` goes on from the start of an epoch, without random
-state, other callbacks' state and the place in the data. Here a stage is fitted
-in legs: each starts from a committed moment, makes the rest of an epoch or all
-that is left, and commits as it goes.
+Keras' `BackupAndRestore` continues from the start of an epoch, without random
+state, the state of other callbacks and the position in the data. Here a stage is
+trained in legs: each starts from a committed moment, finishes an epoch or the whole
+stage, and commits moments on the way.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ from distill.runtime import errors, progress
 from distill.runtime.process import signals
 from distill.runtime.resume import checkpoint
 
-SECONDS = 30.0  # Between two commits, unless a commit is slow.
-SHARE = 0.01  # Of the time, at most, goes into commits.
+SECONDS = 30.0  # Time between two commits, unless a commit is slow.
+SHARE = 0.01  # Largest share of the time that commits may take.
 
 
 class Resumable(Protocol):
-    """What `fit` asks of its batches; see `Source`."""
+    """What `fit` needs of its batches; see `Source`."""
 
     steps_per_epoch: int
     stream: Callable[[int], Iterable]
@@ -32,12 +32,12 @@ class Resumable(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Batches that may be read from any step on; another like it will do.
+    """Batches that can be read from any step on; any `Resumable` may replace it.
 
     Attributes:
         steps_per_epoch: Steps in each epoch.
-        stream: Gives the batches from a step on, without end. Batch number n
-            must not depend on what was read before it.
+        stream: Returns the batches from a step on, without end. Batch number n
+            must not depend on the batches that were read before it.
     """
 
     steps_per_epoch: int
@@ -59,24 +59,24 @@ def fit(
 
     Args:
         model: Compiled; of Keras 3 or of tf_keras.
-        source: Of the batches.
+        source: The batches.
         callback: The `Callback` class of the model's Keras.
-        epochs: All that there are.
-        store: Where moments are committed. Left as it is at the end: `clear` it
-            when what was trained is kept.
-        variables: Gives all that training moves, beside the optimizer's and the
-            metrics' own.
-        callbacks: Makes the callbacks of a leg, from the history before it.
-        **options: For `fit`.
+        epochs: Epochs of the whole stage.
+        store: Where moments are committed. Not cleared at the end: `clear` it
+            when the trained network is saved.
+        variables: Returns all variables that training changes, except those of the
+            optimizer and the metrics.
+        callbacks: Builds the callbacks of a leg from the history before it.
+        **options: Passed to Keras' `fit`.
 
     Returns:
-        Name of each logged number to one value an epoch, and the seconds that
-        training took, over all legs.
+        Name of each logged number to its value in each epoch, and the seconds that
+        training took over all legs.
 
     Raises:
         CheckpointError: If the last moment does not fit the model.
         Diverged: If a logged number or a variable is not finite.
-        Stopped: If a signal came; the step is made and committed.
+        Stopped: If a signal came; the step is finished and committed first.
     """
 
     def state():
@@ -89,7 +89,7 @@ def fit(
     moment = store.newest()
     while saver.step < total:
         if moment is not None:
-            saver.go_on(moment)
+            saver.resume_from(moment)
         epoch, done = divmod(saver.step, steps)
         saver.leg_is_one_epoch = done > 0
         model.fit(
@@ -100,33 +100,33 @@ def fit(
             callbacks=[*callbacks(saver.history), *progress.shown(callback), saver],
             **{"verbose": progress.verbose(), **options},
         )
-        # Also after a leg of this process: `fit` ends by putting the optimizer's
-        # average into the weights, if it keeps one.
+        # Also after a leg of this process: with `use_ema`, Keras' `fit` ends by writing
+        # the optimizer's averages into the weights.
         moment = store.newest()
     return saver.history, saver.seconds
 
 
 def _build(model, batch):
-    """Has metrics and optimizer make their variables, before a moment is restored.
+    """Makes metrics and optimizer create their variables before a moment is restored.
 
-    Unbuilt, they have none, and where `fit` builds them other names.
+    Before that they have none, and `fit` would give them other names.
     """
     import keras
 
     from trainers import tracking
 
-    # Op by op: on TensorFlow, to trace a step takes several times as long as to make
-    # one. JAX would compile every operation, and replicas complain.
+    # Eagerly on TensorFlow, where tracing a step takes several times as long as one
+    # step. JAX would compile each operation by itself, and replicas refuse eager mode.
     alone = keras.backend.backend() == "tensorflow" and tracking.replicas() == 1
-    apart = alone and model.test_function is None
+    untraced = alone and model.test_function is None
     eager = model.run_eagerly
-    model.run_eagerly = apart or eager
+    model.run_eagerly = untraced or eager
     try:
         model.test_on_batch(*batch)
     finally:
         model.run_eagerly = eager
-        if apart:
-            model.test_function = None  # That of `fit` is to be traced.
+        if untraced:
+            model.test_function = None  # So that `fit` traces its own.
     if not getattr(model.optimizer, "built", False):
         model.optimizer.build(model.trainable_variables)
 
@@ -135,7 +135,7 @@ def seconds_between_moments() -> float:
     """Seconds between two commits; `DISTILL_CHECKPOINT_SECONDS` changes it.
 
     Raises:
-        CheckpointError: If the variable holds no number of seconds.
+        CheckpointError: If the variable is not a number of seconds.
     """
     text = os.environ.get("DISTILL_CHECKPOINT_SECONDS", str(SECONDS))
     try:
@@ -151,18 +151,18 @@ def seconds_between_moments() -> float:
 
 
 def _state(model, variables):
-    """Every variable that training moves, each once."""
+    """All variables that training changes, each once."""
     metrics = [variable for metric in model.metrics for variable in metric.variables]
     found = [*variables, *model.optimizer.variables, *metrics]
     return list({id(variable): variable for variable in found}.values())
 
 
 class _Saver:
-    """Counts, checks and commits: the last callback, of either Keras."""
+    """Callback that counts steps, checks numbers and commits; the last one of a leg."""
 
     def __init__(self, store, state, steps_per_epoch, total):
         super().__init__()
-        self.step = self._begun = 0  # The latter: of this leg and epoch.
+        self.step = self._begun = 0  # `_begun`: the first step of this leg and epoch.
         self.history: dict[str, list[float]] = {}
         self.leg_is_one_epoch = False
         self._store = store
@@ -177,11 +177,11 @@ class _Saver:
 
     @property
     def seconds(self):
-        """Spent in training, also before this process."""
+        """Seconds of training, including those of earlier processes."""
         return self._seconds_before + time.monotonic() - self._start
 
-    def go_on(self, moment):
-        """Starts from a committed moment."""
+    def resume_from(self, moment):
+        """Continues from a committed moment."""
         checkpoint.restore(moment, self._state())
         self.step = moment.step
         if self.step % self._steps_per_epoch:
@@ -193,17 +193,17 @@ class _Saver:
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._restored is not None:
-            # Again: `fit` has set the metrics back, and the epoch is not over.
+            # Again: `fit` resets metrics, but this epoch continues a half-finished one.
             checkpoint.restore(self._restored, self._state())
             self._restored = None
         self._begun = self.step
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step = self._begun + batch + 1  # Of several steps, Keras tells the last.
+        self.step = self._begun + batch + 1  # Of several steps, `batch` is the last.
         progress.first_step()
         for name, value in logs.items():
             _check_finite(f"`{name}`", value, self.step)
-        # The end of an epoch is committed when its validation is over.
+        # The end of an epoch is committed after its validation, in `on_epoch_end`.
         if self.step % self._steps_per_epoch and self._is_due():
             self._commit()
 
@@ -211,7 +211,7 @@ class _Saver:
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         if self.step == self._total:
-            self._arrays()  # What the last step made is kept by the caller.
+            self._arrays()  # Checked only: the caller saves the finished network.
             return
         if self.leg_is_one_epoch or self._is_due():
             self._commit()
@@ -222,13 +222,13 @@ class _Saver:
         return signals.pending() or time.monotonic() - self._saved >= wait
 
     def _arrays(self):
-        """Name to value of all state, every one finite."""
+        """Name to value of all state; refuses values that are not finite."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         variables = self._state()
         arrays = {}
         for name, variable in zip(checkpoint.names(variables), variables, strict=True):
-            arrays[name] = np.array(variable.numpy())  # Torch gives a view.
+            arrays[name] = np.array(variable.numpy())  # PyTorch returns a view.
             _check_finite(f"a weight of `{name}`", arrays[name].sum(), self.step)
         return arrays
 
