@@ -10,7 +10,7 @@ from distill import cli, config, data
 from distill.config import finishing
 from distill.data import checks, split_file
 from distill.runtime import progress
-from distill.runtime.errors import ConfigError
+from distill.runtime.errors import EXIT_FAILED, ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
 
@@ -62,7 +62,7 @@ def _command(arguments: argparse.Namespace) -> int:
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
         record = foreign_record(path, getattr(splits, arguments.split), run.data)
     print(_lines(record))
-    return cli.EXIT_FAILED if record["failed"] else 0
+    return EXIT_FAILED if record["failed"] else 0
 
 
 def _config(arguments):

@@ -51,6 +51,15 @@ def test_evaluate_takes_the_config_of_a_finish_and_a_run_yaml(tmp_path, capfd):
     assert evaluate.main([f"--model={path}", f"--config={path}"]) == 2
 
 
+def test_evaluate_of_a_file_that_answers_nan_fails(tmp_path, capfd):
+    network = ResNet(depth=8, width=4).build((8, 8, 1), 10)
+    network.weights[-1].assign([float("nan")] * 10)
+    path = tmp_path / "mine.keras"
+    network.save(path)
+    assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 1
+    assert "NaN for 899 of 899 examples" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [("none.keras", 2), ("mine.h5", 3), ("mine.keras", 3), ("damaged.tflite", 2)],
