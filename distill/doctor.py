@@ -11,6 +11,7 @@ from distill import config
 from distill.compress import finishers
 from distill.config import finishing
 from distill.report import compress_tables
+from distill.run import parent
 from distill.runtime import errors
 from distill.runtime.process import command
 from distill.runtime.trust import loader
@@ -41,6 +42,7 @@ def _command(arguments: argparse.Namespace) -> int:
     run, path = _read(arguments)
     parts = run.finish if run else ()
     parts = parts or [kind() for kind in finishers.FINISHERS.values()]
+    parent.require_packages()
     # Imports Keras; a mistake in the config was answered above.
     from distill.run import diagnosis
     from distill.teach.networks import build

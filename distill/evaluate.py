@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from distill import cli, config, data
 from distill.config import finishing
 from distill.data import checks, split_file
-from distill.runtime import progress
+from distill.runtime import packages, progress
 from distill.runtime.errors import EXIT_FAILED, ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     def command(arguments):
         # Whatever a `.tflite` file does to the code that runs it stays in there.
         if arguments.model.suffix == ".tflite" and not limited:
+            packages.require("a .tflite file", packages.LITERT)
             return loader.run_sandboxed(arguments.model, ["evaluate", *argv])
         return _command(arguments)
 

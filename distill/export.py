@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from absl.flags import argparse_flags
 
 from distill.compress import convert
-from distill.runtime import files, progress
+from distill.runtime import files, packages, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
 from distill.runtime.trust import loader
@@ -40,6 +40,7 @@ def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
+    packages.require("export", "tensorflow")
     folder = arguments.out or path.parent
     model = loader.open_foreign(path)
     folder.mkdir(parents=True, exist_ok=True)

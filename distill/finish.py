@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from distill import cli, config
 from distill.config import finishing
+from distill.run import parent
 from distill.runtime.process import command
 
 
@@ -44,6 +45,7 @@ def _command(arguments: argparse.Namespace) -> int:
     overrides = [*files, *cli.overrides(arguments)]
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
+    parent.require_packages()
     # Imports Keras; a mistake in the config was answered above.
     from distill.run.finishing import finish
 

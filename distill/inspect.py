@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill.runtime import hashes
+from distill.runtime import hashes, packages
 from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         if not arguments.model.exists():
             raise ConfigError(f"no such file: {arguments.model}")
         scan.check_kind(arguments.model, ".tflite")
+        packages.require("a .tflite file", packages.LITERT, "flatbuffers")
         if not limited:  # Whatever a file does to its reader stays in there.
             return loader.run_sandboxed(arguments.model, ["inspect", *argv])
         return _command(arguments)

@@ -1,11 +1,11 @@
 """The ops and tensors of a TFLite file, without running it. Needs no TensorFlow."""
 
+import functools
 import math
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from distill.measure.end import End
 from distill.measure.kernel import Kernel, describe, to_dense, unpack
@@ -15,28 +15,15 @@ KERNEL, BIAS = 1, 2
 TABLE = 0
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
-_OPS = {
-    value: name
-    for name, value in vars(schema.BuiltinOperator).items()
-    if name[0] != "_"
-}
-_ACTIVATIONS = {
-    value: name
-    for name, value in vars(schema.ActivationFunctionType).items()
-    if name[0] != "_"
-}
-_NAMES = {
-    value: name for name, value in vars(schema.TensorType).items() if name[0] != "_"
-}
 _TYPES = {  # Of four bits, a byte holds two.
-    schema.TensorType.INT4: np.uint8,
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.FLOAT16: np.float16,
-    schema.TensorType.INT8: np.int8,
-    schema.TensorType.UINT8: np.uint8,
-    schema.TensorType.INT16: np.int16,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT64: np.int64,
+    "INT4": np.uint8,
+    "FLOAT32": np.float32,
+    "FLOAT16": np.float16,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
 }
 
 
@@ -57,6 +44,7 @@ class Graph:
     def __init__(self, content: bytes, path: pathlib.Path | str = "this"):
         if content[4:8] != b"TFL3":
             raise ValueError(f"{path} is no TFLite file")
+        schema = _schema()
         try:
             self._model = schema.ModelT.InitFromPackedBuf(content, 0)
             graph = self._model.subgraphs[0]
@@ -69,11 +57,13 @@ class Graph:
     def name(self, op) -> str:
         """The name of what an op computes, such as `CONV_2D`."""
         code = self._model.operatorCodes[op.opcodeIndex]
-        return _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        return _names("BuiltinOperator")[number]
 
     def activation(self, op) -> str:
         """What a `WEIGHTED` op does to its output at once: `NONE`, `RELU`, ..."""
-        return _ACTIVATIONS[op.builtinOptions.fusedActivationFunction]
+        number = op.builtinOptions.fusedActivationFunction
+        return _names("ActivationFunctionType")[number]
 
     def label(self, index: int) -> str:
         """The name of a tensor, which tells of the layers that it was made of."""
@@ -99,7 +89,7 @@ class Graph:
         how = tensor.quantization
         scaled = how is not None and how.scale is not None and len(how.scale) == 1
         return End(
-            dtype=_NAMES[tensor.type].lower(),
+            dtype=_type(tensor).lower(),
             shape=self.shape(index),
             scale=float(how.scale[0]) if scaled else None,
             zero_point=int(how.zeroPoint[0]) if scaled else None,
@@ -141,10 +131,10 @@ class Graph:
         What a sparse one leaves out is zero.
         """
         tensor = self._tensors[index]
-        kind = np.dtype(_TYPES[tensor.type])
+        kind = np.dtype(_TYPES[_type(tensor)])
         values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
         bits = 8 * kind.itemsize
-        if tensor.type == schema.TensorType.INT4:
+        if _type(tensor) == "INT4":
             values, bits = unpack(values)[: self.size(index)], 4
         if tensor.sparsity is not None:
             values = to_dense(values, tensor.sparsity, self.shape(index))
@@ -162,8 +152,27 @@ class Graph:
             )
             touched = [*op.inputs, *op.outputs]
             floats = any(
-                index >= 0 and self._tensors[index].type == schema.TensorType.FLOAT32
+                index >= 0 and _type(self._tensors[index]) == "FLOAT32"
                 for index in touched
             )
             if floats and not edge:
                 yield name
+
+
+def _type(tensor):
+    """The name of what a tensor's entries are, such as `INT8`."""
+    return _names("TensorType")[tensor.type]
+
+
+@functools.cache
+def _names(kind):
+    """Number to name, of one of the schema's enumerations."""
+    members = vars(getattr(_schema(), kind)).items()
+    return {value: name for name, value in members if name[0] != "_"}
+
+
+def _schema():
+    # Here, not at the top: where nothing is exported, it need not be installed.
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated

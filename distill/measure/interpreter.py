@@ -6,7 +6,6 @@ import pathlib
 import time
 
 import numpy as np
-from ai_edge_litert import interpreter
 
 from distill.runtime import quiet, versions
 
@@ -95,6 +94,9 @@ class _Runner:
     """Runs a file on inputs of one shape, from what it takes to what it gives."""
 
     def __init__(self, path, shape, threads):
+        # Here, not at the top: where nothing is exported, it need not be installed.
+        from ai_edge_litert import interpreter
+
         try:
             with quiet.native():
                 self._model = interpreter.Interpreter(str(path), num_threads=threads)

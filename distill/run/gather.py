@@ -14,12 +14,12 @@ from distill.measure import accuracy, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
+from distill.run import parent
 from distill.run.record import model_record
-from distill.runtime import files, progress, versions
+from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
-UNFINISHED = "Nothing is finished and exported: TensorFlow or TF-MOT is not installed"
 LEAST = 5  # Answers that a limit on accuracy must be worth, to be more than chance.
 
 
@@ -40,7 +40,8 @@ def gather(
         The report, as in `report.json`.
     """
     models, answers = [], {}
-    finished = (folder / "finish.json").exists()
+    unread = packages.missing(packages.LITERT)
+    finished = (folder / "finish.json").exists() and not unread
     made = run if finished else dataclasses.replace(run, finish=())
     taught = _taught(folder / "teacher.keras", splits.test)
     for path in _files(made, folder, taught is not None):
@@ -78,7 +79,7 @@ def gather(
             *few(made, len(splits.validation.labels)),
             *_otherwise(made, models),
             *_alarms(stages),
-            *([UNFINISHED] if made != run else []),
+            *([parent.left_out()] if made != run else []),
         ],
         "failures": [
             f"{model['name']}: {reason}"

@@ -1,6 +1,5 @@
 """The finishing process, seen from outside: started, waited for, and how it ended."""
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -9,11 +8,18 @@ import sys
 import tempfile
 import typing
 
-from distill.runtime import errors, progress
+from distill.runtime import errors, packages, progress
 from distill.runtime.process import signals
 from distill.runtime.process.command import IN_CHILD
 
 EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
+_NEEDED = (
+    "tensorflow",
+    "tf_keras",
+    "tensorflow_model_optimization",
+    packages.LITERT,
+    "flatbuffers",
+)
 
 
 def finish(folder: pathlib.Path) -> list[dict]:
@@ -37,8 +43,21 @@ def finish(folder: pathlib.Path) -> list[dict]:
 
 def missing_packages() -> list[str]:
     """Packages that finishing needs and this machine lacks; it may train without."""
-    needed = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
-    return [name for name in needed if importlib.util.find_spec(name) is None]
+    return packages.missing(*_NEEDED)
+
+
+def left_out() -> str:
+    """What a report says of a run that was not finished for want of packages."""
+    return f"No file is exported without {packages.say(missing_packages())}"
+
+
+def require_packages() -> None:
+    """Refuses what the finishing process cannot do on this machine.
+
+    Raises:
+        ConfigError: See `packages.require`.
+    """
+    packages.require("finishing", *_NEEDED)
 
 
 def run_child(folder: pathlib.Path) -> None:
@@ -107,8 +126,9 @@ def diagnose(network: typing.Any) -> dict:
 
 def _run_task(task, path):
     """Runs a task of `distill.run.child`, and hands on how it ended."""
-    packages = str(pathlib.Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
+    require_packages()
+    ours = str(pathlib.Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
     chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],

@@ -11,7 +11,6 @@ import time
 
 import pytest
 
-from distill import cli
 from distill.runtime import errors
 from distill.runtime.process import signals
 from distill.runtime.process.command import run_command
@@ -124,6 +123,8 @@ def caught(mistake, capsys, debug=False):
         (OSError(errno.ENOSPC, "no space"), 4),
         (MemoryError("3 GB"), 1),
         (ZeroDivisionError("two\nlines"), 1),
+        (ModuleNotFoundError("No module", name="distill.nothing"), 1),
+        (ModuleNotFoundError("No module", name="not_here.at_all"), 2),
     ],
 )
 def test_whatever_is_raised_is_one_line(mistake, code, capsys):
@@ -131,7 +132,9 @@ def test_whatever_is_raised_is_one_line(mistake, code, capsys):
     assert got == code
     assert line.startswith("error: ")
     assert ("batch_size" in line) == isinstance(mistake, MemoryError)
-    assert ("--debug" in line) == isinstance(mistake, ZeroDivisionError)
+    bug = isinstance(mistake, ZeroDivisionError | ModuleNotFoundError) and code == 1
+    assert ("--debug" in line) == bug
+    assert ("pip install not-here" in line) == (code == 2)
 
 
 def test_debug_shows_where_it_came_from(capsys):
@@ -141,7 +144,12 @@ def test_debug_shows_where_it_came_from(capsys):
 
 def test_the_page_lists_every_code():
     page = (ROOT / "docs" / "exit_codes.md").read_text()
-    codes = [value for name, value in vars(cli).items() if name.startswith("EXIT_")]
+    codes = [
+        code
+        for name, code in vars(errors).items()
+        if name.startswith("EXIT_") and isinstance(code, int)
+    ]
+    assert {1, 2} <= {*codes}
     for code in [0, *codes]:
         assert f"\n| {code} |" in page
     assert "130, 143" in page

@@ -3,6 +3,8 @@
 import importlib.util
 import itertools
 import json
+import os
+import pathlib
 import sys
 import time
 import types
@@ -14,6 +16,7 @@ from distill.studies.speed import peers
 from distill.studies.speed.peers import accuracy, gpu, roofline
 from trainers import trainer
 
+ROOT = pathlib.Path(__file__).parents[2]
 TOY = (
     "data={name: digits}",
     "teacher.network.options={depth: 8, width: 8}",
@@ -27,8 +30,19 @@ def flags(*more):
     return [*(f"--set={text}" for text in TOY), *more]
 
 
+# Runs first in every process: as if none of them were installed.
+WITHOUT = """
+import sys
+
+for name in ("tensorflow", "tf_keras", "ai_edge_litert", "flatbuffers"):
+    sys.modules[name] = None
+"""
+
+
 def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeypatch):
     asked = []
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # Sooner.
     monkeypatch.setattr(

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import errno
 import functools
+import importlib.util
 import os
 import pathlib
 import re
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 import distill
-from distill.runtime import errors, progress
+from distill.runtime import errors, packages, progress
 from distill.runtime.process import completion, distributed, signals
 
 IN_CHILD = "DISTILL_IN_CHILD"  # Set for the finishing process.
@@ -87,15 +88,24 @@ def _exit_code(command, arguments):
         for kind, code in errors.EXIT_CODES.items():
             if isinstance(mistake, kind):
                 return fail(mistake, code)
-        return fail(_one_line(mistake), errors.EXIT_FAILED)
+        lacks = _lacks(mistake) if isinstance(mistake, ModuleNotFoundError) else None
+        code = errors.EXIT_BAD_INPUT if lacks else errors.EXIT_FAILED
+        return fail(lacks or _one_line(mistake), code)
+
+
+def _lacks(mistake):
+    """Which package is not installed; None where it is a part of distill."""
+    name = (mistake.name or "").split(".")[0]
+    if importlib.util.find_spec(name or "distill") is not None:
+        return None
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    other = ", or set KERAS_BACKEND=jax" * (name == backend == "tensorflow")
+    return f"this needs {packages.say([name])}{other}"
 
 
 def _one_line(mistake):
     """One line for what nobody expected."""
     kind = type(mistake).__name__
-    lacks = mistake.name or "" if isinstance(mistake, ModuleNotFoundError) else ""
-    if lacks.split(".")[0] == "tensorflow":
-        return "TensorFlow is not installed: install it, or set KERAS_BACKEND=jax"
     if isinstance(mistake, MemoryError) or kind == "ResourceExhaustedError":
         return (
             f"out of memory: {mistake}. Lower `batch_size`, or take smaller networks; "

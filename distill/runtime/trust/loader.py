@@ -6,6 +6,7 @@ then opened by a process with limits (`sandbox`), and only what that process
 wrote anew is opened here.
 """
 
+import importlib
 import os
 import pathlib
 import subprocess
@@ -45,6 +46,7 @@ def open_foreign(path: pathlib.Path, sha256: str | None = None):
         Untrusted: Says what was found, and the way out.
     """
     members = scan.members(path, sha256)
+    importlib.import_module("keras")  # What it lacks is no fault of the file's.
     with tempfile.TemporaryDirectory() as folder:
         given = pathlib.Path(folder) / "foreign.keras"
         made = pathlib.Path(folder) / "opened.keras"

@@ -1,0 +1,41 @@
+"""Packages that a part of the work needs, and that a machine may lack."""
+
+import importlib.util
+
+from distill.runtime import errors
+
+LITERT = "ai_edge_litert"
+# Import name to the name to install, where more than a dash differs.
+_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+
+
+def missing(*names: str) -> list[str]:
+    """Which of these are not installed; imports none of them.
+
+    Args:
+        names: As they are imported.
+    """
+    return [name for name in names if importlib.util.find_spec(name) is None]
+
+
+def require(what: str, *names: str) -> None:
+    """Refuses to begin what cannot be done here.
+
+    Args:
+        what: That is wanted.
+        names: Of the packages that it needs, as they are imported.
+
+    Raises:
+        ConfigError: If one of them is not installed.
+    """
+    if lacking := missing(*names):
+        raise errors.ConfigError(f"{what} needs {say(lacking)}")
+
+
+def say(lacking: list[str]) -> str:
+    """That these are not installed, and how to mend it: the end of a sentence."""
+    named = [_DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in lacking]
+    one = "is" if len(named) == 1 else "are"
+    return f"{', '.join(named)}, which {one} not installed: pip install " + " ".join(
+        named
+    )

@@ -1,0 +1,50 @@
+"""A command that needs a package which is not there says so before it begins."""
+
+import sys
+
+import pytest
+
+from distill import doctor, evaluate, export, finish, inspect
+
+NAMES = (
+    "tensorflow",
+    "tf_keras",
+    "tensorflow_model_optimization",
+    "ai_edge_litert",
+    "flatbuffers",
+)
+COMMANDS = [
+    (inspect, ["student.tflite"], "ai-edge-litert flatbuffers"),
+    (
+        evaluate,
+        ["--model=student.tflite", "--config=lit_resnet.yaml"],
+        "ai-edge-litert",
+    ),
+    (export, ["--model=student.keras"], "tensorflow"),
+    (doctor, ["--config=lit_resnet.yaml"], "tensorflow tf-keras"),
+    (doctor, ["--model=student.keras"], "tensorflow tf-keras"),
+    (
+        finish,
+        ["--model=student.keras", "--config=finish.yaml"],
+        "tensorflow tf-keras tensorflow-model-optimization ai-edge-litert",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "flags", "lacking"), COMMANDS)
+def test_what_is_not_installed_is_said_in_a_line(
+    command, flags, lacking, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    before = {"student.keras", "student.tflite", "finish.yaml"}
+    for name in before:
+        (tmp_path / name).touch()
+    (tmp_path / "finish.yaml").write_text(
+        "data: {name: digits}\nfinish: [{name: float32}]\n"
+    )
+    for name in NAMES:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert command.main(flags) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"not installed: pip install {lacking}" in line
+    assert {path.name for path in tmp_path.iterdir()} == before
