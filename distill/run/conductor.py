@@ -29,7 +29,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         PeerLost: If another process of the run is gone.
         DataError: If the data cannot be had.
         FolderBusy: If another process works there.
-        FinishError: If the finishing process died.
+        FinishError, Killed: If the finishing process failed, or died.
     """
     onednn.choose(run.hardware.onednn)
     with files.lock(folder):

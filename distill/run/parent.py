@@ -9,10 +9,11 @@ import tempfile
 import typing
 
 from distill.runtime import errors, packages, progress
-from distill.runtime.process import signals
+from distill.runtime.process import death, signals
 from distill.runtime.process.command import IN_CHILD
 
 EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
+_LEFT = "what was finished is kept, and the same command goes on from there"
 _NEEDED = (
     "tensorflow",
     "tf_keras",
@@ -70,17 +71,12 @@ def run_child(folder: pathlib.Path) -> None:
         folder: The run's folder.
 
     Raises:
-        FinishError: If the process was killed, or failed without a word.
+        Killed: If the process died by a signal.
+        FinishError: If it failed without a word.
         Stopped: If a signal came; the process has saved its work.
         SystemExit: With the exit code of a process that has said what failed.
     """
-    try:
-        _run_task("finish", folder)
-    except errors.FinishError as mistake:
-        raise errors.FinishError(
-            f"{mistake}; what was finished is kept, and the same command goes on "
-            "from there"
-        ) from None
+    _run_task("finish", folder)
 
 
 def search(folder: pathlib.Path) -> dict:
@@ -144,6 +140,8 @@ def _run_task(task, path):
         child.communicate()
     if code in EXPLAINED:
         raise SystemExit(code)
+    death.check(code, f"the process for {task} of {path}", _LEFT)
     if code:
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        raise errors.FinishError(f"the process for {task} of {path} stopped ({how})")
+        raise errors.FinishError(
+            f"the process for {task} of {path} stopped (exit code {code})"
+        )

@@ -7,6 +7,7 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_UNTRUSTED = 3
 EXIT_WRITE = 4
+EXIT_KILLED = 5
 EXIT_DIVERGED = 6
 EXIT_BUSY = 7
 EXIT_PEER = 8
@@ -22,6 +23,10 @@ class DataError(ValueError):
 
 class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
+
+
+class Killed(RuntimeError):
+    """A process that worked for this one died by a signal."""
 
 
 class PeerLost(RuntimeError):
@@ -73,5 +78,6 @@ EXIT_CODES: dict[type[BaseException], int] = {
     FolderBusy: EXIT_BUSY,
     Diverged: EXIT_DIVERGED,
     FinishError: EXIT_FAILED,
+    Killed: EXIT_KILLED,
     PeerLost: EXIT_PEER,
 }

@@ -1,7 +1,9 @@
 """Finishers keep their promises, or say how they broke them."""
 
+import contextlib
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from distill.measure import cost, kernel
 from distill.measure.facts import Facts
 from distill.run import folder, parent
 from distill.runtime import errors
+from distill.runtime.process import signals
 from distill.teach.networks import build, checks
 from students import ResNet
 
@@ -202,10 +205,27 @@ def test_a_failing_process_says_one_line_and_hands_on_its_code(tmp_path, capfd):
     assert "Traceback" not in errors[0]
 
 
-def test_a_killed_process_is_one_line(tmp_path, dying_python):
-    dying_python(9)
-    with pytest.raises(errors.FinishError, match="killed by signal 9"):
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (signal.SIGKILL, "want of memory"),
+        (signal.SIGSEGV, "a library crashed"),
+        (signal.SIGTERM, "stopped it"),
+    ],
+)
+def test_a_killed_process_is_one_line(number, cause, tmp_path, monkeypatch):
+    """A real process, and a real signal: sent as soon as it is there."""
+
+    def kill(forward):
+        forward(number)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(signals, "deferred", kill)
+    with pytest.raises(errors.Killed) as caught:
         parent.run_child(tmp_path)
+    line = str(caught.value)
+    assert f"finish of {tmp_path} was ended by {number.name}" in line
+    assert cause in line and "the same command goes on" in line
 
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from distill.runtime import errors
-from distill.runtime.process import signals
-from distill.runtime.process.command import run_command
+from distill.runtime.process import death, signals
+from distill.runtime.process.command import IN_CHILD, run_command
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = [
@@ -118,6 +118,7 @@ def caught(mistake, capsys, debug=False):
         (errors.Diverged("x"), 6),
         (errors.FolderBusy("x"), 7),
         (errors.FinishError("x"), 1),
+        (errors.Killed("x"), 5),
         (signals.Stopped(signal.SIGINT), 130),
         (signals.Stopped(signal.SIGTERM), 143),
         (OSError(errno.ENOSPC, "no space"), 4),
@@ -142,6 +143,49 @@ def test_debug_shows_where_it_came_from(capsys):
         caught(ZeroDivisionError(), capsys, debug=True)
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (-9, "SIGKILL"),
+        (-11, "SIGSEGV"),
+        (143, "SIGTERM"),
+        (139, "SIGSEGV"),
+        (-40, "40"),
+    ],
+)
+def test_a_process_that_died_is_named_by_its_signal(code, said):
+    with pytest.raises(errors.Killed, match=f"It was ended by .*{said}"):
+        death.check(code, "It")
+
+
+@pytest.mark.parametrize("code", [0, 1, 8, 128, 255])
+def test_a_process_that_ended_by_itself_did_not_die(code):
+    death.check(code, "It")
+
+
+CRASH = """
+import argparse, os, signal
+from distill.runtime.process import command
+
+run = lambda arguments: os.kill(os.getpid(), signal.SIGSEGV)
+command.run_command(run, argparse.ArgumentParser(), [])
+"""
+
+
+@pytest.mark.parametrize("in_child", [False, True])
+def test_a_command_that_crashes_says_of_what_and_leaves_the_code_to_the_shell(in_child):
+    more = {IN_CHILD: "1"} if in_child else {}
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **more},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGSEGV
+    said = "Fatal Python error: Segmentation fault" in done.stderr
+    assert said != in_child  # Of a child, its parent says it.
+
+
 def test_the_page_lists_every_code():
     page = (ROOT / "docs" / "exit_codes.md").read_text()
     codes = [
@@ -149,7 +193,7 @@ def test_the_page_lists_every_code():
         for name, code in vars(errors).items()
         if name.startswith("EXIT_") and isinstance(code, int)
     ]
-    assert {1, 2} <= {*codes}
+    assert {1, 2, 5} <= {*codes}
     for code in [0, *codes]:
         assert f"\n| {code} |" in page
     assert "130, 143" in page

@@ -115,6 +115,24 @@ def test_a_process_is_given_the_run(monkeypatch, tmp_path, run):
     assert others == ["5", "1"]
 
 
+def test_one_that_dies_is_an_error_unless_others_went_before(
+    monkeypatch, run, dying_python
+):
+    def tried(size):
+        if size > batch_sizes.FIRST:
+            dying_python(9)
+            return trial_run(run, 1)
+        return found(1.0, GB)
+
+    trial_run = trial.run
+    result, sizes = searched(monkeypatch, run, tried, 100 * GB)
+    assert sizes == [8, 16]
+    assert "batches of 32 was ended by SIGKILL (as a rule" in result["ended"]
+    dying_python(11)
+    with pytest.raises(errors.Killed, match=r"SIGSEGV \(a library crashed\)"):
+        searched(monkeypatch, run, lambda size: trial_run(run, 1), 100 * GB)
+
+
 def test_what_a_process_says_last_is_the_reason(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, "raise SystemExit('no more memory')")
     assert trial.run(run, 1) == {"ended": "no more memory"}

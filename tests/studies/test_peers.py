@@ -194,6 +194,12 @@ def test_a_peer_that_ends_is_named(tmp_path):
         worker._Worker("pytorch", tmp_path, 1)
 
 
+def test_a_peer_that_dies_is_named_with_its_signal(tmp_path, dying_python):
+    dying_python(9)
+    with pytest.raises(errors.Killed, match=r"the process of pytorch was .*SIGKILL"):
+        worker._Worker("pytorch", tmp_path, 1)
+
+
 def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv(versions.KERNELS, raising=False)
     folder.check_ground(tmp_path, versions.versions())

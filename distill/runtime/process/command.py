@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import faulthandler
 import functools
 import importlib.util
 import os
@@ -66,6 +67,8 @@ def run_command(
     arguments = flags.parse_args(argv)
     progress.start()
     signals.install()
+    if IN_CHILD not in os.environ and not faulthandler.is_enabled():
+        faulthandler.enable(2, all_threads=False)  # Of a child, its parent says it.
     code = _exit_code(command, arguments)
     distributed.exit(code)
     return code

@@ -15,7 +15,8 @@ import tempfile
 import zipfile
 
 from distill.runtime.errors import Untrusted
-from distill.runtime.process import distributed
+from distill.runtime.process import death, distributed
+from distill.runtime.process.command import IN_CHILD
 from distill.runtime.trust import limits, scan
 
 _SECONDS = 300
@@ -85,16 +86,15 @@ def _in_sandbox(path, arguments, **options):
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "distill.runtime.trust.sandbox", *arguments],
-            env={**os.environ, "PYTHONPATH": search},
+            env={**os.environ, IN_CHILD: "1", "PYTHONPATH": search},
             timeout=_SECONDS,
             check=False,
             **options,
         )
     except subprocess.TimeoutExpired:
         raise Untrusted(f"{path}: not done within {_SECONDS} s") from None
-    if done.returncode < 0:
+    if (died := death.number(done.returncode)) is not None:
         raise Untrusted(
-            f"{path}: the process that opened it was killed by signal "
-            f"{-done.returncode}"
+            f"{path}: the process that opened it was ended by {death.say(died)}"
         )
     return done

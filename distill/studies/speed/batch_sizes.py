@@ -33,6 +33,7 @@ def search(run: config.Run, *, steps: int) -> dict:
 
     Raises:
         ConfigError: If not even the first can be trained; says why.
+        Killed: If the process of the first died by a signal.
     """
     sizes: list[dict] = []
     while True:
@@ -41,7 +42,7 @@ def search(run: config.Run, *, steps: int) -> dict:
         ended = _against(size, sizes[-1], limit) if sizes else None
         if ended is None:
             sized = dataclasses.replace(run, batch_size=size)
-            tried = trial.run(sized, steps, limit=limit)
+            tried = _tried(sized, steps, limit, last=bool(sizes))
             ended = tried.get("ended")
         if ended is not None:
             break
@@ -85,6 +86,16 @@ def table(result: dict, batch_size: int) -> str:
             f"not {result['ended']}",
         ]
     )
+
+
+def _tried(run, steps, limit, last):
+    """What `trial.run` says; a process that dies by a signal may be the `last`."""
+    try:
+        return trial.run(run, steps, limit=limit)
+    except errors.Killed as death:
+        if last:
+            return {"ended": str(death)}
+        raise
 
 
 def _against(size, last, limit):

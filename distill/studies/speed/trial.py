@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 
 from distill import config
-from distill.runtime.process import memory
+from distill.runtime.process import death, memory
 
 SECONDS = 0.1  # Between two looks at what a process holds.
 
@@ -34,6 +34,9 @@ def run(
         `images_per_second` of the whole training, every stage weighing as much as it
         has epochs, `peak_memory_bytes`, of the process, `examples`, how many there are
         to train with, and `stages`, of each `network`, `name` and `images_per_second`.
+
+    Raises:
+        Killed: If the process died by a signal, for another reason than `limit`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.yaml"
@@ -61,6 +64,7 @@ def run(
                 process.kill()
         if answer is None:
             return {"ended": f"took more than {limit / 1e9:.1f} GB"}
+        death.check(process.returncode, f"training in batches of {run.batch_size}")
         if process.returncode:
             said = errors.read_text().strip().splitlines()[-1:]
             why = " ".join(said).removeprefix("error: ")

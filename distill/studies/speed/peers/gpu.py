@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from distill import config
 from distill.config import hardware
 from distill.runtime import errors, files, progress, versions
-from distill.runtime.process import command
+from distill.runtime.process import command, death
 from distill.studies.speed import peers
 from distill.studies.speed.peers import roofline, worker
 
@@ -173,6 +173,8 @@ def _learned(run, file, environment, end):
         else:
             errors.seek(0)
             last = errors.read().strip().split("\n")[-1]
+            died = death.number(done.returncode)
+            last = last if died is None else death.say(died)
             error = f"the process ended: {last}" if done.returncode else None
         said.seek(0)
         found = [json.loads(line) for line in said if line.startswith("{")]

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from distill.runtime.process import death
+
 OWN = "own"
 # Name to the package that it needs.
 PEERS = {"pytorch": "torch", "keras_distillation": "keras"}
@@ -131,6 +133,8 @@ class _Worker:
         """Waits for the answer to the question that was sent last."""
         line = self._process.stdout.readline()
         if not line:
+            code = self._process.wait()
+            death.check(code, f"the process of {self._name}")
             self._errors.seek(0)
             last = self._errors.read().strip().splitlines()[-1:]
             raise RuntimeError(f"the process of {self._name} ended: {last}")
