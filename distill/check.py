@@ -40,7 +40,9 @@ class _Explain(argparse.Action):
 
     def __call__(self, parser, namespace, values, option_string=None):
         try:
-            found = explain.explain(ROOTS, values) if values else explain.page(ROOTS)
+            found = (
+                explain.explain(ROOTS, values) if values else explain.format_page(ROOTS)
+            )
         except ConfigError as mistake:
             parser.error(str(mistake))
         print(found, end="")

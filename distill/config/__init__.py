@@ -1,7 +1,7 @@
-"""What a run is: a tree of frozen dataclasses, read from YAML.
+"""The config of a run: a tree of frozen dataclasses, read from YAML.
 
-Every option has one home, the dataclass that uses it: default, meaning, type
-and range. Nothing here imports Keras or TensorFlow, so a whole run is checked
+Default, meaning, type and range of an option are declared in one place, the dataclass
+that uses it. Nothing here imports Keras or TensorFlow, so a whole config is checked
 within a second.
 """
 

@@ -1,4 +1,4 @@
-"""Which answers of a teacher are kept, and for which runs they can be."""
+"""The options of the cache of teachers' outputs, and the runs that can use it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if typing.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cache:
-    """How a teacher's answers are kept.
+    """How the teacher's outputs are cached.
 
     Attributes:
-        precision: Of each number: `float32`, which loses nothing, or `float16`.
-        top_k: Classes whose logits are kept, the likeliest of each example; absent,
-            all. See `Layout.pack` for what becomes of the others.
-        max_gb: Most that the answers for one stage may take, in 10^9 bytes.
+        precision: Type of the cached numbers: `float32`, which is lossless, or
+            `float16`.
+        top_k: Number of classes whose logits are cached, the most likely ones of each
+            example; absent, all. The others get equal logits; see `Layout.pack`.
+        max_gb: Maximal size of the cached outputs of one stage, in 10^9 bytes.
     """
 
     precision: Literal["float32", "float16"] = "float32"
@@ -30,13 +31,15 @@ class Cache:
 
     def __post_init__(self):
         """Refuses values out of range."""
-        least = self.top_k is None or self.top_k >= 1
-        check(least, "top_k", "at least 1, or absent", self.top_k)
+        valid = self.top_k is None or self.top_k >= 1
+        check(valid, "top_k", "at least 1, or absent", self.top_k)
         check(self.max_gb > 0, "max_gb", "positive", self.max_gb)
 
 
 def without_cache(run: Run) -> Run:
-    """The run as those who learn from labels alone see it: there is nothing to keep."""
+    """The run without a cache, for networks that are trained on labels alone."""
+    # Without a teacher there are no outputs to cache, and so no reason to repeat a
+    # fixed number of variants of each example.
     return dataclasses.replace(
         run,
         augmentation=run.augmentation.endless,
@@ -45,10 +48,10 @@ def without_cache(run: Run) -> Run:
 
 
 def check_run(run: Run) -> None:
-    """Refuses runs for which answers cannot be kept.
+    """Refuses runs whose teachers' outputs cannot be cached.
 
     Raises:
-        ValueError: Names the option.
+        ValueError: If an option does not fit; the message names it.
     """
     options = run.teacher.cache
     if options is None:
@@ -56,7 +59,7 @@ def check_run(run: Run) -> None:
     check(
         run.augmentation.variants or not run.augmentation.changes,
         "augmentation.variants",
-        "given with `teacher.cache`, such as 8: the teacher is asked about each once",
+        "given with `teacher.cache`, such as 8: one output is cached for each variant",
         None,
     )
     check(
@@ -67,20 +70,22 @@ def check_run(run: Run) -> None:
     )
     for lesson in lessons.lessons(run):
         for index, stage in enumerate(lesson.stages):
-            at = f"{lesson.stages_at}[{index}]"
+            path = f"{lesson.stages_at}[{index}]"
             check(
                 stage.synthetic is None,
-                f"{at}.synthetic",
-                "absent with `teacher.cache`: made examples are new in each step, and "
-                "the teacher itself must be asked about them",
+                f"{path}.synthetic",
+                "absent with `teacher.cache`: made examples are new in each step, so "
+                "that the teacher's outputs for them cannot be cached",
                 stage.synthetic,
             )
+            # Of the other classes only a mean at one temperature is cached, which is
+            # enough for one softmax at this temperature and for nothing else.
             check(
                 options.top_k is None
                 or not stage.trainer.needs_teacher
                 or stage.trainer.softens_at is not None,
-                f"{at}.trainer",
-                "one that sees logits through one softmax alone, for "
+                f"{path}.trainer",
+                "one that sees logits through one softmax only, because of "
                 "`teacher.cache.top_k`",
                 stage.name,
             )

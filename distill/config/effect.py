@@ -1,6 +1,6 @@
-"""Which options have no effect beside which others: said in one table, asked here.
+"""Finds options that have no effect in combination with others.
 
-A dataclass of options says in `only_with` when an option counts at all:
+A dataclass of options declares in `only_with` when an option has an effect:
 
     only_with: ClassVar[dict[str, str]] = {
         "momentum": "optimizer: sgd",
@@ -9,13 +9,16 @@ A dataclass of options says in `only_with` when an option counts at all:
         "temperature": "kd_weight and match: softened",
     }
 
-A condition is one or more clauses, joined by `and`; each is one or more terms, joined
-by `or`. A term is `name`, which must be given and not 0; `no name`, which must be
-absent; or `name: one|other`, which must be one of these words. A subclass has the
-tables of its bases too; an empty condition in its own lifts theirs.
+A condition consists of clauses joined by `and`; each clause consists of terms joined
+by `or`. A term is one of
+- `name`: the option is given and is not 0;
+- `no name`: the option is absent;
+- `name: one|other`: the option has one of these values.
+A subclass inherits the tables of its bases; an empty condition removes an inherited
+one.
 
-What no table can say, a dataclass says in `check_effects`. Both are asked of what a
-config gives, never of what the program makes of it.
+A dataclass checks in `check_effects` what a table cannot express. Both are applied to
+options that a config gives, never to dataclasses that the program creates itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,66 +27,63 @@ from typing import Any
 Lookup = Callable[[str], Any]
 
 
-def check(made: Any) -> None:
-    """Asks a dataclass that was filled from a config for its `check_effects`.
+def check(options: Any) -> None:
+    """Calls `check_effects` of a dataclass that was filled from a config, if it exists.
 
     Raises:
-        ValueError: Names an option that was set and counts for nothing.
+        ValueError: If an option has no effect; the message names it.
     """
-    if hasattr(made, "check_effects"):
-        made.check_effects()
+    if hasattr(options, "check_effects"):
+        options.check_effects()
 
 
 def conditions(kind: type) -> dict[str, str]:
-    """Option to condition, of a dataclass and all its bases."""
-    found: dict[str, str] = {}
-    for part in reversed(kind.__mro__):
-        found |= vars(part).get("only_with", {})
-    return {name: text for name, text in found.items() if text}
+    """The conditions of a dataclass and its bases: option name to condition."""
+    table: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        # Own tables only: a class without one would apply that of its base again.
+        table |= vars(base).get("only_with", {})
+    return {name: text for name, text in table.items() if text}
 
 
-def names(condition: str) -> list[str]:
-    """The options that a condition asks for, each once."""
+def option_names(condition: str) -> list[str]:
+    """The names of the options that a condition depends on, each once."""
     terms = (term for clause in _clauses(condition) for term in clause)
-    return list(dict.fromkeys(_parted(term)[0] for term in terms))
+    return list(dict.fromkeys(_parse_term(term)[0] for term in terms))
 
 
-def unmet(condition: str, value_of: Lookup) -> str | None:
-    """What is in the way of an option's effect.
+def explain_unmet(condition: str, value_of: Lookup) -> str | None:
+    """Explains why an option has no effect.
 
     Args:
-        condition: As in `only_with`.
-        value_of: From the name of another option to its value.
+        condition: A condition as in `only_with`.
+        value_of: Maps the name of another option to its value.
 
     Returns:
-        As `said`, of the first clause that does not hold; None where the option has
-        an effect.
+        The first clause that does not hold, in words; None if the condition holds.
     """
     for terms in _clauses(condition):
         if not any(_holds(term, value_of) for term in terms):
-            return said(" or ".join(terms))
+            return _describe_violation(" or ".join(terms))
     return None
 
 
-def said(condition: str) -> str:
-    """What is in the way where a condition does not hold, for people.
-
-    For example "without `optimizer: sgd`", "beside `file`".
-    """
+def _describe_violation(condition: str) -> str:
+    """A condition that does not hold: "without `optimizer: sgd`", "beside `file`"."""
     words = []
     for terms in _clauses(condition):
         absent = [term[3:] for term in terms if term.startswith("no ")]
         needed = [term.replace("|", " or ") for term in terms if term[:3] != "no "]
-        pieces = [f"beside `{name}`" for name in absent]
-        pieces += [f"without {' or '.join(f'`{term}`' for term in needed)}"] * bool(
+        phrases = [f"beside `{name}`" for name in absent]
+        phrases += [f"without {' or '.join(f'`{term}`' for term in needed)}"] * bool(
             needed
         )
-        words.append(" or ".join(pieces))
+        words.append(" or ".join(phrases))
     return ", ".join(words)
 
 
-def wanted(condition: str) -> str:
-    """When an option counts, for people: "with `kd_weight` and without `file`"."""
+def describe(condition: str) -> str:
+    """A condition in words: "with `kd_weight` and without `file`"."""
     clauses = [
         " or ".join(
             f"without `{term[3:]}`" if term[:3] == "no " else f"with `{term}`"
@@ -94,16 +94,19 @@ def wanted(condition: str) -> str:
     return " and ".join(clauses).replace("|", " or ")
 
 
-def idle(kind: type, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict:
-    """The options that were set and count for nothing.
+def find_idle(
+    kind: type, values: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict:
+    """Finds the options that were set and have no effect.
 
     Args:
         kind: The dataclass.
-        values: Of the options that were given.
-        defaults: Of all options that have one. Who gives a default asks for nothing.
+        values: The options that were given: name to value.
+        defaults: The default of each option that has one. An option that is set to
+            its default is never reported: a config that lists every option is valid.
 
     Returns:
-        Name of each to its condition.
+        Option name to the condition that does not hold.
     """
 
     def value_of(name):
@@ -114,7 +117,7 @@ def idle(kind: type, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
         for name, condition in conditions(kind).items()
         if name in values
         and values[name] != defaults.get(name)
-        and unmet(condition, value_of)
+        and explain_unmet(condition, value_of)
     }
 
 
@@ -122,14 +125,14 @@ def _clauses(condition):
     return [clause.split(" or ") for clause in condition.split(" and ")]
 
 
-def _parted(term):
-    """Name, and the words that it may be, or None where it must be there at all."""
+def _parse_term(term):
+    """Splits a term into the option's name and its allowed values, None for any."""
     name, colon, words = term.removeprefix("no ").partition(": ")
     return name, words.split("|") if colon else None
 
 
 def _holds(term, value_of):
-    name, words = _parted(term)
+    name, words = _parse_term(term)
     value = value_of(name)
     if words is not None:
         return value in words

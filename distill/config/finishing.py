@@ -1,4 +1,4 @@
-"""What `python -m distill.finish` is told, and the networks that it is given."""
+"""The config of `python -m distill.finish`."""
 
 import dataclasses
 import pathlib
@@ -21,21 +21,21 @@ class Finishing:
     Attributes:
         model: A trained `.keras` file: a functional model of one input, to
             logits or a dict with `logits`.
-        sha256: What the bytes of `model` must hash to; pins it.
-        teacher: Another such file, whose answers the finishers that train learn
-            from. Without it they learn from the labels alone.
-        teacher_sha256: What the bytes of `teacher` must hash to.
-        data: What it is measured on, and learns; see `distill.data.DATASETS`.
+        sha256: SHA-256 hash of the file `model`; another file is refused.
+        teacher: Another such file. Finishers that train the model distill from it;
+            without it, they train it on the labels alone.
+        teacher_sha256: SHA-256 hash of the file `teacher`; another file is refused.
+        data: The data set to train and measure on; see `distill.data.DATASETS`.
         augmentation: Random changes to training images.
-        batch_size: Images in a step.
-        seed: Decides order and augmentation.
-        finish: What is made of the model; see `finishers.FINISHERS`. For a
-            search, the options of those that are tried; it may be left out.
-        budget: What the last file may cost, and whether it is searched; see
+        batch_size: Training examples in a step.
+        seed: Seed of the order of examples and of the augmentation.
+        finish: The finishers that make files of the model; see `finishers.FINISHERS`.
+            In a search, the options of the finishers that are tried; may be left out.
+        budget: Limits on the cost of the last file, and how to search for it; see
             `distill.compress.search.budget.Budget`.
-        max_accuracy_drop: A file whose accuracy is more than this many points
-            (percent of the validation split) below the model's has failed. With a
-            budget, its `max_drop` says it.
+        max_accuracy_drop: A file fails if its accuracy on the validation split is more
+            than this many percentage points below the model's. With a budget, its
+            `max_drop` is used instead.
     """
 
     only_with: ClassVar[dict[str, str]] = {
@@ -56,7 +56,7 @@ class Finishing:
     max_accuracy_drop: float = 1.0
 
     def __post_init__(self):
-        """Refuses parts that do not fit each other."""
+        """Refuses options that do not fit each other."""
         for name in ("model", "teacher"):
             path = getattr(self, name)
             if path is not None and not pathlib.Path(path).expanduser().exists():
@@ -68,7 +68,7 @@ class Finishing:
         check_common(self)
 
     def check_effects(self):
-        """Refuses what was set and counts for nothing."""
+        """Refuses options that were set and have no effect."""
         trained = [isinstance(part, TrainedFinisher) for part in self.finish]
         check(
             any(trained) or self.searches or not self.augmentation.changes,
@@ -79,17 +79,17 @@ class Finishing:
         for index, part in enumerate(self.finish):
             where = f"finish[{index}].options"
             if trained[index] and self.teacher is None:
-                rule = "left out without `teacher`, whom alone it is for"
+                rule = "left out without `teacher`: it has no effect there"
                 _check_default(part, "temperature", where, rule)
             if self.searches:
                 for name in part.searched:
-                    rule = "left out with `budget.trials`, which choose it"
+                    rule = "left out with `budget.trials`: the search chooses it"
                     _check_default(part, name, where, rule)
         if self.budget is not None and self.searches:
             self._check_among(self.budget.among or tuple(finishers.FINISHERS))
 
     def _check_among(self, among):
-        """Refuses options of a finisher that the search never makes."""
+        """Refuses options of a finisher that the search does not use."""
         made = {*among}.union(*(finishers.FINISHERS[name].needs for name in among))
         for index, part in enumerate(self.finish):
             check(
@@ -101,14 +101,14 @@ class Finishing:
 
     @property
     def stages(self) -> tuple:
-        """None: the student has been trained."""
+        """No stages: the model is already trained."""
         return ()
 
-    controls = stages  # Nor is anything trained beside it.
+    controls = stages  # No controls either.
 
     @property
     def searches(self) -> bool:
-        """Whether what is made has yet to be found."""
+        """Whether a search chooses the finishers and their options."""
         return self.budget is not None and self.budget.trials > 0
 
 
@@ -118,15 +118,15 @@ def _check_default(part, name, where, rule):
 
 
 def config_class(path: str | pathlib.Path) -> type:
-    """What a config fills: `config.Run` if it has a student to train, else `Finishing`.
+    """The class of a config: `config.Run` if it has a student, else `Finishing`.
 
     Args:
-        path: As of `config.read`.
+        path: As for `config.read`.
 
     Raises:
         ConfigError: If there is no such file, or it cannot be read.
     """
     node = yaml_tree.read(
-        reader.find(path), lambda base, user: reader.find(base, user.parent)
+        reader.find(path), lambda base, child: reader.find(base, child.parent)
     )
     return Run if "student" in yaml_tree.pairs(node) else Finishing

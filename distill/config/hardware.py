@@ -1,6 +1,6 @@
-"""What a run computes with: devices, precision, and how steps are put together.
+"""The hardware options of a run: devices, precision and how steps are executed.
 
-Nothing here imports Keras: `distill.teach.hardware` does what is asked.
+Nothing here imports Keras: `distill.teach.hardware` applies these options.
 """
 
 import dataclasses
@@ -11,23 +11,26 @@ from distill.runtime.errors import check
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """How a run is computed. Its outcome stays the same up to rounding, or says so.
+    """How a run is computed.
+
+    Of these options, `precision` and `gradient_accumulation` change the trained
+    networks; the others change them by rounding only.
 
     Attributes:
         strategy: `one_device`; `mirrored`, all devices of one machine, on TensorFlow;
-            `data_parallel`, all devices of one or more processes, on JAX; `tpu`, the
-            same, and nothing but TPUs will do; `auto`: all accelerators that this
-            backend and this run can share, else one device. Every device gets the
-            same number of each batch's examples.
-        precision: Of layers while they train, the teacher's too; weights, losses and
-            every file stay float32.
-        steps_per_execution: Training steps between two looks at the numbers; divides
-            the steps of an epoch.
-        gradient_accumulation: Batches whose mean gradient makes one update.
-        onednn: Whether TensorFlow takes oneDNN's kernels on a processor; `auto`: as it
-            does by itself. Last bits differ.
-        jit: Whether steps are compiled by XLA: `auto` on JAX alone, where `false` is
-            for debugging on one device.
+            `data_parallel`, all devices of one or more processes, on JAX; `tpu`, like
+            `data_parallel`, but on TPUs only; `auto`, all accelerators that this
+            backend and this run can use together, else one device. Every batch is
+            split evenly among the devices.
+        precision: Computation type of the layers during training, including the
+            teacher's. Weights, losses and all files stay float32.
+        steps_per_execution: Training steps between two reads of the metrics; divides
+            the number of steps in an epoch.
+        gradient_accumulation: Number of batches whose mean gradient is one update.
+        onednn: Whether TensorFlow uses oneDNN's kernels on a CPU, which changes the
+            last bits of results; `auto` keeps TensorFlow's default.
+        jit: Whether training steps are compiled by XLA. `auto` compiles on JAX only,
+            where `false` is meant for debugging on one device.
     """
 
     strategy: Literal["auto", "one_device", "mirrored", "data_parallel", "tpu"] = "auto"
@@ -38,7 +41,7 @@ class Hardware:
     jit: Literal["auto", "true", "false"] = "auto"
 
     def __post_init__(self):
-        """Refuses numbers without a meaning."""
+        """Refuses values out of range, and strategies that need XLA without it."""
         for name in ("steps_per_execution", "gradient_accumulation"):
             value = getattr(self, name)
             check(value >= 1, name, "at least 1", value)
@@ -51,5 +54,6 @@ class Hardware:
 
     @property
     def decides(self) -> str:
-        """What of this changes a trained network by more than rounding."""
+        """The options that change a trained network by more than rounding."""
+        # Part of the fingerprint of kept networks: another text would retrain them all.
         return f"{self.precision} {self.gradient_accumulation}"

@@ -1,9 +1,9 @@
-"""Who teaches whom in a run, where several networks teach: pairs, each like a run.
+"""Divides a run with several teachers or assistants into pairs of teacher and learner.
 
-The student learns from the last of the `assistants`, each assistant from the one
-before, and the first from the teacher and its `co_teachers`, who teach the student
-where there are no assistants. A model is named by its place: `teacher2` is the
-first of the co-teachers, `assistant1` the first of the assistants.
+The student learns from the last of the `assistants`, each assistant from the previous
+one, and the first assistant from the teacher and the `co_teachers`. Without assistants,
+the student learns from the teacher and the co-teachers. A network is named by its
+position: `teacher2` is the first co-teacher, `assistant1` the first assistant.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Lesson(NamedTuple):
-    """One learner of a run, and whom it learns from.
+    """A network that is trained, and its teacher.
 
     Attributes:
-        teacher: Whose representations it sees; None for that of a file.
-        learner: What is trained.
-        stages: How.
-        has_co_teachers: Whether several answers are to be imitated.
-        where: The learner's path in the config.
-        stages_at: The stages' path in the config.
+        teacher: The teacher whose representations are used; None if it is a file.
+        learner: The network that is trained.
+        stages: The stages of its training.
+        has_co_teachers: Whether the outputs of co-teachers are imitated too.
+        where: Path of the learner in the config.
+        stages_at: Path of the stages in the config.
     """
 
     teacher: students.Network | None
@@ -45,14 +45,14 @@ class Lesson(NamedTuple):
 
 
 def lessons(run: Run) -> Iterator[Lesson]:
-    """Every learner of a run that may have a teacher."""
+    """Yields assistants, student and controls, each with its teacher and stages."""
     several = bool(run.co_teachers)
     first = teacher = (run.teacher.network, several)
     for index, part in enumerate(run.assistants):
         at = f"assistants[{index}]"
         network, several = teacher
         yield Lesson(network, part.network, part.stages, several, at, f"{at}.stages")
-        teacher = part.network, False
+        teacher = part.network, False  # Co-teachers teach only the first learner.
     learners = [(run.stages, teacher, "stages")]
     learners += [
         (
@@ -67,48 +67,52 @@ def lessons(run: Run) -> Iterator[Lesson]:
 
 
 def check(run: Run) -> None:
-    """Refuses co-teachers that cannot be trained or imitated.
+    """Refuses stages that cannot imitate the run's co-teachers.
 
     Raises:
-        ValueError: Names the place.
+        ValueError: If a stage does not fit; the message names its path.
     """
-    able = [name for name, kind in trainers.TRAINERS.items() if kind.imitates_several]
+    capable = [
+        name for name, kind in trainers.TRAINERS.items() if kind.imitates_several
+    ]
     for lesson in lessons(run):
         for index, stage in enumerate(lesson.stages):
             method = stage.trainer
-            deaf = method.needs_teacher and not method.imitates_several
-            if lesson.has_co_teachers and deaf:
+            unable = method.needs_teacher and not method.imitates_several
+            if lesson.has_co_teachers and unable:
                 raise ValueError(
                     f"`{lesson.stages_at}[{index}].trainer` must be one that imitates "
-                    f"`co_teachers` too: {', '.join(able)}. Received: {stage.name!r}"
+                    f"`co_teachers` too: {', '.join(capable)}. Received: {stage.name!r}"
                 )
 
 
-def check_asked(run: Run) -> None:
-    """Refuses what counts for nothing because no stage asks a teacher.
+def check_teachers_used(run: Run) -> None:
+    """Refuses options that have no effect because no stage uses a teacher.
 
     Raises:
-        ValueError: Names the place.
+        ValueError: If there is such an option; the message names its path.
     """
-    asked = any(s.trainer.needs_teacher for part in lessons(run) for s in part.stages)
+    has_teacher = any(
+        s.trainer.needs_teacher for part in lessons(run) for s in part.stages
+    )
     idle = {
         "co_teachers": run.co_teachers,
         "assistants": run.assistants,
         "teacher.cache": run.teacher.cache,
     }
-    for name, given in idle.items():
+    for name, value in idle.items():
         check_option(
-            asked or not given,
+            has_teacher or not value,
             name,
-            "absent where no stage asks a teacher: it has no effect there",
-            given,
+            "absent where no stage has a teacher: it has no effect there",
+            value,
         )
     for index, control in enumerate(run.controls):
-        asks = any(stage.trainer.needs_teacher for stage in control.stages)
+        has_own = any(stage.trainer.needs_teacher for stage in control.stages)
         check_option(
-            asks or not control.skips_assistants,
+            has_own or not control.skips_assistants,
             f"controls[{index}].skips_assistants",
-            "left out where no stage of it asks a teacher: it has no effect there",
+            "left out where none of its stages has a teacher: it has no effect there",
             True,
         )
 
@@ -116,11 +120,11 @@ def check_asked(run: Run) -> None:
 def check_shapes(run: Run) -> None:
     """Refuses learners that cannot use their teachers' representations.
 
-    Networks whose shapes only their graphs tell are left to `teach.networks.cuts`,
-    which pairs a run's teacher and student alone.
+    Networks whose shapes are known only after they are built are checked later, in
+    `teach.networks.cuts`, which supports only the teacher and the student of a run.
 
     Raises:
-        ValueError: Names the place.
+        ValueError: If shapes do not fit; the message names the learner's path.
     """
     parts = {"teacher.network": run.teacher.network, "student": run.student}
     parts |= {
@@ -132,67 +136,69 @@ def check_shapes(run: Run) -> None:
         for where, part in parts.items()
         if part is not None
     }
+    # None stands for a network whose shapes are known only after it is built.
     opaque = run.teacher.sections is not None or None in shapes.values()
     if opaque and run.assistants:
         raise ValueError(
             "`assistants` must be absent where `sections` of a Keras model are paired: "
-            "only teacher and student are. "
+            "this is possible for teacher and student only. "
             f"Received: {len(run.assistants)} of them"
         )
     for lesson in lessons(run):
         if lesson.teacher is None or opaque:
             continue
         pair = shapes[lesson.teacher], shapes[lesson.learner]
-        _fit(lesson.stages, pair, lesson.where)
+        _check_stages(lesson.stages, pair, lesson.where)
 
 
 def check_pupil(run: Run, teacher: Shapes, student: Shapes) -> None:
-    """The same for shapes that only the built networks tell.
+    """Refuses a student whose shapes do not fit; for networks that have been built.
 
     Args:
-        run: Of the teacher and who learns from it; see `pupil`.
-        teacher: Name of each representation to its shape, in order.
+        run: The run of the teacher and of the network that learns from it; see `pupil`.
+        teacher: Name of each of the teacher's representations to its shape, in order.
         student: The same for the student.
 
     Raises:
-        ValueError: Says what does not fit.
+        ValueError: If shapes do not fit; the message says which.
     """
     for stages in (run.stages, *(control.stages for control in run.controls)):
-        _fit(stages, (teacher, student), "student")
+        _check_stages(stages, (teacher, student), "student")
 
 
 def _shapes(run, where, network):
     try:
         return network.shapes(run.data.input_shape)
-    except ValueError as mistake:
-        raise ValueError(f"`{where}`: {mistake}") from None
+    except ValueError as error:
+        raise ValueError(f"`{where}`: {error}") from None
 
 
-def _fit(stages, shapes, where):
+def _check_stages(stages, shapes, where):
     for stage in stages:
         try:
             stage.trainer.check_shapes(*shapes)
-        except ValueError as mistake:
-            raise ValueError(f"`{where}`: {mistake}") from None
+        except ValueError as error:
+            raise ValueError(f"`{where}`: {error}") from None
 
 
 def co_teachers(run: Run) -> dict[str, Run]:
-    """Name of each co-teacher to the run in which it would be the teacher.
+    """Name of each co-teacher to the run in which it is the teacher.
 
-    Its answers alone are asked: no representation of it must fit the student.
+    The run's only stage is KD, which needs logits only: a co-teacher's representations
+    need not fit the student.
     """
-    asked = dataclasses.replace(run.stages[0], trainer=trainers.KD())
-    bare = dataclasses.replace(
-        run, co_teachers=(), assistants=(), controls=(), stages=(asked,), finish=()
+    stage = dataclasses.replace(run.stages[0], trainer=trainers.KD())
+    single = dataclasses.replace(
+        run, co_teachers=(), assistants=(), controls=(), stages=(stage,), finish=()
     )
     return {
-        f"teacher{number}": dataclasses.replace(bare, teacher=part.teacher)
+        f"teacher{number}": dataclasses.replace(single, teacher=part.teacher)
         for number, part in enumerate(run.co_teachers, start=2)
     }
 
 
-def given(run: Run) -> list[str]:
-    """Names of the networks that were trained elsewhere, and come in a file."""
+def pretrained_names(run: Run) -> list[str]:
+    """Names of the networks that were trained elsewhere and are read from a file."""
     teachers = {"teacher": run.teacher}
     teachers |= {name: part.teacher for name, part in co_teachers(run).items()}
     files = {name: part.file or _file(part.network) for name, part in teachers.items()}
@@ -211,7 +217,7 @@ def assistants(run: Run) -> dict[str, Run]:
             run,
             student=part.network,
             stages=part.stages,
-            assistants=run.assistants[:index],
+            assistants=run.assistants[:index],  # Those that teach this one.
             controls=(),
             finish=(),
         )
@@ -220,5 +226,5 @@ def assistants(run: Run) -> dict[str, Run]:
 
 
 def pupil(run: Run) -> Run:
-    """The run of who learns from the teacher: itself, or that of an assistant."""
+    """The run whose student has the teacher itself: the first assistant's, or `run`."""
     return next(iter(assistants(run).values()), run)

@@ -1,4 +1,4 @@
-"""One option of a config in words: its type, default, when it counts, its meaning."""
+"""Describes an option: its type, default, condition and meaning."""
 
 import dataclasses
 import inspect
@@ -14,12 +14,14 @@ from distill.config import effect, writer
 
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+# `name: meaning` in a docstring; further lines are indented more, or empty.
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n(?: {8,}.*|\s*$))*)", re.M)
+# References to code, which make no sense to readers of options.
 _REFERENCE = re.compile(r"(; see|\bSee) `[\w.]+`(?=[.;:])")
 
 
 class Option(NamedTuple):
-    """One field of a dataclass: how it is declared, and the dataclass that has it."""
+    """A field of a dataclass of options: name, declared type and the dataclass."""
 
     name: str
     kind: Any
@@ -27,115 +29,121 @@ class Option(NamedTuple):
 
     @property
     def parts(self) -> dict[str, type]:
-        """Name to dataclass, of all parts that it may be; empty for no part."""
-        for kind in _inside(self.kind):
+        """The parts to choose from: name to dataclass; empty if it is not a part."""
+        for kind in _walk_types(self.kind):
             if typing.get_origin(kind) is typing.Annotated:
                 return typing.get_args(kind)[1]
         return {}
 
     @property
     def options(self) -> type | None:
-        """The dataclass that it holds, if it is no part."""
-        found = (kind for kind in _inside(self.kind) if isinstance(kind, type))
-        return next((kind for kind in found if dataclasses.is_dataclass(kind)), None)
+        """The dataclass of the option's value, if it is one and not a part."""
+        classes = (kind for kind in _walk_types(self.kind) if isinstance(kind, type))
+        return next((kind for kind in classes if dataclasses.is_dataclass(kind)), None)
 
     @property
     def key(self) -> Any:
-        """What is told of once: the dataclass or the parts; None for a value."""
+        """Identifies the dataclass or parts, which are explained once; else None."""
         return self.options or tuple(self.parts.items()) or None
 
 
 def options_of(kind: type) -> list[Option]:
-    """The options of a dataclass, in order."""
+    """The options of a dataclass, in the order of declaration."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return [Option(f.name, hints[f.name], kind) for f in dataclasses.fields(kind)]
 
 
-def line(option: Option, told: Mapping[Any, str] | None = None) -> str:
-    """`- name (type; default; when it counts): meaning`, in Markdown.
+def format_option(option: Option, paths: Mapping[Any, str] | None = None) -> str:
+    """Formats `- name (type; default; condition): meaning` in Markdown.
 
     Args:
         option: The option.
-        told: `key` of what else is told of to the path under which it stands.
+        paths: `key` of each explained dataclass to the path where it is explained.
     """
-    facts = [_type(option), _default(option)]
+    properties = [_format_type(option), _format_default(option)]
     condition = effect.conditions(option.owner).get(option.name)
     if condition:
-        facts.append(f"counts only {effect.wanted(condition)}")
+        properties.append(f"counts only {effect.describe(condition)}")
     meaning = _meanings(option.owner)[option.name].replace("`None`", "`null`")
     if option.key is not None:
         meaning = _REFERENCE.sub("", meaning).strip(" .") + "."
-        place = (told or {}).get(option.key)
-        meaning += f" See `{place}`." if place else ""
-    return f"- `{option.name}` ({'; '.join(facts)}): {meaning}"
+        path = (paths or {}).get(option.key)
+        meaning += f" See `{path}`." if path else ""
+    return f"- `{option.name}` ({'; '.join(properties)}): {meaning}"
 
 
 def summary(kind: type) -> str:
-    """What a dataclass is: its docstring up to the first heading."""
+    """The summary of a dataclass: its docstring up to the first heading."""
     text = re.split(r"\n\n(?:Attributes|Raises|Source):\n", inspect.getdoc(kind) or "")
     return text[0].strip()
 
 
 def _meanings(kind):
-    """Option to what the nearest docstring says of it, in one line."""
-    found: dict[str, str] = {}
+    """Option to its meaning in one line, from the docstring of the nearest class."""
+    meanings: dict[str, str] = {}
     for part in reversed(kind.__mro__):
         _, _, text = inspect.cleandoc(part.__doc__ or "").partition("\nAttributes:\n")
         text = re.split(r"\n\n\w+:\n", text)[0]
-        found |= {
-            name: " ".join(said.split()) for name, said in _ATTRIBUTE.findall(text)
+        meanings |= {
+            name: " ".join(meaning.split())
+            for name, meaning in _ATTRIBUTE.findall(text)
         }
-    return found
+    return meanings
 
 
-def _default(option):
+def _format_default(option):
     fields = dataclasses.fields(option.owner)
     default = next(field.default for field in fields if field.name == option.name)
     if default is dataclasses.MISSING:
         return "required"
     if default is None:
         return "absent by default"
-    if _needs_nothing(type(default)) and default == type(default)():
+    if _has_all_defaults(type(default)) and default == type(default)():
         return "may be left out"
     plain = writer.plain(default, option.kind)
     text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, width=1000)
+    # PyYAML ends a document that is only a scalar with `...`.
     text = text.removesuffix("...\n").strip()
     return f"`{text}` by default"
 
 
-def _type(option):
+def _format_type(option):
     if option.parts:
-        listed = ", ".join(f"`{name}`" for name in option.parts)
-        many = typing.get_origin(option.kind) is tuple
-        return f"{'a list, each ' if many else ''}one of {listed}"
-    return _said(option.kind)
+        names = ", ".join(f"`{name}`" for name in option.parts)
+        is_list = typing.get_origin(option.kind) is tuple
+        return f"{'a list, each ' if is_list else ''}one of {names}"
+    return _describe_type(option.kind)
 
 
-def _said(kind):
-    """A type, in words."""
+def _describe_type(kind):
+    """A type in words."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        words = [_said(each) for each in arguments if each is not types.NoneType]
-        if _needs_nothing(arguments[0]):
+        words = [
+            _describe_type(argument)
+            for argument in arguments
+            if argument is not types.NoneType
+        ]
+        if _has_all_defaults(arguments[0]):
             words.insert(0, "`true`")
         return ", or ".join(words)
     if origin is tuple:
-        return f"a list of {_MANY.get(arguments[0]) or _said(arguments[0])}"
+        return f"a list of {_MANY.get(arguments[0]) or _describe_type(arguments[0])}"
     if origin is typing.Literal:
         return " or ".join(f"`{word}`" for word in arguments)
     return "options" if dataclasses.is_dataclass(kind) else _WORDS[kind]
 
 
-def _needs_nothing(kind):
-    """Whether `true` may stand for a dataclass: all of its defaults."""
+def _has_all_defaults(kind):
+    """Whether `true` can stand for a type: a dataclass without required options."""
     return dataclasses.is_dataclass(kind) and all(
         field.default is not dataclasses.MISSING for field in dataclasses.fields(kind)
     )
 
 
-def _inside(kind) -> Iterator[Any]:
-    """A type and all types in it, but for what `Annotated` holds."""
+def _walk_types(kind) -> Iterator[Any]:
+    """Yields a type and all types in it, except those within `Annotated`."""
     yield kind
     if typing.get_origin(kind) is not typing.Annotated:
-        for each in typing.get_args(kind):
-            yield from _inside(each)
+        for argument in typing.get_args(kind):
+            yield from _walk_types(argument)

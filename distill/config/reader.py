@@ -1,4 +1,4 @@
-"""A YAML file, its base and what the command line changes -> a checked config."""
+"""Reads a config from a YAML file, its base files and overrides, and checks it."""
 
 import difflib
 import pathlib
@@ -12,6 +12,7 @@ from distill.runtime.errors import ConfigError
 
 Tree = TypeVar("Tree")
 
+# In a checkout beside the package, else where `pip` installs shared data.
 CONFIGS = (
     pathlib.Path(__file__).resolve().parents[2] / "configs",
     pathlib.Path(sysconfig.get_path("data")) / "share" / "distill" / "configs",
@@ -26,42 +27,43 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
 def read(
     kind: type[Tree], path: str | pathlib.Path, overrides: Sequence[str] = ()
 ) -> Tree:
-    """Reads a config. A bare file name is looked up among the shipped ones too.
+    """Reads and checks a config.
 
     Args:
         kind: The frozen dataclass that the whole file fills, such as `Run`.
-        path: For example `lit_resnet.yaml` or `path/to/mine.yaml`.
+        path: A path, or the name of a shipped config such as `lit_resnet.yaml`.
         overrides: Assignments such as `stages.0.epochs=3`, applied in order,
-            those of a part's `name` first.
+            those to the `name` of a part first.
 
     Returns:
         An instance of `kind`, with every default filled in.
 
     Raises:
-        ConfigError: One line: file, line, key, what was received and expected.
+        ConfigError: In one line: file, line, key, and what was received and expected.
     """
-    naming = [text for text in overrides if text.split("=")[0].endswith(".name")]
-    others = [text for text in overrides if text not in naming]
+    renames = [text for text in overrides if text.split("=")[0].endswith(".name")]
+    # A new `name` discards the options of the previous part; see `yaml_tree.merge`.
+    others = [text for text in overrides if text not in renames]
     try:
-        node = yaml_tree.read(find(path), lambda base, user: find(base, user.parent))
-        for text in [*naming, *others]:
+        node = yaml_tree.read(find(path), lambda base, child: find(base, child.parent))
+        for text in [*renames, *others]:
             node = yaml_tree.override(node, text)
         return schema.fill(kind, node)
-    except RecursionError:
+    except RecursionError:  # PyYAML and `fill` recurse into every level.
         raise ConfigError(f"{path}: nested too deeply to be a config") from None
 
 
 def find(
     path: str | pathlib.Path, beside: pathlib.Path = pathlib.Path()
 ) -> pathlib.Path:
-    """The file that a config's name means.
+    """Finds the file of a config.
 
     Args:
-        path: A path, or the bare name of a shipped config.
-        beside: The folder that a relative path starts from.
+        path: A path, or the name of a shipped config.
+        beside: The folder to which a relative path is relative.
 
     Raises:
-        ConfigError: If there is no such file; lists the shipped ones.
+        ConfigError: If there is no such file; lists the shipped configs.
     """
     for candidate in (beside / path, *(folder / path for folder in CONFIGS)):
         if candidate.is_file():

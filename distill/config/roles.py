@@ -1,4 +1,4 @@
-"""The pieces of a run: stages, and the networks that go through them."""
+"""The networks of a run by their role: teachers, assistants, generator, controls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from typing import Annotated, ClassVar, Literal
 
 import students
-from distill.config import cache as keeping
+from distill.config import cache as caching
 from distill.config.stage import Stage
 from distill.runtime.errors import check
 from gan import conditional, generators
@@ -18,26 +18,25 @@ _RESERVED = re.compile("(teacher|assistant)[0-9]*|student")
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a teacher, an assistant or the student has or may have this name."""
+    """Whether a name is reserved for teachers, assistants or the student."""
     return _RESERVED.fullmatch(name) is not None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """The network that is imitated: trained once and kept, or given as a file.
+    """The network that is imitated: trained once and saved, or given as a file.
 
     Attributes:
-        network: What to train; see `students.BUILDERS`.
-        stages: How it is trained.
-        file: A trained `.keras` model: under the contract of `students`, or, with
-            `sections`, any functional one.
-        sha256: What the bytes of `file` must hash to; pins it.
-        sections: Where a file that is not under the contract is cut; see
-            `students.KerasModel`. To train such a file further, give it as the
+        network: The network to train; see `students.BUILDERS`.
+        stages: The stages of its training, in order.
+        file: A trained `.keras` model that follows the contract of `students` or,
+            with `sections`, any functional model.
+        sha256: SHA-256 hash of `file`; another file is refused.
+        sections: Where a model that does not follow the contract is cut; see
+            `students.KerasModel`. To continue training of such a file, give it as the
             `network` named `keras_file`.
-        cache: Whether what teachers say of the examples is kept and replayed, and how:
-            `true`, or options; see `cache.Cache`. Absent, they are asked in each
-            step.
+        cache: Saves the teachers' outputs and reuses them: `true`, or options; see
+            `cache.Cache`. Absent, the teachers compute them in each step.
     """
 
     only_with: ClassVar[dict[str, str]] = {
@@ -53,46 +52,45 @@ class Teacher:
     file: str | None = None
     sha256: str | None = None
     sections: tuple[str, ...] | Literal["auto"] | None = None
-    cache: keeping.Cache | None = None
+    cache: caching.Cache | None = None
 
     def __post_init__(self):
-        """Refuses anything but one of the two ways, whole."""
+        """Refuses both or neither of `network` and `file`, and options of the other."""
         if self.file is None:
             check(self.network is not None, "network", "given, or else `file`", None)
             check(len(self.stages) >= 1, "stages", "a list of at least one", [])
             for name in ("sha256", "sections"):
-                given = getattr(self, name)
-                check(given is None, name, "absent without `file`", given)
+                value = getattr(self, name)
+                check(value is None, name, "absent without `file`", value)
             return
         check(self.network is None, "network", "absent beside `file`", "a network")
         check(not self.stages, "stages", "absent beside `file`", "a list")
         path = pathlib.Path(self.file).expanduser()
         check(path.exists(), "file", "a file that exists", self.file)
-        digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
-        check(digits, "sha256", "64 hexadecimal digits", self.sha256)
+        valid = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
+        check(valid, "sha256", "64 hexadecimal digits", self.sha256)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CoTeacher(Teacher):
-    """A teacher beside the first: its answers are imitated too.
+    """A further teacher, whose logits are imitated too.
 
     Attributes:
-        weight: Multiplies the loss of imitating it; that of the first teacher
-            counts once.
+        weight: Weight of the loss of imitating it; the first teacher's weight is 1.
     """
 
     weight: float = 1.0
 
     def __post_init__(self):
-        """Refuses a weight without a meaning."""
+        """Refuses weights that are not positive, and a cache."""
         super().__post_init__()
         check(self.weight > 0, "weight", "positive", self.weight)
-        where = "absent: that of `teacher` is for the answers of all"
-        check(self.cache is None, "cache", where, self.cache)
+        rule = "absent: that of `teacher` is used for all teachers"
+        check(self.cache is None, "cache", rule, self.cache)
 
     @property
     def teacher(self) -> Teacher:
-        """It alone, without a weight."""
+        """The same teacher without its weight."""
         names = (field.name for field in dataclasses.fields(Teacher))
         return Teacher(**{name: getattr(self, name) for name in names})
 
@@ -102,8 +100,8 @@ class Assistant:
     """A network between teacher and student: learns from the one, teaches the other.
 
     Attributes:
-        network: What stands between; see `students.BUILDERS`.
-        stages: How it is trained, as the student's.
+        network: The assistant, usually of a size in between; see `students.BUILDERS`.
+        stages: The stages of its training, in order, as for the student.
 
     Source:
         Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant",
@@ -114,19 +112,19 @@ class Assistant:
     stages: tuple[Stage, ...]
 
     def __post_init__(self):
-        """Refuses an assistant that learns nothing."""
+        """Refuses an assistant without stages."""
         check(len(self.stages) >= 1, "stages", "a list of at least one", [])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generator:
-    """Who makes examples for the stages that want them: trained once and kept.
+    """A GAN that makes synthetic training examples: trained once and saved.
 
     Attributes:
-        network: What makes them; see `gan.generators.GENERATORS`.
-        discriminator: What judges them; see `gan.conditional.DISCRIMINATORS`.
+        network: The generator; see `gan.generators.GENERATORS`.
+        discriminator: The discriminator; see `gan.conditional.DISCRIMINATORS`.
         training: How the two are trained.
-        epochs: Times that every training example is seen.
+        epochs: Number of passes over the training examples.
     """
 
     takes: ClassVar[tuple[str, ...]] = ("images",)
@@ -143,14 +141,14 @@ class Generator:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Control:
-    """The same student taught another way, to compare with.
+    """The same student trained in another way, for comparison.
 
     Attributes:
-        name: Its name in the report, and of its file.
-        stages: How it is trained: as many epochs as the student in all, or as many
-            updates.
-        skips_assistants: Whether it learns from the teacher itself, not from the
-            last of the `assistants`.
+        name: Its name in the report, and the name of its file.
+        stages: The stages of its training, in order: in total as many epochs as the
+            student, or as many updates.
+        skips_assistants: Whether it learns from the teacher itself instead of the last
+            of the `assistants`.
     """
 
     name: str = "control"
@@ -158,7 +156,7 @@ class Control:
     skips_assistants: bool = False
 
     def __post_init__(self):
-        """Refuses names that are taken or no file names."""
+        """Refuses names that are reserved or not valid as file names."""
         check(
             self.name.isidentifier() and not is_reserved(self.name),
             "name",

@@ -1,4 +1,4 @@
-"""Everything that decides the outcome of one run."""
+"""The config of a run, and the checks of parts that must fit each other."""
 
 import dataclasses
 from typing import Annotated, Any, ClassVar
@@ -18,24 +18,25 @@ class Run:
     """Everything that decides the outcome of `python -m distill.train`.
 
     Attributes:
-        data: What is learned, and measured on; see `distill.data.DATASETS`.
+        data: The data set to train and measure on; see `distill.data.DATASETS`.
         augmentation: Random changes to training images.
-        batch_size: Images in a step.
-        seed: Decides initial weights, order and augmentation.
-        teacher: Who is imitated, and asked for agreement, in finishing too.
-        co_teachers: Whose answers are imitated beside the teacher's, by methods
-            that can; representations are the teacher's own.
-        assistants: Who stand between teacher and student, in order: the first
-            learns from the teachers, the student from the last.
-        generator: Who makes examples for `synthetic: {name: gan}`.
-        student: What is trained and shipped; see `students.BUILDERS`.
-        stages: How the student is trained, in order.
-        controls: The same student taught otherwise.
-        finish: What is made of the trained student; see
+        batch_size: Training examples in a step.
+        seed: Seed of initial weights, order of examples and augmentation.
+        teacher: The network that the student imitates, also while it is finished, and
+            whose agreement with the student is measured.
+        co_teachers: Further teachers, whose logits are imitated by methods that support
+            several teachers; representations are those of `teacher`.
+        assistants: Networks between teacher and student, in order: the first learns
+            from the teachers, the student from the last.
+        generator: The GAN that makes examples for `synthetic: {name: gan}`.
+        student: The network that is trained and exported; see `students.BUILDERS`.
+        stages: The stages of the student's training, in order.
+        controls: The same student trained in other ways, for comparison.
+        finish: The finishers that make files of the trained student; see
             `distill.compress.finishers.FINISHERS`.
-        max_accuracy_drop: A file whose accuracy is more than this many points
-            (percent of the validation split) below the student's has failed.
-        hardware: What all of it computes with.
+        max_accuracy_drop: A file fails if its accuracy on the validation split is more
+            than this many percentage points below the student's.
+        hardware: What the run is computed with.
     """
 
     only_with: ClassVar[dict[str, str]] = {"max_accuracy_drop": "finish"}
@@ -56,7 +57,7 @@ class Run:
     hardware: machines.Hardware = machines.Hardware()
 
     def __post_init__(self):
-        """Refuses parts that do not fit each other."""
+        """Refuses options that do not fit each other."""
         check_common(self)
         check(len(self.stages) >= 1, "stages", "a list of at least one", [])
         self._check_teachers()
@@ -66,8 +67,8 @@ class Run:
         cache.check_run(self)
 
     def check_effects(self):
-        """Refuses teachers whom nobody asks, and what is kept of their answers."""
-        lessons.check_asked(self)
+        """Refuses teachers, and options of them, that no stage uses."""
+        lessons.check_teachers_used(self)
 
     def _check_teachers(self):
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
@@ -91,9 +92,11 @@ class Run:
             skipping,
         )
         check(len(set(names)) == len(names), "controls", "of different names", names)
-        epochs, updates = _spent(self.stages)
+        # With gradients of several batches in one update, equal epochs are not equal
+        # updates; either one is a fair comparison.
+        epochs, updates = _count_epochs(self.stages)
         for index, control in enumerate(self.controls):
-            own = _spent(control.stages)
+            own = _count_epochs(control.stages)
             fewer = f", or {updates}, for as many updates" if updates < epochs else ""
             check(
                 own[0] == epochs or own[1] == updates,
@@ -105,10 +108,10 @@ class Run:
 
     @property
     def uses_generator(self) -> bool:
-        """Whether any stage wants examples of the generator."""
+        """Whether any stage uses examples of the generator."""
         learners = [lesson.stages for lesson in lessons.lessons(self)]
-        wanted = [stage.synthetic for stages in learners for stage in stages]
-        return any(part is not None and part.needs_generator for part in wanted)
+        sources = [stage.synthetic for stages in learners for stage in stages]
+        return any(part is not None and part.needs_generator for part in sources)
 
     def _check_generator(self):
         check(
@@ -122,23 +125,23 @@ class Run:
         for name in ("network", "discriminator"):
             try:
                 getattr(self.generator, name).check_shape(self.data.input_shape)
-            except ValueError as mistake:
-                raise ValueError(f"`generator.{name}`: {mistake}") from None
+            except ValueError as error:
+                raise ValueError(f"`generator.{name}`: {error}") from None
 
 
-def _spent(stages):
-    """Epochs in all, and those of as many updates if each batch made one."""
+def _count_epochs(stages):
+    """Total epochs, and epochs with as many updates if each batch made one."""
     return sum(s.epochs for s in stages), sum(s.epochs_of_updates for s in stages)
 
 
 def check_common(run: Any) -> None:
-    """Refuses what no run can have: of numbers, augmentation and finishers.
+    """Checks that training and finishing share: numbers, augmentation, finishers.
 
     Args:
         run: A `Run`, or another config with these fields.
 
     Raises:
-        ValueError: Names the option.
+        ValueError: If an option does not fit; the message names it.
     """
     check(run.batch_size >= 1, "batch_size", "at least 1", run.batch_size)
     check(run.seed >= 0, "seed", "at least 0", run.seed)

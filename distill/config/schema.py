@@ -1,7 +1,8 @@
-"""Nodes of a config -> frozen dataclasses.
+"""Fills frozen dataclasses from the nodes of a config.
 
-The wanted type decides how a scalar is read: `1e-3` is a number where a number
-is wanted, `no` is never silently false where text is wanted.
+The declared type of an option decides how a scalar is read: `1e-3` is a number where a
+number is expected (PyYAML reads it as text), and `no` is never silently false where
+text is expected.
 """
 
 import contextlib
@@ -16,18 +17,19 @@ from typing import Any
 import yaml
 
 from distill.config import effect
-from distill.config.yaml_tree import error, follow, marks, pairs, rank, shown
+from distill.config.yaml_tree import error, follow, marks, pairs, quote, rank
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_TRUTH = {"true": True, "yes": True, "on": True}
-_TRUTH |= {"false": False, "no": False, "off": False}
+_BOOLEANS = {"true": True, "yes": True, "on": True}
+_BOOLEANS |= {"false": False, "no": False, "off": False}
 _NULL = {"", "~", "null", "Null", "NULL"}
-_BLAMED = re.compile(r"`([\w.\[\]]+)`")
+# Messages of `errors.check` begin with the path of the option in backquotes.
+_OPTION_NAME = re.compile(r"`([\w.\[\]]+)`")
 
 
 def fill(kind: type, node: yaml.Node | None, where: str = ""):
-    """Turns a node into `kind`, or says exactly what is wrong.
+    """Converts a node to a value of a type.
 
     Args:
         kind: A frozen dataclass, a tuple, a union with None or a Literal, a
@@ -37,100 +39,111 @@ def fill(kind: type, node: yaml.Node | None, where: str = ""):
         where: The path of the node in the file, such as `stages[0].trainer`.
 
     Raises:
-        ConfigError: With place, key, what was received and expected.
+        ConfigError: If the node does not fit; the message gives file, line and key, and
+            what was received and expected.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         optional = types.NoneType in typing.get_args(arguments[0])
         if optional and _is_null(node):
             return None
-        return _part(arguments[1], node, where)
+        return _fill_part(arguments[1], node, where)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, node, where)
+        return _fill_dataclass(kind, node, where)
     if origin in (types.UnionType, typing.Union):
-        return _either(arguments, node, where)
+        return _fill_union(arguments, node, where)
     if origin is tuple:
-        return _tuple(arguments[0], node, where)
+        return _fill_tuple(arguments[0], node, where)
     if origin is typing.Literal:
-        return _choice(arguments, node, where)
-    return _scalar_value(kind, node, where)
+        return _fill_literal(arguments, node, where)
+    return _fill_scalar(kind, node, where)
 
 
-def _either(kinds, node, where):
-    """Of a kind, or one of the words, or null, where that is among the kinds."""
+def _fill_union(kinds, node, where):
+    """Fills a union: of a type with None, with a Literal, or with both."""
     kind, *others = kinds
     if types.NoneType in others and _is_null(node):
         return None
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and _is_plain(node):
-        truth = _TRUTH.get(node.value.lower())
-        if truth is not None:  # All options as they are by default, or none at all.
-            return _dataclass(kind, _empty(node), where) if truth else None
+        boolean = _BOOLEANS.get(node.value.lower())
+        if boolean is not None:  # `true` means all defaults, `false` null.
+            return (
+                _fill_dataclass(kind, _empty_mapping(node), where) if boolean else None
+            )
+    # Fields such as `sections: [a, b]`, or `sections: auto`.
     words = [other for other in others if typing.get_origin(other) is typing.Literal]
     if not words or not isinstance(node, yaml.ScalarNode):
         return fill(kind, node, where)
     choices = typing.get_args(words[0])
     if node.value in choices:
         return node.value
-    expected = f"expected a list, or {_listed(choices)}"
-    raise error(node, where, f"{expected}. Received: {shown(node)}")
+    expected = f"expected a list, or {_join(choices)}"
+    raise error(node, where, f"{expected}. Received: {quote(node)}")
 
 
-def _dataclass(kind, node, where):
-    given = pairs(node, where)
+def _fill_dataclass(kind, node, where):
+    entries = pairs(node, where)
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    for name, (key, _) in given.items():
+    for name, (key, _) in entries.items():
         if name not in fields:
-            raise error(key, where, f"unknown key `{name}`.{_hint(key, fields)}")
+            raise error(key, where, f"unknown key `{name}`.{_suggest(key, fields)}")
     values = {
         name: fill(hints[name], value, f"{where}.{name}".lstrip("."))
-        for name, (_, value) in given.items()
+        for name, (_, value) in entries.items()
     }
     for name, field in fields.items():
         required = field.default is field.default_factory is dataclasses.MISSING
         if name not in values and required:
             raise error(node, where, f"missing key `{name}`")
-    values = _standing(kind, given, values)
-    with _placed(node, where):
-        made = kind(**values)
-    for name, condition in effect.idle(kind, values, _defaults(kind)).items():
-        key, value = given[name]
-        reason = effect.unmet(condition, lambda other: getattr(made, other))
+    values = _drop_overruled(kind, entries, values)
+    with _locate_errors(node, where):
+        options = kind(**values)
+    # After construction: an invalid value is the more important error.
+    for name, condition in effect.find_idle(kind, values, _defaults(kind)).items():
+        key, value = entries[name]
+        reason = effect.explain_unmet(condition, lambda other: getattr(options, other))
         rule = f"`{name}` must be left out {reason}: it has no effect there"
-        raise error(key, where, f"{rule}. Received: {shown(value)}")
-    with _placed(node, where):
-        effect.check(made)
-    return made
+        raise error(key, where, f"{rule}. Received: {quote(value)}")
+    with _locate_errors(node, where):
+        effect.check(options)
+    return options
 
 
 @contextlib.contextmanager
-def _placed(node, where):
-    """Says of a mistake in a mapping where it stands."""
+def _locate_errors(node, where):
+    """Adds file and line of the option that a ValueError names, else of the mapping."""
     try:
         yield
-    except ValueError as mistake:
-        blamed = _BLAMED.match(str(mistake))
-        at = follow(node, blamed[1]) if blamed else node
-        raise error(at, where, str(mistake)) from None
+    except ValueError as exception:
+        option = _OPTION_NAME.match(str(exception))
+        culprit = follow(node, option[1]) if option else node
+        raise error(culprit, where, str(exception)) from None
 
 
-def _standing(kind, given, values):
-    """The values but for those that a base gave, and that count no more.
+def _drop_overruled(kind, entries, values):
+    """The values without those of a base that a later option makes ineffective.
 
-    Who says `optimizer: adam` has done with the `momentum` of the base, and a `file`
-    takes the place of its `network`: what is given later has the last word.
+    For example, `optimizer: adam` drops the `momentum` of the base config, and a `file`
+    its `network`.
     """
-    ranks = {name: rank(key) for name, (key, _) in given.items()}
+    ranks = {name: rank(key) for name, (key, _) in entries.items()}
+    # Repeated, since dropping one option may make another ineffective. That one then
+    # counts as given as late as the option that is the cause.
     while True:
         later = {
-            name: max(ranks.get(n, ranks[name]) for n in effect.names(condition))
-            for name, condition in effect.idle(kind, values, _defaults(kind)).items()
+            name: max(ranks.get(n, ranks[name]) for n in effect.option_names(condition))
+            for name, condition in effect.find_idle(
+                kind, values, _defaults(kind)
+            ).items()
         }
-        fallen = {name: by for name, by in later.items() if by > ranks[name]}
-        if not fallen:
+        overruled = {name: by for name, by in later.items() if by > ranks[name]}
+        if not overruled:
             return values
-        ranks |= fallen
-        values = {name: value for name, value in values.items() if name not in fallen}
+        ranks |= overruled
+        values = {
+            name: value for name, value in values.items() if name not in overruled
+        }
 
 
 def _defaults(kind):
@@ -138,50 +151,50 @@ def _defaults(kind):
     return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
 
 
-def _part(table, node, where):
-    given = pairs(node, where)
-    for name, (key, _) in given.items():
+def _fill_part(table, node, where):
+    entries = pairs(node, where)
+    for name, (key, _) in entries.items():
         if name not in ("name", "options"):
-            hint = _hint(key, ["name", "options"])
+            hint = _suggest(key, ["name", "options"])
             raise error(
                 key,
                 where,
                 f"unknown key `{name}`, expected `name` and `options`.{hint}",
             )
-    if "name" not in given:
-        raise error(node, where, f"missing key `name`: one of {_listed(table)}")
-    name = given["name"][1]
+    if "name" not in entries:
+        raise error(node, where, f"missing key `name`: one of {_join(table)}")
+    name = entries["name"][1]
     if not isinstance(name, yaml.ScalarNode) or name.value not in table:
         raise error(
             name,
             f"{where}.name",
-            f"unknown name `{shown(name)}`.{_hint(name, table)} "
-            f"Expected one of: {_listed(table)}",
+            f"unknown name `{quote(name)}`.{_suggest(name, table)} "
+            f"Expected one of: {_join(table)}",
         )
-    options = given.get("options", (None, _empty(node)))[1]
-    return _dataclass(table[name.value], options, f"{where}.options")
+    inner = entries.get("options", (None, _empty_mapping(node)))[1]
+    return _fill_dataclass(table[name.value], inner, f"{where}.options")
 
 
-def _tuple(kind, node, where):
+def _fill_tuple(kind, node, where):
     if not isinstance(node, yaml.SequenceNode):
-        raise error(node, where, f"expected a list. Received: {shown(node)}")
+        raise error(node, where, f"expected a list. Received: {quote(node)}")
     return tuple(
         fill(kind, item, f"{where}[{index}]") for index, item in enumerate(node.value)
     )
 
 
-def _choice(choices, node, where):
+def _fill_literal(choices, node, where):
     if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
         raise error(
             node,
             where,
-            f"expected one of {_listed(choices)}.{_hint(node, choices)} "
-            f"Received: {shown(node)}",
+            f"expected one of {_join(choices)}.{_suggest(node, choices)} "
+            f"Received: {quote(node)}",
         )
     return node.value
 
 
-def _scalar_value(kind, node, where):
+def _fill_scalar(kind, node, where):
     names = {
         int: "a whole number",
         float: "a number",
@@ -193,15 +206,17 @@ def _scalar_value(kind, node, where):
     if kind is str and isinstance(node, yaml.ScalarNode):
         if not plain or node.tag == "tag:yaml.org,2002:str":
             return text
+        # To YAML, a bare `no` or `12` is not text.
         names[str] = "text (put it in quotes)"
-    if kind is bool and plain and text.lower() in _TRUTH:
-        return _TRUTH[text.lower()]
+    if kind is bool and plain and text.lower() in _BOOLEANS:
+        return _BOOLEANS[text.lower()]
     if kind is int and plain and _INTEGER.fullmatch(text):
         return int(text)
     number = kind is float and plain and _NUMBER.fullmatch(text)
+    # `1e999` is written as a number but is infinite.
     if number and math.isfinite(float(text)):
         return float(text)
-    raise error(node, where, f"expected {names[kind]}. Received: {shown(node)}")
+    raise error(node, where, f"expected {names[kind]}. Received: {quote(node)}")
 
 
 def _is_null(node):
@@ -212,20 +227,20 @@ def _is_plain(node):
     return isinstance(node, yaml.ScalarNode) and not node.style
 
 
-def _empty(node):
+def _empty_mapping(node):
     return yaml.MappingNode("tag:yaml.org,2002:map", [], *marks(node))
 
 
-def _hint(node, known):
+def _suggest(node, known):
     text = node.value if isinstance(node, yaml.ScalarNode) else ""
     close = difflib.get_close_matches(text, list(known), n=1)
     return f" Did you mean `{close[0]}`?" if close else ""
 
 
-def _listed(names):
+def _join(names):
     return ", ".join(sorted(map(str, names)))
 
 
 def name_in(table: dict[str, Any], part: Any) -> str:
-    """The name of a part in the table of its kind."""
+    """The name of a part in a table of name to dataclass."""
     return next(name for name, kind in table.items() if kind is type(part))

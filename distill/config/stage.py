@@ -1,4 +1,4 @@
-"""One stretch of a network's training."""
+"""The options of one stage of a network's training."""
 
 import dataclasses
 import math
@@ -12,24 +12,25 @@ from distill.runtime.errors import check
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stretch of training with one trainer and one optimizer.
+    """A stage: training with one method and one optimizer.
 
     Attributes:
         trainer: The method; see `trainers.TRAINERS`.
-        epochs: Times that every training example is seen.
-        learning_rate: Of the first step.
-        schedule: `constant`; `cosine`, down to zero at the last step; or
-            `step`, multiplied by `decay_factor` at each of `decay_epochs`.
-        decay_epochs: Where `step` multiplies; increasing.
-        decay_factor: What `step` multiplies by; between 0 and 1.
-        optimizer: `sgd` (Nesterov) or `adam`.
-        momentum: Of SGD.
-        clip_norm: Length that a gradient, over all of the student's weights, is
-            cut down to; absent, none is.
-        task_weight: Multiplies the loss on the true labels. Absent, it is that of the
-            `trainer`: 0.1 where its `kd_weight` is beside it, 0 where a step has no
-            answer to compare with a label, else 1.
-        synthetic: Made examples, which the teacher labels; see
+        epochs: Number of passes over the training examples.
+        learning_rate: Learning rate of the first step.
+        schedule: Learning rate schedule: `constant`; `cosine`, which decays to zero
+            at the last step; or `step`, which multiplies by `decay_factor` at each
+            of `decay_epochs`.
+        decay_epochs: Epochs at which `step` decays; increasing.
+        decay_factor: Factor by which `step` multiplies; between 0 and 1.
+        optimizer: `sgd` (with Nesterov momentum) or `adam`.
+        momentum: Momentum of SGD.
+        clip_norm: Maximal global norm of the gradient of the student's weights;
+            absent, gradients are not clipped.
+        task_weight: Weight of the loss on the true labels. Absent, the default of the
+            `trainer`: 0.1 for methods with a `kd_weight`, 0 for methods whose steps do
+            not compute the student's logits, else 1.
+        synthetic: Synthetic examples, which the teacher labels; see
             `distill.data.synthetic.sources.SOURCES`.
     """
 
@@ -52,8 +53,9 @@ class Stage:
     synthetic: Annotated[sources.Synthetic | None, sources.SOURCES] = None
 
     def __post_init__(self):
-        """Asks the method for what is absent, and refuses values out of range."""
+        """Fills in the default of `task_weight`, and refuses values out of range."""
         if self.task_weight is None:
+            # The way to set an attribute of a frozen dataclass.
             object.__setattr__(self, "task_weight", self.trainer.task_weight)
         check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         check(self.learning_rate > 0, "learning_rate", "positive", self.learning_rate)
@@ -84,13 +86,13 @@ class Stage:
         check(
             self.synthetic is None or self.trainer.needs_teacher,
             "synthetic",
-            "absent without a trainer that asks a teacher, who alone can label it",
+            "absent without a trainer that has a teacher, which labels the examples",
             self.synthetic,
         )
         check(
             self.trainer.end_to_end or not self.task_weight,
             "task_weight",
-            f"0 with `{self.name}`, whose steps have no answer to compare with a label",
+            f"0 with `{self.name}`, whose steps compute no logits to be compared",
             self.task_weight,
         )
 
@@ -101,5 +103,5 @@ class Stage:
 
     @property
     def epochs_of_updates(self) -> int:
-        """Epochs with as many updates, where each batch makes one; rounded up."""
+        """Epochs with as many updates if each batch makes one; rounded up."""
         return math.ceil(self.epochs / self.trainer.steps_per_update)

@@ -1,4 +1,4 @@
-"""A config, or any part of it, as plain data and as YAML."""
+"""Writes a config, or a part of it, as plain data or YAML."""
 
 import dataclasses
 import typing
@@ -16,11 +16,11 @@ from gan import conditional, generators
 
 
 def plain(value: Any, kind: Any = None) -> Any:
-    """A config, or any piece of one, as plain data with every default filled in.
+    """Converts a config, or a part, to dicts, lists and scalars, with all defaults.
 
     Args:
-        value: What is written out.
-        kind: How the field that holds it is declared; a whole dataclass needs none.
+        value: The config or part.
+        kind: Declared type of the field that holds it; not needed for a dataclass.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if value is None:
@@ -42,12 +42,12 @@ def plain(value: Any, kind: Any = None) -> Any:
 
 
 def dump(tree: Any) -> str:
-    """A config as YAML that `read` reads back to an equal one."""
+    """Writes a config as YAML, from which `read` makes an equal one."""
     return yaml.safe_dump(plain(tree), sort_keys=False)
 
 
 def name_of(part: Any) -> str:
-    """The name of a part, as it stands in YAML."""
+    """The name of a part, as written in YAML."""
     tables = (
         students.BUILDERS,
         trainers.TRAINERS,

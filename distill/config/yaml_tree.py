@@ -1,7 +1,7 @@
-"""The node tree of a config: read, inherited, overridden; every mistake has its line.
+"""The node tree of a config: reading, inheritance, overrides, errors with a line.
 
-PyYAML's nodes know the line of each key and value and leave scalars as text, so
-that what a value means is decided by the option that wants it: `schema`.
+PyYAML's nodes record the line of each key and value and keep scalars as text, so that
+`schema` can interpret a value by the type of its option.
 """
 
 import pathlib
@@ -12,43 +12,43 @@ import yaml
 
 from distill.runtime import errors
 
-BASIC = 0  # The rank of a config itself; each `_base_` below it has one less.
-LAST = 1  # That of an assignment.
+FILE_RANK = 0  # Rank of the config itself; of each `_base_` one less.
+OVERRIDE_RANK = 1  # Rank of an override.
 
 
 def read(
-    path: pathlib.Path, find: Callable, users: tuple[pathlib.Path, ...] = ()
+    path: pathlib.Path, find: Callable, chain: tuple[pathlib.Path, ...] = ()
 ) -> yaml.MappingNode:
-    """The node tree of a file, its `_base_` merged in.
+    """Reads the node tree of a file, merged with that of its `_base_`.
 
     Args:
         path: The file.
-        find: Called with the text of `_base_` and the file that names it;
+        find: Called with the text of `_base_` and the path of the file that names it;
             returns the path of the base.
-        users: The files that led here, each the `_base_` of the one before.
+        chain: The files that were read before, each followed by its `_base_`.
 
     Raises:
-        ConfigError: If a file cannot be read, is not a mapping or is its own base.
+        ConfigError: If a file cannot be read, is not a mapping or is based on itself.
     """
-    node = _compose(path, BASIC - len(users))
-    found = pairs(node)
-    if "_base_" not in found:
+    node = _compose(path, FILE_RANK - len(chain))
+    entries = pairs(node)
+    if "_base_" not in entries:
         return node
-    key, base = found["_base_"]
+    key, base = entries["_base_"]
     if not isinstance(base, yaml.ScalarNode) or not base.value:
-        raise error(base, "_base_", f"expected a file. Received: {shown(base)}")
-    base_path, users = find(base.value, path), (*users, path)
-    if base_path.resolve() in [user.resolve() for user in users]:
+        raise error(base, "_base_", f"expected a file. Received: {quote(base)}")
+    base_path, chain = find(base.value, path), (*chain, path)
+    if base_path.resolve() in [derived.resolve() for derived in chain]:
         raise error(base, "_base_", f"{base_path.name} is based on itself")
-    node.value.remove((key, base))
-    return merge(read(base_path, find, users), node)
+    node.value.remove((key, base))  # Not an option: `schema` would refuse it.
+    return merge(read(base_path, find, chain), node)
 
 
 def override(root: yaml.MappingNode, assignment: str) -> yaml.MappingNode:
-    """The tree with one `a.b=c` applied; `c` is YAML, a number is a list index.
+    """Applies an override `a.b=c` to a tree; `c` is YAML, a number is a list index.
 
     Raises:
-        ConfigError: If it is not of the form `a.b=c`, or leads nowhere.
+        ConfigError: If it is not of the form `a.b=c`, or a list index is out of range.
     """
     path, equals, text = assignment.partition("=")
     origin = f"--set {assignment}"
@@ -56,62 +56,69 @@ def override(root: yaml.MappingNode, assignment: str) -> yaml.MappingNode:
         raise errors.ConfigError(f"{origin}: expected a.b=c. Received: {assignment!r}")
     try:
         loader = yaml.SafeLoader(text)
-        loader.name = _source(origin, LAST)
+        # PyYAML stores the name in the marks of all nodes.
+        loader.name = _source(origin, OVERRIDE_RANK)
         node = loader.get_single_node() or _scalar("", origin)
     except yaml.YAMLError:
         raise errors.ConfigError(f"{origin}: cannot read {text!r} as YAML") from None
     return _put(root, path.split("."), node, origin)
 
 
-def _put(parent, keys, leaf, origin):
-    """`parent` with `leaf` at the end of `keys`."""
+def _put(parent, keys, value, origin):
+    """Sets the value at the path `keys` below `parent`; returns the changed parent."""
     if not keys:
-        return leaf
-    first, *rest = keys
+        return value
+    key, *rest = keys
     if isinstance(parent, yaml.SequenceNode):
-        if not first.isdigit() or int(first) >= len(parent.value):
+        if not key.isdigit() or int(key) >= len(parent.value):
             raise errors.ConfigError(
                 f"{origin}: expected an index below {len(parent.value)}. "
-                f"Received: {first!r}"
+                f"Received: {key!r}"
             )
-        parent.value[int(first)] = _put(parent.value[int(first)], rest, leaf, origin)
+        parent.value[int(key)] = _put(parent.value[int(key)], rest, value, origin)
         return parent
     if not isinstance(parent, yaml.MappingNode):
-        parent = yaml.MappingNode("tag:yaml.org,2002:map", [], *marks(leaf))
-    inner = pairs(parent).get(first, (None, None))[1]
-    added = (_scalar(first, origin), _put(inner, rest, leaf, origin))
-    patch = yaml.MappingNode(parent.tag, [added], *marks(leaf))
+        parent = yaml.MappingNode("tag:yaml.org,2002:map", [], *marks(value))
+    inner = pairs(parent).get(key, (None, None))[1]
+    entry = (_scalar(key, origin), _put(inner, rest, value, origin))
+    patch = yaml.MappingNode(parent.tag, [entry], *marks(value))
     return merge(parent, patch, replace=not rest)
 
 
 def merge(base, child, replace=False):
-    """The mapping `base` with the keys of `child` laid over it, at every depth.
+    """Merges two trees recursively; `child` takes precedence.
 
-    A part whose `name` changes starts anew: the options of another part mean
-    nothing to it.
+    With `replace`, mappings are not merged: a value of `child` replaces that of `base`.
+    If the `name` of a part changes, the options in `base` are discarded, since they are
+    those of another part.
     """
     if not isinstance(base, yaml.MappingNode) or not isinstance(
         child, yaml.MappingNode
     ):
         return child
-    old, new = pairs(base), pairs(child)
-    if "name" in old and "name" in new and old["name"][1].value != new["name"][1].value:
-        old.pop("options", None)
-    for name, (key, value) in new.items():
-        known = old.get(name, (key, None))[1]
-        old[name] = (key, value if replace else merge(known, value))
-    return yaml.MappingNode(child.tag, list(old.values()), *marks(base))
+    # Keys of `child` keep their own nodes, so that errors show the right file and line.
+    merged, changes = pairs(base), pairs(child)
+    if (
+        "name" in merged
+        and "name" in changes
+        and merged["name"][1].value != changes["name"][1].value
+    ):
+        merged.pop("options", None)
+    for name, (key, value) in changes.items():
+        previous = merged.get(name, (key, None))[1]
+        merged[name] = (key, value if replace else merge(previous, value))
+    return yaml.MappingNode(child.tag, list(merged.values()), *marks(base))
 
 
 def rank(key: yaml.Node) -> int:
-    """How late a key was given: more is later, and has the last word."""
+    """The rank of a key's file or override; a higher rank takes precedence."""
     source = key.start_mark.name
     assert isinstance(source, _Source)
     return source.rank
 
 
 def error(node: yaml.Node | None, where: str, what: str) -> errors.ConfigError:
-    """A mistake at a node, as one line that starts with file and line."""
+    """An error at a node; the message is one line that starts with file and line."""
     if node is None:
         return errors.ConfigError(f"{where}: {what}")
     mark = node.start_mark
@@ -122,24 +129,24 @@ def error(node: yaml.Node | None, where: str, what: str) -> errors.ConfigError:
 
 
 def pairs(node: yaml.Node | None, where: str = "") -> dict:
-    """Key -> (key node, value node) of a mapping.
+    """The entries of a mapping: key to (key node, value node).
 
     Raises:
-        ConfigError: If it is no mapping, or a key is given twice.
+        ConfigError: If the node is not a mapping, or a key is given twice.
     """
     if not isinstance(node, yaml.MappingNode):
-        raise error(node, where, f"expected keys and values. Received: {shown(node)}")
-    found = {}
+        raise error(node, where, f"expected keys and values. Received: {quote(node)}")
+    entries = {}
     for key, value in node.value:
-        name = key.value if isinstance(key, yaml.ScalarNode) else shown(key)
-        if name in found:
+        name = key.value if isinstance(key, yaml.ScalarNode) else quote(key)
+        if name in entries:
             raise error(key, where, f"`{name}` is given twice")
-        found[name] = (key, value)
-    return found
+        entries[name] = (key, value)
+    return entries
 
 
 def follow(node: yaml.Node | None, path: str) -> yaml.Node | None:
-    """The value at a dotted path such as `stages[0].trainer`, as far as it goes."""
+    """The node at a path such as `stages[0].trainer`, or where the path ends."""
     for step in re.findall(r"\w+", path):
         if isinstance(node, yaml.SequenceNode) and step.isdigit():
             node = node.value[int(step)]
@@ -150,7 +157,7 @@ def follow(node: yaml.Node | None, path: str) -> yaml.Node | None:
 
 
 class _Source(str):
-    """Where a node stands, for messages; nodes bear it in their marks."""
+    """Name of the file or override that a node is from, stored in the node's marks."""
 
     rank: int
 
@@ -167,32 +174,33 @@ def _compose(path, rank):
             loader = yaml.SafeLoader(file)
             loader.name = _source(path.name, rank)
             node = loader.get_single_node()
-    except yaml.MarkedYAMLError as mistake:
-        mark = mistake.problem_mark or mistake.context_mark
+    except yaml.MarkedYAMLError as exception:
+        # Either mark may be missing.
+        mark = exception.problem_mark or exception.context_mark
         line = mark.line + 1 if mark else 1
-        raise errors.ConfigError(f"{path.name}:{line}: {mistake.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as mistake:
-        reason = str(mistake).splitlines()[0]
+        raise errors.ConfigError(f"{path.name}:{line}: {exception.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as exception:
+        reason = str(exception).splitlines()[0]
         raise errors.ConfigError(f"{path.name}:1: not a YAML text: {reason}") from None
-    except OSError as mistake:
-        raise errors.ConfigError(f"{path}: {mistake.strerror}") from None
+    except OSError as exception:
+        raise errors.ConfigError(f"{path}: {exception.strerror}") from None
     if not isinstance(node, yaml.MappingNode):
         raise errors.ConfigError(f"{path.name}:1: expected keys and values")
     return node
 
 
 def _scalar(text, origin):
-    mark = yaml.Mark(_source(origin, LAST), 0, 0, 0, None, 0)
+    mark = yaml.Mark(_source(origin, OVERRIDE_RANK), 0, 0, 0, None, 0)
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, mark, mark)
 
 
 def marks(node: yaml.Node) -> tuple:
-    """Where a node starts and ends."""
+    """The start and end marks of a node."""
     return node.start_mark, node.end_mark
 
 
-def shown(node: yaml.Node | None) -> str:
-    """A node as an error message quotes it."""
+def quote(node: yaml.Node | None) -> str:
+    """A node in short, for error messages."""
     if isinstance(node, yaml.ScalarNode):
         return repr(node.value) if node.style else node.value or "nothing"
     return "a list" if isinstance(node, yaml.SequenceNode) else "keys and values"

@@ -52,7 +52,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         from distill.teach.hardware import strategy
         from distill.teach.workspace import Workspace
 
-        splits = data.read(run.data, lessons.given(run))
+        splits = data.read(run.data, lessons.pretrained_names(run))
         for line in gather.few(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
         with strategy.scope(strategy.resolve(run), run.hardware):

@@ -1,4 +1,4 @@
-"""A run is checked whole, and every mistake is one line that helps."""
+"""A config is checked completely, and every error is one helpful line."""
 
 import copy
 import pathlib
@@ -16,8 +16,8 @@ from distill.runtime.errors import ConfigError
 SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
 
 
-def mistake(path, *overrides):
-    """The one line that a config is refused with."""
+def error_of(path, *overrides):
+    """The message of the error that loading a config raises."""
     with pytest.raises(ConfigError) as caught:
         config.load(path, overrides)
     assert "\n" not in str(caught.value)
@@ -33,7 +33,7 @@ def write(tmp_path):
     return write
 
 
-# Those of `distill.tabular` and `distill.generate` are of other kinds: see their tests.
+# The configs of `distill.tabular` and `distill.generate` fill other dataclasses.
 OTHERS = ("tabular_*.yaml", "lit_generator_*.yaml")
 RUNS = sorted(
     {*SHIPPED.glob("*.yaml")}.difference(*(SHIPPED.glob(name) for name in OTHERS))
@@ -48,7 +48,7 @@ def test_every_shipped_config_loads_and_reads_back_equal(path, write):
 
 def test_a_bare_name_means_a_shipped_config():
     assert config.load("lit_resnet.yaml") == config.load(SHIPPED / "lit_resnet.yaml")
-    assert "Did you mean `lit_resnet.yaml`?" in mistake("lit_resnets.yaml")
+    assert "Did you mean `lit_resnet.yaml`?" in error_of("lit_resnets.yaml")
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ def test_a_bare_name_means_a_shipped_config():
         ("nothing", ["expected a.b=c"]),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line_that_helps(override, words):
-    said = mistake("lit_resnet.yaml", override)
-    assert all(word in said for word in words)
+def test_an_error_in_an_override_is_one_helpful_line(override, words):
+    message = error_of("lit_resnet.yaml", override)
+    assert all(word in message for word in words)
 
 
-def test_a_mistake_on_the_command_line_names_itself():
-    said = mistake("lit_resnet.yaml", "batch_size=few")
-    assert said.startswith("--set batch_size=few: batch_size: ")
+def test_an_error_in_an_override_quotes_the_override():
+    message = error_of("lit_resnet.yaml", "batch_size=few")
+    assert message.startswith("--set batch_size=few: batch_size: ")
 
 
-def test_numbers_are_read_as_people_write_them(write):
+def test_numbers_and_booleans_are_read_by_the_type_of_the_option(write):
     text = (SHIPPED / "lit_resnet.yaml").read_text()
     run = config.load(write(text.replace("learning_rate: 0.02", "learning_rate: 1e-3")))
     assert run.stages[1].learning_rate == 1e-3
@@ -124,37 +124,37 @@ def test_numbers_are_read_as_people_write_them(write):
     assert run.augmentation.flip is False
 
 
-def test_no_is_no_text(write):
-    said = mistake("lit_resnet.yaml", "controls.0.name=no")
-    assert "text (put it in quotes)" in said
+def test_an_unquoted_no_is_not_text(write):
+    message = error_of("lit_resnet.yaml", "controls.0.name=no")
+    assert "text (put it in quotes)" in message
     run = config.load("lit_resnet.yaml", ["controls.0.name='no'"])
     assert run.controls[0].name == "no"
 
 
-def test_a_mistake_names_file_and_line(write):
+def test_an_error_names_file_and_line(write):
     lines = (SHIPPED / "lit_resnet.yaml").read_text().splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("batch_size"))
     lines[at] = "batch_size: few"
-    said = mistake(write("\n".join(lines)))
-    assert said.startswith(f"mine.yaml:{at + 1}: batch_size: ")
+    message = error_of(write("\n".join(lines)))
+    assert message.startswith(f"mine.yaml:{at + 1}: batch_size: ")
 
 
 def test_a_key_given_twice_is_refused(write):
     text = (SHIPPED / "lit_resnet.yaml").read_text()
-    said = mistake(write(f"{text}\nbatch_size: 3\n"))
-    assert f"mine.yaml:{len(text.splitlines()) + 2}" in said
-    assert "`batch_size` is given twice" in said
+    message = error_of(write(f"{text}\nbatch_size: 3\n"))
+    assert f"mine.yaml:{len(text.splitlines()) + 2}" in message
+    assert "`batch_size` is given twice" in message
 
 
 @pytest.mark.parametrize(
     "text", ["", "- a", "a: [1", "a: !!python/name:os.x 1", "\x00"]
 )
-def test_what_is_no_mapping_is_refused_with_a_line(text, write):
-    assert mistake(write(text)).startswith("mine.yaml:")
+def test_a_file_that_is_not_a_mapping_is_refused_with_a_line(text, write):
+    assert error_of(write(text)).startswith("mine.yaml:")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("_base_: mine.yaml", "mine.yaml:1: _base_: mine.yaml is based on itself"),
         ("_base_: [1]", "mine.yaml:1: _base_: expected a file. Received: a list"),
@@ -163,11 +163,11 @@ def test_what_is_no_mapping_is_refused_with_a_line(text, write):
         ("a: " + "[" * 5000, "mine.yaml: nested too deeply to be a config"),
     ],
 )
-def test_a_hostile_shape_is_one_line(text, said, write):
-    assert said in mistake(write(text))
+def test_an_odd_structure_is_refused_in_one_line(text, message, write):
+    assert message in error_of(write(text))
 
 
-def test_a_base_is_inherited_and_changed(write):
+def test_a_base_is_inherited_and_overridden(write):
     path = write(
         "_base_: lit_resnet.yaml\nbatch_size: 7\ndata: {name: mnist}\n"
         "augmentation: {flip: true}\n"
@@ -182,25 +182,25 @@ def test_a_base_is_inherited_and_changed(write):
     assert config.load(second).batch_size == 7
 
 
-def test_a_name_may_come_after_its_options_on_the_command_line():
+def test_overrides_of_names_are_applied_first():
     options = ["data.options.train_examples=10000", "data.name=fashion_mnist"]
     assert config.load("lit_resnet.yaml", options).data.train_examples == 10_000
 
 
-def test_a_spoiled_config_is_always_one_line_with_the_right_place(write):
-    """Two hundred random mistakes, each in one place of the shipped config."""
+def test_a_random_error_is_reported_at_the_right_line(write):
+    """Two hundred random errors, each in one place of a shipped config."""
     source = config.plain(config.load("lit_resnet.yaml"))
     rng = random.Random(0)
     for _ in range(200):
         tree = copy.deepcopy(source)
-        keys, spoiled = spoil(tree, rng)
+        keys, corrupted = corrupt(tree, rng)
         text = yaml.safe_dump(tree, sort_keys=False)
-        said = mistake(write(text))
-        line = next(i for i, row in enumerate(text.splitlines(), 1) if spoiled in row)
-        assert said.startswith(f"mine.yaml:{line}: "), (keys, said)
+        message = error_of(write(text))
+        line = next(i for i, row in enumerate(text.splitlines(), 1) if corrupted in row)
+        assert message.startswith(f"mine.yaml:{line}: "), (keys, message)
 
 
-def spoil(tree, rng):
+def corrupt(tree, rng):
     """Misspells one key, or gives one value another type."""
     while True:
         node, keys = tree, []
@@ -214,7 +214,7 @@ def spoil(tree, rng):
         if isinstance(parent, list):
             continue
         if rng.random() < 0.5:
-            # In place, so that the line stays where it was.
+            # In place, since the order of keys decides the line.
             items = [(k + "_zz" if k == key else k, v) for k, v in parent.items()]
             parent.clear()
             parent.update(items)
@@ -224,8 +224,8 @@ def spoil(tree, rng):
             return keys, "zz"
 
 
-def misspelt(word, rng):
-    """One letter lost, doubled, changed, or two swapped."""
+def misspell(word, rng):
+    """A word with one letter removed, doubled or changed, or two letters swapped."""
     at = rng.randrange(len(word) - 1)
     return rng.choice(
         [
@@ -237,8 +237,8 @@ def misspelt(word, rng):
     )
 
 
-def test_a_misspelt_key_is_suggested_right(write):
-    """Two hundred typos of one letter, in any key of the shipped config."""
+def test_a_misspelt_key_gets_the_right_suggestion(write):
+    """Two hundred typos of one letter, in random keys of a shipped config."""
     lines = config.dump(config.load("lit_resnet.yaml")).splitlines()
     keyed = [i for i, line in enumerate(lines) if re.match(r"[ -]*\w{3,}:", line)]
     rng = random.Random(1)
@@ -246,19 +246,19 @@ def test_a_misspelt_key_is_suggested_right(write):
     for _ in range(200):
         at = rng.choice(keyed)
         key = re.match(r"[ -]*(\w+):", lines[at])[1]
-        typo = misspelt(key, rng)
+        typo = misspell(key, rng)
         if typo == key:
             typo = f"{key}s"
-        spoiled = [*lines]
-        spoiled[at] = lines[at].replace(key, typo, 1)
-        said = mistake(write("\n".join(spoiled)))
-        assert said.startswith(f"mine.yaml:{at + 1}: "), said
-        right += f"Did you mean `{key}`?" in said
+        corrupted = [*lines]
+        corrupted[at] = lines[at].replace(key, typo, 1)
+        message = error_of(write("\n".join(corrupted)))
+        assert message.startswith(f"mine.yaml:{at + 1}: "), message
+        right += f"Did you mean `{key}`?" in message
     assert right >= 190, right
 
 
 @pytest.mark.parametrize(
-    "spoil_line",
+    "corrupt_line",
     [
         lambda line: line + "\n" + line,  # Twice.
         lambda line: "\t" + line,
@@ -269,25 +269,25 @@ def test_a_misspelt_key_is_suggested_right(write):
     ],
     ids=["twice", "tab", "colon", "bracket", "quote", "no colon"],
 )
-def test_a_spoiled_line_is_refused_at_a_line(spoil_line, write):
+def test_a_spoiled_line_is_refused_at_a_line(corrupt_line, write):
     lines = config.dump(config.load("lit_resnet.yaml")).splitlines()
     for at in range(len(lines)):
-        spoiled = "\n".join([*lines[:at], spoil_line(lines[at]), *lines[at + 1 :]])
+        corrupted = "\n".join([*lines[:at], corrupt_line(lines[at]), *lines[at + 1 :]])
         try:
-            config.load(write(spoiled))
+            config.load(write(corrupted))
         except ConfigError as caught:
-            said = str(caught)
-            assert re.match(r"mine\.yaml:\d+: ", said), said
-            assert "\n" not in said
+            message = str(caught)
+            assert re.match(r"mine\.yaml:\d+: ", message), message
+            assert "\n" not in message
         else:
-            kept = yaml.safe_load(spoiled)  # It means the same to everybody.
-            assert kept == yaml.safe_load("\n".join(lines))
+            # Accepted only where the YAML still means the same.
+            assert yaml.safe_load(corrupted) == yaml.safe_load("\n".join(lines))
 
 
-def test_what_is_no_utf8_is_refused(tmp_path):
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"data: \xff\xfe")
-    assert mistake(path).startswith("mine.yaml:1: not a YAML text")
+    assert error_of(path).startswith("mine.yaml:1: not a YAML text")
 
 
 def test_loading_a_config_imports_no_tensorflow():
@@ -296,7 +296,7 @@ def test_loading_a_config_imports_no_tensorflow():
         "heavy = 'keras', 'tensorflow', 'tf_keras', 'jax', 'torch', 'sklearn'\n"
         "print([m for m in heavy if m in sys.modules])"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"

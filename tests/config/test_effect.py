@@ -1,4 +1,4 @@
-"""An option that counts for nothing is refused; one that a base gave falls away."""
+"""An option without effect is refused; one that a base config gives is dropped."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ CRD = "stages=[{trainer: {name: crd}, epochs: 40}]"
 GAME = "stages.0.trainer.options"
 
 
-def loaded(*overrides, kind=config.Run, path="lit_resnet.yaml"):
+def load(*overrides, kind=config.Run, path="lit_resnet.yaml"):
     return config.read(kind, path, overrides)
 
 
@@ -97,13 +97,13 @@ def loaded(*overrides, kind=config.Run, path="lit_resnet.yaml"):
         ),
     ],
 )
-def test_an_option_without_effect_is_one_line(overrides, name, reason):
+def test_an_option_without_effect_is_refused_in_one_line(overrides, name, reason):
     with pytest.raises(ConfigError) as caught:
-        loaded(*overrides)
-    said = str(caught.value)
-    assert f"`{name}` must be left out" in said
-    assert reason in said
-    assert "\n" not in said
+        load(*overrides)
+    message = str(caught.value)
+    assert f"`{name}` must be left out" in message
+    assert reason in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_an_option_without_effect_is_one_line(overrides, name, reason):
         ),
     ],
 )
-def test_a_part_that_nobody_asks_is_one_line(overrides, words):
+def test_a_part_that_no_stage_uses_is_refused_in_one_line(overrides, words):
     with pytest.raises(ConfigError, match=words):
-        loaded(*overrides)
+        load(*overrides)
 
 
 @pytest.mark.parametrize(
@@ -155,18 +155,18 @@ def test_a_part_that_nobody_asks_is_one_line(overrides, words):
         ("finish: [{name: float32}]\nteacher_sha256: ab", "teacher_sha256"),
     ],
 )
-def test_finishing_refuses_what_counts_for_nothing(text, words, tmp_path):
+def test_finishing_refuses_options_without_effect(text, words, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(f"model: {path}\ndata: {{name: digits}}\n{text}\n")
     with pytest.raises(ConfigError, match=words):
-        loaded(kind=finishing.Finishing, path=path)
+        load(kind=finishing.Finishing, path=path)
 
 
-def test_a_table_refuses_a_validation_split_that_is_never_seen():
+def test_a_table_refuses_a_validation_split_that_is_never_used():
     options = ["data.options.validation_fraction=0.3"]
     with pytest.raises(ConfigError, match="measured_on: validation"):
-        loaded(*options, kind=tabular.Study, path="tabular_magic.yaml")
-    loaded(
+        load(*options, kind=tabular.Study, path="tabular_magic.yaml")
+    load(
         *options,
         "measured_on=validation",
         kind=tabular.Study,
@@ -174,12 +174,12 @@ def test_a_table_refuses_a_validation_split_that_is_never_seen():
     )
 
 
-def test_who_gives_the_default_asks_for_nothing():
-    run = loaded("stages.0.optimizer=adam", "stages.0.momentum=0.9")
+def test_an_option_at_its_default_is_never_without_effect():
+    run = load("stages.0.optimizer=adam", "stages.0.momentum=0.9")
     assert run.stages[0].optimizer == "adam"
 
 
-def test_what_a_base_gives_falls_away_where_it_counts_no_more(tmp_path):
+def test_a_base_option_that_the_child_makes_ineffective_is_dropped(tmp_path):
     (tmp_path / "base.yaml").write_text(
         "_base_: lit_resnet.yaml\nteacher:\n  network: {name: resnet, options: "
         "{depth: 14}}\naugmentation: {shift: 0}\n"
@@ -201,7 +201,7 @@ def test_what_a_base_gives_falls_away_where_it_counts_no_more(tmp_path):
         config.load(mine, ["teacher={file: x, network: {name: lenet}}"])
 
 
-def test_a_later_word_puts_an_earlier_one_out_of_effect_and_no_earlier_one(tmp_path):
+def test_an_option_is_dropped_for_a_later_one_and_refused_for_an_earlier_one(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(
         "_base_: lit_resnet.yaml\nstages:\n"
@@ -214,10 +214,10 @@ def test_a_later_word_puts_an_earlier_one_out_of_effect_and_no_earlier_one(tmp_p
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS, key=str), ids=lambda kind: kind.__name__)
-def test_conditions_name_options_and_their_words(kind):
+def test_conditions_name_existing_options(kind):
     fields = {field.name for field in dataclasses.fields(kind)}
     for name, condition in effect.conditions(kind).items():
-        assert {name, *effect.names(condition)} <= fields
+        assert {name, *effect.option_names(condition)} <= fields
 
 
 @pytest.mark.parametrize(
@@ -239,16 +239,16 @@ def test_conditions_name_options_and_their_words(kind):
         ],
     ],
 )
-def test_the_controls_that_compare_adds_read_back(overrides, tmp_path):
-    run = controls.with_controls(loaded(*overrides, "controls=[]"))
+def test_the_controls_that_compare_adds_can_be_read_back(overrides, tmp_path):
+    run = controls.with_controls(load(*overrides, "controls=[]"))
     path = tmp_path / "run.yaml"
     path.write_text(config.dump(run))
     assert config.load(path) == run
 
 
-def test_kd_has_its_two_weights_from_one_place():
+def test_kd_and_finishers_have_the_same_default_weights():
     kd = trainers.KD()
-    (stage,) = loaded("stages=[{trainer: {name: kd}, epochs: 40}]").stages
+    (stage,) = load("stages=[{trainer: {name: kd}, epochs: 40}]").stages
     finisher = FINISHERS["int8"]()
     weights = {(part.task_weight, part.kd_weight) for part in (kd, finisher)}
     assert weights == {(stage.task_weight, stage.trainer.kd_weight)} == {(0.1, 0.9)}

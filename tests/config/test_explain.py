@@ -1,4 +1,4 @@
-"""Every option is explained, by its own docstring, and the page is the code's."""
+"""Every option is explained by its docstring, and docs/options.md is up to date."""
 
 import pathlib
 
@@ -11,17 +11,17 @@ from distill.runtime.errors import ConfigError
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "options.md"
 
 
-def test_the_page_is_what_the_command_says():
-    made = explain.page(check.ROOTS)
-    assert PAGE.read_text() == made, (
+def test_the_page_is_up_to_date():
+    page = explain.format_page(check.ROOTS)
+    assert PAGE.read_text() == page, (
         "python -m distill.check --explain > docs/options.md"
     )
 
 
-def test_every_option_says_what_it_means():
+def test_every_option_has_an_explanation():
     lines = [
         line
-        for line in explain.page(check.ROOTS).splitlines()
+        for line in explain.format_page(check.ROOTS).splitlines()
         if line.startswith("- `")
     ]
     assert len(lines) > 200
@@ -44,20 +44,20 @@ def test_every_option_says_what_it_means():
         ("nothing.at.all", ["no option `nothing`", "Expected one of: data"]),
     ],
 )
-def test_a_path_is_explained_or_refused_with_what_is_near(path, words):
+def test_a_path_is_explained_or_refused_with_a_suggestion(path, words):
     try:
-        said = explain.explain(check.ROOTS, path)
-    except ConfigError as mistake:
-        said = str(mistake)
-        assert "\n" not in said
-    assert all(word in said for word in words), said
+        message = explain.explain(check.ROOTS, path)
+    except ConfigError as error:
+        message = str(error)
+        assert "\n" not in message
+    assert all(word in message for word in words), message
 
 
-def test_the_command_answers_and_ends(capsys):
-    with pytest.raises(SystemExit) as ended:
+def test_the_command_exits_with_0_or_2(capsys):
+    with pytest.raises(SystemExit) as exit:
         check.main(["--explain", "stages.momentum"])
-    assert ended.value.code == 0
+    assert exit.value.code == 0
     assert capsys.readouterr().out.startswith("- `momentum`")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit:
         check.main(["--explain", "stages.momentun"])
-    assert ended.value.code == 2
+    assert exit.value.code == 2

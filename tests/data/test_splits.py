@@ -165,11 +165,11 @@ def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkey
         "finish=[]",
     ]
     run = config.load("kd_resnet.yaml", given)
-    assert lessons.given(run) == ["teacher", "teacher2", "student"]
-    assert lessons.given(config.load("kd_resnet.yaml")) == []
+    assert lessons.pretrained_names(run) == ["teacher", "teacher2", "student"]
+    assert lessons.pretrained_names(config.load("kd_resnet.yaml")) == []
     said = []
     monkeypatch.setattr("distill.runtime.progress.say", said.append)
-    (line,) = data.read(run.data, lessons.given(run)).warnings
+    (line,) = data.read(run.data, lessons.pretrained_names(run)).warnings
     assert "trained elsewhere (teacher, teacher2, student)" in line
     assert f"    warning: {line}" in said
     assert not data.read(run.data).warnings
@@ -177,7 +177,7 @@ def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkey
     known = dataclasses.replace(
         run.data, splits=path, train_examples=None, validation_examples=None
     )
-    assert not data.read(known, lessons.given(run)).warnings
+    assert not data.read(known, lessons.pretrained_names(run)).warnings
 
 
 @pytest.mark.parametrize(

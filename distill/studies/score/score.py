@@ -46,7 +46,7 @@ def score(
     preflight.check(run)
     with files.lock(folder):
         claim(folder, run)
-        splits = data.read(run.data, lessons.given(run))
+        splits = data.read(run.data, lessons.pretrained_names(run))
         ground = {**training.ground(run, splits), "examples": examples, "split": split}
         check_ground(folder, ground)
         held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
