@@ -1,5 +1,5 @@
-"""Training: networks, teacher, assistants, generator, stages, kept answers.
+"""Training: networks, teacher, assistants, generator, stages, cached answers.
 
-Whatever is trained goes through `stages.train` or `fit.fit`, and through them through
-`runtime.resume`, so that it may be killed at any step and ends with the same bytes.
+All training goes through `stages.train` or `fit.fit`, and these through
+`runtime.resume`, so that a run killed at any step ends with the same bytes.
 """

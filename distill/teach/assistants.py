@@ -1,4 +1,4 @@
-"""The teachers beside the first, and the assistants: trained once and kept."""
+"""The co-teachers and the assistants: each is trained once and reused by later runs."""
 
 from typing import NamedTuple
 
@@ -10,23 +10,23 @@ import gan
 from distill import config, data
 from distill.config import cache, lessons
 from distill.data import synthetic
-from distill.teach import cache as kept
+from distill.teach import cache as teach_cache
 from distill.teach import generator, teacher
 from distill.teach import synthetic as teach_synthetic
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.networks import files
 from distill.teach.workspace import Workspace
 
-# Code that decides what an assistant becomes.
-_DECIDING = (*teacher.DECIDING, gan, synthetic, teach_synthetic, kept, cache)
+# Modules whose code influences an assistant's weights.
+_DECIDING = (*teacher.DECIDING, gan, synthetic, teach_synthetic, teach_cache, cache)
 
 
-class Tutors(NamedTuple):
-    """Who teaches.
+class Teachers(NamedTuple):
+    """The networks that teach.
 
     Attributes:
-        first: The teacher, together with its co-teachers; see `average`.
-        last: Whom the student learns from: the last assistant, or `first`.
+        first: The teacher together with its co-teachers; see `average`.
+        last: The network that teaches the student: the last assistant, or `first`.
     """
 
     first: keras.Model
@@ -36,20 +36,21 @@ class Tutors(NamedTuple):
 def obtain(
     work: Workspace,
     network: keras.Model,
-    maker: keras.Model | None,
-) -> tuple[Tutors, list[dict]]:
-    """Everyone who teaches, trained; each also a file in the run's folder.
+    generator_network: keras.Model | None,
+) -> tuple[Teachers, list[dict]]:
+    """Trains the co-teachers and assistants, or loads those of an earlier run.
 
-    They are kept beside the run, in `teachers/<fingerprint>/` and
-    `assistants/<fingerprint>/`, where later runs find them.
+    They are stored beside the run's folder, in `teachers/<fingerprint>/` and
+    `assistants/<fingerprint>/`, where later runs find them; each is also copied into
+    the run's folder.
 
     Args:
         work: The run, its data and its folder.
         network: The teacher.
-        maker: The generator, for stages that want its examples.
+        generator_network: The generator, for stages with generated examples.
 
     Returns:
-        Who teaches, and one record for each stage, as in `report.json`.
+        The networks that teach, and one record for each stage, as in `report.json`.
 
     Raises:
         ConfigError, FolderBusy: As `teacher.obtain`.
@@ -66,19 +67,24 @@ def obtain(
             work.folder, "assistants", fingerprint(part, work.splits, name)
         )
         last, more = teacher.train(
-            name, part.stages, home, work.of(part), teacher=last, generator=maker
+            name,
+            part.stages,
+            home,
+            work.of(part),
+            teacher=last,
+            generator=generator_network,
         )
         records += more
-    return Tutors(first, last), records
+    return Teachers(first, last), records
 
 
 def fingerprint(run: config.Run, splits: data.Splits, name: str) -> str:
-    """Changes with all that decides an assistant, those before it too.
+    """A hash of everything that determines an assistant, with those that teach it.
 
     Args:
-        run: In which it is the student; see `lessons.assistants`.
+        run: The run in which it is the student; see `lessons.assistants`.
         splits: The data.
-        name: Of the assistant.
+        name: The assistant's name.
     """
     options = ("teacher", "co_teachers", "assistants", "student", "stages")
     options += ("data", "augmentation", "batch_size", "seed")
@@ -91,26 +97,27 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str) -> str:
 def average(
     first: keras.Model, others: list[keras.Model], weights: list[float]
 ) -> keras.Model:
-    """Several teachers as one network.
+    """Joins several teachers into one network.
 
-    No mean of their logits would do: what must be averaged depends on how a method
-    softens them, which is why it is given all.
+    Their logits are not averaged here: a method averages softened probabilities or
+    losses, which a mean of logits does not determine, so it receives all logits.
 
     Args:
-        first: Whose logits and representations are those of the whole.
+        first: The teacher that supplies `logits` and the representations.
         others: Its co-teachers, with the same inputs and classes.
-        weights: Of each of them; what imitating the first costs counts once.
+        weights: The weight of the loss for each co-teacher; that for `first` is 1.
 
     Returns:
-        A network under the contract of `students`, all layers of `first` its own,
-        that also answers `co_logits`, `(batch, others, classes)`, and
+        A network under the contract of `students` that shares all layers with
+        `first`. It also returns `co_logits`, `(batch, others, classes)`, and
         `co_weights`, `(batch, others)`.
     """
-    answers = [
+    networks = [
         keras.Model(other.input, other.output["logits"], name=f"teacher{number}")
         for number, other in enumerate(others, start=2)
     ]
-    logits = ops.stack([answer(first.input) for answer in answers], axis=1)
-    counts = ops.ones_like(logits[..., 0]) * np.array(weights, "float32")
-    outputs = {**first.output, "co_logits": logits, "co_weights": counts}
+    logits = ops.stack([network(first.input) for network in networks], axis=1)
+    # One row of weights for each example, since outputs are cached example by example.
+    co_weights = ops.ones_like(logits[..., 0]) * np.array(weights, "float32")
+    outputs = {**first.output, "co_logits": logits, "co_weights": co_weights}
     return keras.Model(first.input, outputs, name="teachers")

@@ -1,4 +1,4 @@
-"""Fits one stage, from its first step to its record."""
+"""Trains one stage and returns its record for the report."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from distill.teach import alarms
 from distill.teach.hardware import data_parallel, feeding, fused, precision
 from trainers import trainer
 
-RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to settle.
+RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to converge.
 
 
 def fit(
@@ -25,27 +25,28 @@ def fit(
     callbacks: Callable[[dict], list],
     validation: data.Split | keras.utils.PyDataset | None = None,
 ) -> dict:
-    """Fits a compiled model of `trainers`.
+    """Fits a compiled model of `trainers`, resuming from its last checkpoint.
 
     Args:
-        learner: Has `moving_variables`.
-        source: Of the batches.
-        name: Of the method.
-        epochs: All that there are.
-        store: Where moments are committed.
+        learner: The model; it must have `moving_variables`.
+        source: The training batches.
+        name: The method's name.
+        epochs: Number of epochs, those before an interruption included.
+        store: The store for checkpoints.
         callbacks: See `resume.fit`.
-        validation: What is asked after each epoch; batches of it, on one device.
+        validation: The examples evaluated after each epoch; a `PyDataset` of batches
+            only on one device.
 
     Returns:
-        The record of a stage, as in `report.json`, without its model.
+        The record of a stage, as in `report.json`, without the model's name.
     """
-    fed: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     feeds: list[keras.callbacks.Callback] = []
     if isinstance(validation, keras.utils.PyDataset):
-        fed = {"validation_data": validation}
+        options = {"validation_data": validation}
     elif validation is not None:
-        fed, feeds = feeding.validation(validation, source.batch_size)
-    with fused.for_training(learner), data_parallel.sharing(shared=True):
+        options, feeds = feeding.validation(validation, source.batch_size)
+    with fused.for_training(learner), data_parallel.sharding(enabled=True):
         history, seconds = resume.fit(
             learner,
             feeding.read_ahead(source),
@@ -54,8 +55,8 @@ def fit(
             store=store,
             variables=lambda: learner.moving_variables,
             callbacks=lambda past: [*feeds, *callbacks(past)],
-            shuffle=False,  # The order is ours already.
-            **fed,
+            shuffle=False,  # `source` shuffles, as a function of the seed and step.
+            **options,
         )
     examples = epochs * source.steps_per_epoch * source.batch_size
     return {
@@ -67,26 +68,30 @@ def fit(
     }
 
 
-def _fit(learner, stage, source, given, showing, *, store, part):
-    """One stage, from its first step to its record.
+def fit_stage(learner, stage, source, inputs, callbacks, *, store, hardware):
+    """Trains one stage of a network and returns its record, with warnings.
 
-    `given` is what it is trained and validated on, with kept answers or without;
-    `showing` makes the callbacks that show how it goes.
+    `inputs` are the training and the validation examples, with cached answers or
+    without. `callbacks` maps the history so far to the callbacks that display it.
     """
-    with precision.scope(learner, part.precision):
-        made = fit(
+    training, validation = inputs
+    with precision.scope(learner, hardware.precision):
+        record = fit(
             learner,
-            given[0],
+            training,
             name=stage.name,
             epochs=stage.epochs,
             store=store,
-            callbacks=lambda past: [*showing(past), alarms.Watch(stage.trainer, past)],
-            validation=given[1],
+            callbacks=lambda past: [
+                *callbacks(past),
+                alarms.Watch(stage.trainer, past),
+            ],
+            validation=validation,
         )
     if stage.trainer.recalibrates:
         count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
         images = (source.batch(step)[0] for step in range(count))
         trainer.recalibrate(learner.student, images)
     trainer.thaw(learner.student)
-    alarm = alarms.first(stage.trainer, made["metrics"])
-    return {**made, "warnings": [alarm] if alarm else []}
+    alarm = alarms.first(stage.trainer, record["metrics"])
+    return {**record, "warnings": [alarm] if alarm else []}

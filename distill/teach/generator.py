@@ -1,4 +1,4 @@
-"""The generator: trained once, and kept for later runs."""
+"""The generator: it is trained once and reused by later runs."""
 
 import sys
 
@@ -20,10 +20,10 @@ from distill.teach.workspace import Workspace
 from trainers import trainer
 from trainers.generators import generator
 
-COLUMNS = 8  # Examples of each class on a sheet.
-ROWS = 20  # Classes on a sheet, at most.
+COLUMNS = 8  # Examples of each class in a sample sheet.
+ROWS = 20  # Largest number of classes in a sample sheet.
 
-# Code that decides what a generator becomes.
+# Modules whose code influences a generator's weights.
 _DECIDING = (
     gan,
     trainers,
@@ -42,18 +42,18 @@ _DECIDING = (
 def obtain(
     work: Workspace,
 ) -> tuple[keras.Model | None, list[dict]]:
-    """The trained generator, if a stage of the run wants one.
+    """Trains the generator, or loads that of an earlier run, if a stage needs one.
 
-    It is kept beside the run, in `generators/<fingerprint>/`, where later runs of
-    the same generator find it.
+    It is stored beside the run's folder, in `generators/<fingerprint>/`, where later
+    runs with the same generator find it.
 
     Args:
-        work: The run, its data, of which the training split alone is seen, and its
-            folder.
+        work: The run, its data and its folder. Of the data only the training split
+            is used.
 
     Returns:
-        The network, and its record as in `report.json`; None and nothing where no
-        stage wants it.
+        The network, and a list with its record as in `report.json`; None and an
+        empty list if no stage needs a generator.
 
     Raises:
         FolderBusy: If another process trains the same generator.
@@ -74,7 +74,7 @@ def obtain(
 
 
 def fingerprint(run: config.Run, splits: data.Splits) -> str:
-    """Changes with all that decides a generator; see `fingerprint.fingerprint`."""
+    """A hash of everything that determines a generator."""
     options = ("generator", "data", "batch_size", "seed")
     also = [run.hardware.decides]
     return cache_fingerprint.fingerprint(run, splits, options, _DECIDING, also)
@@ -86,16 +86,18 @@ def _train(run, splits, home, store: checkpoint.Store):
         splits.train,
         batch_size=run.batch_size,
         seed=seeds.seed_of(run.seed, "generator", "order"),
-        # What it makes is augmented as the real ones are: once.
+        # Its images are augmented in the stages that train on them. Trained on
+        # augmented images, it would learn the augmentation, which would come twice.
         augmentation=augmentation.Augmentation(),
     )
     keras.utils.set_random_seed(seeds.seed_of(run.seed, "generator"))
     shape = run.data.input_shape, run.data.num_classes
-    network, against = part.network.build(*shape), part.discriminator.build(*shape)
-    for side in (network, against):
-        memory.check(side, run.batch_size)
+    network = part.network.build(*shape)
+    discriminator = part.discriminator.build(*shape)
+    for model in (network, discriminator):
+        memory.check(model, run.batch_size)
     learner = generator.GeneratorTrainer(
-        generator=network, discriminator=against, method=part.training
+        generator=network, discriminator=discriminator, method=part.training
     )
     learner.compile(**teach_learner.compile_options(run.hardware, learner.sides()))
     log_dir = home / "tensorboard" / "generator"
@@ -113,13 +115,14 @@ def _train(run, splits, home, store: checkpoint.Store):
                 {"images/generated": (lambda: samples(network, run.data.num_classes))},
             ),
         )
-    # The weights that are kept are an average, of which no statistic was taken.
+    # The final weights are an average over steps; BatchNormalization's statistics
+    # belong to the weights before averaging.
     trainer.recalibrate(network, _noise_and_labels(network, source, run.seed))
     return network, {"model": "generator", **record}
 
 
 def _noise_and_labels(network, source, seed):
-    """Inputs of a generator, with the classes of the first training batches."""
+    """Yields a generator's inputs, with the labels of the first training batches."""
     length = network.input["noise"].shape[-1]
     rng = np.random.default_rng(seeds.seed_of(seed, "generator", "statistics"))
     for step in range(min(fit.RECALIBRATION_BATCHES, source.steps_per_epoch)):
@@ -129,17 +132,17 @@ def _noise_and_labels(network, source, seed):
 
 
 def samples(network: keras.Model, num_classes: int) -> np.ndarray:
-    """Examples to look at: the same noise at every call, a row of eight a class.
+    """Sample images for display, from the same noise at every call.
 
     Args:
         network: A generator of images.
-        num_classes: The first 20 of them are shown.
+        num_classes: Number of classes, of which the first 20 are sampled.
 
     Returns:
-        `(rows * 8, height, width, channels)`.
+        `(classes * 8, height, width, channels)`, eight images of each class.
     """
     length = network.input["noise"].shape[-1]
     labels = np.repeat(np.arange(min(num_classes, ROWS)), COLUMNS)
     noise = np.random.default_rng(0).standard_normal((len(labels), length))
-    given = {"noise": noise.astype("float32"), "label": labels.astype("int32")}
-    return keras.ops.convert_to_numpy(network(given, training=False))
+    inputs = {"noise": noise.astype("float32"), "label": labels.astype("int32")}
+    return keras.ops.convert_to_numpy(network(inputs, training=False))

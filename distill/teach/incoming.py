@@ -1,4 +1,4 @@
-"""Networks out of files: put under the contract, and asked before anything trains."""
+"""Opens and checks the networks that come from files, before anything trains."""
 
 import pathlib
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from students.keras_models import flat
 
 
 def check(run: config.Run, splits: data.Splits) -> None:
-    """Asks every network of a run that comes out of a file.
+    """Checks the logits of every network of a run that comes from a file.
 
     Args:
         run: The run.
-        splits: The data; `validation` is read.
+        splits: The data, of which the validation split is used.
 
     Raises:
         ConfigError: As `logits.check_logits` and `logits.check_teacher`.
-        Untrusted: If something speaks against opening a file.
+        Untrusted: If a file may be unsafe.
     """
     split = logits.sample(splits.validation)
-    for where, network, teaches in _incoming(run):
+    for where, network, teaches in _networks_from_files(run):
         if teaches:
             logits.check_teacher(network, where, split)
         else:
@@ -37,52 +37,56 @@ def check(run: config.Run, splits: data.Splits) -> None:
 def open_given(
     path: pathlib.Path, sha256: str | None, dataset: data.Dataset
 ) -> keras.Model:
-    """A foreign network under the contract of `students`, its logits alone.
+    """Opens a foreign network as one under the contract of `students`.
 
     Args:
         path: The `.keras` file.
-        sha256: What its bytes must hash to, if that is known.
-        dataset: What it must fit.
+        sha256: The expected SHA-256 of the file; None if it is unknown.
+        dataset: The data set whose examples and classes it must fit.
+
+    Returns:
+        The network, with `logits` as its only output.
 
     Raises:
-        ConfigError: If it takes or makes something else.
-        Untrusted: If something speaks against opening it.
+        ConfigError: If its inputs or outputs do not fit the data set.
+        Untrusted: If the file may be unsafe.
     """
     network = loader.open_foreign(path, sha256)
     if isinstance(network, keras.Sequential):
         network = keras.Model(network.inputs, network.outputs[0], name=network.name)
     outputs = network.output
-    answer = outputs.get("logits") if isinstance(outputs, dict) else outputs
-    if len(network.inputs) != 1 or not hasattr(answer, "shape"):
+    output = outputs.get("logits") if isinstance(outputs, dict) else outputs
+    if len(network.inputs) != 1 or not hasattr(output, "shape"):
         raise errors.ConfigError(
             f"{path} must map one input to logits, or to a dict with `logits`. "
             f"Received: {len(network.inputs)} inputs, and "
             f"{sorted(outputs) if isinstance(outputs, dict) else 'several outputs'}: "
-            "save `keras.Model(model.inputs, model.outputs[0])`, or whichever it is"
+            "save `keras.Model(model.inputs, model.outputs[0])`, with the index of "
+            "the logits"
         )
     images = network.inputs[0]
     if None in images.shape[1:]:
         try:
-            images, made = flat.inlined(network, dataset.input_shape)
-        except ValueError as mistake:
-            raise errors.ConfigError(f"{path} {mistake}") from None
-        answer = made["logits"] if isinstance(made, dict) else made
-    wanted = dataset.input_shape, (dataset.num_classes,)
-    received = tuple(images.shape[1:]), tuple(answer.shape[1:])
-    if received != wanted:
+            images, outputs = flat.inlined(network, dataset.input_shape)
+        except ValueError as error:
+            raise errors.ConfigError(f"{path} {error}") from None
+        output = outputs["logits"] if isinstance(outputs, dict) else outputs
+    expected = dataset.input_shape, (dataset.num_classes,)
+    received = tuple(images.shape[1:]), tuple(output.shape[1:])
+    if received != expected:
         raise errors.ConfigError(
-            f"{path} must map inputs {wanted[0]} to {wanted[1][0]} logits. "
+            f"{path} must map inputs {expected[0]} to {expected[1][0]} logits. "
             f"Received: {received[0]} to {received[1]}"
         )
-    return keras.Model(images, {"logits": answer}, name=network.name)
+    return keras.Model(images, {"logits": output}, name=network.name)
 
 
-def _incoming(run) -> Iterator[tuple[str, keras.Model, bool]]:
-    """What a line says of each network out of a file, itself, whether it teaches so."""
+def _networks_from_files(run) -> Iterator[tuple[str, keras.Model, bool]]:
+    """Yields the name in messages, the network, and whether it teaches untrained."""
     for name, part in {"teacher": run, **lessons.co_teachers(run)}.items():
-        given, network = part.teacher.file, part.teacher.network
-        if given is not None:
-            yield f"`{name}.file` = {given}", teacher.open_given(part), True
+        file, network = part.teacher.file, part.teacher.network
+        if file is not None:
+            yield f"`{name}.file` = {file}", teacher.open_given(part), True
         elif isinstance(network, students.KerasFile):
             yield (
                 f"`{name}.network`, {network.path},",

@@ -1,4 +1,4 @@
-"""What trains a network in a stage: its method, compiled as the run's hardware says."""
+"""Builds and compiles what trains a network in a stage: trainer and optimizer."""
 
 from typing import Any
 
@@ -17,7 +17,15 @@ def build_learner(
     network: keras.Model,
     teacher: keras.Model | None,
 ) -> trainer.Trainer:
-    """What trains a network in a stage, compiled; see `train`."""
+    """Builds the compiled trainer of a stage.
+
+    Args:
+        run: The run, whose `hardware` sets how it is compiled.
+        stage: The stage.
+        source: Its batches, whose number decides the learning rate schedule.
+        network: The network to train.
+        teacher: The trained teacher; None for methods without one.
+    """
     learner = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
     optimizer = learner.sides(build_optimizer(stage, source.steps_per_epoch))
     learner.compile(
@@ -29,10 +37,10 @@ def build_learner(
     return learner
 
 
-def jit_compile(wanted: str = "auto") -> str | bool:
-    """What to compile a model of `trainers` with; see `distill.config.hardware`."""
-    if wanted != "auto":
-        return wanted == "true"
+def jit_compile(option: str = "auto") -> str | bool:
+    """The `jit_compile` of a model of `trainers`; see `distill.config.hardware`."""
+    if option != "auto":
+        return option == "true"
     # JAX without its compiler runs op by op; on a CPU, TensorFlow's own kernels
     # are faster than those that XLA makes.
     return "auto" if keras.backend.backend() == "jax" else False
@@ -41,16 +49,20 @@ def jit_compile(wanted: str = "auto") -> str | bool:
 def compile_options(
     part: hardware.Hardware, optimizer: keras.optimizers.Optimizer
 ) -> dict[str, Any]:
-    """What `compile` is told of a run's hardware.
+    """The arguments of `compile` that a run's hardware options decide.
 
     Args:
-        part: Of the run.
-        optimizer: All sides of it get to accumulate as many batches.
+        part: The hardware options.
+        optimizer: The optimizer; it, or each of its `parts`, is set to accumulate
+            the gradients of several batches.
     """
     if part.gradient_accumulation > 1:
-        for side in dict.fromkeys(getattr(optimizer, "parts", [optimizer])):
-            own = side.gradient_accumulation_steps or 1
-            side.gradient_accumulation_steps = own * part.gradient_accumulation
+        # Parts may share one optimizer: it must be multiplied once.
+        for each in dict.fromkeys(getattr(optimizer, "parts", [optimizer])):
+            # The student's part accumulates already where a discriminator has several
+            # steps for each of the student's.
+            steps = each.gradient_accumulation_steps or 1
+            each.gradient_accumulation_steps = steps * part.gradient_accumulation
     return {
         "optimizer": optimizer,
         "steps_per_execution": part.steps_per_execution,
@@ -61,7 +73,7 @@ def compile_options(
 def build_optimizer(
     stage: config.Stage, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
-    """A new optimizer, whose rate falls as the stage's `schedule` says."""
+    """A new optimizer with the stage's learning rate schedule."""
     rate = stage.learning_rate
     if stage.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(

@@ -1,4 +1,4 @@
-"""Whether a training step fits into memory."""
+"""Checks whether a training step fits into memory."""
 
 from distill.measure import cost
 from distill.runtime.process import memory
@@ -7,35 +7,37 @@ FLOAT_BYTES = 4
 
 
 def check(network, batch_size: int) -> None:
-    """Refuses a batch that cannot fit.
+    """Refuses a batch that cannot fit into memory.
 
-    Counts what a backward pass must hold at the very least: what every kernel
-    of the trained network puts out. A step needs a few times as much.
+    Counts the outputs of all layers with kernels, the least that a backward pass must
+    hold. A step needs a few times as much.
 
     Args:
         network: A built functional `keras.Model` that will be trained.
-        batch_size: Images in a step.
+        batch_size: Number of images in a step.
 
     Raises:
-        MemoryError: Says how much is needed, how much there is, and the largest
-            batch for which there is hope.
+        MemoryError: States the memory that is needed and available, and the largest
+            batch that might fit.
     """
     if _is_accelerated():
-        return  # That memory is not counted here, and its end is an error.
+        # Its memory is not measured here. Unlike a system that runs out of memory
+        # and kills the process, an accelerator reports an error.
+        return
     image = FLOAT_BYTES * cost.count(network).activations
-    there = memory.available()
-    if image * batch_size > there:
+    available = memory.available()
+    if image * batch_size > available:
         raise MemoryError(
             f"a step of {batch_size} images needs more than "
-            f"{image * batch_size / 1e9:.1f} GB, there are {there / 1e9:.1f} GB; "
-            f"{int(there // image)} images might just fit"
+            f"{image * batch_size / 1e9:.1f} GB, there are {available / 1e9:.1f} GB; "
+            f"{int(available // image)} images might just fit"
         )
 
 
 def _is_accelerated():
-    """Whether training may run elsewhere; on PyTorch, Keras cannot list devices."""
+    """Whether training may run on an accelerator."""
     import keras
 
     if keras.backend.backend() == "torch":
-        return True
+        return True  # On PyTorch, Keras cannot list devices.
     return not keras.distribution.list_devices()[0].startswith("cpu")

@@ -1,4 +1,4 @@
-"""Trains one network through its stages; a finished stage is never run again."""
+"""Trains one network through its stages; a finished stage is loaded, not repeated."""
 
 import json
 import pathlib
@@ -31,56 +31,56 @@ def train(
 ) -> tuple[keras.Model, list[dict]]:
     """Builds a network and trains it through its stages.
 
-    Each stage starts from its own seed and its own optimizer, and goes on from
-    its last committed moment, so that a run which was killed at any step ends as
-    an undisturbed one, bit for bit.
+    Each stage has its own seed and its own optimizer, and resumes from its last
+    checkpoint, so that a run killed at any step ends with the same bytes as an
+    uninterrupted one.
 
     Args:
-        name: `teacher`, `teacher2`, `assistant1`, `student`, or a control's name:
-            of files and in the report.
-        stages: What to run, in order.
-        work: The rest of what decides the outcome; `checkpoint/` and `tensorboard/`
-            are made in its folder.
-        teacher: Trained, for the methods that need one.
-        generator: Trained, for the stages that want its examples.
+        name: `teacher`, `teacher2`, `assistant1`, `student`, or a control's name; it
+            names the files and the network in the report.
+        stages: The stages, in order.
+        work: The run, its data, and the folder in which `checkpoint/` and
+            `tensorboard/` are created.
+        teacher: The trained teacher, for the methods that need one.
+        generator: The trained generator, for stages with generated examples.
 
     Returns:
-        The trained network, and one record a stage as in `report.json`.
+        The trained network, and one record for each stage, as in `report.json`.
     """
     run, splits, folder = work.run, work.splits, work.folder
     network, records = None, []
     for index, stage in enumerate(stages):
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
 
-        def stage_of(store, network=network, index=index, stage=stage):
+        # The defaults bind the loop's variables as they are now.
+        def train_stage(store, network=network, index=index, stage=stage):
             network = network or build.build(name, run)
             memory.check(network, run.batch_size)
             source = build_batches(
                 work, stage, index, teacher=teacher, generator=generator
             )
-            given = source, splits.validation
+            inputs = source, splits.validation
             if run.teacher.cache and stage.trainer.needs_teacher:
-                pair = teacher, network
-                given = obtain(work, source, stage, pair)
+                inputs = obtain(work, source, stage, (teacher, network))
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
             learner = build_learner(run, stage, source, network, teacher)
-            made = fit._fit(
+            record = fit.fit_stage(
                 learner,
                 stage,
                 source,
-                given,
+                inputs,
                 lambda past: [
                     *stitching.callbacks(learner, splits.validation),
                     *tensorboard.callbacks(log_dir, run.batch_size, past),
                 ],
                 store=store,
-                part=run.hardware,
+                hardware=run.hardware,
             )
-            return network, {"model": name, **made}
+            return network, {"model": name, **record}
 
         network, record = train_once(
-            f"{name}.{index}", title, folder, stage_of, epochs=stage.epochs
+            f"{name}.{index}", title, folder, train_stage, epochs=stage.epochs
         )
         records.append(record)
     return network, records
@@ -94,22 +94,22 @@ def build_batches(
     teacher: keras.Model | None,
     generator: keras.Model | None,
 ) -> batches.Batches:
-    """The batches of a stage.
+    """Builds the batches of a stage.
 
     Args:
         work: The run and its data.
         stage: The stage.
-        index: Of it, among those of its network.
-        teacher: See `train`; without one, augmentation never repeats itself.
+        index: Index of the stage among those of its network.
+        teacher: See `train`. Without a teacher the number of variants that an
+            example is augmented to is not limited.
         generator: See `train`.
     """
     run, splits = work.run, work.splits
-    alone = teacher is None
     return batches.Batches(
         splits.train,
         batch_size=run.batch_size,
         seed=seeds.seed_of(run.seed, "order", index),
-        augmentation=run.augmentation.endless if alone else run.augmentation,
+        augmentation=run.augmentation.endless if teacher is None else run.augmentation,
         mixture=synthetic.mixture(
             stage.synthetic, splits.train, generator=generator, teacher=teacher
         ),
@@ -117,7 +117,7 @@ def build_batches(
 
 
 def save_once(network: keras.Model, path: pathlib.Path) -> None:
-    """Writes a finished network; one that is there already is that very one."""
+    """Writes a finished network unless the file exists, which then holds the same."""
     if not path.exists():
         with files.whole_file(path) as temporary:
             network.save(temporary)
@@ -131,31 +131,36 @@ def train_once(
     *,
     epochs: int,
 ) -> tuple[keras.Model, dict]:
-    """Trains a network for one stage, or opens what an earlier run has kept of it.
+    """Trains a network for one stage, or loads it if the stage is finished.
 
     Args:
-        name: Of its files in `checkpoint/`.
-        title: For people.
-        folder: Where `checkpoint/` is.
-        training: Trains, committing to a store: the network and the record.
-        epochs: For people.
+        name: Name of the files in `checkpoint/`.
+        title: The stage's title in the progress output.
+        folder: The folder that contains `checkpoint/`.
+        training: Trains with a store for checkpoints; returns the network and the
+            record.
+        epochs: Number of epochs, for the progress output.
 
     Returns:
         The network and the record.
     """
-    kept = files.checkpoints(folder)
-    kept.mkdir(parents=True, exist_ok=True)
-    weights, record = kept / f"{name}.keras", kept / f"{name}.json"
-    for path in (weights, record):
+    checkpoints = files.checkpoints(folder)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    network_path = checkpoints / f"{name}.keras"
+    record_path = checkpoints / f"{name}.json"
+    for path in (network_path, record_path):
         distributed.share_file(path)
-    if record.exists() and weights.exists():
+    if record_path.exists() and network_path.exists():
         progress.say(f"==> {title}: finished before, kept")
-        return loader.open_own(weights), json.loads(record.read_text())
-    weights.unlink(missing_ok=True)  # Of a run killed before its record.
-    store = checkpoint.Store(kept, name)
+        return loader.open_own(network_path), json.loads(record_path.read_text())
+    # Left by a run that was killed between the network and its record.
+    network_path.unlink(missing_ok=True)
+    store = checkpoint.Store(checkpoints, name)
     with progress.step(title, f"{epochs} epochs", name), signals.deferred():
-        network, made = training(store)
-        save_once(network, weights)
-        files.atomic_write(record, json.dumps(made))
+        network, record = training(store)
+        # In this order: the record marks the stage as finished, and the checkpoint
+        # is needed until then.
+        save_once(network, network_path)
+        files.atomic_write(record_path, json.dumps(record))
         store.clear()
-    return network, made
+    return network, record

@@ -1,4 +1,4 @@
-"""The mixture of a stage whose examples a network makes, or chooses."""
+"""The mixture of real and synthetic examples of a stage, with the networks it needs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,19 +19,20 @@ def mixture(
     generator: keras.Model | None,
     teacher: keras.Model | None,
 ) -> mixtures.Mixture | None:
-    """The mixture of a stage, or None where none is wanted.
+    """The mixture of a stage; None if the stage has real examples only.
 
     Args:
-        options: The source of the stage.
+        options: The stage's source of synthetic examples.
         split: The real examples.
-        generator: Where the source needs one; under the contract of `gan.generators`.
-        teacher: Asked for its confidence, where that is wanted.
+        generator: A network under the contract of `gan.generators`, for a source that
+            needs one.
+        teacher: The teacher, for a source with `min_confidence`.
     """
     if options is None or not options.p_fake:
         return None
     generate = generation(generator) if options.needs_generator else None
-    answer = _answers(teacher) if options.min_confidence else None
-    return mixtures.Mixture(options, options.maker(split, generate), answer)
+    predict = _build_logits(teacher) if options.min_confidence else None
+    return mixtures.Mixture(options, options.maker(split, generate), predict)
 
 
 def generation(generator: keras.Model) -> sources.Generate:
@@ -39,24 +40,24 @@ def generation(generator: keras.Model) -> sources.Generate:
     length = generator.input["noise"].shape[-1]
 
     def generate(labels, rng):
-        """Fresh noise for each label."""
+        """Generates one example for each label."""
         noise = rng.standard_normal((len(labels), length), dtype=np.float32)
-        # By one compiled program, which draws nothing.
+        # The noise is drawn outside the network: batches depend on `rng` alone.
         return _predict(generator, {"noise": noise, "label": labels})
 
     return generate
 
 
 def _predict(model, inputs: Any):
-    """Answers to any number of examples, while batches are shared out to devices."""
-    with data_parallel.sharing(shared=False):
+    """Outputs for any number of examples, also one that devices cannot share evenly."""
+    with data_parallel.sharding(enabled=False):
         return model.predict_on_batch(inputs)
 
 
-def _answers(teacher) -> Callable[[np.ndarray], np.ndarray]:
-    """The teacher's logits, by a copy.
+def _build_logits(teacher) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from inputs to the teacher's logits, computed by a copy.
 
-    On JAX, `fit` takes away the variables of what it holds while it runs.
+    On JAX, the variables of all that `fit` trains with are unusable while it runs.
     """
     copy = keras.models.clone_model(teacher)
     copy.set_weights(teacher.get_weights())

@@ -1,4 +1,4 @@
-"""The teacher: given as a file, or trained once and kept for later runs."""
+"""The teacher: it is loaded from a file, or trained once and reused by later runs."""
 
 import pathlib
 import shutil
@@ -20,7 +20,7 @@ from distill.teach.networks.files import open_file
 from distill.teach.workspace import Workspace
 from trainers.methods import representations
 
-# Code that decides what a teacher becomes: packages whole, modules alone.
+# Modules, and packages with all their modules, whose code influences its weights.
 DECIDING = (
     students,
     trainers,
@@ -37,21 +37,20 @@ DECIDING = (
 
 
 def obtain(work: Workspace, name: str = "teacher") -> tuple[keras.Model, list[dict]]:
-    """The trained teacher, also written to `<name>.keras` in the run's folder.
+    """Loads the teacher or trains it, and writes `<name>.keras` in the run's folder.
 
-    A teacher that is trained is kept beside the run, in
-    `teachers/<fingerprint>/`, where later runs of the same teacher find it.
+    A trained teacher is stored beside the run's folder, in `teachers/<fingerprint>/`,
+    where later runs with the same teacher find it.
 
     Args:
         work: The run, its data and its folder.
-        name: Of the teacher, where it is one of several.
+        name: The teacher's name, where there are several.
 
     Returns:
         The network, and one record for each of its stages, as in `report.json`.
 
     Raises:
-        ConfigError: If a given file is no network that these data and stages
-            can use.
+        ConfigError: If `teacher.file` does not fit the data and the stages.
         FolderBusy: If another process trains the same teacher.
     """
     run, folder = work.run, work.folder
@@ -73,14 +72,14 @@ def train(
     work: Workspace,
     **teachers: keras.Model | None,
 ) -> tuple[keras.Model, list[dict]]:
-    """Trains a network for every run beside this one, or opens it; and copies it.
+    """Trains a network that several runs share, or loads it; copies it into the run.
 
     Args:
-        name: Of the network and its file.
-        steps: How it is trained.
-        home: Where it is kept.
+        name: Name of the network and of its file.
+        steps: The stages that train it.
+        home: The folder where it is stored.
         work: The run, its data and its folder.
-        **teachers: For `stages.train`: a `teacher`, a `generator`.
+        **teachers: Arguments of `stages.train`: a `teacher`, a `generator`.
 
     Returns:
         As `stages.train`.
@@ -98,7 +97,7 @@ def train(
 
 
 def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> str:
-    """Changes with all that decides a teacher; see `fingerprint.fingerprint`."""
+    """A hash of everything that determines a teacher."""
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
     also = [name, run.hardware.decides, *cuts.identity("teacher", run)]
     return cache_fingerprint.fingerprint(
@@ -107,11 +106,11 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> 
 
 
 def open_given(run: config.Run) -> keras.Model:
-    """Loads `teacher.file`, and makes sure that this run can learn from it.
+    """Loads `teacher.file`, and checks that this run can use it as a teacher.
 
     Raises:
-        ConfigError: Says what does not fit.
-        Untrusted: If something speaks against opening it.
+        ConfigError: If its inputs, outputs or representations do not fit.
+        Untrusted: If the file may be unsafe.
     """
     where = f"`teacher.file` = {run.teacher.file}"
     if run.teacher.sections is not None:
@@ -124,19 +123,21 @@ def open_given(run: config.Run) -> keras.Model:
             "`teacher.sections: auto`. Received: a model with outputs "
             f"{sorted(outputs) if isinstance(outputs, dict) else 'unnamed'}"
         )
-    wanted = (run.data.input_shape, run.data.num_classes)
+    expected = (run.data.input_shape, run.data.num_classes)
     received = (tuple(network.input_shape[1:]), outputs["logits"].shape[-1])
-    if received != wanted:
+    if received != expected:
         raise errors.ConfigError(
-            f"{where} must map inputs {wanted[0]} to {wanted[1]} classes. "
+            f"{where} must map inputs {expected[0]} to {expected[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
     pupil = lessons.pupil(run)
-    student = pupil.student.shapes(wanted[0])
+    student = pupil.student.shapes(expected[0])
     if student is None:
-        return network  # `checks.check_pairs` has compared the two.
+        # Only building the student gives its shapes; `checks.check_pairs` did so and
+        # compared them.
+        return network
     try:
         lessons.check_pupil(pupil, representations.shapes(network), student)
-    except ValueError as mistake:
-        raise errors.ConfigError(f"{where}: {mistake}") from None
+    except ValueError as error:
+        raise errors.ConfigError(f"{where}: {error}") from None
     return network

@@ -1,4 +1,4 @@
-"""What travels through a training together: the run, its data and its folder."""
+"""What every step of training needs: the run, its data and its folder."""
 
 import dataclasses
 import pathlib
@@ -8,12 +8,12 @@ from distill import config, data
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Workspace:
-    """Where and on what the networks of a run are trained.
+    """The run, the data and the folder that its networks are trained with.
 
     Attributes:
-        run: What to do.
+        run: The config.
         splits: The data.
-        folder: The run's; what is kept for all runs lies beside it.
+        folder: The run's folder; what several runs share is stored beside it.
     """
 
     run: config.Run
@@ -21,9 +21,9 @@ class Workspace:
     folder: pathlib.Path
 
     def of(self, run: config.Run) -> "Workspace":
-        """The same for a run beside this one, such as a co-teacher's."""
+        """This workspace with another run, such as a co-teacher's."""
         return dataclasses.replace(self, run=run)
 
     def at(self, folder: pathlib.Path) -> "Workspace":
-        """The same in another folder."""
+        """This workspace with another folder."""
         return dataclasses.replace(self, folder=folder)

@@ -403,7 +403,7 @@ def test_a_batch_of_unlike_epochs_takes_each_answer_from_its_own_variant():
     rows = np.arange(12, dtype="float32").reshape(2, 6, 1)
     files = [kept.pack({"logits": part}) for part in rows]
     chosen, variants = np.array([5, 0, 3, 3]), np.array([0, 1, 1, 0])
-    found = replay.Answers(kept, files).of(variants, chosen)["logits"]
+    found = replay.Answers(kept, files).read(variants, chosen)["logits"]
     wanted = list(itertools.chain([5.0], [6.0], [9.0], [3.0]))
     assert found[:, 0].tolist() == wanted
 
@@ -418,6 +418,8 @@ def test_the_batch_behind_the_last_step_asks_for_nothing_that_is_not_kept():
         seed=0,
         augmentation=augmentation.Augmentation(shift=1, variants=2),
     )
-    stream = replay.Taught(source, said).stream(1)  # Of one epoch of two steps.
+    stream = replay.TrainingBatches(source, said).stream(
+        1
+    )  # Of one epoch of two steps.
     next(stream)
     next(stream)

@@ -1,1 +1,1 @@
-"""Answers and networks that are kept beside the runs, each under a fingerprint."""
+"""Caches that runs share: the teacher's answers and networks, under fingerprints."""

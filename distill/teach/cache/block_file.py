@@ -1,7 +1,7 @@
-"""A file of equal rows, made block by block, each block with its SHA-256.
+"""A file of rows of equal size, computed block by block, each block with its SHA-256.
 
-What was killed goes on at the first block that is missing; a damaged block is made
-again. Nothing is taken for whole that is not.
+An interrupted computation continues at the first missing block, and a damaged block is
+computed again: a block counts as complete only if its digest matches.
 """
 
 import hashlib
@@ -23,43 +23,45 @@ def read_or_make(
     block: int,
     make: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """The rows of a file, of which those that are missing are made first.
+    """Reads the rows of a file after computing those that are missing.
 
     Args:
-        path: The file; beside it, with the suffix `.sha256`, lie the digests. No
-            other process may write it.
-        dtype: Of a row.
-        count: Rows.
-        block: Rows that are made together.
-        make: From the indices of a block, always as many, to its rows. The last
-            block is filled up with the first indices.
+        path: The file; the digests are beside it, in a file with the suffix `.sha256`.
+            No other process may write it.
+        dtype: The type of a row.
+        count: Number of rows.
+        block: Number of rows that are computed together.
+        make: Maps the indices of a block, `(block,)`, to its rows. The last block is
+            padded with the first indices.
 
     Returns:
-        `(count,)`, read from the disk as it is used.
+        The rows, `(count,)`, as a memory-mapped array.
 
     Raises:
-        Stopped: If a signal came; what was made is kept.
+        Stopped: If a signal came; complete blocks stay.
     """
-    marks = path.with_suffix(".sha256")
-    for place in (path, marks):
-        place.touch()
+    digest_path = path.with_suffix(".sha256")
+    for file_path in (path, digest_path):
+        file_path.touch()
     starts = range(0, count, block)
-    with path.open("r+b") as rows, marks.open("r+b") as digests:
+    with path.open("r+b") as rows, digest_path.open("r+b") as digests:
         rows.truncate(count * dtype.itemsize)
-        known = digests.read()
-        noted = [
-            known[at : at + _DIGEST] for at in range(0, _DIGEST * len(starts), _DIGEST)
+        content = digests.read()
+        recorded = [
+            content[at : at + _DIGEST]
+            for at in range(0, _DIGEST * len(starts), _DIGEST)
         ]
-        found = [_digest(rows.read(block * dtype.itemsize)) for _ in starts]
-        lacking = [n for n in range(len(starts)) if noted[n] != found[n]]
-        damaged = sum(any(noted[n]) for n in lacking)
+        actual = [_digest(rows.read(block * dtype.itemsize)) for _ in starts]
+        invalid = [n for n in range(len(starts)) if recorded[n] != actual[n]]
+        # A block that was never computed has no digest, or zeros in its place.
+        damaged = sum(any(recorded[n]) for n in invalid)
         if damaged:
             progress.say(f"    {path.name}: {damaged} blocks are damaged: made again")
-        for number in lacking:
+        for number in invalid:
             signals.raise_if_pending()
             indices = np.arange(starts[number], starts[number] + block)
             content = make(indices % count)[: count - starts[number]].tobytes()
-            # The digest last: a block that was cut short does not have it.
+            # The digest last: a block that was written in part does not match it.
             for file, at, text in (
                 (rows, starts[number] * dtype.itemsize, content),
                 (digests, number * _DIGEST, _digest(content)),

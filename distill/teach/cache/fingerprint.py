@@ -1,4 +1,4 @@
-"""Networks that are kept beside the runs, under a fingerprint of what decides them."""
+"""Fingerprints and folders of the networks and answers that runs share."""
 
 import json
 import pathlib
@@ -11,7 +11,8 @@ from distill import config, data
 from distill.runtime import hashes
 from distill.runtime import versions as runtime_versions
 
-_DECISIVE = (
+# Packages whose version can change the result of a training.
+_PACKAGES = (
     "keras",
     "tensorflow",
     "jax",
@@ -23,11 +24,11 @@ _DECISIVE = (
 
 
 def folder(folder: pathlib.Path, kind: str, fingerprint: str) -> pathlib.Path:
-    """Where a network is kept, for every run beside this one.
+    """The folder of a network or of answers, beside the run's folder.
 
     Args:
-        folder: The run's.
-        kind: Such as `teachers`.
+        folder: The run's folder.
+        kind: What it holds, such as `teachers`.
         fingerprint: See `fingerprint`.
     """
     return folder.resolve().parent / kind / fingerprint
@@ -40,24 +41,27 @@ def fingerprint(
     modules: Iterable[types.ModuleType],
     also: Iterable[str] = (),
 ) -> str:
-    """Changes with everything that decides a trained network.
+    """A hash of everything that determines a trained network.
 
-    That is: its config, the pixels and labels, the code, and the versions of Keras
-    and of every backend, and which kernels TensorFlow takes.
+    This is its config, the pixels and labels, the code, the versions of Keras and of
+    every backend, and the choice of TensorFlow's kernels.
 
     Args:
         run: The run.
         splits: The data.
-        options: Names of the options of `run` that decide.
-        modules: Whose code decides: packages whole, modules alone.
-        also: What else decides.
+        options: Names of the options of `run` that matter.
+        modules: The modules whose code matters, and packages with all their modules.
+        also: Further texts to hash.
+
+    Returns:
+        16 hexadecimal digits.
     """
-    whole = config.plain(run)
-    decided = {name: whole[name] for name in options}
+    plain = config.plain(run)
+    chosen = {name: plain[name] for name in options}
     versions = runtime_versions.versions()
-    packages = {name: versions.get(name) for name in _DECISIVE}
+    packages = {name: versions.get(name) for name in _PACKAGES}
     return hashes.fingerprint(
-        json.dumps([decided, packages, keras.backend.backend()], sort_keys=True),
+        json.dumps([chosen, packages, keras.backend.backend()], sort_keys=True),
         splits.fingerprint(),
         *also,
         *(file.read_text() for module in modules for file in _sources(module)),
@@ -65,6 +69,6 @@ def fingerprint(
 
 
 def _sources(module):
-    """The Python files of a package, or the file of a module, in one order."""
+    """The Python files of a package, sorted, or the file of a module."""
     file = pathlib.Path(module.__file__)
     return sorted(file.parent.rglob("*.py")) if file.stem == "__init__" else [file]

@@ -1,4 +1,4 @@
-"""How kept answers lie on the disk."""
+"""The format of cached answers on the disk."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ _LOGITS = ("logits", "co_logits")
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the answers to one example lie in a file, one example after the other.
+    """The format of the teacher's answers to one example.
 
     Attributes:
-        options: Of the cache.
-        shapes: Name and shape of each output of the teacher, of one example.
-        temperature: At which `top_k` keeps the softened classes; else None.
+        options: The options of the cache.
+        shapes: Name and shape of each output of the teacher, without the batch axis.
+        temperature: The temperature at which `top_k` preserves the softened
+            probabilities; None without `top_k`.
     """
 
     options: cache.Cache
@@ -28,83 +29,86 @@ class Layout:
 
     @property
     def names(self) -> list[str]:
-        """Of the outputs."""
+        """Names of the outputs."""
         return [name for name, _ in self.shapes]
 
     @property
     def dtype(self) -> np.dtype:
-        """Of one example."""
+        """The structured type of one example's answers."""
         fields: list[tuple] = []
         for name, shape in self.shapes:
             kind = "float32" if name == "co_weights" else self.options.precision
-            if not self._is_cut(name):
+            if not self._is_truncated(name):
                 fields.append((name, kind, shape))
                 continue
-            kept = (*shape[:-1], self.options.top_k)
+            top_k = (*shape[:-1], self.options.top_k)
             index = np.min_scalar_type(shape[-1])
             fields += [
-                (f"{name}.classes", index, kept),
-                (f"{name}.likeliest", kind, kept),
+                (f"{name}.classes", index, top_k),
+                (f"{name}.likeliest", kind, top_k),
             ]
             fields.append((f"{name}.others", kind, shape[:-1]))
         return np.dtype(fields)
 
-    def pack(self, said: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Answers as they are kept.
+    def pack(self, answers: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Encodes answers as rows of `dtype`.
 
-        Of logits with `top_k`, those of the likeliest classes, and one number more,
-        which all other classes get when they are read: the one with which they have,
-        at the method's temperature, together the probability that they had. So the
-        likeliest classes keep theirs, and what is lost is how the others share the
-        rest: evenly.
+        With `top_k`, the logits of the likeliest classes are stored, and one logit
+        for all other classes. It is chosen so that at the method's temperature the
+        others together keep their probability. So the likeliest classes keep theirs
+        too; only how the others share the rest is lost.
 
         Args:
-            said: Name of each output to the teacher's, float32, `(n, ...)`.
+            answers: Name of each output to its values, float32, `(n, ...)`.
 
         Returns:
-            Of `dtype`, shape `(n,)`.
+            The rows, shape `(n,)`.
 
         Raises:
             ConfigError: If a number is too large for `precision`.
         """
-        packed = np.empty(len(said[self.names[0]]), self.dtype)
+        packed = np.empty(len(answers[self.names[0]]), self.dtype)
         for name in self.names:
-            parts = {name: said[name]}
-            if self._is_cut(name):
-                parts = self._cut(name, said[name])
+            parts = {name: answers[name]}
+            if self._is_truncated(name):
+                parts = self._truncate(name, answers[name])
             for part, values in parts.items():
                 self._check_range(name, values, packed[part].dtype)
                 packed[part] = values
         return packed
 
     def unpack(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Answers as a method sees them: the reverse of `pack`.
+        """Decodes rows of `dtype`: the reverse of `pack`.
 
         Args:
-            rows: Of `dtype`, shape `(n,)`.
+            rows: The rows, shape `(n,)`.
+
+        Returns:
+            Name of each output to its values, `(n, ...)`.
         """
-        said = {}
+        answers = {}
         for name, shape in self.shapes:
-            if not self._is_cut(name):
-                said[name] = np.ascontiguousarray(rows[name])
+            if not self._is_truncated(name):
+                answers[name] = np.ascontiguousarray(rows[name])
                 continue
             others = rows[f"{name}.others"][..., None]
-            whole = np.repeat(others, shape[-1], axis=-1)
+            logits = np.repeat(others, shape[-1], axis=-1)
             index = rows[f"{name}.classes"].astype(np.int64)
-            np.put_along_axis(whole, index, rows[f"{name}.likeliest"], axis=-1)
-            said[name] = whole
-        return said
+            np.put_along_axis(logits, index, rows[f"{name}.likeliest"], axis=-1)
+            answers[name] = logits
+        return answers
 
-    def _is_cut(self, name):
+    def _is_truncated(self, name):
         return self.options.top_k is not None and name in _LOGITS
 
-    def _cut(self, name, logits):
+    def _truncate(self, name, logits):
         count = self.options.top_k
         order = np.argsort(-logits, axis=-1, kind="stable")
         first, rest = order[..., :count], order[..., count:]
         softened = np.take_along_axis(logits, rest, -1).astype(float) / self.temperature
-        most = softened.max(axis=-1, keepdims=True)
-        mean = np.log(np.mean(np.exp(softened - most), axis=-1)) + most[..., 0]
+        # The largest is subtracted first, as in any log-sum-exp, against overflow.
+        largest = softened.max(axis=-1, keepdims=True)
+        mean = np.log(np.mean(np.exp(softened - largest), axis=-1)) + largest[..., 0]
         return {
             f"{name}.classes": first,
             f"{name}.likeliest": np.take_along_axis(logits, first, -1),
@@ -114,11 +118,11 @@ class Layout:
     def _check_range(self, name, values, dtype):
         if dtype != np.float16:
             return
-        most, limit = np.abs(values).max(), np.finfo(dtype).max
-        if np.isfinite(most) and most > limit:
+        largest, limit = np.abs(values).max(), np.finfo(dtype).max
+        if np.isfinite(largest) and largest > limit:
             raise ConfigError(
                 f"`teacher.cache.precision` must be float32: the teacher's `{name}` "
-                f"reaches {most:.3g}. Received: float16, which ends at {limit:.0f}"
+                f"reaches {largest:.3g}. Received: float16, which ends at {limit:.0f}"
             )
 
 
@@ -130,15 +134,15 @@ def layout(
     student: lessons.Shapes,
     co_teachers: int,
 ) -> Layout:
-    """How the answers that a method asks for are kept.
+    """The format of the answers that a method needs.
 
     Args:
-        options: How the answers are kept.
-        num_classes: Of the data.
+        options: The options of the cache.
+        num_classes: Number of classes.
         method: The method.
-        teacher: Name of each representation to its shape, in order.
+        teacher: Name of each representation of the teacher to its shape, in order.
         student: The same for the student.
-        co_teachers: How many answer beside the teacher.
+        co_teachers: Number of co-teachers.
     """
     shapes = {**teacher, "logits": (num_classes,)}
     names = [*method.asks(teacher, student)]

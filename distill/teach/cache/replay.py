@@ -1,4 +1,4 @@
-"""Kept answers in the place of the teacher, batch by batch."""
+"""Batches that come with cached answers, so that the teacher need not run."""
 
 from collections.abc import Iterator
 
@@ -12,43 +12,43 @@ from trainers import trainer
 
 
 class Answers:
-    """What the teacher has said of one split.
+    """The teacher's answers to the examples of one split.
 
     Args:
-        layout: How that is kept.
-        variants: One array of `layout.dtype` each, one row an example.
+        layout: Their format.
+        variants: For each variant, an array of `layout.dtype`, one row an example.
     """
 
     def __init__(self, layout: layout.Layout, variants: list[np.ndarray]):
         self._layout = layout
         self._variants = variants
 
-    def of(self, variants: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
-        """Answers to some examples.
+    def read(self, variants: np.ndarray, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Reads the answers to some examples.
 
         Args:
-            variants: How each is augmented, `(n,)`.
-            chosen: Their indices in the split, `(n,)`.
+            variants: The variant of each, `(n,)`.
+            indices: Their indices in the split, `(n,)`.
 
         Returns:
-            Name of each output to `(n, ...)`.
+            Name of each output to its values, `(n, ...)`.
         """
-        rows = np.empty(len(chosen), self._layout.dtype)
-        # A batch beyond the last step, which `fit` reads and never trains on, may be
-        # of a variant that nobody has asked about.
+        rows = np.empty(len(indices), self._layout.dtype)
+        # `fit` reads a batch ahead of the last step and does not train on it. Its
+        # variant may be one without cached answers: any other will do.
         variants = np.minimum(variants, len(self._variants) - 1)
         for variant in np.unique(variants):
-            own = variants == variant
-            rows[own] = self._variants[variant][chosen[own]]
+            mask = variants == variant
+            rows[mask] = self._variants[variant][indices[mask]]
         return self._layout.unpack(rows)
 
 
-class Taught:
-    """Training batches that come with the teacher's answers; see `resume.Source`.
+class TrainingBatches:
+    """Training batches with the teacher's answers; see `resume.Source`.
 
     Args:
-        source: Of the batches.
-        answers: To the training examples.
+        source: The training batches.
+        answers: The answers to the training examples.
     """
 
     def __init__(self, source: batches.Batches, answers: Answers):
@@ -58,21 +58,21 @@ class Taught:
         self._answers = answers
 
     def stream(self, start: int = 0) -> Iterator:
-        """Batches without end, from number `start` on."""
+        """Yields batches without end, from number `start` on."""
         variants = self._source.augmentation.variants or 1
         for step, (inputs, labels) in enumerate(self._source.stream(start), start):
-            epochs, chosen = self._source.places(step)
-            said = self._answers.of(epochs % variants, chosen)
-            yield trainer.with_answers(inputs, said), labels
+            epochs, indices = self._source.places(step)
+            answers = self._answers.read(epochs % variants, indices)
+            yield trainer.with_answers(inputs, answers), labels
 
 
-class Validation(keras.utils.PyDataset):
-    """A split in its order, in batches that come with the teacher's answers.
+class ValidationBatches(keras.utils.PyDataset):
+    """The examples of a split in order, in batches with the teacher's answers.
 
     Args:
         split: The examples.
-        answers: To them.
-        batch_size: Of all but the last.
+        answers: The answers to them.
+        batch_size: Size of every batch but the last, which may be smaller.
     """
 
     def __init__(self, split: data.Split, answers: Answers, batch_size: int):
@@ -82,12 +82,14 @@ class Validation(keras.utils.PyDataset):
         self._size = batch_size
 
     def __len__(self):
-        """Batches."""
+        """The number of batches."""
         return -(-len(self._split.labels) // self._size)
 
     def __getitem__(self, index):
-        """One batch."""
-        everyone = np.arange(len(self._split.labels))
-        chosen = everyone[index * self._size : (index + 1) * self._size]
-        part, said = self._split.take(chosen), self._answers.of(0 * chosen, chosen)
-        return trainer.with_answers(part.floats(), said), part.labels
+        """The batch with this index."""
+        indices = np.arange(len(self._split.labels))
+        indices = indices[index * self._size : (index + 1) * self._size]
+        # Validation examples are not augmented: they have variant 0 only.
+        answers = self._answers.read(np.zeros_like(indices), indices)
+        part = self._split.take(indices)
+        return trainer.with_answers(part.floats(), answers), part.labels

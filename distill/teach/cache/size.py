@@ -1,4 +1,4 @@
-"""How much room kept answers take: said, and refused, before anyone is asked."""
+"""Predicts the size of cached answers, and refuses what does not fit."""
 
 import pathlib
 import shutil
@@ -11,25 +11,26 @@ from distill.teach.cache import layout as cache_layout
 from distill.teach.networks import cuts
 
 FOLDER = "answers"  # Beside the runs.
-_CURE = "or set `precision: float16`, `top_k` or fewer `augmentation.variants`"
+_REMEDY = "or set `precision: float16`, `top_k` or fewer `augmentation.variants`"
 
 
 def check(
     run: config.Run, splits: data.Splits, folder: pathlib.Path | None = None
 ) -> list[tuple[str, str, int]]:
-    """Predicts what the answers for each stage take, before anything trains.
+    """Predicts the size of the answers for each stage, before anything trains.
 
     Args:
         run: The run.
         splits: The data.
-        folder: The run's; absent, nobody looks at the disk.
+        folder: The run's folder; if None, the free space of the disk is not checked.
 
     Returns:
-        For each stage that asks a teacher: its place in the config, the outputs
-        that are kept, and bytes. Nothing without a `teacher.cache`.
+        For each stage with a teacher: its key in the config, the names of the cached
+        outputs, and the size in bytes. Empty without a `teacher.cache`.
 
     Raises:
-        ConfigError: If that is more than `teacher.cache.max_gb`, or than the disk has.
+        ConfigError: If the answers for a stage exceed `teacher.cache.max_gb`, or all
+            answers the free space of the disk.
     """
     if run.teacher.cache is None:
         return []
@@ -40,12 +41,16 @@ def check(
             (network and network.shapes(run.data.input_shape)) or other
             for network, other in zip(lesson[:2], others, strict=True)
         ]
-        several = len(run.co_teachers) if lesson.has_co_teachers else 0
+        co_teachers = len(run.co_teachers) if lesson.has_co_teachers else 0
         for index, stage in enumerate(lesson.stages):
             if not stage.trainer.needs_teacher:
                 continue
             layout = cache_layout.layout(
-                run.teacher.cache, run.data.num_classes, stage.trainer, *pair, several
+                run.teacher.cache,
+                run.data.num_classes,
+                stage.trainer,
+                *pair,
+                co_teachers,
             )
             where, size = (
                 f"{lesson.stages_at}[{index}]",
@@ -56,10 +61,11 @@ def check(
                 raise errors.ConfigError(
                     f"`teacher.cache.max_gb` is {limit:g}, the answers for `{where}` "
                     f"take {size / 1e9:.3g} GB ({', '.join(layout.names)}): raise it, "
-                    f"{_CURE}"
+                    f"{_REMEDY}"
                 )
             rows.append((where, ", ".join(layout.names), size))
-            file = lesson.teacher, several, layout  # Stages alike share it.
+            # Stages with the same teacher and format share their files.
+            file = lesson.teacher, co_teachers, layout
             files[file] = max(size, files.get(file, 0))
     if folder is not None:
         check_disk(sum(files.values()), folder.resolve().parent / FOLDER)
@@ -72,13 +78,13 @@ def required_bytes(
     stage: config.Stage,
     layout: cache_layout.Layout,
 ) -> int:
-    """Bytes of the answers for one stage."""
+    """Size of the answers for one stage, in bytes."""
     examples = variants(run, splits, stage) * len(splits.train.labels)
     return layout.dtype.itemsize * (examples + len(splits.validation.labels))
 
 
 def variants(run: config.Run, splits: data.Splits, stage: config.Stage) -> int:
-    """Variants of each training example that a stage sees."""
+    """Number of variants of each training example that a stage sees."""
     source = batches.Batches(
         splits.train, batch_size=run.batch_size, seed=0, augmentation=run.augmentation
     )
@@ -87,20 +93,21 @@ def variants(run: config.Run, splits: data.Splits, stage: config.Stage) -> int:
 
 
 def check_disk(size: int, home: pathlib.Path) -> None:
-    """Refuses more than there is room for.
+    """Refuses files that do not fit on the disk.
 
     Args:
-        size: Bytes that files in a folder will have.
-        home: The folder; what it holds already counts.
+        size: Total size that the files in a folder will have, in bytes.
+        home: The folder; the files that it already contains are part of `size`.
 
     Raises:
-        ConfigError: Says how much there is.
+        ConfigError: If there is less space; states how much.
     """
-    there = sum(512 * file.stat().st_blocks for file in home.rglob("*"))
+    # Blocks, of 512 bytes, not lengths: an unfinished file is sparse.
+    used = sum(512 * file.stat().st_blocks for file in home.rglob("*"))
     parent = next(path for path in (home, *home.parents) if path.exists())
-    room = there + shutil.disk_usage(parent).free
+    room = used + shutil.disk_usage(parent).free
     if size > room:
         raise errors.ConfigError(
             f"`teacher.cache`: the answers take {size / 1e9:.3g} GB, and {home} has "
-            f"room for {room / 1e9:.3g} GB: make room, {_CURE}"
+            f"room for {room / 1e9:.3g} GB: make room, {_REMEDY}"
         )

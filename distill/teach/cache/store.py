@@ -1,8 +1,9 @@
-"""The teacher's answers: asked for once, kept beside the runs, replayed in training.
+"""The cache of the teacher's answers: computed once, read in training.
 
-They lie in `answers/<fingerprint>/`, a file for each variant of the training examples
-and one for validation. The teacher is asked in the order of the examples, in batches
-of one size, whatever order a run has.
+They are stored beside the run's folder in `answers/<fingerprint>/`, a file for each
+variant of the training examples and one for validation. They are computed in the order
+of the examples, in batches of one size, whatever the order of the training batches:
+the same example in another batch could give other bits.
 """
 
 import json
@@ -15,7 +16,7 @@ from distill import config, data
 from distill.config import cache
 from distill.data import augmentation, batches, dataset
 from distill.runtime import files, hashes, progress
-from distill.teach import cache as kept
+from distill.teach import cache as teach_cache
 from distill.teach.cache import block_file, replay
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
@@ -24,8 +25,9 @@ from distill.teach.hardware import fused
 from distill.teach.workspace import Workspace
 from trainers.methods import representations
 
-# Of a process, not of a network: Keras' counters in names, places in memory.
-_ACCIDENTS = re.compile(r'_\d+(?=")|"shared_object_id": \d+')
+# Parts of a serialized network that differ between processes: the counters in Keras'
+# names, and memory addresses.
+_PROCESS_DEPENDENT = re.compile(r'_\d+(?=")|"shared_object_id": \d+')
 
 
 def obtain(
@@ -33,41 +35,43 @@ def obtain(
     source: batches.Batches,
     stage: config.Stage,
     networks: tuple[keras.Model, keras.Model],
-) -> tuple[replay.Taught, replay.Validation]:
-    """What a stage trains on and is validated on; asks for what is not kept yet.
+) -> tuple[replay.TrainingBatches, replay.ValidationBatches]:
+    """Computes the teacher's answers for a stage, unless they are cached already.
 
     Args:
-        work: The run, which has a `teacher.cache`, and its data; answers are kept
-            beside its folder.
-        source: Of the stage's batches.
+        work: The run, which has a `teacher.cache`, its data and its folder.
+        source: The stage's batches.
         stage: The stage.
-        networks: Who teaches, and who learns.
+        networks: The teacher and the student.
+
+    Returns:
+        The training and the validation batches, with answers.
 
     Raises:
-        ConfigError: If there is no room for the answers, or a number is too large
-            for how they are kept.
-        FolderBusy: If another process asks for the same.
-        Stopped: If a signal came; what was answered is kept.
+        ConfigError: If the answers do not fit on the disk, or a number is too large
+            for the cache's `precision`.
+        FolderBusy: If another process computes the same answers.
+        Stopped: If a signal came; the answers computed so far stay.
     """
     run, splits, folder = work.run, work.splits, work.folder
     teacher, _ = networks
     co_logits = teacher.output.get("co_logits")
-    several = 0 if co_logits is None else co_logits.shape[1]
+    co_teachers = 0 if co_logits is None else co_logits.shape[1]
     shapes = map(representations.shapes, networks)
     layout = cache_layout.layout(
-        run.teacher.cache, run.data.num_classes, stage.trainer, *shapes, several
+        run.teacher.cache, run.data.num_classes, stage.trainer, *shapes, co_teachers
     )
     outputs = {name: teacher.output[name] for name in layout.names}
-    asked = keras.Model(teacher.inputs, outputs, name="asked")
+    answering = keras.Model(teacher.inputs, outputs, name="asked")
     home = cache_fingerprint.folder(
-        folder, FOLDER, fingerprint(run, splits, asked, layout)
+        folder, FOLDER, fingerprint(run, splits, answering, layout)
     )
     size = required_bytes(run, splits, stage, layout)
     check_disk(size, home)
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
         files.lock(home),
-        fused.for_training(asked),
+        fused.for_training(answering),
     ):
         training, validation = (
             replay.Answers(
@@ -78,7 +82,7 @@ def obtain(
                         layout.dtype,
                         len(split.labels),
                         run.batch_size,
-                        _asking(asked, layout, split, augmentation, number),
+                        _build_ask(answering, layout, split, augmentation, number),
                     )
                     for number in range(variants)
                 ],
@@ -93,7 +97,7 @@ def obtain(
                 ("validation", splits.validation, augmentation.Augmentation(), 1),
             )
         )
-    return replay.Taught(source, training), replay.Validation(
+    return replay.TrainingBatches(source, training), replay.ValidationBatches(
         splits.validation, validation, source.batch_size
     )
 
@@ -101,35 +105,39 @@ def obtain(
 def fingerprint(
     run: config.Run,
     splits: data.Splits,
-    asked: keras.Model,
+    answering: keras.Model,
     layout: cache_layout.Layout,
 ) -> str:
-    """Changes with all that decides the answers, and how they are kept.
+    """A hash of everything that determines the answers and their format.
 
     Args:
         run: The run.
         splits: The data.
-        asked: From inputs to the outputs that are kept.
-        layout: How they are kept.
+        answering: The network from inputs to the cached outputs.
+        layout: The format.
     """
-    built = json.dumps(keras.saving.serialize_keras_object(asked), sort_keys=True)
+    network = json.dumps(keras.saving.serialize_keras_object(answering), sort_keys=True)
     form = layout.dtype.descr, layout.temperature
     return cache_fingerprint.fingerprint(
         cache.without_cache(run),
         splits,
         ("augmentation", "batch_size"),
-        (students, augmentation, batches, dataset, cache, kept, fused),
-        [_ACCIDENTS.sub("", built), hashes.weights_hash(asked), str(form)],
+        (students, augmentation, batches, dataset, cache, teach_cache, fused),
+        [
+            _PROCESS_DEPENDENT.sub("", network),
+            hashes.weights_hash(answering),
+            str(form),
+        ],
     )
 
 
-def _asking(asked, layout, split, augmentation, variant):
-    """From indices to what the teacher says of one variant of these examples."""
+def _build_ask(answering, layout, split, augmentation, variant):
+    """A function from indices to the rows of answers to one variant of the examples."""
 
-    def ask(chosen):
-        drawn = augmentation.variant(variant, len(split.labels))[:, chosen]
-        images = augmentation(data.floats(split.inputs[chosen]), drawn)
-        said = asked.predict_on_batch(images)
-        return layout.pack({k: v.astype("float32") for k, v in said.items()})
+    def ask(indices):
+        draws = augmentation.variant(variant, len(split.labels))[:, indices]
+        images = augmentation(data.floats(split.inputs[indices]), draws)
+        answers = answering.predict_on_batch(images)
+        return layout.pack({k: v.astype("float32") for k, v in answers.items()})
 
     return ask

@@ -1,1 +1,1 @@
-"""The option `hardware` put to work: strategy, feeding, precision, fused norms."""
+"""Implements the option `hardware`: strategy, feeding, precision, fused norms."""

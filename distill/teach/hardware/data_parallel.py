@@ -1,4 +1,4 @@
-"""Data parallelism in which every device may also see the whole batch."""
+"""Data parallelism with Keras in which batches can also be replicated."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,19 +7,20 @@ import keras
 
 
 class Spread(keras.distribution.DataParallel):
-    """Data parallelism in which every device may also see the whole batch.
+    """Data parallelism that shards batches over devices or replicates them.
 
     Attributes:
-        whole: Whether it does: in all but training steps, so that any number of
-            examples will do, and every process knows every answer.
+        replicated: Whether every device receives the whole batch. This is so outside
+            training steps: then a batch may have any number of examples, and every
+            process has all outputs.
     """
 
-    whole = True
+    replicated = True
 
     def get_data_layout(self, data_shape):
         """See `keras.distribution.DataParallel`."""
         layout = super().get_data_layout(data_shape)
-        if not self.whole:
+        if not self.replicated:
             return layout
         return keras.distribution.TensorLayout(
             [None] * len(data_shape), self.device_mesh
@@ -27,46 +28,46 @@ class Spread(keras.distribution.DataParallel):
 
 
 class Feed(keras.callbacks.Callback):
-    """Tells a `Spread` when batches are shared out; the first of all callbacks.
+    """Switches a `Spread` to sharding in training; must be the first callback.
 
     Args:
-        spread: The current one.
-        shares_validation: Whether every validation batch divides.
+        spread: The current data parallelism.
+        shards_validation: Whether every validation batch divides by the devices.
     """
 
-    def __init__(self, spread: Spread, shares_validation: bool):
+    def __init__(self, spread: Spread, shards_validation: bool):
         super().__init__()
         self._spread = spread
-        self._shares_validation = shares_validation
+        self._shards_validation = shards_validation
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Training steps: to each device its share."""
+        """Shards the training batches."""
         self._spread.whole = False
 
     def on_test_begin(self, logs=None):
-        """Of validation too, if it can be."""
-        self._spread.whole = not self._shares_validation
+        """Shards the validation batches, if they divide."""
+        self._spread.whole = not self._shards_validation
 
     def on_test_end(self, logs=None):
-        """What other callbacks ask a network, all devices answer."""
+        """Replicates again: later callbacks may call a network on any batch."""
         self._spread.whole = True
 
 
 def current() -> Spread | None:
-    """The data parallelism that networks are made for, if there is any."""
-    found = keras.distribution.distribution()
-    return found if isinstance(found, Spread) else None
+    """The data parallelism in use; None if there is none."""
+    distribution = keras.distribution.distribution()
+    return distribution if isinstance(distribution, Spread) else None
 
 
 @contextlib.contextmanager
-def sharing(shared: bool) -> Iterator[None]:
-    """Inside, every device sees its share of a batch, or all of it."""
+def sharding(enabled: bool) -> Iterator[None]:
+    """A context in which batches are sharded over the devices, or replicated."""
     spread = current()
     if spread is None:
         yield
         return
-    before, spread.whole = spread.whole, not shared
+    before, spread.replicated = spread.replicated, not enabled
     try:
         yield
     finally:
-        spread.whole = before
+        spread.replicated = before

@@ -1,4 +1,4 @@
-"""What `fit` is given, so that every device sees what is its own."""
+"""Prepares the batches of `fit`, so that every device receives its share."""
 
 from typing import Any
 
@@ -14,28 +14,27 @@ from trainers import tracking
 
 
 def read_ahead(source: batches.Batches) -> resume.Source | batches.Batches:
-    """Batches for `fit`, that are made before it asks, and of which none is lost.
-
-    On TensorFlow Keras reads ahead itself; on several replicas there it reads some of
-    a generator, to build the model, and does not give them back: a set it reads again
-    from the start. Elsewhere a thread reads ahead, unless examples are made, perhaps
-    by a network: of several processes, all must ask their devices in one order.
+    """Prepares batches for `fit` so that the next are computed while one trains.
 
     Args:
-        source: Of the batches; on one replica anything like a `resume.Source`.
+        source: The batches; on one replica, anything like a `resume.Source`.
     """
     if keras.backend.backend() != "tensorflow":
+        # A thread reads ahead, but not where a network may generate examples: all
+        # processes must call their devices in the same order.
         if getattr(source, "mixture", None) is not None:
             return source
         return resume.Source(
             source.steps_per_epoch, lambda step: batches.ahead(source.stream(step))
         )
     if tracking.replicas() == 1:
-        return source
+        return source  # On TensorFlow, Keras itself reads ahead.
     import tensorflow as tf
 
     signature = tuple(tf.TensorSpec(a.shape, a.dtype) for a in source.batch(0))
 
+    # On several replicas Keras takes a few batches of a generator to build the model
+    # and loses them. A data set it reads again from its start.
     def stream(step):
         return tf.data.Dataset.from_generator(
             lambda: source.stream(step), output_signature=signature
@@ -47,32 +46,35 @@ def read_ahead(source: batches.Batches) -> resume.Source | batches.Batches:
 def validation(
     split: data.Split, batch_size: int
 ) -> tuple[dict[str, Any], list[keras.callbacks.Callback]]:
-    """What `fit` is given, so that it validates as one device would.
+    """Prepares validation in `fit` so that the result is that of one device.
 
     Args:
         split: The examples.
-        batch_size: Of all devices together.
+        batch_size: Size of a batch over all devices.
 
     Returns:
-        Its options, and what must be the first of its callbacks. With
-        `MirroredStrategy` the last few examples that do not divide by the devices
-        are left out: each device takes a mean of its own.
+        Arguments of `fit`, and callbacks that must come before all others. With
+        `MirroredStrategy`, the remainder of the examples modulo the number of devices
+        is left out.
     """
+    # Each replica of `MirroredStrategy` takes its own mean, which is right only if all
+    # have as many examples.
     replicas = tracking.replicas()
     chosen = np.arange(len(split.labels))
     chosen = chosen[: len(chosen) // replicas * replicas]
     spread, size = data_parallel.current(), batch_size
     callbacks: list[keras.callbacks.Callback] = []
     if spread is not None:
-        shares = len(chosen) % spread.num_model_replicas == 0
-        callbacks = [data_parallel.Feed(spread, shares)]
-        if shares:
+        divides = len(chosen) % spread.num_model_replicas == 0
+        callbacks = [data_parallel.Feed(spread, divides)]
+        if divides:
+            # This process's rows of every batch.
             blocks = np.split(chosen, range(batch_size, len(chosen), batch_size))
             chosen = np.concatenate([b[distributed.rows(len(b))] for b in blocks])
             size = batch_size // distributed.count()
-    mine = split.take(chosen)
+    local = split.take(chosen)
     options = {
-        "validation_data": (mine.floats(), mine.labels),
+        "validation_data": (local.floats(), local.labels),
         "validation_batch_size": size,
     }
     return options, callbacks

@@ -1,8 +1,9 @@
-"""The form in which TensorFlow trains a model, for as long as one trains.
+"""Changes a model for training on TensorFlow, and changes it back afterwards.
 
-BatchNormalization by its one fused kernel: Keras computes the norm operation by
-operation, for every backend alike; on a CPU that is up to a third of a small ResNet's
-training step. And no strided convolution of one pixel: see `distill.runtime.strided`.
+BatchNormalization uses TensorFlow's fused kernel. Keras computes it from single
+operations, the same for every backend, which on a CPU takes up to a third of a small
+ResNet's training step. And no convolution with a kernel of one pixel has a stride: see
+`distill.runtime.strided`.
 """
 
 import contextlib
@@ -16,12 +17,13 @@ from trainers import tracking
 
 
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Computes what its base does, up to rounding, where the kernel can."""
+    """Computes the same as its base class, up to rounding, by the fused kernel."""
 
     def call(self, inputs, training=None, mask=None):
         """See `keras.layers.BatchNormalization`."""
-        known = inputs.dtype in ("float32", "bfloat16")
-        if mask is not None or not known or len(inputs.shape) != 4:
+        # The kernel takes neither masks, nor other types, nor other ranks.
+        supported = inputs.dtype in ("float32", "bfloat16")
+        if mask is not None or not supported or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
@@ -42,24 +44,25 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
         if learns:
             # The kernel returns the unbiased variance; Keras averages the biased one.
             count = ops.cast(ops.prod(ops.shape(inputs)[:3]), "float32")
-            found = mean, variance * (count - 1) / count
-            for kept, value in zip(moving, found, strict=True):
-                before = ops.cast(kept, "float32")
-                kept.assign(before * self.momentum + value * (1 - self.momentum))
+            statistics = mean, variance * (count - 1) / count
+            for average, value in zip(moving, statistics, strict=True):
+                before = ops.cast(average, "float32")
+                average.assign(before * self.momentum + value * (1 - self.momentum))
         return outputs
 
 
 @contextlib.contextmanager
 def for_training(model: keras.Model) -> Iterator[None]:
-    """Gives a model this form, at every depth, and afterwards its own again.
+    """A context in which a model, with all nested layers, has its form for training.
 
-    On several replicas of TensorFlow, where the kernel would see its replica's
-    examples alone, norms are synchronized instead. Nothing of it is left in a saved
-    or exported network. On other backends it does nothing: their compilers fuse by
-    themselves, and see a batch as one whole.
+    On several replicas of TensorFlow, BatchNormalization is synchronized instead of
+    fused, since the kernel would normalize each replica's examples separately. Saved
+    and exported networks do not contain the change. On other backends it does nothing:
+    their compilers fuse operations, and treat a batch as one array.
 
     Args:
-        model: Built. Functions traced inside must not be used outside.
+        model: A built model. Functions that are traced inside the context must not be
+            used outside.
     """
     layers = model._flatten_layers() if keras.backend.backend() == "tensorflow" else ()
     layers = list(layers)
@@ -69,29 +72,31 @@ def for_training(model: keras.Model) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _norms(layers):
-    together = tracking.replicas() > 1
-    norms = [layer for layer in layers if (_is_apart if together else _fits)(layer)]
+    synchronize = tracking.replicas() > 1
+    is_changed = _is_unsynchronized if synchronize else _is_fusible
+    norms = [layer for layer in layers if is_changed(layer)]
     try:
         for layer in norms:
-            if together:
+            if synchronize:
                 layer.synchronized = True
             else:
+                # Only the class changes: the layer keeps its variables and its name.
                 layer.__class__ = _FusedBatchNormalization
         yield
     finally:
         for layer in norms:
-            if together:
+            if synchronize:
                 layer.synchronized = False
             else:
                 layer.__class__ = keras.layers.BatchNormalization
 
 
-def _is_apart(layer):
+def _is_unsynchronized(layer):
     norm = isinstance(layer, keras.layers.BatchNormalization)
     return norm and not layer.synchronized
 
 
-def _fits(layer):
+def _is_fusible(layer):
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.axis in (-1, 3)

@@ -1,4 +1,4 @@
-"""Half precision for as long as one trains, and not a trace of it in any file."""
+"""Mixed precision during training, of which no saved file keeps a trace."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,20 +8,21 @@ import keras
 
 @contextlib.contextmanager
 def scope(model: keras.Model, policy: str) -> Iterator[None]:
-    """Lets the layers of a model, at every depth, compute by a policy.
+    """A context in which all layers of a model compute with a dtype policy.
 
-    Their weights stay what they are. Layers that have a policy other than Keras'
-    `float32` keep it.
+    The weights keep their type. Layers with another policy than Keras' `float32` keep
+    theirs.
 
     Args:
-        model: Built. Functions traced inside must not be used outside.
-        policy: Such as `mixed_bfloat16`.
+        model: A built model. Functions that are traced inside the context must not be
+            used outside.
+        policy: Name of the policy, such as `mixed_bfloat16`.
     """
-    plain = keras.DTypePolicy("float32")
+    float32 = keras.DTypePolicy("float32")
     layers = [
         layer
         for layer in model._flatten_layers()
-        if policy != plain.name and layer.dtype_policy == plain
+        if policy != float32.name and layer.dtype_policy == float32
     ]
     try:
         for layer in layers:
@@ -29,4 +30,4 @@ def scope(model: keras.Model, policy: str) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            layer.dtype_policy = plain
+            layer.dtype_policy = float32

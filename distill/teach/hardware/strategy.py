@@ -1,4 +1,4 @@
-"""Which strategy a run is spread by, over the devices that are there."""
+"""Chooses the distribution strategy of a run from its options and the devices."""
 
 import contextlib
 import functools
@@ -16,12 +16,12 @@ from distill.teach.hardware import data_parallel
 
 
 class Placement(NamedTuple):
-    """How a run is spread.
+    """The strategy and the devices of a run.
 
     Attributes:
         strategy: `one_device`, `mirrored` or `data_parallel`.
-        devices: Their names, of all processes together.
-        reason: Why there is but one, where there could be more.
+        devices: Names of the devices, of all processes together.
+        reason: Why only one of several devices is used; None otherwise.
     """
 
     strategy: str
@@ -30,58 +30,64 @@ class Placement(NamedTuple):
 
 
 def resolve(run: config.Run) -> Placement:
-    """How a run is spread over what this process and its peers have.
+    """Chooses the strategy for a run on the devices of all its processes.
 
     Raises:
-        ConfigError: If what the config asks for is not there, or does not fit.
+        ConfigError: If the option `hardware.strategy` needs devices that are missing,
+            or does not fit the run.
     """
-    asked = run.hardware.strategy
-    strategy, devices = _available(asked)
+    option = run.hardware.strategy
+    strategy, devices = _select(option)
     if strategy == "one_device":
         return Placement(strategy, devices)
     reason = _objection(run, strategy, len(devices))
     if reason is None:
         return Placement(strategy, devices)
-    if asked != "auto" or distributed.count() > 1:
+    if option != "auto" or distributed.count() > 1:
         raise errors.ConfigError(f"{reason}. Or set `hardware.strategy: one_device`")
     return Placement(
         "one_device", devices[:1], f"one of {len(devices)} devices: {reason}"
     )
 
 
-def _available(asked):
+def _select(option):
+    """The strategy and the devices that an option means on this backend."""
     backend = keras.backend.backend()
-    owner = {"mirrored": "tensorflow", "data_parallel": "jax", "tpu": "jax"}.get(asked)
+    owner = {"mirrored": "tensorflow", "data_parallel": "jax", "tpu": "jax"}.get(option)
     if owner not in (None, backend):
         raise errors.ConfigError(
-            f"`hardware.strategy: {asked}` needs KERAS_BACKEND={owner}. "
+            f"`hardware.strategy: {option}` needs KERAS_BACKEND={owner}. "
             f"Received: {backend}"
         )
-    own = {"tensorflow": "mirrored", "jax": "data_parallel"}.get(backend)
-    if asked == "one_device" or own is None:
+    native = {"tensorflow": "mirrored", "jax": "data_parallel"}.get(backend)
+    if option == "one_device" or native is None:
         return "one_device", []
     devices = keras.distribution.list_devices()
-    if asked == "tpu" and not devices[0].startswith("tpu"):
+    if option == "tpu" and not devices[0].startswith("tpu"):
         raise errors.ConfigError(
             f"`hardware.strategy: tpu` needs a TPU. Received: {', '.join(devices)}"
         )
-    if len(devices) > 1 and (asked != "auto" or _worth(devices)):
-        return own, devices
-    if asked in ("mirrored", "data_parallel"):
+    if len(devices) > 1 and (option != "auto" or _is_worthwhile(devices)):
+        return native, devices
+    if option in ("mirrored", "data_parallel"):
         raise errors.ConfigError(
-            f"`hardware.strategy: {asked}` needs at least 2 devices. "
+            f"`hardware.strategy: {option}` needs at least 2 devices. "
             f"Received: {', '.join(devices)}"
         )
     return "one_device", devices[:1]
 
 
-def _worth(devices):
-    """Processors are parted only where somebody did so on purpose: by processes."""
+def _is_worthwhile(devices):
+    """Whether `auto` uses several devices.
+
+    Several CPU devices of one process share the same cores. They help only across
+    processes, which a user starts on purpose.
+    """
     return distributed.count() > 1 or not devices[0].startswith("cpu")
 
 
 def _objection(run, strategy, count):
-    """Why a run cannot be spread so, or None."""
+    """The reason why a run cannot use a strategy, or None."""
     if run.batch_size % count:
         return (
             f"`batch_size` must be a multiple of the {count} devices. "
@@ -89,20 +95,20 @@ def _objection(run, strategy, count):
         )
     if reason := _one_device_option(run, strategy):
         return reason
-    asks = [
+    names = [
         part.name
         for part in _stages(run)
         if part.synthetic
         and (part.synthetic.needs_generator or part.synthetic.min_confidence)
     ]
-    if asks and (strategy == "mirrored" or distributed.count() > 1):
+    if names and (strategy == "mirrored" or distributed.count() > 1):
         return (
-            "`synthetic` that asks a network must be absent with more than one "
-            f"process, and with `strategy: mirrored`. Received: {', '.join(asks)}"
+            "`synthetic` that runs a network must be absent with more than one "
+            f"process, and with `strategy: mirrored`. Received: {', '.join(names)}"
         )
     if strategy != "mirrored":
         return None
-    # Here each device sees its own examples and gradients alone.
+    # With `MirroredStrategy`, each device sees only its own examples and gradients.
     for reason, wrong in {
         "that compares the examples of a batch": lambda s: s.trainer.relates_examples,
         "with `clip_norm`": lambda s: s.clip_norm is not None,
@@ -123,7 +129,7 @@ def _objection(run, strategy, count):
 
 
 def _one_device_option(run, strategy):
-    """Which option is for one device alone, or None."""
+    """What an option that needs one device must be instead, or None."""
     if run.teacher.cache is not None:
         return "`teacher.cache` must be absent with more than one device"
     if run.hardware.jit == "false" and strategy == "data_parallel":
@@ -132,7 +138,7 @@ def _one_device_option(run, strategy):
 
 
 def _stages(run):
-    """All that trains, of every network of a run."""
+    """The stages of every network of a run."""
     groups = [lesson.stages for lesson in lessons.lessons(run)]
     groups += [teacher.stages for teacher in (run.teacher, *run.co_teachers)]
     return [stage for group in groups for stage in group]
@@ -143,32 +149,32 @@ def check_steps(hardware: Hardware, steps_per_epoch: int) -> None:
 
     Args:
         hardware: The run's options.
-        steps_per_epoch: Of its training.
+        steps_per_epoch: Number of training steps in an epoch.
 
     Raises:
-        ConfigError: If an epoch is no whole number of executions, or has fewer
-            steps than are accumulated.
+        ConfigError: If the steps do not divide by `steps_per_execution`, or are fewer
+            than `gradient_accumulation`.
     """
-    at_once = hardware.steps_per_execution
-    if steps_per_epoch % at_once:
+    per_execution = hardware.steps_per_execution
+    if steps_per_epoch % per_execution:
         raise errors.ConfigError(
             f"`hardware.steps_per_execution` must divide the {steps_per_epoch} steps "
-            f"of an epoch. Received: {at_once}"
+            f"of an epoch. Received: {per_execution}"
         )
-    together = hardware.gradient_accumulation
-    if together > steps_per_epoch:
+    accumulated = hardware.gradient_accumulation
+    if accumulated > steps_per_epoch:
         raise errors.ConfigError(
             f"`hardware.gradient_accumulation` must be at most {steps_per_epoch}, the "
-            f"steps of an epoch. Received: {together}"
+            f"steps of an epoch. Received: {accumulated}"
         )
 
 
 @contextlib.contextmanager
 def scope(placement: Placement, hardware: Hardware) -> Iterator[None]:
-    """Inside, networks are made for, and trained on, what the run asks for.
+    """A context in which networks are built for, and trained on, a run's devices.
 
     Args:
-        placement: See `resolve`.
+        placement: The strategy and the devices, from `resolve`.
         hardware: The run's options.
     """
     strategy, devices, reason = placement
@@ -191,7 +197,7 @@ def scope(placement: Placement, hardware: Hardware) -> Iterator[None]:
 
 @functools.cache
 def _mirrored(devices):
-    """One a process: TensorFlow mixes up the collectives of several."""
+    """The process's only `MirroredStrategy`: collectives of several get mixed up."""
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy([device.upper() for device in devices])

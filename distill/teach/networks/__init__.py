@@ -1,1 +1,1 @@
-"""Both networks of a run: from files or built, cut where they pair, checked."""
+"""The teacher and student of a run: opened or built, cut into sections, checked."""

@@ -1,4 +1,4 @@
-"""What refuses a run's networks before anything trains."""
+"""Checks of a run's networks before anything trains."""
 
 import itertools
 
@@ -11,16 +11,16 @@ from distill.teach.networks.cuts import places, shapes
 
 
 def check_pairs(run: config.Run) -> list[tuple] | None:
-    """Makes sure that networks whose shapes no config tells fit each other.
+    """Checks that teacher and student fit, if their shapes do not follow from a config.
 
     Returns:
-        The pairs: each representation's name, then layer and shape in the teacher, and
-        layer and shape in the student; a layer is None where the name is all there is.
-        None if the config has told all of this before.
+        The pairs: for each representation its name, layer and shape in the teacher, and
+        layer and shape in the student. A layer is None for a network under the
+        contract. None if both networks are, since then the config was checked.
 
     Raises:
-        ConfigError: Says what does not fit.
-        Untrusted: If something speaks against opening a file.
+        ConfigError: If their representations or the stages do not fit.
+        Untrusted: If a file may be unsafe.
     """
     cuts = places(run)
     if not cuts:
@@ -28,8 +28,8 @@ def check_pairs(run: config.Run) -> list[tuple] | None:
     pair = shapes(run)
     try:
         lessons.check_pupil(run, *pair)
-    except ValueError as mistake:
-        raise errors.ConfigError(f"{mistake}. Pairs: {_format_pairs(pair)}") from None
+    except ValueError as error:
+        raise errors.ConfigError(f"{error}. Pairs: {_format_pairs(pair)}") from None
     rows = []
     for name in dict.fromkeys(itertools.chain(*pair)):
         row = [name]
@@ -41,36 +41,36 @@ def check_pairs(run: config.Run) -> list[tuple] | None:
 
 
 def pairs_table(rows: list[tuple]) -> str:
-    """The pairs that `check` returns, for people."""
+    """The pairs that `check_pairs` returns, as a table."""
     import tabulate
 
     headers = [
         "representation",
-        *(f"{role}{more}" for role in files.ROLES for more in ("", " shape")),
+        *(f"{role}{suffix}" for role in files.ROLES for suffix in ("", " shape")),
     ]
     return tabulate.tabulate(rows, headers) + "\n"
 
 
 def _format_pairs(shapes):
     both = [name for name in shapes[0] if name in shapes[1]]
-    listed = (f"{name} {shapes[0][name]} {shapes[1][name]}" for name in both)
-    return "; ".join(listed) or "none"
+    pairs = (f"{name} {shapes[0][name]} {shapes[1][name]}" for name in both)
+    return "; ".join(pairs) or "none"
 
 
 def check_finish(run: config.Run) -> None:
     """Refuses options of finishers that do not fit the student's layers.
 
     Raises:
-        ConfigError: In one line.
+        ConfigError: If a rule of a finisher does not fit.
     """
-    # Building moves Keras' counters of names: only where layers are asked for.
+    # Building advances the counters in Keras' names, so only if rules need layers.
     if not any(getattr(part, "rules", ()) for part in run.finish):
         return
     layers = cost.kernel_layers(build.build("student", run))
     for part in run.finish:
         try:
             part.check_layers(layers)
-        except ValueError as mistake:
+        except ValueError as error:
             raise errors.ConfigError(
-                f"finish.{config.name_of(part)}: {mistake}"
+                f"finish.{config.name_of(part)}: {error}"
             ) from None

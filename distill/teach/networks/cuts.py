@@ -1,4 +1,4 @@
-"""Both networks of a run; those not under the contract are cut where they pair."""
+"""Where networks that are not under the contract are cut into sections."""
 
 import functools
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from trainers.methods import representations
 
 
 class Place(NamedTuple):
-    """Where a model is cut.
+    """The operation after which a model is cut.
 
     Attributes:
-        index: Of an operation in its `students.keras_models.graph.Graph`.
-        layer: Its name.
-        shape: Of one example of what it returns.
+        index: Index of the operation in its `students.keras_models.graph.Graph`.
+        layer: Name of the operation.
+        shape: Shape of its output, without the batch axis.
     """
 
     index: int
@@ -29,14 +29,14 @@ class Place(NamedTuple):
 
 @functools.cache
 def places(run: config.Run) -> dict[str, dict[str, Place]]:
-    """Where the networks that are not under the contract are cut.
+    """The places at which the networks that are not under the contract are cut.
 
     Returns:
-        Role, if it has such a network, to name of each representation to its place.
+        Role of each such network to a dict from name of representation to its place.
 
     Raises:
-        ConfigError: If a network cannot be used, or cut there.
-        Untrusted: If something speaks against opening its file.
+        ConfigError: If a network cannot be used, or cannot be cut there.
+        Untrusted: If a file may be unsafe.
     """
     parts = {role: files.part_of(role, run) for role in files.ROLES}
     graphs = {
@@ -44,24 +44,27 @@ def places(run: config.Run) -> dict[str, dict[str, Place]]:
         for role, part in parts.items()
         if isinstance(part, students.KerasModel)
     }
-    alone = [role for role in graphs if parts[role].sections == "auto"]
-    found = {
-        role: naming_network(role, run, graphs[role].places, parts[role].sections)
+    automatic = [role for role in graphs if parts[role].sections == "auto"]
+    indices = {
+        role: call_naming_network(role, run, graphs[role].places, parts[role].sections)
         for role in graphs
-        if role not in alone
+        if role not in automatic
     }
-    if len(alone) == len(files.ROLES):
-        found = dict(zip(files.ROLES, pairing.together(*graphs.values()), strict=True))
-    elif alone:
-        (role,) = alone
+    # Automatic cuts depend on the other network: both are chosen together, or one
+    # after the other is known.
+    if len(automatic) == len(files.ROLES):
+        pair = pairing.together(*graphs.values())
+        indices = dict(zip(files.ROLES, pair, strict=True))
+    elif automatic:
+        (role,) = automatic
         (other,) = set(files.ROLES) - {role}
-        shapes = _shapes(other, run, _placed(graphs, found).get(other))
-        found[role] = pairing.beside(graphs[role], shapes)
-    return _placed(graphs, found)
+        shapes = _shapes(other, run, _to_places(graphs, indices).get(other))
+        indices[role] = pairing.beside(graphs[role], shapes)
+    return _to_places(graphs, indices)
 
 
 def shapes(run: config.Run) -> list[lessons.Shapes]:
-    """Name of each representation to its shape, of teacher and student.
+    """Shapes of the representations of the teacher and of the student, by name.
 
     Raises:
         ConfigError, Untrusted: As `places`.
@@ -71,16 +74,16 @@ def shapes(run: config.Run) -> list[lessons.Shapes]:
 
 
 def identity(role: str, run: config.Run) -> list[str]:
-    """What decides a network beside its config and the code: its files and its cuts."""
+    """The hashes of a network's files and its cuts, for its fingerprint."""
     hashes = [file_hash(path) for owner, path, _ in files.files(run) if owner == role]
     return [*hashes, *map(str, places(run).get(role, {}).items())]
 
 
 def graph_of(role, run):
-    """The network's graph, of new layers or of the opened file's own."""
+    """The graph of a network, built anew or opened from its file."""
     shape = run.data.input_shape, run.data.num_classes
     return graph.Graph(
-        naming_network(
+        call_naming_network(
             role,
             run,
             files.part_of(role, run).whole,
@@ -91,30 +94,30 @@ def graph_of(role, run):
     )
 
 
-def naming_network(role, run, action, *arguments):
-    """What `action` returns; its mistakes name the network."""
+def call_naming_network(role, run, function, *arguments):
+    """Calls a function; a `ValueError` becomes a `ConfigError` naming the network."""
     name = "teacher.network" if role == "teacher" else "student"
     if role == "teacher" and run.teacher.file is not None:
         name = "teacher.file"
     try:
-        return action(*arguments)
-    except ValueError as mistake:
-        raise errors.ConfigError(f"`{name}`: {mistake}") from None
+        return function(*arguments)
+    except ValueError as error:
+        raise errors.ConfigError(f"`{name}`: {error}") from None
 
 
-def _placed(graphs, found):
-    """Indices of operations as places."""
+def _to_places(graphs, indices):
+    """Converts indices of operations to places."""
     return {
         role: {
             name: Place(index, graphs[role].names[index], graphs[role].shape(index))
             for name, index in cuts.items()
         }
-        for role, cuts in found.items()
+        for role, cuts in indices.items()
     }
 
 
 def _shapes(role, run, cuts):
-    """Name of each representation to its shape."""
+    """Name of each representation of a network to its shape."""
     if cuts is not None:
         return {name: place.shape for name, place in cuts.items()}
     part = files.part_of(role, run)

@@ -1,4 +1,4 @@
-"""Networks of a run that are files: which, their hashes, opened once."""
+"""The model files of a run's networks: their paths, their hashes, opening them once."""
 
 import functools
 import pathlib
@@ -16,52 +16,60 @@ ROLES = ("teacher", "student")
 
 
 def files(run: config.Run) -> Iterator[tuple[str, pathlib.Path, str | None]]:
-    """Role, path and pinned SHA-256 of each file that a network is made of."""
+    """Yields role, path and pinned SHA-256 of each file that a network comes from."""
     for role in ROLES:
         part = part_of(role, run)
-        given = None
+        file = None
         if part is None:
-            given = run.teacher.file, run.teacher.sha256
+            file = run.teacher.file, run.teacher.sha256
         elif isinstance(part, students.KerasModel):
-            given = part.file
-        if given is not None:
-            yield role, pathlib.Path(given[0]).expanduser(), given[1]
+            file = part.file
+        if file is not None:
+            yield role, pathlib.Path(file[0]).expanduser(), file[1]
 
 
 def hashes(run: config.Run) -> dict[str, str]:
-    """What each file that a network of the run is made of hashes to.
+    """The SHA-256 of each file that a network of the run comes from.
+
+    Returns:
+        Name such as `student file` to hash.
 
     Raises:
-        Untrusted: If one is nothing to open.
+        Untrusted: If a file may be unsafe, or its hash is not the pinned one.
     """
-    found = {}
+    hashes = {}
     for name, part in {"teacher": run, **lessons.co_teachers(run)}.items():
         for role, path, sha256 in files(part):
             scan.members(path, sha256)
             owner = name if role == "teacher" else role
-            found[f"{owner} file"] = file_hash(path)
-    return found
+            hashes[f"{owner} file"] = file_hash(path)
+    return hashes
 
 
 @functools.cache
 def open_file(path: str, sha256: str | None) -> keras.Model:
-    """A foreign file's model, opened once in this process; not to be trained.
+    """Opens a foreign model file, once in this process.
+
+    The model is shared by all callers, so it must not be trained.
 
     Raises:
-        Untrusted: If something speaks against opening it.
+        Untrusted: If the file may be unsafe.
     """
     return loader.open_foreign(pathlib.Path(path).expanduser(), sha256)
 
 
 def part_of(role, run):
-    """What builds a network; None for a given file under the contract."""
+    """The config of a network; None for a teacher's file under the contract."""
     if role == "student":
         return run.student
-    given = run.teacher
-    if given.file is None:
-        return given.network
-    if given.sections is None:
+    teacher = run.teacher
+    if teacher.file is None:
+        return teacher.network
+    if teacher.sections is None:
         return None
     return students.KerasFile(
-        path=given.file, sha256=given.sha256, sections=given.sections, weight_decay=0.0
+        path=teacher.file,
+        sha256=teacher.sha256,
+        sections=teacher.sections,
+        weight_decay=0.0,
     )

@@ -1,4 +1,4 @@
-"""Networks asked on real examples: all answer with logits, teachers know classes."""
+"""Checks on real examples that networks return logits and teachers know the classes."""
 
 import keras
 import numpy as np
@@ -7,76 +7,83 @@ from distill import data
 from distill.measure import accuracy
 from distill.runtime import errors
 
-ASKED = 512  # Examples at most; so many tell a teacher from one that guesses.
+# Largest number of examples; enough to tell a trained teacher from guessing.
+SAMPLE_SIZE = 512
 # Cohen's kappa up to which Landis and Koch, "The Measurement of Observer Agreement for
 # Categorical Data", 1977, call an agreement slight.
 _SLIGHT = 0.2
-# What makes probabilities: activations, layers and operations.
-_ENDS = ("softmax", "sigmoid", "hard_sigmoid", "hardsigmoid")
-# What makes of images in [0, 1] what networks are often trained on.
-_RANGES = {"Rescaling(255)": (255.0, 0.0), "Rescaling(2, -1)": (2.0, -1.0)}
+# Activations, layers and operations that return probabilities.
+_PROBABILISTIC = ("softmax", "sigmoid", "hard_sigmoid", "hardsigmoid")
+# Scale and offset from images in [0, 1] to other ranges that networks are often
+# trained on.
+_RESCALINGS = {"Rescaling(255)": (255.0, 0.0), "Rescaling(2, -1)": (2.0, -1.0)}
 
 
 def sample(split: data.Split) -> data.Split:
-    """At most `ASKED` examples, drawn from all."""
+    """Draws at most `SAMPLE_SIZE` examples of a split, always the same."""
     count = len(split.labels)
-    drawn = np.random.default_rng(0).permutation(count)[:ASKED]
-    return split.take(np.sort(drawn))
+    indices = np.random.default_rng(0).permutation(count)[:SAMPLE_SIZE]
+    return split.take(np.sort(indices))
 
 
 def check_logits(network: keras.Model, where: str, split: data.Split) -> np.ndarray:
-    """Makes sure that a network answers with logits.
+    """Checks that a network returns logits.
 
     Args:
-        network: Under the contract of `students`.
-        where: What the line says of it: a key, or a file.
+        network: A network under the contract of `students`.
+        where: Its key or file, for messages.
         split: Real examples.
 
     Returns:
         Its logits, float32, `(n, classes)`.
 
     Raises:
-        ConfigError: If all answers are in [0, 1], and sum to 1, or come from a
-            sigmoid or reach both ends; or if some are NaN.
+        ConfigError: If outputs are NaN; or if all are in [0, 1] and either sum to 1,
+            come from a sigmoid, or reach both ends of the range.
     """
-    answers = accuracy.logits(network, split)
-    lost = int(np.isnan(answers).any(-1).sum())
-    if lost:
+    outputs = accuracy.logits(network, split)
+    missing = int(np.isnan(outputs).any(-1).sum())
+    if missing:
         raise errors.ConfigError(
-            f"{where} must answer with numbers. Received: NaN for {lost} of "
-            f"{len(answers)} examples"
+            f"{where} must answer with numbers. Received: NaN for {missing} of "
+            f"{len(outputs)} examples"
         )
-    place, end = _last(network)
-    sums = np.allclose(answers.sum(-1), 1, atol=1e-3)
-    if not _probable(answers) or not (sums or end in _ENDS or _saturated(answers)):
-        return answers
-    kind = "that sum to 1, as a softmax makes them" if sums else "as sigmoids make them"
+    layer, function = _find_last_layer(network)
+    # The sum of a softmax is 1 only up to rounding, which is coarse in half precision.
+    sums_to_1 = np.allclose(outputs.sum(-1), 1, atol=1e-3)
+    if not _in_unit_range(outputs):
+        return outputs
+    if not (sums_to_1 or function in _PROBABILISTIC or _reaches_ends(outputs)):
+        return outputs
+    kind = "that sum to 1, as from a softmax" if sums_to_1 else "as from sigmoids"
     raise errors.ConfigError(
         f"{where} must answer with logits. Received: probabilities, all answers to "
-        f"{len(answers)} examples in [0, 1], {kind}. Open it as `model`, "
-        f"{_cure(place, end, sums)}, and save it"
+        f"{len(outputs)} examples in [0, 1], {kind}. Open it as `model`, "
+        f"{_describe_fix(layer, function, sums_to_1)}, and save it"
     )
 
 
 def check_teacher(network: keras.Model, where: str, split: data.Split) -> None:
-    """Makes sure that a network has something to teach.
+    """Checks that a teacher's predictions are better than chance.
 
     Args:
         network: As in `check_logits`.
         where: As in `check_logits`.
-        split: Real examples, which it need not have seen.
+        split: Real examples, which it need not have been trained on.
 
     Raises:
-        ConfigError: As `check_logits`; or if it is no better than guessing: its
-            accuracy is within two standard deviations of what the same answers would
-            reach in another order, and Cohen's kappa is slight.
+        ConfigError: As `check_logits`; or if its accuracy is within two standard
+            deviations of the chance agreement of its predictions with the labels,
+            and Cohen's kappa is slight.
     """
-    answers, labels = check_logits(network, where, split), split.labels
-    right, chance = _share(answers, labels), _chance(answers, labels)
+    logits, labels = check_logits(network, where, split), split.labels
+    right, chance = _accuracy(logits, labels), _chance_agreement(logits, labels)
     noise = 2 * np.sqrt(chance * (1 - chance) / len(labels))
+    # Either margin is enough: with few examples the noise is wide, and with many even
+    # an accuracy whose kappa is slight differs from chance.
     if right == 1 or right > chance + min(noise, _SLIGHT * (1 - chance)):
         return
-    helps = _helping(network, answers, split, chance + 2 * _SLIGHT * (1 - chance))
+    fix = _suggest_fix(network, logits, split, chance + 2 * _SLIGHT * (1 - chance))
     takes = "inputs in another range than [0, 1]"
     if split.inputs.dtype == np.int32:
         takes = "the ids of another tokenizer"
@@ -84,86 +91,97 @@ def check_teacher(network: keras.Model, where: str, split: data.Split) -> None:
         f"{where} must know the classes that it teaches. Received: {100 * right:.1f} % "
         f"of {len(labels)} validation examples right, where guessing gives "
         f"{100 * chance:.1f} %. The usual causes: it takes {takes}, has its classes in "
-        f"another order, or has learned other data{helps}"
+        f"another order, or was trained on other data{fix}"
     )
 
 
-def _probable(answers):
-    return answers.min() >= 0 and answers.max() <= 1 + 1e-6
+def _in_unit_range(outputs):
+    return outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
 
 
-def _saturated(answers):
-    """What has learned by sigmoids has; logits that all lie in [0, 1] hardly do."""
-    return answers.min() < 0.05 and answers.max() > 0.95
+def _reaches_ends(outputs):
+    """Whether outputs are near 0 and near 1, as those of trained sigmoids are.
+
+    Logits that all happen to be in [0, 1] are unlikely to be near both.
+    """
+    return outputs.min() < 0.05 and outputs.max() > 0.95
 
 
-def _last(network, place="model"):
-    """How one gets at the layer that makes the logits, and what function ends it."""
-    made = network.output
-    made = made["logits"] if isinstance(made, dict) else keras.tree.flatten(made)[0]
-    layer = made._keras_history.operation
+def _find_last_layer(network, place="model"):
+    """Finds the layer that returns the logits.
+
+    Returns:
+        Python code for the layer, None if it has no `activation`; and the name of its
+        activation, or of its class in lower case.
+    """
+    output = network.output
+    if isinstance(output, dict):
+        output = output["logits"]
+    else:
+        output = keras.tree.flatten(output)[0]
+    layer = output._keras_history.operation
     place = f"{place}.get_layer('{layer.name}')"
     if isinstance(layer, keras.Model):
-        return _last(layer, place)
+        return _find_last_layer(layer, place)
     if hasattr(layer, "activation"):
         return place, layer.activation.__name__
     return None, type(layer).__name__.lower()
 
 
-def _cure(place, end, sums):
-    """What makes logits of such answers, in Python."""
-    if place is not None and end in _ENDS:
-        return f"set `{place}.activation = keras.activations.linear`"
-    answer = "p = keras.ops.clip(model.outputs[0], 1e-7, 1 - 1e-7)"
-    logits = "keras.ops.log(p)" if sums else "keras.ops.log(p / (1 - p))"
-    return f"write `{answer}; model = keras.Model(model.inputs, {logits})`"
+def _describe_fix(layer, function, sums_to_1):
+    """Python code that changes the model to return logits."""
+    if layer is not None and function in _PROBABILISTIC:
+        return f"set `{layer}.activation = keras.activations.linear`"
+    # Logits from probabilities; log(0) is not finite.
+    clip = "p = keras.ops.clip(model.outputs[0], 1e-7, 1 - 1e-7)"
+    logits = "keras.ops.log(p)" if sums_to_1 else "keras.ops.log(p / (1 - p))"
+    return f"write `{clip}; model = keras.Model(model.inputs, {logits})`"
 
 
-def _chance(answers, labels):
-    """The accuracy of the same answers in a random order: expected agreement."""
-    classes = answers.shape[-1]
-    said, true = (
+def _chance_agreement(logits, labels):
+    """The expected accuracy of the same predictions in a random order."""
+    classes = logits.shape[-1]
+    predicted, true = (
         np.bincount(each, minlength=classes) / len(labels)
-        for each in (answers.argmax(-1), labels)
+        for each in (logits.argmax(-1), labels)
     )
-    return float(said @ true)
+    return float(predicted @ true)
 
 
-def _share(answers, labels):
-    """Of the examples, how many are right, in [0, 1]."""
-    return float(np.mean(answers.argmax(-1) == labels))
+def _accuracy(logits, labels):
+    return float(np.mean(logits.argmax(-1) == labels))
 
 
-def _helping(network, answers, split, least):
-    """What is tried and brings most, if that is no less than `least`."""
-    tried = {"with its classes in another order": _in_order(answers, split.labels)}
-    tried |= _in_ranges(network, split)
-    best, reached = max(tried.items(), key=lambda found: found[1])
-    return (
-        ""
-        if reached < least
-        else f". Here: {best} it is right in {100 * reached:.1f} %"
-    )
+def _suggest_fix(network, logits, split, least):
+    """The change that brings the best accuracy, in words, if it reaches `least`."""
+    reached = {
+        "with its classes in another order": _accuracy_reordered(logits, split.labels)
+    }
+    reached |= _accuracies_rescaled(network, split)
+    change, best = max(reached.items(), key=lambda item: item[1])
+    if best < least:
+        return ""
+    return f". Here: {change} it is right in {100 * best:.1f} %"
 
 
-def _in_order(answers, labels):
-    """The accuracy that the best order of the classes would reach."""
+def _accuracy_reordered(logits, labels):
+    """The accuracy with the best permutation of the classes."""
     from scipy import optimize
 
-    counts = np.zeros((answers.shape[-1],) * 2, int)
-    np.add.at(counts, (answers.argmax(-1), labels), 1)
+    counts = np.zeros((logits.shape[-1],) * 2, int)
+    np.add.at(counts, (logits.argmax(-1), labels), 1)
     order = optimize.linear_sum_assignment(counts, maximize=True)
     return float(counts[order].sum() / len(labels))
 
 
-def _in_ranges(network, split):
-    """The accuracy behind each of some layers that scale images."""
+def _accuracies_rescaled(network, split):
+    """The accuracy with each of `_RESCALINGS` in front of the network."""
     images = split.floats()
     if images.dtype == np.int32:
-        return {}
-    found = {}
-    for layer, (scale, offset) in _RANGES.items():
+        return {}  # Texts.
+    reached = {}
+    for layer, (scale, offset) in _RESCALINGS.items():
         scaled = data.Split(scale * images + offset, split.labels)
-        answers = accuracy.logits(network, scaled)
-        found[f"behind `keras.layers.{layer}`"] = _share(answers, split.labels)
-    return found
+        logits = accuracy.logits(network, scaled)
+        reached[f"behind `keras.layers.{layer}`"] = _accuracy(logits, split.labels)
+    return reached
