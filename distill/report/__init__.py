@@ -1,5 +1,4 @@
-"""Numbers of a run -> console, page, card, charts, TensorBoard.
+"""Presents the numbers of a run: console, web page, model card, charts, TensorBoard.
 
-Everything here turns numbers that were measured elsewhere into text and pictures, and
-measures nothing.
+Everything here formats or draws numbers that other packages have measured.
 """

@@ -1,4 +1,4 @@
-"""What the doctor found, and what a search tried, as tables for the console."""
+"""Tables of a student's diagnosis and of the trials of a search, for the console."""
 
 import tabulate
 
@@ -7,13 +7,13 @@ from distill.runtime import formats
 
 
 def rows(search: dict) -> list[dict[str, str]]:
-    """What was tried, for a reader, the best first.
+    """The trials of a search as text, the best first.
 
     Args:
-        search: As in `search.json`.
+        search: The content of `search.json`.
 
     Returns:
-        Heading to text, for each trial.
+        For each trial, a dict from heading to text.
     """
     trials = sorted(search["trials"], key=budget.rank)
     return [
@@ -31,44 +31,44 @@ def rows(search: dict) -> list[dict[str, str]]:
 
 
 def table(search: dict) -> str:
-    """What was tried, for the console.
+    """The trials of a search as a table for the console.
 
     Args:
-        search: As in `search.json`.
+        search: The content of `search.json`.
     """
-    shown = rows(search)
-    aligned = ["left"] * 3 + ["right"] * 3 + ["left"]
-    widths = [None] * 6 + [36]
+    trials = rows(search)
+    alignment = ["left"] * 3 + ["right"] * 3 + ["left"]
+    widths = [None] * 6 + [36]  # The last column is wrapped, the others are not.
     return tabulate.tabulate(
-        [list(row.values()) for row in shown],
-        list(shown[0]),
-        colalign=aligned,
+        [list(row.values()) for row in trials],
+        list(trials[0]),
+        colalign=alignment,
         disable_numparse=True,
         maxcolwidths=widths,
     )
 
 
 def join_names(names: list[str]) -> str:
-    """Three names at most, and how many more there are."""
+    """At most three names, quoted, and the number of the remaining ones."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(name if name[0] == "`" else f"`{name}`" for name in names[:3]) + (
         more
     )
 
 
-def tables(found: dict) -> str:
-    """What `examine` found, for the console."""
-    ways = ("prune", "cluster", "quantize")
+def tables(diagnosis: dict) -> str:
+    """The diagnosis that `examine` returns, as tables for the console."""
+    methods = ("prune", "cluster", "quantize")
     rows = [
         [
             layer["name"],
             layer["kind"],
             f"{layer['macs']:,}",
             f"{layer['bytes']:,}",
-            *(_mark(layer, way) for way in ways),
+            *(_mark(layer, method) for method in methods),
         ]
-        for layer in found["layers"]
-        if layer["kernels"] or layer["rewritten"] or any(map(layer.get, _ASKED))
+        for layer in diagnosis["layers"]
+        if layer["kernels"] or layer["rewritten"] or any(map(layer.get, _OBSTACLES))
     ]
     files = [
         [
@@ -77,46 +77,50 @@ def tables(found: dict) -> str:
             file["engine"] or "",
             f"no: {join_names(list(file['blocked']))}" if file["blocked"] else "yes",
         ]
-        for file in found["files"]
+        for file in diagnosis["files"]
     ]
-    share = found["float_share"]
+    share = diagnosis["float_share"]
     lines = [
-        formats.table(rows, ["layer", "class", "MACs", "bytes", *ways]) if rows else "",
+        formats.table(rows, ["layer", "class", "MACs", "bytes", *methods])
+        if rows
+        else "",
         formats.table(files, ["file", "bytes, predicted", "engine", "can be made"]),
         f"quantize: {100 * share['macs']:.1f} % of the MACs and "
         f"{100 * share['bytes']:.1f} % of the bytes would stay float",
-        *_passed_over(found),
-        *(f"{name}: {why}" for name, why in _reasons(found).items()),
-        *(f"change: {line}" for line in found["advice"]),
+        *_explain_engine(diagnosis),
+        *(f"{name}: {why}" for name, why in _group_by_reason(diagnosis).items()),
+        *(f"change: {line}" for line in diagnosis["advice"]),
     ]
     return "\n".join(filter(None, lines))
 
 
-_ASKED = ("prune", "cluster", "tfmot", "keras")
+# Keys of a layer that hold the reason why something cannot be done with it.
+_OBSTACLES = ("prune", "cluster", "tfmot", "keras")
 
 
-def _passed_over(found):
-    """Why it is our own engine that quantizes, where it is."""
-    refused = [layer["name"] for layer in found["layers"] if layer["tfmot"]]
-    if found["engine"] == "keras" and refused:
+def _explain_engine(diagnosis):
+    """Yields the reason why the engine is not TF-MOT, if there is one."""
+    refused = [layer["name"] for layer in diagnosis["layers"] if layer["tfmot"]]
+    if diagnosis["engine"] == "keras" and refused:
         yield f"quantize: engine keras; TF-MOT refuses {join_names(refused)}"
 
 
-def _mark(layer, way):
-    if way == "quantize":
+def _mark(layer, method):
+    """The cell of a layer and a method: whether the method can be applied to it."""
+    if method == "quantize":
         able = [engine for engine in ("tfmot", "keras") if not layer[engine]]
         if len(able) == 2:
             return "rewritten" if layer["rewritten"] else "yes"
         return able[0] if able else "no"
-    if layer[way]:
+    if layer[method]:
         return "no"
     return "yes" if layer["kernels"] else ""
 
 
-def _reasons(found):
-    """Each reason once, behind the layers that it holds for."""
+def _group_by_reason(diagnosis):
+    """The names of blocked layers, joined, to the reason that they share."""
     reasons: dict[str, list[str]] = {}
-    for file in found["files"]:
+    for file in diagnosis["files"]:
         for name, why in file["blocked"].items():
             names = reasons.setdefault(why, [])
             names += [] if name in names else [name]

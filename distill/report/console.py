@@ -1,4 +1,4 @@
-"""A report as a table for the console."""
+"""The table of a run's models for the console."""
 
 import textwrap
 
@@ -12,10 +12,12 @@ WIDTH = 100  # Columns of the console's table.
 
 
 def table(report: dict) -> str:
-    """Every model in one line, within 100 columns; below, what the marks mean.
+    """A table with one row for each model, and notes that explain its marks.
+
+    It is at most 100 columns wide; sizes are in kB of 1000 bytes.
 
     Args:
-        report: As in `report.json`. Sizes are shown in kB of 1000 bytes.
+        report: The content of `report.json`.
     """
     chosen = pareto.smallest(report["models"])
     rows, notes = [], []
@@ -31,7 +33,7 @@ def table(report: dict) -> str:
         headers=["", "model", *headers],
         colalign=["left", "left", *["right"] * len(headers)],
         disable_numparse=True,
-        # A name that is longer goes on in the next line.
+        # A longer name is continued on the next line.
         maxcolwidths=[None, 24, *[None] * len(headers)],
     )
     notes += [

@@ -1,4 +1,4 @@
-"""Which files of a run are worth having: no other is as small and as accurate."""
+"""The Pareto front of a run's files: which are not dominated in size and accuracy."""
 
 import csv
 import io
@@ -10,15 +10,15 @@ from distill.report import html
 from distill.report.charts import pareto, scatter
 from distill.runtime import files
 
-WITHIN = 1.0  # Points of accuracy that the smallest file may be below its teacher.
+WITHIN = 1.0  # Points of accuracy that the chosen file may lose to the teacher.
 
 
 def write(folder: pathlib.Path, result: dict) -> None:
     """Writes `front.json`, `front.csv` and `front.html` into a run's folder.
 
     Args:
-        folder: Of the run.
-        result: The report, as in `report.json`.
+        folder: The run's folder.
+        result: The content of `report.json`.
     """
     found = front(result["models"])
     page = html.template("front.html").render(
@@ -39,19 +39,19 @@ def write(folder: pathlib.Path, result: dict) -> None:
 
 
 def front(models: Sequence[dict]) -> dict:
-    """What is dominated, in which measure, and what is small enough and still good.
+    """Finds the measures in which models are dominated, and chooses a file.
 
     Args:
-        models: As in `report.json`.
+        models: The models of `report.json`.
 
     Returns:
-        `models`, one mapping a model: `name`, `file`, `accuracy` in percent of the
-        test split, `validation_accuracy`, each of `pareto.MEASURES` (None where it
-        was not measured), `failed`, and `dominated_in`, the measures in which another
-        sound model is no larger and no less accurate on the test split, or the model
-        is not sound; `chosen`, the smallest sound exported student that the validation
-        split has within `within` points of `reference` (the teacher, or the student
-        where there is none), or None.
+        `models`, a dict for each model: `name`, `file`, `accuracy` in percent on the
+        test split, `validation_accuracy`, each of `pareto.MEASURES` (None if it was
+        not measured), `failed`, and `dominated_in`: the measures in which another
+        model that did not fail dominates it on the test split, or all for a failed
+        model. `chosen`: name of the smallest exported student that did not fail and
+        whose validation accuracy is at most `within` points below that of
+        `reference`, or None. `reference`: `teacher`, or `student` without a teacher.
     """
     rows = [
         {
@@ -69,9 +69,10 @@ def front(models: Sequence[dict]) -> dict:
         }
         for model in models
     ]
-    reached = {model["name"]: model["validation_accuracy"] for model in models}
-    reference = "teacher" if "teacher" in reached else "student"
-    least = reached[reference] - WITHIN
+    # The validation split decides: what the test split chose, it could not measure.
+    accuracy = {model["name"]: model["validation_accuracy"] for model in models}
+    reference = "teacher" if "teacher" in accuracy else "student"
+    least = accuracy[reference] - WITHIN
     near = [model for model in models if model["validation_accuracy"] >= least]
     chosen = pareto.smallest(near)
     return {

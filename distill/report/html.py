@@ -1,4 +1,4 @@
-"""Pages from templates, in which every value is escaped."""
+"""Loads the templates of web pages, with escaping of every value."""
 
 import base64
 
@@ -10,7 +10,10 @@ from distill.runtime import formats
 
 
 def template(name: str) -> jinja2.Template:
-    """A page of `templates/`; every value is escaped, none may be missing."""
+    """Loads a page of `templates/`.
+
+    Every value is escaped, and a missing value is an error when the page is rendered.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("distill.report"),
         autoescape=True,
@@ -25,15 +28,15 @@ def template(name: str) -> jinja2.Template:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An image, as of `images.png`, to stand in a page itself."""
+    """A `data:` URI that embeds an image in a page; see `images.png` for its form."""
     return "data:image/png;base64," + base64.b64encode(images.png(image)).decode()
 
 
 def _share(value):
-    """A share in [0, 1] in percent, to three digits."""
+    """Formats a fraction in percent, to three digits."""
     return formats.plain(None if value is None else 100 * value)
 
 
 def _points(piece):
-    """The points of a line, for SVG's `points`."""
+    """Formats the points of a line for SVG's `points`."""
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in piece)

@@ -1,4 +1,4 @@
-"""Image arrays -> PNG files in memory, for people to look at."""
+"""Arranges image arrays in sheets and encodes them as PNG."""
 
 import io
 
@@ -7,11 +7,14 @@ from PIL import Image
 
 
 def png(image: np.ndarray) -> bytes:
-    """One image as a PNG file.
+    """Encodes an image as a PNG file.
 
     Args:
-        image: float in [0, 1], `(height, width, channels)`, one channel (grey)
+        image: float in [0, 1], `(height, width, channels)`, with one channel (grey)
             or three (red, green, blue). Values outside are clipped.
+
+    Returns:
+        The content of the file.
     """
     pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
     file = io.BytesIO()
@@ -22,17 +25,16 @@ def png(image: np.ndarray) -> bytes:
 
 
 def sheet(images: np.ndarray, columns: int = 8, least: int = 64) -> np.ndarray:
-    """Images side by side in rows, with a black line between, as one image.
+    """Arranges images in rows, separated by black lines, as one image.
 
     Args:
-        images: `(n, height, width, channels)`, at least one; the last row is
-            filled up with black.
-        columns: Images in a row.
-        least: Small images are enlarged by a whole factor, without blur, until
-            their shorter side has this many pixels.
+        images: `(n, height, width, channels)`, at least one.
+        columns: Number of images in a row; the last row is padded with black.
+        least: Smaller images are enlarged by an integer factor, without
+            interpolation, until their shorter side has this many pixels.
 
     Returns:
-        `(height, width, channels)` of the whole sheet.
+        The sheet, `(height, width, channels)`.
     """
     factor = max(1, -(-least // min(images.shape[1:3])))
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)

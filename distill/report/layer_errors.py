@@ -1,59 +1,62 @@
-"""What each file does to each layer: a line for the console, a table for the page."""
+"""The error that each layer of a file adds: a line for the console, a table in HTML."""
 
 import math
 from collections.abc import Sequence
 
 from distill.runtime import formats
 
-DARKEST = 1.0  # An error as large as the signal; one step less is half a power of ten.
-STEPS = 6
+# The error of the darkest shade, as large as the signal. Each paler shade is for errors
+# smaller by a factor of the square root of 10.
+DARKEST = 1.0
+STEPS = 6  # Number of shades.
 
 
 def worst(model: dict) -> dict | None:
-    """The layer of a file that adds most error, or None where nothing is known.
+    """The layer of a file that adds the largest error; None if none was measured.
 
     Args:
-        model: As in `report.json`.
+        model: A model of `report.json`.
     """
     known = [x for x in model.get("layers", ()) if x["own_error"] is not None]
     return max(known, key=lambda layer: layer["own_error"], default=None)
 
 
 def line(models: Sequence[dict]) -> str:
-    """The worst layer of each file, in words; empty where nothing is known.
+    """The worst layer of each file in words; empty if no error was measured.
 
     Args:
-        models: As in `report.json`.
+        models: The models of `report.json`.
     """
-    found = {_short(model): worst(model) for model in models}
-    named = [
+    layers = {_short_name(model): worst(model) for model in models}
+    texts = [
         f"{name} {formats.plain(100 * layer['own_error'])} % at {layer['layer']}"
-        for name, layer in found.items()
+        for name, layer in layers.items()
         if layer is not None
     ]
-    return f"largest error that a layer adds: {'; '.join(named)}" if named else ""
+    return f"largest error that a layer adds: {'; '.join(texts)}" if texts else ""
 
 
 def table(models: Sequence[dict]) -> dict:
-    """Layers by files.
+    """The errors of all layers in all files, for the page.
 
     Args:
-        models: As in `report.json`.
+        models: The models of `report.json`.
 
     Returns:
-        `files`, names without `student.`; `rows`, one mapping a layer: `layer`, its
-        name, and `cells`, for each file None, or what `model["layers"]` says and
-        `shade`, from 0 (pale) to `STEPS`, and whether it is the `worst`.
+        `files`, the names without `student.`; `rows`, a dict for each layer: `layer`,
+        its name, and `cells`, one for each file: None, or the entry of
+        `model["layers"]` with its `shade`, from 0 (pale) to `STEPS`, and whether it is
+        the `worst` of the file.
     """
-    shown = [model for model in models if model.get("layers")]
+    measured = [model for model in models if model.get("layers")]
     by_file = [
-        {x["layer"]: _cell(x, model) for x in model["layers"]} for model in shown
+        {x["layer"]: _cell(x, model) for x in model["layers"]} for model in measured
     ]
-    layers = dict.fromkeys(name for found in by_file for name in found)
+    layers = dict.fromkeys(name for cells in by_file for name in cells)
     return {
-        "files": [_short(model) for model in shown],
+        "files": [_short_name(model) for model in measured],
         "rows": [
-            {"layer": name, "cells": [found.get(name) for found in by_file]}
+            {"layer": name, "cells": [cells.get(name) for cells in by_file]}
             for name in layers
         ],
     }
@@ -74,5 +77,5 @@ def _shade(error):
     return min(STEPS, max(0, math.ceil(step)))
 
 
-def _short(model):
+def _short_name(model):
     return model["name"].removeprefix("student.")

@@ -1,4 +1,4 @@
-"""A report -> the card that goes with the model: what it is, how good, made of what."""
+"""The model card: what the model does, how accurate it is, and how it was trained."""
 
 import yaml
 
@@ -20,14 +20,14 @@ _COLUMNS = [
     "SHA-256",
 ]
 _ENDS = ("takes", "gives")
-NAMED = 20  # Classes, at most, that are named in a sentence.
+NAMED = 20  # Up to so many classes are named in a sentence.
 
 
 def text(result: dict) -> str:
-    """The card, in Markdown.
+    """The model card in Markdown.
 
     Args:
-        result: The report, as in `report.json`.
+        result: The content of `report.json`.
     """
     chosen, data = pareto.smallest(result["models"]), result["data"]
     name = chosen["name"] if chosen else "student"
@@ -59,7 +59,7 @@ def text(result: dict) -> str:
 
 
 def _taken(data):
-    """What a network is fed, for a reader."""
+    """A description of the network's inputs."""
     shape = " x ".join(map(str, data["input_shape"]))
     if data["kind"] == "texts":
         return f"{shape} int32 ids, which `{sidecar.TOKENIZER}` makes of a text,"
@@ -67,7 +67,7 @@ def _taken(data):
 
 
 def _typed(data):
-    """What a reader may take for granted wrongly."""
+    """A sentence on the types of inputs and outputs, which a reader may not expect."""
     if data["kind"] == "texts":
         return (
             "Every file takes the ids as they are, and gives float32 unless the table "
@@ -99,7 +99,7 @@ def _row(model):
 
 
 def _limits(result, chosen):
-    """What a user must not overlook."""
+    """Statements on the limits of the model and its files."""
     worst = chosen and _worst(chosen, result["data"]["class_names"])
     return [
         *_promises(result["models"]),
@@ -110,7 +110,7 @@ def _limits(result, chosen):
 
 
 def _promises(models):
-    """Every promise that a file broke, also of one that another only starts from."""
+    """Every promise that a file broke, intermediate files included."""
     broken = [f"{model['name']}: {why}" for model in models for why in model["failed"]]
     if broken:
         return ["broken promises, do not ship these files:", *broken]

@@ -1,30 +1,30 @@
-"""Accuracy against the share of made examples, among the learners of one run."""
+"""Curves of accuracy against the share of synthetic examples, within one run."""
 
 import json
 from collections.abc import Callable
 
-FEWEST = 3  # Shares that make a curve.
+FEWEST = 3  # Least number of different shares in a curve.
 
 
 def curves(
     run: dict, accuracy: Callable[[str], float]
 ) -> dict[str, list[tuple[float, float]]]:
-    """The curves that a run holds: learners that differ in the share alone.
+    """The curves of a run: each joins networks that differ only in the share.
 
     Args:
-        run: As in `report.json`.
-        accuracy: Percent, of the student or the control of that name.
+        run: The `run` of `report.json`.
+        accuracy: Maps the name of the student or of a control to percent.
 
     Returns:
-        Name of a source, with its options where another curve has its name too, to
-        `(share, accuracy)`, the least share first; a learner without made examples
-        has share 0 on every curve of its kind. One that makes examples in some
-        stages only, or not alike in all, is on none.
+        Name of each source, with its options if several curves have that name, to
+        pairs `(share, accuracy)`, sorted by share. A network without synthetic
+        examples has share 0 on every curve with the same stages. A network whose
+        stages differ in their synthetic examples is on no curve.
     """
-    learners = {"student": run["stages"]}
-    learners |= {control["name"]: control["stages"] for control in run["controls"]}
-    described = {name: _described(stages) for name, stages in learners.items()}
-    known = {name: found for name, found in described.items() if found}
+    networks = {"student": run["stages"]}
+    networks |= {control["name"]: control["stages"] for control in run["controls"]}
+    keys = {name: _key(stages) for name, stages in networks.items()}
+    known = {name: key for name, key in keys.items() if key}
     kinds = dict.fromkeys((base, source) for base, source, _ in known.values())
     curves = {
         kind: sorted(
@@ -40,7 +40,7 @@ def curves(
 
 
 def _labels(kinds):
-    """The names of the sources; with their options where a name is not enough."""
+    """The names of the sources; with number and options if names are not unique."""
     sources = [json.loads(source) for _, source in kinds]
     names = [source["name"] for source in sources]
     if len(set(names)) == len(names):
@@ -51,14 +51,17 @@ def _labels(kinds):
     ]
 
 
-def _described(stages):
-    """All but the made examples; their source, or None; their share; or nothing."""
+def _key(stages):
+    """The stages without synthetic examples, their source, and their share.
+
+    The source is None without synthetic examples. None if the stages differ in them.
+    """
     base = json.dumps([{**stage, "synthetic": None} for stage in stages])
-    made = [stage.get("synthetic") for stage in stages]
-    if not any(made):
+    parts = [stage.get("synthetic") for stage in stages]
+    if not any(parts):
         return base, None, 0.0
-    if any(part != made[0] for part in made):
+    if any(part != parts[0] for part in parts):
         return None
-    options = {k: v for k, v in made[0]["options"].items() if k != "p_fake"}
-    source = json.dumps({"name": made[0]["name"], "options": options})
-    return base, source, made[0]["options"]["p_fake"]
+    options = {k: v for k, v in parts[0]["options"].items() if k != "p_fake"}
+    source = json.dumps({"name": parts[0]["name"], "options": options})
+    return base, source, parts[0]["options"]["p_fake"]

@@ -1,8 +1,8 @@
-"""A run -> event files that `tensorboard --logdir runs` shows.
+"""Writes a run as event files for `tensorboard --logdir runs`.
 
-Written by TensorBoard's own record writer, not by `keras.callbacks.TensorBoard`:
-that one needs TensorFlow on every backend, and spreads a stage over two runs
-whose tags (`epoch_kd_loss`) are not the names that the metrics have elsewhere.
+TensorBoard's own record writer is used instead of `keras.callbacks.TensorBoard`, which
+needs TensorFlow on every backend, and writes a stage as two runs with tags
+(`epoch_kd_loss`) that differ from the names of the metrics elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from distill.runtime import seeds
 if typing.TYPE_CHECKING:
     from distill import config
 
-SAMPLES = 40  # Examples in a sheet of samples.
+SAMPLES = 40  # Number of examples in a sheet.
 
 
 def callbacks(
@@ -42,21 +42,21 @@ def callbacks(
         str, typing.Callable[[], np.ndarray]
     ] = types.MappingProxyType({}),
 ) -> list[keras.callbacks.Callback]:
-    """What `fit` needs to write one stage, on any backend of Keras.
+    """The callbacks with which `fit` writes one stage, on any backend of Keras.
 
-    Each metric is a tag of its own name, at each epoch counted from 0. `logs`
-    (so `fit`'s history too) gets more: `learning_rate`, as the optimizer has it
-    when the epoch ends, `examples_per_second` of training alone, without
-    validation, and `<side>_gradient_norm` where there are several sides.
+    Each metric is written under its own name, at each epoch, counted from 0. The
+    callback adds to `logs`, and so to `fit`'s history: `learning_rate` at the end of
+    the epoch; `examples_per_second` of training without validation; and
+    `<side>_gradient_norm` where an optimizer has several sides.
 
     Args:
-        log_dir: A folder for this stage alone. Event files of an earlier
-            attempt at it are replaced when training begins.
-        batch_size: Training examples seen in each step.
-        past: Name of each metric to its values of the epochs before, where
-            training goes on after them.
-        images: Tag to what makes images, `(n, height, width, channels)`, for a
-            sheet at the end of each epoch.
+        log_dir: A folder for this stage only. Its event files are replaced when
+            training begins.
+        batch_size: Number of training examples in each step.
+        past: Name of each metric to its values in earlier epochs, of a training that
+            is resumed.
+        images: Tag to a function that returns images, `(n, height, width, channels)`,
+            which are written as a sheet at the end of each epoch.
     """
     return [_Recorder(log_dir, batch_size, past, images)]
 
@@ -64,18 +64,18 @@ def callbacks(
 def write_run(
     log_dir: pathlib.Path, run: config.Run, report: dict, splits: data.Splits
 ) -> None:
-    """Writes what belongs to the run as a whole.
+    """Writes the data of the run as a whole.
 
-    That is: the config as text, samples of training examples (as the first batch
-    of a first stage has them) and of test examples, hyperparameters, and every
-    model's numbers, by which TensorBoard compares runs.
+    This is the config as text, samples of training examples (of the first batch of
+    the first stage) and of test examples, the hyperparameters, and the final numbers
+    of every model, by which TensorBoard compares runs.
 
     Args:
-        log_dir: A folder for this alone, beside those of the stages, whose curves
-            then stay out of the comparison of runs. What an earlier call
-            wrote there is replaced.
+        log_dir: A folder for this data only, beside those of the stages: so their
+            curves are no part of the comparison of runs. Its event files are
+            replaced.
         run: The run.
-        report: As in `report.json`.
+        report: The content of `report.json`.
         splits: The run's data.
     """
     source = batches.Batches(
@@ -98,13 +98,13 @@ def write_run(
         file.write(0, scalar_summary.scalar_pb(tag, value))
     file.close()
     for record in report["stages"]:
-        # Trained with tf_keras, in a process without these callbacks.
+        # Finishing trains with tf_keras, in a process without these callbacks.
         if record["model"].startswith("student.") and record["metrics"]:
             _curves(log_dir.parent / record["model"], record["metrics"]).close()
 
 
 def _curves(log_dir, metrics):
-    """A new event file with a curve for each metric, one value an epoch."""
+    """Starts an event file with a curve for each metric, one value an epoch."""
     file = _EventFile(log_dir)
     for name, values in metrics.items():
         for epoch, value in enumerate(values):
@@ -113,7 +113,7 @@ def _curves(log_dir, metrics):
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Completes `logs`, then writes them."""
+    """Adds further numbers to `logs`, then writes all of them."""
 
     def __init__(self, log_dir, batch_size, past, images):
         super().__init__()
@@ -123,33 +123,34 @@ class _Recorder(keras.callbacks.Callback):
         self._images = images
         self._file = None
         self._steps = 0
-        self._start = self._trained = 0.0
+        self._start = self._train_end = 0.0
 
     def on_train_begin(self, logs=None):
         self._file = _curves(self._log_dir, self._past)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._start, self._trained = time.monotonic(), None
+        self._start, self._train_end = time.monotonic(), None
         self._steps = 0
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps = batch + 1
 
     def on_test_begin(self, logs=None):
-        self._trained = time.monotonic()
+        self._train_end = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = (self._trained or time.monotonic()) - self._start
+        seconds = (self._train_end or time.monotonic()) - self._start
         optimizer = self.model.optimizer
-        shown = {"learning_rate": optimizer.learning_rate}
+        added = {"learning_rate": optimizer.learning_rate}
         for side, norm in getattr(optimizer, "gradient_norms", {}).items():
-            shown[f"{side}_gradient_norm"] = norm
-        # In place: the callbacks after this one, History the last, see it too.
-        for name, value in shown.items():
+            added[f"{side}_gradient_norm"] = norm
+        # In place, for the callbacks after this one; the last is Keras' `History`.
+        for name, value in added.items():
             logs[name] = float(ops.convert_to_numpy(value))
         logs["examples_per_second"] = self._steps * self._batch_size / seconds
         for name, value in logs.items():
             self._file.write(epoch, scalar_summary.scalar_pb(name, value))
+        # On JAX, `fit` keeps the weights to itself until they are synchronized.
         if self._images and hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         for tag, make in self._images.items():
@@ -186,7 +187,7 @@ class _EventFile:
 
 
 def _image(tag, images):
-    """Images `(n, height, width, channels)` as the summary of one sheet."""
+    """The summary of a sheet of images, `(n, height, width, channels)`."""
     sheet = report_images.sheet(images)
     height, width, channels = sheet.shape
     image = summary_pb2.Summary.Image(
@@ -199,18 +200,18 @@ def _image(tag, images):
 
 
 def _texts(tag, texts):
-    """Texts as the summary of one list."""
-    # Indented, which shows a text as it is, whatever signs are in it.
+    """The summary of a list of texts."""
+    # Indented: in Markdown this is shown literally, whatever characters it contains.
     return text_summary.text_pb(tag, "\n\n".join(f"    {text}" for text in texts))
 
 
 def _flat(value: typing.Any, key: str = "") -> dict[str, bool | int | float | str]:
-    """Plain data as `{"stages.0.trainer.kd_weight": 0.9}`; `None` is left out."""
+    """Flattens a config to `{"stages.0.trainer.kd_weight": 0.9}`, without `None`."""
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         value = dict(enumerate(value))
     if isinstance(value, dict):
         pairs = [
-            # A part's options stand beside its name: one level that says nothing.
+            # The level `options` of a part would only lengthen every key.
             _flat(inner, key if name == "options" else f"{key}.{name}".lstrip("."))
             for name, inner in value.items()
         ]
@@ -221,7 +222,7 @@ def _flat(value: typing.Any, key: str = "") -> dict[str, bool | int | float | st
 
 
 def _final(models: list[dict]) -> dict[str, float]:
-    """Tag to value of every model's numbers on the test split."""
+    """The numbers of every model on the test split, by tag."""
     numbers = {}
     for model in models:
         name = model["name"]

@@ -1,4 +1,4 @@
-"""Axes: ticks at round numbers, linear or logarithmic."""
+"""Axes of charts, linear or logarithmic, with ticks at round numbers."""
 
 import math
 from typing import Any
@@ -13,18 +13,18 @@ def axis(
     log: bool = False,
     whole: bool = False,
 ) -> dict[str, Any]:
-    """One axis.
+    """An axis that maps values to pixels.
 
     Args:
         low: The value at `start`; positive if `log`.
-        high: The value at `end`; larger.
-        start: Pixels.
-        end: Pixels.
-        log: Whether equal ratios, not differences, are equally far apart.
+        high: The value at `end`; larger than `low`.
+        start: Position of `low` in pixels.
+        end: Position of `high` in pixels.
+        log: Whether the axis is logarithmic.
         whole: Whether ticks must be whole numbers.
 
     Returns:
-        `at`, value to pixels; `ticks`, round values; and `low`.
+        `at`, a function from value to pixels; `ticks`, round values; and `low`.
     """
     a, b = (math.log(low), math.log(high)) if log else (low, high)
 
@@ -38,9 +38,10 @@ def axis(
 
 
 def _ticks(low, high, whole):
-    """About five multiples of 1, 2 or 5 times a power of ten."""
+    """About five ticks, at multiples of 1, 2 or 5 times a power of ten."""
     least = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(least))
+    # The factor and the 1e-9 below allow for rounding errors.
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= least * 0.999)
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -55,8 +56,8 @@ def _log_ticks(low, high):
     return [tick for tick in ticks if low <= tick <= high][::stride]
 
 
-def padded(low, high, log):
-    """Room above and below, so that no line runs on the frame."""
+def pad(low, high, log):
+    """The range with a margin at both ends, so that no line touches the frame."""
     if log:
         return low / (high / low) ** 0.05, high * (high / low) ** 0.05
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1

@@ -1,4 +1,4 @@
-"""Lines over epochs or steps."""
+"""Line charts: metrics over epochs, accuracy over the share of synthetic examples."""
 
 import numpy as np
 
@@ -8,36 +8,37 @@ from distill.report.charts import axes
 def curves(
     series: dict[str, list[float]], width: int, height: int, *, log: bool
 ) -> dict:
-    """Lines over epochs; the value of epoch 1 is drawn at 1.
+    """A chart of metrics over epochs, the first of which is at 1.
 
     Args:
-        series: Name to one value an epoch, all of one length; what is no finite
-            number is a gap.
-        width: Pixels.
-        height: Pixels.
-        log: Whether the y axis may be in logarithms: it is where the positive
-            values span more than a factor of 30. Others are gaps then.
+        series: Name to one value for each epoch, all of one length. Values that are
+            not finite are gaps.
+        width: Width in pixels.
+        height: Height in pixels.
+        log: Whether the y axis may be logarithmic. It is if the positive values span
+            more than a factor of 30; other values are gaps then.
 
     Returns:
-        For the template: `lines`, name to a list of unbroken pieces, each a
-        list of `(x, y)`, and both axes.
+        For the template: `lines`, name to a list of unbroken pieces, each a list of
+        `(x, y)`; and both axes.
     """
     values = np.array([*series.values()], float)
-    seen = values[np.isfinite(values)]
-    positive = seen[seen > 0]
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
     log = log and len(positive) > 0 and positive.max() > 30 * positive.min()
-    seen = positive if log else seen
-    low, high = (seen.min(), seen.max()) if len(seen) else (0.0, 1.0)
-    frame = _frame(width, height, axes.padded(low, high, log), values.shape[1], log=log)
+    visible = positive if log else finite
+    low, high = (visible.min(), visible.max()) if len(visible) else (0.0, 1.0)
+    frame = _frame(width, height, axes.pad(low, high, log), values.shape[1], log=log)
     x, y = frame["x"], frame["y"]
     lines = {}
     for name, row in zip(series, values, strict=True):
-        shown = np.isfinite(row) & ((row > 0) | (not log))
-        runs = np.split(np.arange(len(row)), np.flatnonzero(np.diff(shown)) + 1)
+        mask = np.isfinite(row) & ((row > 0) | (not log))
+        # Epochs split wherever a gap begins or ends: pieces and gaps alternate.
+        pieces = np.split(np.arange(len(row)), np.flatnonzero(np.diff(mask)) + 1)
         lines[name] = [
             [(x["at"](epoch + 1), y["at"](row[epoch])) for epoch in piece]
-            for piece in runs
-            if shown[piece[0]]
+            for piece in pieces
+            if mask[piece[0]]
         ]
     return {**frame, "lines": lines}
 
@@ -45,18 +46,18 @@ def curves(
 def shares(
     curves: dict[str, list[tuple[float, float]]], width: int, height: int
 ) -> dict:
-    """Accuracy against the share of made examples, from none to all.
+    """A chart of accuracy against the share of synthetic examples, from 0 to 1.
 
     Args:
         curves: See `distill.report.synthetic_share.curves`; at least one.
-        width: Pixels.
-        height: Pixels.
+        width: Width in pixels.
+        height: Height in pixels.
 
     Returns:
-        As `curves`, for the same template.
+        As the function `curves`, for the same template.
     """
-    seen = [accuracy for points in curves.values() for _, accuracy in points]
-    ends = axes.padded(min(seen), max(seen), False)
+    accuracies = [accuracy for points in curves.values() for _, accuracy in points]
+    ends = axes.pad(min(accuracies), max(accuracies), False)
     frame = _frame(width, height, ends, 1, whole=False)
     x, y = frame["x"], frame["y"]
     lines = {
@@ -67,7 +68,7 @@ def shares(
 
 
 def _frame(width, height, ends, last, *, log=False, whole=True):
-    """Size, box and axes of a chart of lines; the x axis goes from 0 to `last`."""
+    """The size, box and axes of a line chart whose x axis goes from 0 to `last`."""
     box = {"left": 42, "right": width - 8, "top": 18, "bottom": height - 22}
     return {
         "width": width,

@@ -1,4 +1,4 @@
-"""Which files no other file beats in size and accuracy."""
+"""The Pareto front: the files that no other dominates in size and accuracy."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from distill.runtime import formats
 
 
 def dominated(size: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
-    """Which models another one beats: no larger, no worse, and not equal in both.
+    """Which models are dominated: another is no larger, no worse, and not equal.
 
     Args:
         size: Bytes, `(n,)`.
@@ -27,12 +27,12 @@ def dominated(size: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """What accuracy is weighed against.
+    """A cost that is compared with accuracy.
 
     Attributes:
-        key: In a model of `report.json`.
-        title: For people.
-        text: A value, written for an axis.
+        key: Its key in a model of `report.json`.
+        title: Its name in charts.
+        text: Formats a value for an axis.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Measure:
     text: Callable[[float], str]
 
     def of(self, model: dict) -> float | None:
-        """A model's value; None if it has none."""
+        """The value of a model; None if it was not measured."""
         value = model[self.key]
         return value["median"] if isinstance(value, dict) else value
 
@@ -61,13 +61,16 @@ MEASURES = {
 
 
 def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
-    """Name of each model that has the measure to whether it is on no front.
+    """Finds which models are not on the front.
 
-    A failed model is on none, and beats none.
+    A failed model is not on the front, and dominates no other.
 
     Args:
-        models: As in `report.json`.
-        measure: What accuracy is weighed against.
+        models: The models of `report.json`.
+        measure: The cost to compare with accuracy.
+
+    Returns:
+        Name of each model that has the measure to whether it is not on the front.
     """
     measured = [model for model in models if measure.of(model)]
     sound = [model for model in measured if not model["failed"]]
@@ -78,13 +81,13 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
 
 
 def smallest(models: Sequence[dict]) -> dict | None:
-    """The smallest exported student that broke no promise; `None` if there is none.
+    """The smallest exported student that broke no promise; None if there is none.
 
-    Of two files of one size, the more accurate on the validation split: what is
-    measured on the test split chooses nothing.
+    Of files of equal size it is the most accurate on the validation split; the test
+    split is never used to choose.
 
     Args:
-        models: As in `report.json`.
+        models: The models of `report.json`.
     """
     passing = [
         model

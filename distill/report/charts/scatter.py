@@ -1,4 +1,4 @@
-"""Numbers -> where to draw them: geometry only, in pixels of an SVG."""
+"""The scatter chart of accuracy against size: geometry only, in pixels of an SVG."""
 
 import math
 from collections.abc import Sequence
@@ -20,22 +20,22 @@ def front(
     *,
     measure: pareto.Measure = pareto.MEASURES["bytes"],
 ) -> dict:
-    """Accuracy against bytes or another measure, the x axis in logarithms.
+    """A chart of accuracy against bytes or another measure on a logarithmic x axis.
 
-    A failed model dominates none, is on no front, and does not stretch the y
-    axis: if it lies below, it is drawn at the lower edge.
+    A failed model dominates no other, is not on the front, and does not extend the y
+    axis: if it is below, it is drawn at the lower edge.
 
     Args:
-        models: As in `report.json`; those without finite numbers, or without the
-            measure, are left out.
-            A `family` of its own goes before what the name says.
-        width: Pixels.
-        height: Pixels.
-        measure: What is on the x axis.
+        models: The models of `report.json`. Those without a finite accuracy or the
+            measure are left out. A key `family`, if present, replaces the family that
+            follows from the name.
+        width: Width in pixels.
+        height: Height in pixels.
+        measure: The measure on the x axis.
 
     Returns:
-        For the template: `points`, `line` (corners of the front), both axes' ticks,
-        and `measure`.
+        For the template: `points`, `line` (the corners of the front), both axes, and
+        `measure`.
     """
     models = [
         model
@@ -43,8 +43,8 @@ def front(
         if math.isfinite(model["accuracy"]) and measure.of(model)
     ]
     sound = [model for model in models if not model["failed"]]
-    seen = [model["accuracy"] for model in sound or models]
-    lowest, highest = min(seen), max(seen)
+    accuracies = [model["accuracy"] for model in sound or models]
+    lowest, highest = min(accuracies), max(accuracies)
     margin = max(0.08 * (highest - lowest), 0.05)
     box = {"left": 46, "right": width - 12, "top": 14, "bottom": height - 40}
     sizes = [measure.of(model) for model in models]
@@ -52,14 +52,14 @@ def front(
         min(sizes) / 1.3, max(sizes) * 1.3, box["left"], box["right"], log=True
     )
     y = axes.axis(lowest - margin, highest + margin, box["bottom"], box["top"])
-    on_none = pareto.beaten(models, measure)
+    beaten = pareto.beaten(models, measure)
     points = [
         {
             "model": model,
             "x": x["at"](measure.of(model)),
             "y": float(np.clip(y["at"](model["accuracy"]), 0, box["bottom"])),
             "below": model["accuracy"] < y["low"],
-            "dominated": on_none[model["name"]],
+            "dominated": beaten[model["name"]],
             "label": _label(model),
             "family": model.get("family") or family(model["name"]),
         }
@@ -67,7 +67,7 @@ def front(
     ]
     _put_labels(points, box)
     best = sorted((p for p in points if not p["dominated"]), key=lambda p: p["x"])
-    # A step: up to the next file's size, the smaller file is the best there is.
+    # A step function: up to the size of the next file, the smaller one is the best.
     line = [(a["x"], b["y"]) for a, b in zip(best[1:], best, strict=False)]
     corners = [(p["x"], p["y"]) for p in best] + line
     corners.sort(key=lambda corner: (corner[0], -corner[1]))
@@ -78,12 +78,12 @@ def front(
 
 
 def family(name: str) -> str:
-    """Whose a model of a run is: `teacher`, `student` or `control`.
+    """The family of a model, which sets its marker: `teacher`, `student` or `control`.
 
-    Assistants and the teachers beside the first are teachers too.
+    Assistants and co-teachers belong to the teachers.
 
     Args:
-        name: As in `report.json`, such as `student.int8`.
+        name: The model's name in `report.json`, such as `student.int8`.
     """
     first = name.split(".")[0]
     if not roles.is_reserved(first):
@@ -92,39 +92,42 @@ def family(name: str) -> str:
 
 
 def _label(model):
-    """A student's file goes by its variant; the rest by their own names."""
+    """The variant of a student's file, or the name of another model."""
     name = model["name"].removeprefix("student.")
     return f"{name} (failed, {model['accuracy']:.1f} %)" if model["failed"] else name
 
 
 def _put_labels(points, box):
-    """Gives each point `label_x`, `label_y` (centre) and whether it needs a leader.
+    """Sets `label_x` and `label_y`, the centre, and `leader` of each point.
 
-    One after the other, each label takes the nearest place where it covers no
-    point and no label before it.
+    Greedily: each label takes the nearest position at which it covers no point and no
+    earlier label. A `leader`, a line to the point, is drawn from a distance on.
     """
-    taken = [(p["x"], p["y"], MARKER, MARKER) for p in points]
-    # Those on the front first: they may choose.
+    boxes = [(p["x"], p["y"], MARKER, MARKER) for p in points]
+    # Points on the front first: they get the nearest positions.
     for point in sorted(points, key=lambda p: p["dominated"]):
         size = np.array([len(point["label"]) * LETTER, LINE])
         angles = np.arange(24) * (2 * np.pi / 24)
-        ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        reach = np.arange(9, 150, 6.0)
-        steps = (reach[:, None, None] + size / 2) * ways
-        places = np.array([point["x"], point["y"]]) + steps.reshape(-1, 2)
-        cost = np.repeat(reach, len(ways)) + 1000 * _covered(places, size, taken)
+        directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        distances = np.arange(9, 150, 6.0)
+        offsets = (distances[:, None, None] + size / 2) * directions
+        centres = np.array([point["x"], point["y"]]) + offsets.reshape(-1, 2)
+        distance = np.repeat(distances, len(directions))
+        # The weights make an overlap worse than any distance, and a label that leaves
+        # the chart worse than any overlap.
+        cost = distance + 1000 * _overlap(centres, size, boxes)
         edges = np.array([[box["left"], 0], [box["right"], box["bottom"]]])
-        outside = (places - size / 2 < edges[0]) | (places + size / 2 > edges[1])
+        outside = (centres - size / 2 < edges[0]) | (centres + size / 2 > edges[1])
         cost += 1e6 * outside.any(axis=1)
         best = int(cost.argmin())
-        point["label_x"], point["label_y"] = (float(value) for value in places[best])
-        point["leader"] = bool(np.repeat(reach, len(ways))[best] > 12)
-        taken.append((*places[best], *size))
+        point["label_x"], point["label_y"] = (float(value) for value in centres[best])
+        point["leader"] = bool(distance[best] > 12)
+        boxes.append((*centres[best], *size))
 
 
-def _covered(places, size, taken):
-    """Area that a box of `size` at each place shares with the taken boxes."""
-    taken = np.array(taken)
-    reach = (size + taken[:, 2:]) / 2
-    shared = reach - np.abs(places[:, None] - taken[:, :2])
-    return np.prod(np.clip(shared, 0, None), axis=2).sum(axis=1)
+def _overlap(centres, size, boxes):
+    """The area that a label of `size` at each centre shares with the boxes."""
+    boxes = np.array(boxes)
+    reach = (size + boxes[:, 2:]) / 2
+    overlap = reach - np.abs(centres[:, None] - boxes[:, :2])
+    return np.prod(np.clip(overlap, 0, None), axis=2).sum(axis=1)
