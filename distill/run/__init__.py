@@ -1,5 +1,5 @@
 """One run: its steps in order, its folder, its finishing process, its report.
 
-A step reads what the step before wrote into the run folder, and a finished step is
-never run again. `preflight` refuses what cannot train, before anything does.
+Each step reads the files that earlier steps wrote into the run folder, and a finished
+step is not repeated. `preflight` refuses a run that cannot work before it trains.
 """

@@ -1,4 +1,4 @@
-"""The finishing process: the only place with tf_keras and TF-MOT."""
+"""The finishing process, the only one that imports tf_keras and TF-MOT."""
 
 import dataclasses
 import json
@@ -23,47 +23,55 @@ def main(argv=None) -> int:
     flags = argparse_flags.ArgumentParser(prog="python -m distill.run.child")
     flags.add_argument("task", choices=_TASKS)
     flags.add_argument("path", type=pathlib.Path)
-    return command.run_command(_do, flags, argv)
+    return command.run_command(_run_task, flags, argv)
 
 
-def _do(arguments):
+def _run_task(arguments):
     _end_with_parent()
     from distill.compress.twin import twin
 
     try:
         _TASKS[arguments.task](arguments.path)
-    except twin.NoTwin as mistake:
-        raise errors.FinishError(str(mistake)) from None
+    except twin.NoTwin as error:
+        raise errors.FinishError(str(error)) from None
     return 0
 
 
 def _diagnose(path):
-    """Says beside a `.keras` file what can be done with its layers."""
+    """Writes the diagnosis of a `.keras` file's layers beside it, as JSON."""
     from distill.compress import diagnosis
 
-    found = diagnosis.diagnose(loader.open_own(path))
-    files.atomic_write(path.with_suffix(".json"), json.dumps(found))
+    result = diagnosis.diagnose(loader.open_own(path))
+    files.atomic_write(path.with_suffix(".json"), json.dumps(result))
 
 
 def _finish(folder):
-    """Makes the files of a run folder."""
+    """Makes the TFLite files of a run folder, and writes their records."""
     path = folder / "run.yaml"
     run = config.read(finishing.config_class(path), path)
     from distill.compress import convert
 
     progress.expect(legs.legs(run))
     work = open_workbench(run, folder)
-    given, teacher = folder / "teacher.keras", folder / "teacher.float32.tflite"
-    if given.exists() and not teacher.exists():
-        network = loader.open_own(given)
+    teacher, exported = folder / "teacher.keras", folder / "teacher.float32.tflite"
+    if teacher.exists() and not exported.exists():
+        network = loader.open_own(teacher)
         file = convert.to_tflite(network, "float32")
-        files.atomic_write(teacher, work.stamped("teacher.float32", file))
-    records = [_one(part, work, folder) for part in run.finish]
+        files.atomic_write(exported, work.stamped("teacher.float32", file))
+    records = [_make_file(part, work, folder) for part in run.finish]
     files.atomic_write(folder / "finish.json", json.dumps(records))
 
 
 def open_workbench(run: Any, folder: pathlib.Path) -> Any:
-    """The student of a run, its teacher and data, for the run's finishers."""
+    """Opens the student of a run, its teacher and data, for the run's finishers.
+
+    Args:
+        run: A `config.Run` or a `finishing.Finishing`.
+        folder: The run's folder.
+
+    Returns:
+        A `distill.compress.workbench.Workbench`.
+    """
     from distill.compress import material as materials
     from distill.compress import workbench
 
@@ -80,7 +88,7 @@ def open_workbench(run: Any, folder: pathlib.Path) -> Any:
 
 
 def _search(folder):
-    """Finds out what keeps the budget of a run."""
+    """Searches for the finish that keeps a run's budget."""
     run = config.read(finishing.Finishing, folder / "search" / "run.yaml")
     from distill.compress import diagnosis
     from distill.compress.search import search
@@ -98,24 +106,27 @@ def _search(folder):
         counted,
         accuracy.accuracy(accuracy.logits(student, split), split),
         folder=folder,
-        finished=lambda choice, place: _tried(run, work, counted, choice, place),
+        finished=lambda choice, place: _try_choice(run, work, counted, choice, place),
     )
 
 
-def _tried(run, work, counted, choice, place):
-    """Makes the files of a short finish, and says of the last what was measured."""
+def _try_choice(run, work, counted, choice, place):
+    """Makes the files of a short finish, and measures the last one."""
     from distill.measure.facts import read_facts
     from distill.runtime.trust import provenance
 
     files.checkpoints(place).mkdir(parents=True, exist_ok=True)
-    tried = dataclasses.replace(run, finish=choice.steps)
-    work.take_up(choice.steps, place, config.plain(tried))
+    trial = dataclasses.replace(run, finish=choice.steps)
+    work.take_up(choice.steps, place, config.plain(trial))
     try:
-        *_, record = [_one(part, work, place, explained=False) for part in choice.steps]
-    except (errors.Diverged, errors.FinishError, ValueError) as mistake:
+        *_, record = [
+            _make_file(part, work, place, with_layer_errors=False)
+            for part in choice.steps
+        ]
+    except (errors.Diverged, errors.FinishError, ValueError) as error:
         size = choice.predicted_bytes(counted)
         sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
-        return {**sizes, "accuracy": 0.0, "failed": [str(mistake)]}
+        return {**sizes, "accuracy": 0.0, "failed": [str(error)]}
     path = place / f"{record['model']}.tflite"
     facts, last = read_facts(path), choice.steps[-1]
     return {
@@ -130,26 +141,24 @@ def _tried(run, work, counted, choice, place):
 
 
 def _end_with_parent():
-    """Lets no process train on in a folder that its parent no longer guards."""
+    """Ends this process when its parent ends, which holds the lock of the folder."""
 
     def watch():
-        os.read(sys.stdin.fileno(), 1)  # Until the parent, at the other end, is gone.
+        # Blocks until the parent, at the other end of the pipe, is gone.
+        os.read(sys.stdin.fileno(), 1)
         os._exit(errors.EXIT_FAILED)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _one(part, work, folder, explained=True):
-    """Makes one file, or keeps the one that is there; returns its record.
-
-    Unless `explained`, that does not say what the file does to each layer.
-    """
+def _make_file(part, work, folder, with_layer_errors=True):
+    """Makes one file, unless it exists; returns its record."""
     name = config.name_of(part)
     path = folder / f"student.{name}.tflite"
-    record = files.checkpoints(folder) / f"finish.{name}.json"
-    if path.exists() and record.exists():
+    record_path = files.checkpoints(folder) / f"finish.{name}.json"
+    if path.exists() and record_path.exists():
         progress.say(f"==> {path.name}: finished before, kept")
-        return json.loads(record.read_text())
+        return json.loads(record_path.read_text())
     epochs = getattr(part, "epochs", 0)
     with (
         progress.step(path.name, f"{epochs} epochs" if epochs else "conversion", name),
@@ -158,7 +167,7 @@ def _one(part, work, folder, explained=True):
         file = part.make(work)
         files.atomic_write(path, work.stamped(f"student.{name}", file))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
-        made = {
+        record = {
             "model": f"student.{name}",
             "name": name,
             "epochs": epochs,
@@ -167,11 +176,12 @@ def _one(part, work, folder, explained=True):
             "metrics": metrics,
             "parity": work.parity,
             **({"engine": work.engines[name]} if name in work.engines else {}),
-            "layers": work.layers(file) if explained else [],
+            "layers": work.layers(file) if with_layer_errors else [],
         }
-        files.atomic_write(record, json.dumps(made))
+        # The record marks the file as finished: only then may the checkpoint go.
+        files.atomic_write(record_path, json.dumps(record))
         work.store(name).clear()
-    return made
+    return record
 
 
 _TASKS = {"finish": _finish, "diagnose": _diagnose, "search": _search}

@@ -1,4 +1,4 @@
-"""The conductor: one config in, measured TFLite students out."""
+"""Runs all steps of one config: from training to measured TFLite files."""
 
 import json
 import pathlib
@@ -12,23 +12,24 @@ from distill.runtime.process import distributed
 
 
 def train(run: config.Run, folder: pathlib.Path) -> dict | None:
-    """The run's steps in order; a step that is finished is not run again.
+    """Trains, finishes and measures a run; finished steps are not repeated.
 
     Args:
-        run: What to do.
-        folder: Made if need be; see `CONTRIBUTING.md` for what it holds.
+        run: The config.
+        folder: The run's folder, created if it is missing; `CONTRIBUTING.md` lists
+            its content.
 
     Returns:
-        The report, as in `report.json`; None in every process but the chief, whose
-        part ends with training.
+        The report, as in `report.json`. None in every process but the chief: these
+        only take part in training.
 
     Raises:
-        ConfigError: If the folder holds another run; or if a network whose shapes
-            the config does not tell, or an option of a finisher, does not fit.
+        ConfigError: If the folder contains another run, or the run is refused by
+            `preflight`.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
         PeerLost: If another process of the run is gone.
-        DataError: If the data cannot be had.
-        FolderBusy: If another process works there.
+        DataError: If the data cannot be found or read.
+        FolderBusy: If another process uses the folder.
         FinishError, Killed: If the finishing process failed, or died.
     """
     onednn.choose(run.hardware.onednn)
@@ -42,12 +43,13 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             progress.say("    finished before, its checkpoint cleaned away: kept")
             return json.loads((folder / "report.json").read_text())
         progress.expect(legs.legs(run))
-        if run.finish and (lacking := parent.missing_packages()):
+        if run.finish and (missing := parent.missing_packages()):
             progress.say(
-                f"    without {', '.join(lacking)}, training ends with .keras files: "
+                f"    without {', '.join(missing)}, training ends with .keras files: "
                 "`finish` is left out"
             )
-        # Imports Keras: a folder that is in use, or another run's, was answered above.
+        # Imports Keras, which is slow: a folder that is busy or another run's is
+        # refused before.
         from distill.run import gather, training
         from distill.teach.hardware import strategy
         from distill.teach.workspace import Workspace
@@ -57,7 +59,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             progress.say(f"    warning: {line}")
         with strategy.scope(strategy.resolve(run), run.hardware):
             records = training.train_all(Workspace(run, splits, folder))
-        distributed.broadcast(lambda: b"")  # All is written; now each goes its way.
+        # Waits for all processes: none may leave while another still trains.
+        distributed.broadcast(lambda: b"")
         distributed.disconnect()
         if not distributed.is_chief():
             return None

@@ -1,4 +1,4 @@
-"""Which files a network can become, and what is in the way of the others."""
+"""Predicts which files can be made of a network, and which layers prevent others."""
 
 import collections
 from collections.abc import Sequence
@@ -9,82 +9,84 @@ from distill.measure import cost
 from distill.report import compress_tables
 from distill.run import parent
 
-# Class of a layer to what helps where it is refused.
-_CURES = {
+# Advice for a layer that is refused, by its class.
+_REMEDIES = {
     "Activation": "take ReLU",
     "BatchNormalization": "put the norm straight behind a convolution or Dense",
 }
 _AUTO = "leave `engine` at `auto`"
-_ELSE = "take another layer, or finishers that ask nothing of it: {free}"
+_OTHERWISE = "take another layer, or finishers that work with any layer: {free}"
 
 
 def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
-    """What can be made of a network; it need not be trained.
+    """Predicts the files of a network, which need not be trained.
 
     Args:
         network: A built functional `keras.Model`.
-        parts: The finishers that are wanted.
+        parts: The finishers.
 
     Returns:
-        As `distill.run.parent.diagnose`, and besides: `float_share`, shares of
-        `macs` and `bytes` in [0, 1] of the layers that quantization refuses;
-        `files`, one mapping a finisher: `name`, `predicted_bytes`, `engine`, what
-        quantizes it in training, or None, `blocked`, name of each layer in the way
-        (`twin` or `model` where it is no single one) to the reason; `advice`, what
-        to change, one line each.
+        The result of `distill.run.parent.diagnose`, and also: `float_share`, the
+        fractions of `macs` and `bytes` in layers that cannot be quantized; `files`, a
+        dict for each finisher with `name`, `predicted_bytes`, `engine` (the engine of
+        quantization-aware training, or None) and `blocked` (name of each layer that
+        prevents the file, or `twin` or `model`, to the reason); `advice`, the changes
+        to the network that help, one line each.
     """
-    found = parent.diagnose(network)
+    diagnosed = parent.diagnose(network)
     counted = cost.count(network)
     blocked: dict[str, dict[str, str]] = {}
     for part in parts:
-        own = part.blocked(found)
-        before = [blocked.get(name, {}) for name in part.needs]
-        blocked[config.name_of(part)] = dict(collections.ChainMap(own, *before))
+        # A file is also blocked by what blocks the files that it starts from.
+        own = part.blocked(diagnosed)
+        inherited = [blocked.get(name, {}) for name in part.needs]
+        blocked[config.name_of(part)] = dict(collections.ChainMap(own, *inherited))
     by_name = {config.name_of(part): part for part in parts}
     files = [
         {
             "name": config.name_of(part),
             "predicted_bytes": part.predicted_bytes(counted, by_name),
-            "engine": _engine(part, found),
+            "engine": _engine(part, diagnosed),
             "blocked": blocked[config.name_of(part)],
         }
         for part in parts
     ]
-    refused = [layer for layer in found["layers"] if layer["quantize"]]
+    refused = [layer for layer in diagnosed["layers"] if layer["quantize"]]
     share = {
         key: sum(layer[key] for layer in refused)
-        / (sum(layer[key] for layer in found["layers"]) or 1)
+        / (sum(layer[key] for layer in diagnosed["layers"]) or 1)
         for key in ("macs", "bytes")
     }
     return {
-        **found,
+        **diagnosed,
         "float_share": share,
         "files": files,
-        "advice": _advice(found, files),
+        "advice": _advice(diagnosed, files),
     }
 
 
-def _engine(part, found):
-    """What would quantize for a finisher; None for one that does not train so."""
+def _engine(part, diagnosed):
+    """The engine that a finisher trains with; None for one without."""
     chosen = getattr(part, "engine", None)
-    return found["engine"] if chosen == "auto" else chosen
+    return diagnosed["engine"] if chosen == "auto" else chosen
 
 
-def _advice(found, files):
+def _advice(diagnosed, files):
     blocking = {name for file in files for name in file["blocked"]}
     tfmot = {name for f in files if f["engine"] == "tfmot" for name in f["blocked"]}
     free = ", ".join(
         name for name, kind in finishers.FINISHERS.items() if not kind.asks
     )
-    cures: dict[str, list[str]] = {}
-    for layer in found["layers"]:
+    remedies: dict[str, list[str]] = {}
+    for layer in diagnosed["layers"]:
         if layer["name"] in blocking:
-            cure = _CURES.get(layer["kind"], _ELSE.format(free=free))
+            remedy = _REMEDIES.get(layer["kind"], _OTHERWISE.format(free=free))
             if layer["name"] in tfmot and layer["tfmot"] and not layer["keras"]:
-                cure = _AUTO
-            cures.setdefault(cure, []).append(layer["name"])
-    if found["twin"]:
-        cures[_ELSE.format(free=free)] = list(found["twin"])
+                remedy = _AUTO
+            remedies.setdefault(remedy, []).append(layer["name"])
+    if diagnosed["twin"]:
+        remedies[_OTHERWISE.format(free=free)] = list(diagnosed["twin"])
     return [
-        f"{compress_tables.join_names(names)}: {cure}" for cure, names in cures.items()
+        f"{compress_tables.join_names(names)}: {remedy}"
+        for remedy, names in remedies.items()
     ]

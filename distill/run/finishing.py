@@ -1,4 +1,4 @@
-"""The steps of `python -m distill.finish`, and the networks that it is given."""
+"""Runs the steps of `python -m distill.finish`, on networks trained elsewhere."""
 
 import dataclasses
 import pathlib
@@ -21,79 +21,82 @@ from distill.teach.networks import logits
 def open_networks(
     run: finishing.Finishing, splits: data.Splits, folder: pathlib.Path
 ) -> None:
-    """Writes the given networks into the run's folder, as the finishers want them.
+    """Checks the networks of the config and writes them into the run's folder.
 
     Args:
         run: The config.
         splits: The data.
-        folder: `student.keras` and, if there is one, `teacher.keras` are written.
+        folder: The run's folder, in which `student.keras` and, if there is a teacher,
+            `teacher.keras` are written.
 
     Raises:
-        ConfigError: If a network does not fit the data, or answers with
-            probabilities; or if the teacher does not know the classes.
-        Untrusted: If something speaks against opening a file.
+        ConfigError: If a network does not fit the data, or returns probabilities; or
+            if the teacher does not know the classes.
+        Untrusted: If a file may be unsafe.
     """
     split = logits.sample(splits.validation)
-    given = {"student": (run.model, run.sha256)}
+    sources = {"student": (run.model, run.sha256)}
     if run.teacher is not None:
-        given["teacher"] = (run.teacher, run.teacher_sha256)
-    for name, (path, sha256) in given.items():
-        kept = folder / f"{name}.keras"
-        if not kept.exists():
+        sources["teacher"] = (run.teacher, run.teacher_sha256)
+    for name, (path, sha256) in sources.items():
+        target = folder / f"{name}.keras"
+        if not target.exists():
             file = pathlib.Path(path).expanduser()
             network = incoming.open_given(file, sha256, run.data)
             teaches = name == "teacher"
-            ask = logits.check_teacher if teaches else logits.check_logits
-            ask(network, path, split)
-            stages.save_once(network, kept)
+            check = logits.check_teacher if teaches else logits.check_logits
+            check(network, path, split)
+            stages.save_once(network, target)
 
 
 def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
-    """What a run's numbers stand on beside its config; see `folder.check_ground`."""
+    """What determines a run's numbers beside its config; see `folder.check_ground`."""
     hashes = {
         f"{name} file": file_hash(pathlib.Path(path).expanduser())
-        for name, path in _given(run).items()
+        for name, path in _network_files(run).items()
     }
     return {"data": splits.fingerprint(), **hashes, **versions.versions()}
 
 
-def _given(run):
-    """Name of each given network to its file."""
-    given = {"model": run.model, "teacher": run.teacher}
-    return {name: path for name, path in given.items() if path is not None}
+def _network_files(run):
+    """The files of the networks in the config, by option."""
+    paths = {"model": run.model, "teacher": run.teacher}
+    return {name: path for name, path in paths.items() if path is not None}
 
 
 def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
-    """The steps in order; a step that is finished is not run again.
+    """Finishes and measures a network; finished steps are not repeated.
 
     Args:
         run: The config.
-        folder: Of the run; made if need be.
+        folder: The run's folder, created if it is missing.
 
     Returns:
         The report, as in `report.json`.
 
     Raises:
-        As `open_networks`, and as `parent.finish`.
+        As `open_networks` and `parent.finish`.
     """
     with files.lock(folder):
         _claim(folder, run)
         progress.say(f"    run folder: {folder}")
-        splits = data.read(run.data, list(_given(run)))
+        splits = data.read(run.data, list(_network_files(run)))
         check_ground(folder, ground(run, splits))
         sidecar.write(folder, run.data, splits)
         for line in gather.few(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
-        with progress.step("networks", "opening what was given"):
+        with progress.step("networks", "opening and checking"):
             open_networks(run, splits, folder)
         if run.searches:
-            run = _found(run, folder)
+            run = _search(run, folder)
         records = parent.finish(folder)
         return gather.gather(run, splits, folder, records)
 
 
 def _claim(folder, run):
-    """Claims the folder; for a search, a folder in it, until there is a winner.
+    """Claims the run's folder; before a search, only `search/` in it.
+
+    The folder itself is claimed for the winner's config, once that is known.
 
     Raises:
         ConfigError: If the folder belongs to another run.
@@ -107,21 +110,21 @@ def _claim(folder, run):
             f"{folder} holds a run without a search: name another folder with --out"
         )
     search.mkdir(exist_ok=True)
-    # What a search saves lies beside its folder.
+    # The files of a search are not all in `search/`: networks are beside it.
     claim(search, run, yields=not is_begun(folder))
 
 
-def _found(run, folder):
-    """The run of the winner, at full length and bound to the budget."""
-    tried = parent.search(folder)
-    for place in (folder / "search").glob("*/"):
-        shutil.rmtree(place)  # What was tried is written in `search.json`.
-    won = next(row for row in tried["trials"] if row["label"] == tried["winner"])
+def _search(run, folder):
+    """Searches, and returns the winner's config: at full length, with the budget."""
+    search = parent.search(folder)
+    for trial in (folder / "search").glob("*/"):
+        shutil.rmtree(trial)  # `search.json` has the results of all trials.
+    row = next(row for row in search["trials"] if row["label"] == search["winner"])
     winner = dataclasses.replace(
         run,
-        finish=choices.build(run, won["finisher"], won["options"]).steps,
+        finish=choices.build(run, row["finisher"], row["options"]).steps,
         budget=dataclasses.replace(run.budget, trials=0, part=Budget.part, among=()),
     )
-    print(compress_tables.table(tried))
+    print(compress_tables.table(search))
     claim(folder, winner)
     return winner

@@ -1,4 +1,4 @@
-"""The folder of a run: one process at a time, one config, whole files only."""
+"""Reserves a folder for one run: one config, and the same data and versions."""
 
 import json
 import pathlib
@@ -10,24 +10,25 @@ from distill.data import sidecar
 from distill.runtime import errors, files, versions
 from distill.runtime.process import distributed
 
-GROUND = "ground.json"  # In `checkpoint/`: what a run's numbers stand on.
+# A file in `checkpoint/` with what determines a run's numbers beside its config.
+GROUND = "ground.json"
 
-# What a run writes before it makes anything that one would miss.
-_BEFORE = {".lock", "run.yaml", GROUND, *sidecar.NAMES}
+# Files that a run writes before it has produced any results.
+_PRELIMINARY = {".lock", "run.yaml", GROUND, *sidecar.NAMES}
 
 
 def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
-    """Writes `run.yaml`, or makes sure that the one there is the same run.
+    """Writes `run.yaml`, or checks that an existing one is the same config.
 
     Args:
-        folder: Of the run.
+        folder: The run's folder.
         run: A `config.Run`, or the whole config of another command.
-        yields: Whether a run of which nothing was saved gives way to another: it may
-            have been refused.
+        yields: Whether a run without results may be replaced by another: it may have
+            been refused after it was claimed.
 
     Raises:
-        ConfigError: If the folder belongs to a run of another config; names
-            every difference.
+        ConfigError: If the folder belongs to a run with another config; names every
+            difference.
     """
     path = folder / "run.yaml"
     if path.exists():
@@ -45,11 +46,13 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
 
 
 def claim_together(claim: Callable[[], None], path: pathlib.Path) -> None:
-    """Lets the chief claim the folder first, then all others what it has written.
+    """Claims a folder in all processes: first in the chief, then in the others.
+
+    The others receive the chief's file before they claim, so they compare with it.
 
     Args:
-        claim: Claims, or refuses.
-        path: What the chief writes as it claims.
+        claim: A function that claims the folder, or raises `ConfigError`.
+        path: The file that the chief writes as it claims.
 
     Raises:
         ConfigError: If a process would train something else than the chief.
@@ -60,22 +63,24 @@ def claim_together(claim: Callable[[], None], path: pathlib.Path) -> None:
     try:
         if not distributed.is_chief():
             claim()
-    except errors.ConfigError as mistake:
+    except errors.ConfigError as error:
         raise errors.ConfigError(
-            f"process {distributed.index()} is not of the chief's run: {mistake}"
+            f"process {distributed.index()} is not of the chief's run: {error}"
         ) from None
 
 
 def is_begun(folder: pathlib.Path) -> bool:
-    """Whether something was saved, in it or below, that one would miss."""
+    """Whether a folder, or a folder in it, has any results."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return any(path.name not in _BEFORE for path in files)
+    return any(path.name not in _PRELIMINARY for path in files)
 
 
 def check_ground(
     folder: pathlib.Path, ground: dict[str, str], *, yields: bool = True
 ) -> None:
-    """Notes what a run's numbers stand on, or makes sure that it is still the same.
+    """Writes down the data and versions of a run, or checks that they are unchanged.
+
+    A run that was continued with others would have the results of neither.
 
     Args:
         folder: The run's folder.
@@ -83,8 +88,7 @@ def check_ground(
         yields: See `claim`.
 
     Raises:
-        ConfigError: Names every difference: half a run on other ground would
-            be neither run.
+        ConfigError: If something changed; names every difference.
     """
     path = files.checkpoints(folder) / GROUND
     if path.exists():
@@ -93,15 +97,16 @@ def check_ground(
             return
         if not yields or is_begun(folder):
             raise errors.ConfigError(
-                f"{folder} was begun on other ground ({'; '.join(changes)}): go back "
-                "to it, or name another folder with --out"
+                f"{folder} was started with other data or versions "
+                f"({'; '.join(changes)}): use these again, or name another folder "
+                "with --out"
             )
     path.parent.mkdir(exist_ok=True)
     files.atomic_write(path, json.dumps(ground, indent=1))
 
 
 def _differences(old, new, where=""):
-    """Each place where two trees of plain data differ, as `a.b: old -> new`."""
+    """Each difference between two trees of plain data, as `a.b: old -> new`."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = list(dict.fromkeys([*old, *new]))
         pairs = [(f"{where}.{key}", old.get(key), new.get(key)) for key in keys]

@@ -1,4 +1,4 @@
-"""A finished run folder -> its report: every model measured on the test split."""
+"""Measures every model of a finished run, and writes the report."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
-LEAST = 5  # Answers that a limit on accuracy must be worth, to be more than chance.
+LEAST = 5  # Examples that a limit on accuracy must amount to, to be more than chance.
 
 
 def gather(
@@ -30,11 +30,11 @@ def gather(
 
     Args:
         run: The run.
-        splits: The data: `validation` decides which files pass and which is chosen,
-            `test` says how good they are.
-        folder: Holds the models; `report.json`, `report.html`, `MODEL_CARD.md`,
-            the files of `front.write` and `tensorboard/` are written there.
-        stages: The records of what was trained, in order.
+        splits: The data: the validation split decides which files pass and which is
+            chosen, the test split measures how accurate they are.
+        folder: The folder of the models, in which `report.json`, `report.html`,
+            `MODEL_CARD.md`, the files of `front.write` and `tensorboard/` are written.
+        stages: The records of all stages and finishes, in order.
 
     Returns:
         The report, as in `report.json`.
@@ -97,18 +97,18 @@ def gather(
 
 
 def _plain(run):
-    """With what the report asks for, and the run of a given network has not."""
+    """The config as plain data; a `Finishing` gets empty `stages` and `controls`."""
     plain = config.plain(run)
     return plain | {key: [] for key in ("stages", "controls") if key not in plain}
 
 
 def _taught(path, split):
-    """The teacher's logits, if there is a teacher."""
+    """The teacher's logits; None without a teacher."""
     return accuracy.logits(loader.open_own(path), split) if path.exists() else None
 
 
 def _stitched(run, folder, split):
-    """Where the student loses; empty if nothing taught its sections."""
+    """The accuracy of stitched networks; empty without a stage of LIT."""
     if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
         return []
     pair = (
@@ -118,7 +118,7 @@ def _stitched(run, folder, split):
 
 
 def _files(run, folder, has_teacher):
-    """Every model of a run, a teacher first."""
+    """The file of every model of a run, teachers first."""
     keras_files = ["teacher"] if has_teacher else []
     if isinstance(run, config.Run):
         keras_files += [*lessons.co_teachers(run), *lessons.assistants(run)]
@@ -133,7 +133,7 @@ def _files(run, folder, has_teacher):
 
 
 def _judge(run, folder, models, stages):
-    """Writes into each exported student how it broke its promise."""
+    """Adds broken promises and the errors of layers to each exported student."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
     made = {record["model"]: record for record in stages}
@@ -161,12 +161,12 @@ def _too_much(run, model, student):
 
 
 def _promised(run, models):
-    """The models that must break no promise: with a budget, the last alone ships."""
+    """The models that must keep their promises: with a budget, only the last one."""
     return models[-1:] if getattr(run, "budget", None) else models
 
 
 def warnings(run: config.Run, models: list[dict]) -> list[str]:
-    """What a reader of the numbers should know, one line each."""
+    """Warnings where a control is better than the student or the teacher."""
     by_name = {model["name"]: model["accuracy"] for model in models}
     student, teacher = by_name["student"], by_name.get("teacher")
     lines = []
@@ -186,11 +186,14 @@ def warnings(run: config.Run, models: list[dict]) -> list[str]:
 
 
 def few(run: config.Run, examples: int) -> list[str]:
-    """Says that the validation split is too small to decide between files, if it is.
+    """A warning if the validation split is too small to decide between files.
 
     Args:
-        run: The run; without files, nothing is decided.
-        examples: Of the validation split.
+        run: The run; without files to decide between, there is no warning.
+        examples: Number of examples in the validation split.
+
+    Returns:
+        The warning in a list, or an empty list.
     """
     smallest = min(_limit(run), front.WITHIN)
     if not run.finish or smallest * examples >= 100 * LEAST:
@@ -204,13 +207,13 @@ def few(run: config.Run, examples: int) -> list[str]:
 
 
 def _limit(run):
-    """Points that a file may be below the student."""
+    """The largest drop in accuracy from the student to a file, in points."""
     limits = getattr(run, "budget", None)
     return run.max_accuracy_drop if limits is None else limits.max_drop
 
 
 def _otherwise(run, models):
-    """Files that pass, and that the test split finds too far below the student."""
+    """Warnings for files that pass, but drop too far on the test split."""
     by_name, limit = {model["name"]: model for model in models}, _limit(run)
     files = [by_name[f"student.{config.name_of(part)}"] for part in run.finish]
     drops = {
@@ -227,7 +230,7 @@ def _otherwise(run, models):
 
 
 def _alarms(records):
-    """What the methods found wrong while they trained."""
+    """The alarms that methods raised in training."""
     return [
         f"{record['model']}, {record['name']}: {alarm}"
         for record in records
@@ -236,12 +239,12 @@ def _alarms(records):
 
 
 def _wrong(chosen, answers, splits, class_names):
-    """Test examples that the chosen file gets wrong and its example right."""
+    """Test examples that the chosen file misclassifies and its reference does not."""
     if chosen is None:
         return []
     split, right = splits.test, "teacher" if "teacher" in answers else "student"
     said, taught = (accuracy.classes(answers[name]) for name in (chosen["name"], right))
-    named = (*class_names, "NaN")  # The last is that of -1, too.
+    named = (*class_names, "NaN")  # An answer of NaN has the class -1: the last name.
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
     shown = splits.shown(split.take(missed).floats())
     return [

@@ -1,7 +1,7 @@
-"""What runs leave behind that may go: answers, networks without a run, checkpoints.
+"""Finds files that runs no longer need: answers, unused networks, checkpoints.
 
-Runs lie side by side; what they share lies beside them. A run that is unfinished, or in
-which a process works, is left as it is, and so is all that it may still want.
+Runs and the networks and answers that they share are in one folder. A run that is
+unfinished or in use is left as it is, and so is all that it may still use.
 """
 
 import fcntl
@@ -17,20 +17,21 @@ import yaml
 from distill.runtime import files as whole_files
 
 _SHARED = ("teachers", "assistants", "generators", "answers")
-_ENDS = ("report.json", "score.json")  # What a finished command writes last.
+_FINAL = ("report.json", "score.json")  # Files that a command writes last.
 _WEIGHTS = (".keras", ".ckpt")
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 _CHECKPOINT = "checkpoint"
 
 
 class Leftover(NamedTuple):
-    """Something that may go.
+    """Files that may be removed.
 
     Attributes:
-        what: For people.
-        path: A folder; of a checkpoint, its weights alone go.
-        files: What goes.
-        why: Why nobody misses it.
+        what: A description for the table.
+        path: The folder of the files. It is removed with them, except that of a
+            checkpoint.
+        files: The files to remove.
+        why: Why they are not needed, for the table.
     """
 
     what: str
@@ -40,62 +41,63 @@ class Leftover(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Size on the disk in bytes."""
         return sum(512 * file.stat().st_blocks for file in self.files)
 
 
-class Left(NamedTuple):
-    """Something that stays.
+class Retained(NamedTuple):
+    """A folder that is not removed.
 
     Attributes:
-        path: A folder.
-        why: What is in the way.
+        path: The folder.
+        why: Why it stays, for the table.
     """
 
     path: pathlib.Path
     why: str
 
 
-def find(root: pathlib.Path) -> tuple[list[Leftover], list[Left]]:
-    """What may go of a folder of runs, and of those in it; and what stays, and why.
+def find(root: pathlib.Path) -> tuple[list[Leftover], list[Retained]]:
+    """Finds what can be removed below a folder of runs, and what must stay.
 
     Args:
-        root: Such as `runs`, or the folder of one comparison.
+        root: A folder such as `runs`, or the folder of one comparison.
     """
-    found: list[Leftover] = []
-    left: list[Left] = []
-    places = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
-    pieces = [_checkpoint(place) for place in places if (place / "run.yaml").is_file()]
-    for place in places:
-        runs = [path.parent for path in sorted(place.glob("*/run.yaml"))]
-        pieces += _shared(place, runs)
-    for piece in pieces:
-        if isinstance(piece, Leftover) and piece.files:
-            found.append(piece)
-        elif isinstance(piece, Left):
-            left.append(piece)
-    return found, left
+    leftovers: list[Leftover] = []
+    retained: list[Retained] = []
+    folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
+    items = [
+        _checkpoint(folder) for folder in folders if (folder / "run.yaml").is_file()
+    ]
+    for folder in folders:
+        runs = [path.parent for path in sorted(folder.glob("*/run.yaml"))]
+        items += _shared(folder, runs)
+    for item in items:
+        if isinstance(item, Leftover) and item.files:
+            leftovers.append(item)
+        elif isinstance(item, Retained):
+            retained.append(item)
+    return leftovers, retained
 
 
-def remove(piece: Leftover) -> None:
-    """Removes it, while no other process may begin to use it.
+def remove(leftover: Leftover) -> None:
+    """Removes a leftover, with its folder locked against other processes.
 
     Raises:
-        FolderBusy: If one does by now.
-        WriteError: If the disk refuses.
+        FolderBusy: If a process uses the folder by now.
+        WriteError: If the folder cannot be locked.
     """
-    whole = piece.what != _CHECKPOINT
-    with whole_files.lock(piece.path):
-        for file in piece.files:
+    with whole_files.lock(leftover.path):
+        for file in leftover.files:
             file.unlink()
-        if whole:
-            shutil.rmtree(piece.path)
+        if leftover.what != _CHECKPOINT:
+            shutil.rmtree(leftover.path)
 
 
 def is_cleaned(folder: pathlib.Path) -> bool:
-    """Whether a run is finished, and its checkpoint was removed since."""
-    kept = whole_files.checkpoints(folder)
-    records = list(kept.glob("student.*.json"))
+    """Whether a run is finished and its checkpoint was removed afterwards."""
+    checkpoints = whole_files.checkpoints(folder)
+    records = list(checkpoints.glob("student.*.json"))
     return (
         _is_finished(folder)
         and bool(records)
@@ -104,68 +106,68 @@ def is_cleaned(folder: pathlib.Path) -> bool:
 
 
 def _checkpoint(folder):
-    """The weights in the checkpoint of a finished run, or why it is left."""
+    """The weights in the checkpoint of a finished run, or why the folder stays."""
     if _is_busy(folder):
-        return Left(folder, "a process works in it")
+        return Retained(folder, "a process works in it")
     if not _is_finished(folder):
-        return Left(folder, "unfinished: the same command goes on from there")
+        return Retained(folder, "unfinished: the same command goes on from there")
     if not (folder / "student.keras").exists():
-        return None  # A study of another kind.
-    kept = whole_files.checkpoints(folder)
-    files = sorted(path for path in kept.glob("*") if path.suffix in _WEIGHTS)
+        return None  # The folder of another command, such as `score`.
+    checkpoints = whole_files.checkpoints(folder)
+    files = sorted(path for path in checkpoints.glob("*") if path.suffix in _WEIGHTS)
     return Leftover(_CHECKPOINT, folder, tuple(files), "its run is finished")
 
 
-def _shared(place, runs: Sequence[pathlib.Path]) -> Iterator[Leftover | Left]:
-    """What runs share that lies beside them."""
-    homes = [home for kind in _SHARED for home in sorted((place / kind).glob("*/"))]
+def _shared(folder, runs: Sequence[pathlib.Path]) -> Iterator[Leftover | Retained]:
+    """Yields the networks and answers that the runs in a folder share."""
+    homes = [home for kind in _SHARED for home in sorted((folder / kind).glob("*/"))]
     for home in filter(_is_ours, homes):
-        wanted = _wanted(home, runs)
+        use = _find_use(home, runs)
         if _is_busy(home):
-            yield Left(home, "a process works in it")
-        elif wanted:
-            yield Left(home, wanted)
+            yield Retained(home, "a process works in it")
+        elif use:
+            yield Retained(home, use)
         else:
-            why = "asked again if need be"
+            why = "computed again if needed"
             if home.parent.name != "answers":
                 why = "no run here uses it"
             files = tuple(path for path in home.rglob("*") if path.is_file())
-            yield Leftover(_said(home.parent.name), home, files, why)
+            yield Leftover(_describe_kind(home.parent.name), home, files, why)
 
 
 def _is_ours(home):
-    """Whether a run has made it: somebody may have a folder of that name."""
+    """Whether a run has created a folder: a user may have others of that name."""
     return _FINGERPRINT.fullmatch(home.name) and (home / ".lock").is_file()
 
 
-def _said(kind):
+def _describe_kind(kind):
     return "answers" if kind == "answers" else kind.removesuffix("s")
 
 
-def _wanted(home, runs):
-    """Which run uses what is kept there, or may: for people; None where none does."""
+def _find_use(home, runs):
+    """Which run uses the content of a folder, or may use it, in words; or None."""
     kind = home.parent.name
     for run in runs:
-        going_on = not _is_finished(run) or _is_busy(run)
+        continues = not _is_finished(run) or _is_busy(run)
         if kind == "answers":
-            if going_on and _config(run).get("teacher", {}).get("cache"):
-                return f"{run} is unfinished and keeps answers"
+            if continues and _config(run).get("teacher", {}).get("cache"):
+                return f"{run} is unfinished and caches answers"
         elif kind == "generators":
             if _config(run).get("generator"):
                 return f"{run} has a generator"
         elif _has_copy(run, home):
             return f"used by {run}"
-        elif going_on and not any(run.glob(f"{_said(kind)}*.keras")):
-            return f"{run} is unfinished and may want it"
+        elif continues and not any(run.glob(f"{_describe_kind(kind)}*.keras")):
+            return f"{run} is unfinished and may use it"
     return None
 
 
 def _has_copy(run, home):
-    """Whether a run has a copy of a network that is kept; each run copies its own."""
+    """Whether a run has a copy of a shared network; each run copies those it uses."""
     return any(
-        filecmp.cmp(kept, run / kept.name, shallow=False)
-        for kept in home.glob("*.keras")
-        if (run / kept.name).is_file()
+        filecmp.cmp(network, run / network.name, shallow=False)
+        for network in home.glob("*.keras")
+        if (run / network.name).is_file()
     )
 
 
@@ -174,7 +176,7 @@ def _config(run):
 
 
 def _is_finished(folder):
-    return any((folder / name).is_file() for name in _ENDS)
+    return any((folder / name).is_file() for name in _FINAL)
 
 
 def _is_busy(folder):

@@ -1,4 +1,4 @@
-"""What a run trains, leg by leg: for who wants to know how much is left."""
+"""The legs of a run, each one training, for an estimate of the remaining time."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from distill.config import lessons
 
 
 def legs(run: Any) -> dict[str, int]:
-    """Name of each leg, as it is called where it is trained, to its epochs.
+    """The number of epochs of each leg, by the name that `progress.step` gets.
 
-    In order, and as if nothing was kept of an earlier run.
+    The legs are in order; those that an earlier run has finished are included.
 
     Args:
-        run: A `config.Run`, or a `finishing.Finishing`, where nothing but files is
-            trained.
+        run: A `config.Run`; or a `finishing.Finishing`, whose legs are only the files.
     """
-    trained = _trained(run) if isinstance(run, config.Run) else {}
-    finished = {config.name_of(part): getattr(part, "epochs", 0) for part in run.finish}
-    return {**trained, **finished}
+    stages = _stages(run) if isinstance(run, config.Run) else {}
+    files = {config.name_of(part): getattr(part, "epochs", 0) for part in run.finish}
+    return {**stages, **files}
 
 
-def _trained(run):
-    learners = {
+def _stages(run):
+    """The legs of training, in the order of `training.train_all`."""
+    networks = {
         **{
             name: part.teacher.stages for name, part in lessons.co_teachers(run).items()
         },
@@ -29,12 +29,12 @@ def _trained(run):
         "student": run.stages,
         **{control.name: control.stages for control in run.controls},
     }
-    found = _epochs("teacher", run.teacher.stages)
+    legs = _epochs("teacher", run.teacher.stages)
     if run.uses_generator:
-        found["generator"] = run.generator.epochs
-    for name, stages in learners.items():
-        found |= _epochs(name, stages)
-    return found
+        legs["generator"] = run.generator.epochs
+    for name, stages in networks.items():
+        legs |= _epochs(name, stages)
+    return legs
 
 
 def _epochs(name, stages):

@@ -1,4 +1,4 @@
-"""The finishing process, seen from outside: started, waited for, and how it ended."""
+"""Starts the finishing process, waits for it, and reports how it ended."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from distill.runtime import errors, packages, progress
 from distill.runtime.process import death, signals
 from distill.runtime.process.command import IN_CHILD
 
-EXPLAINED = range(1, 64)  # Exit codes that follow a line of the process' own.
+EXPLAINED = range(1, 64)  # Exit codes of a process that has printed an error itself.
 _LEFT = "what was finished is kept, and the same command goes on from there"
 _NEEDED = (
     "tensorflow",
@@ -24,13 +24,13 @@ _NEEDED = (
 
 
 def finish(folder: pathlib.Path) -> list[dict]:
-    """The files of a run folder, made unless they are there.
+    """Makes the TFLite files of a run folder, unless they exist.
 
     Args:
         folder: The run's folder.
 
     Returns:
-        One record a file, as in `report.json`.
+        One record for each file, as in `report.json`.
 
     Raises:
         As `run` does.
@@ -43,17 +43,17 @@ def finish(folder: pathlib.Path) -> list[dict]:
 
 
 def missing_packages() -> list[str]:
-    """Packages that finishing needs and this machine lacks; it may train without."""
+    """Names of the packages that only finishing needs and that are not installed."""
     return packages.missing(*_NEEDED)
 
 
 def left_out() -> str:
-    """What a report says of a run that was not finished for want of packages."""
+    """The warning in the report of a run without files, for missing packages."""
     return f"No file is exported without {packages.say(missing_packages())}"
 
 
 def require_packages() -> None:
-    """Refuses what the finishing process cannot do on this machine.
+    """Checks that the packages of the finishing process are installed.
 
     Raises:
         ConfigError: See `packages.require`.
@@ -62,27 +62,27 @@ def require_packages() -> None:
 
 
 def run_child(folder: pathlib.Path) -> None:
-    """Finishes the student of a run folder, in a process apart.
+    """Finishes the student of a run folder in a separate process.
 
-    Reads `run.yaml`, `student.keras` and, if it is there, `teacher.keras`; writes
-    the `.tflite` files and `finish.json`. Files that are there already are kept.
+    Reads `run.yaml`, `student.keras` and, if it exists, `teacher.keras`; writes the
+    `.tflite` files and `finish.json`. Existing files are kept.
 
     Args:
         folder: The run's folder.
 
     Raises:
         Killed: If the process died by a signal.
-        FinishError: If it failed without a word.
+        FinishError: If it failed without a message.
         Stopped: If a signal came; the process has saved its work.
-        SystemExit: With the exit code of a process that has said what failed.
+        SystemExit: With the exit code of a process that has printed its error.
     """
     _run_task("finish", folder)
 
 
 def search(folder: pathlib.Path) -> dict:
-    """What keeps the budget of a run, searched unless it was found before.
+    """Searches for the finish that keeps a run's budget, unless one is known.
 
-    Reads `search/run.yaml`, `student.keras` and, if it is there, `teacher.keras`;
+    Reads `search/run.yaml`, `student.keras` and, if it exists, `teacher.keras`;
     writes `search.json`.
 
     Args:
@@ -102,7 +102,7 @@ def search(folder: pathlib.Path) -> dict:
 
 
 def diagnose(network: typing.Any) -> dict:
-    """What can be done with each layer of a network; tried in a process apart.
+    """Finds what can be done with each layer of a network, in a separate process.
 
     Args:
         network: A built `keras.Model`; it need not be trained.
@@ -121,7 +121,7 @@ def diagnose(network: typing.Any) -> dict:
 
 
 def _run_task(task, path):
-    """Runs a task of `distill.run.child`, and hands on how it ended."""
+    """Runs a task of `distill.run.child`; raises if it fails."""
     require_packages()
     ours = str(pathlib.Path(__file__).resolve().parents[2])
     search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
@@ -129,8 +129,8 @@ def _run_task(task, path):
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
         env={**os.environ, **chosen, "PYTHONPATH": search},
-        stdin=subprocess.PIPE,  # Its end tells the child that this process is gone.
-        start_new_session=True,  # Ctrl-C comes here alone, and is handed on once.
+        stdin=subprocess.PIPE,  # When it closes, the child knows its parent is gone.
+        start_new_session=True,  # Ctrl-C reaches this process only, and is forwarded.
     )
     try:
         with signals.deferred(forward=child.send_signal):

@@ -1,7 +1,7 @@
-"""What refuses a run once its config has been read: devices, networks, data, disk.
+"""Checks that follow the reading of a config: devices, networks, data, disk.
 
-Asked by `train`, `check`, `compare` and `score`. What a config alone tells is refused
-as it is read, by its dataclasses and `config.lessons`.
+They are used by `train`, `check`, `compare` and `score`. Mistakes in the config alone
+are refused while it is read, by its dataclasses and `config.lessons`.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ from distill.teach.networks import checks
 
 
 def check(run: config.Run) -> list[tuple] | None:
-    """Refuses what devices, networks and finishers cannot do; needs no data.
+    """Checks a run against devices, networks and finishers; needs no data.
 
     Args:
         run: The run.
@@ -25,8 +25,8 @@ def check(run: config.Run) -> list[tuple] | None:
         The pairs of representations; see `checks.check_pairs`.
 
     Raises:
-        ConfigError: In one line, which option does not fit, and why.
-        Untrusted: If a network's file is nothing to open.
+        ConfigError: If an option does not fit.
+        Untrusted: If a network's file may be unsafe.
     """
     strategy.resolve(run)
     pairs = checks.check_pairs(run)
@@ -38,19 +38,19 @@ def check(run: config.Run) -> list[tuple] | None:
 def check_data(
     run: config.Run, splits: data.Splits, folder: pathlib.Path | None = None
 ) -> list[tuple[str, str, int]]:
-    """Refuses what does not fit the data, or the disk; asks networks out of files.
+    """Checks a run against its data and the disk; runs the networks from files.
 
     Args:
         run: The run.
         splits: Its data.
-        folder: The run's; absent, nobody looks at the disk.
+        folder: The run's folder; if None, the free space of the disk is not checked.
 
     Returns:
-        What kept answers take; see `size.check`.
+        The sizes of the cached answers; see `size.check`.
 
     Raises:
-        ConfigError: In one line, which option does not fit, and why.
-        Untrusted: If a network's file is nothing to open.
+        ConfigError: If an option or a network does not fit.
+        Untrusted: If a network's file may be unsafe.
     """
     incoming.check(run, splits)
     examples = len(splits.train.labels)

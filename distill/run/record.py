@@ -1,4 +1,4 @@
-"""One file's entry in the report, measured on the file itself."""
+"""Measures one model file for its entry in the report."""
 
 import dataclasses
 import pathlib
@@ -22,19 +22,19 @@ def model_record(
     *,
     validation: data.Split | None = None,
 ) -> tuple[dict, np.ndarray]:
-    """One entry of the report's `models`, measured on the file itself.
+    """Measures a file for its entry in the report's `models`.
 
     Args:
         path: A `.keras` or `.tflite` file.
-        split: What it is measured on.
-        taught: The teacher's logits on `split`, if there is a teacher.
-        network: What the `.keras` file holds, where it is open already: a
-            foreign one is opened by `loader.open_foreign` alone.
-        validation: What decides which file is taken, and whether it passes; its
-            accuracy there is one number more.
+        split: The examples on which it is measured.
+        taught: The teacher's logits on `split`; None without a teacher.
+        network: The network of the `.keras` file, if it is open already. A foreign
+            file must be: only `loader.open_foreign` may open it.
+        validation: The validation split, on which the accuracy is measured too; None
+            leaves that out.
 
     Returns:
-        The entry, and the file's own logits.
+        The entry, and the file's logits on `split`.
     """
     if path.suffix == ".keras" and network is None:
         network = loader.open_own(path)
@@ -78,11 +78,11 @@ def model_record(
 def foreign_record(
     path: pathlib.Path, split: data.Split, dataset: data.Dataset
 ) -> dict:
-    """The entry of a file that no run of ours has written; see `model_record`.
+    """Measures a file that may not come from a run; see `model_record`.
 
     Raises:
         ConfigError: If the file does not fit the data, or cannot be run.
-        Untrusted: If it is nothing to open.
+        Untrusted: If it may be unsafe.
     """
     given = path.suffix == ".keras"
     network = incoming.open_given(path, None, dataset) if given else None
@@ -93,7 +93,7 @@ def foreign_record(
 
 
 def _facts(path, network):
-    """What a file holds, without running it."""
+    """The properties of a file that are known without running it."""
     if network is None:
         facts = read_facts(path)
         names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")

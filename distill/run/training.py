@@ -1,4 +1,4 @@
-"""Every network of a run, trained in order, up to the student and its controls."""
+"""Trains the networks of a run in order, up to the student and its controls."""
 
 import keras
 
@@ -16,17 +16,17 @@ from distill.teach.workspace import Workspace
 
 
 def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
-    """What a run's numbers stand on beside its config; see `folder.check_ground`.
+    """What determines a run's numbers beside its config; see `folder.check_ground`.
 
     Raises:
-        Untrusted: If the file of a network is nothing to open.
+        Untrusted: If the file of a network may be unsafe.
     """
-    found = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    return {**found, **hashes(run), **versions.versions()}
+    ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
+    return {**ground, **hashes(run), **versions.versions()}
 
 
 def train_all(work: Workspace) -> list[dict]:
-    """Every network of the run in order.
+    """Checks the run, then trains its networks in order.
 
     Args:
         work: The run, its data and its folder.
@@ -51,19 +51,23 @@ def train_all(work: Workspace) -> list[dict]:
         measure_accuracy.logits(network, splits.test), splits.test
     )
     progress.say(f"    teacher: {accuracy:.2f} % of the test split")
-    maker, more = generator.obtain(work)
+    generator_network, more = generator.obtain(work)
     records += more
-    asked, more = assistants.obtain(work, network, maker)
+    teachers, more = assistants.obtain(work, network, generator_network)
     records += more
-    learners = [("student", run.stages, asked.last)]
-    learners += [
-        (part.name, part.stages, asked.first if part.skips_assistants else asked.last)
+    students = [("student", run.stages, teachers.last)]
+    students += [
+        (
+            part.name,
+            part.stages,
+            teachers.first if part.skips_assistants else teachers.last,
+        )
         for part in run.controls
     ]
-    for name, steps, network in learners:
-        learned, more = stages.train(
-            name, steps, work, teacher=network, generator=maker
+    for name, steps, network in students:
+        student, more = stages.train(
+            name, steps, work, teacher=network, generator=generator_network
         )
         records += more
-        stages.save_once(learned, folder / f"{name}.keras")
+        stages.save_once(student, folder / f"{name}.keras")
     return records
