@@ -1,7 +1,7 @@
 """Teacher-student compression on Keras and TensorFlow; see `README.md`.
 
-What is public stands in `__all__` and is imported when it is first asked for: reading
-a config or printing help must not wait for TensorFlow.
+The public names are in `__all__`. They are imported at their first use, since reading a
+config or printing help must not wait for TensorFlow.
 """
 
 import importlib
@@ -14,7 +14,7 @@ _HOMES = {"to_tf_keras": "distill.compress"}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name from the room that it lives in."""
+    """Imports a public name from the package that defines it."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""One table of finished runs: means over seeds, what differs, the best file."""
+"""Prints one table of finished runs: means over seeds, differences, the best file."""
 
 import argparse
 import json
@@ -14,12 +14,15 @@ from distill.studies.compare import aggregate, groups
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m distill.aggregate RUN... [--against RUN...]`. The exit code."""
+    """`python -m distill.aggregate RUN... [--against RUN...]`.
+
+    Returns the exit code.
+    """
     flags = argparse_flags.ArgumentParser(
         prog="python -m distill.aggregate",
-        description="One table of finished runs, file by file: means over those of one "
-        "config with several seeds, and how they differ from other runs of the same "
-        "seeds; runs of other configs or data stand beside, and it is said.",
+        description="Prints one table of finished runs, file by file: means over the "
+        "seeds of a config, and differences from other runs with the same seeds. Runs "
+        "of other configs or data get rows of their own, with a note.",
     )
     flags.add_argument(
         "runs",
@@ -39,10 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--max-kb",
         type=float,
         metavar="N",
-        help="say which file of at most so many kB is the most accurate, as the "
-        "validation split has it",
+        help="name the file of at most so many kB that is the most accurate on the "
+        "validation split",
     )
-    flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
+    flags.add_argument(
+        "--json", type=pathlib.Path, help="also write the numbers to this file"
+    )
     return command.run_command(_command, flags, argv)
 
 
@@ -60,8 +65,8 @@ def _command(arguments: argparse.Namespace) -> int:
         named = {"runs": groups.label(group), "data": groups.named_data(ours[0])}
         try:
             found = aggregate.aggregate(ours, theirs)
-        except ValueError as mistake:
-            raise ConfigError(str(mistake)) from None
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         rows += [{**(named if len(several) > 1 else {}), **row} for row in found]
     print(aggregate.table(rows))
     counts = " or ".join(map(str, sorted({len(group) for group in several})))
@@ -78,7 +83,10 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _best(rows, max_kb):
-    """Says which file is the best of its data set; fails where none is so small."""
+    """Prints the best small file of each data set; returns an exit code.
+
+    It is `EXIT_FAILED` if a data set has no file of at most `max_kb` kB.
+    """
     code = 0
     for data in dict.fromkeys(row.get("data") for row in rows):
         part = [row for row in rows if row.get("data") == data]

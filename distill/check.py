@@ -11,7 +11,7 @@ from distill.runtime.process import command
 from distill.studies.generate import study as generation
 from distill.studies.tabular import study as tabular
 
-# What the whole of a config fills: those of the commands that read one of their own.
+# The dataclass of a whole config, for each command with configs of its own.
 ROOTS = {
     "train": config.Run,
     "finish": finishing.Finishing,
@@ -29,22 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         const="",
         action=_Explain,
         metavar="PATH",
-        help="say what an option means, such as stages.trainer, and end; without a "
-        "path, all of them (docs/options.md)",
+        help="explain an option, such as stages.trainer, and exit; without a path, "
+        "all of them (docs/options.md)",
     )
     return command.run_command(_command, flags, argv)
 
 
 class _Explain(argparse.Action):
-    """As `--help`: answers and ends, whatever else is given or missing."""
+    """An action like `--help`: prints and exits without requiring other flags."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         try:
             found = (
                 explain.explain(ROOTS, values) if values else explain.format_page(ROOTS)
             )
-        except ConfigError as mistake:
-            parser.error(str(mistake))
+        except ConfigError as error:
+            parser.error(str(error))
         print(found, end="")
         parser.exit()
 
@@ -52,7 +52,7 @@ class _Explain(argparse.Action):
 def _command(arguments: argparse.Namespace) -> int:
     run = cli.load_run(arguments)
     print(config.dump(run))
-    # Imports Keras; a mistake in the config was answered above.
+    # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.measure import cost
     from distill.run import preflight
     from distill.teach import teacher
@@ -72,16 +72,16 @@ def _command(arguments: argparse.Namespace) -> int:
     print(_pairs(shapes) if pairs is None else checks.pairs_table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
-    # Networks out of files are asked on real examples.
+    # Networks from files are checked on real examples, so only these need the data.
     if run.teacher.cache or files.hashes(run):
         rows = preflight.check_data(run, run.data.load())
     if run.teacher.cache:
-        print(formats.table(rows, ["stage", "answers kept", "bytes, predicted"]))
+        print(formats.table(rows, ["stage", "cached outputs", "bytes, predicted"]))
     return 0
 
 
 def _pairs(shapes):
-    """Each representation of the one beside its counterpart of the other."""
+    """A table of the representations, with the shape in each network."""
     names = dict.fromkeys(name for kind in shapes.values() for name in kind)
     rows = [(name, *(kind.get(name) for kind in shapes.values())) for name in names]
     return formats.table(rows, ["representation", *shapes])

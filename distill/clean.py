@@ -1,4 +1,4 @@
-"""Says what runs have left that may go, and removes it when told."""
+"""Lists the files that runs no longer need, and removes them with `--yes`."""
 
 import argparse
 import pathlib
@@ -13,47 +13,47 @@ from distill.runtime.process import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m distill.clean [RUNS] [--yes]`. The exit code."""
+    """`python -m distill.clean [RUNS] [--yes]`. Returns the exit code."""
     flags = argparse_flags.ArgumentParser(
         prog="python -m distill.clean",
-        description="Says what may go of a folder of runs: kept answers, teachers that "
-        "no run uses, checkpoints of finished runs. Runs that are unfinished or in use "
-        "are left as they are, with all that they may want.",
+        description="Lists what can be removed from a folder of runs: cached answers, "
+        "teachers that no run uses, checkpoints of finished runs. Runs that are "
+        "unfinished or in use stay, with all that they may use.",
     )
     flags.add_argument(
         "runs",
         nargs="?",
         type=pathlib.Path,
         default=pathlib.Path("runs"),
-        help="the folder that runs lie in; default: runs",
+        help="the folder that contains the runs; default: runs",
     )
-    flags.add_argument("--yes", action="store_true", help="remove it")
+    flags.add_argument("--yes", action="store_true", help="remove the files")
     return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     if not arguments.runs.is_dir():
         raise ConfigError(f"no such folder: {arguments.runs}")
-    found, left = leftovers.find(arguments.runs)
-    print(_table(found, left))
-    size = formats.file_size(sum(piece.size for piece in found))
+    removable, retained = leftovers.find(arguments.runs)
+    print(_table(removable, retained))
+    size = formats.file_size(sum(item.size for item in removable))
     if not arguments.yes:
-        print(f"{size} may go" + ("; --yes removes it" if found else ""))
+        print(f"{size} can be removed" + ("; --yes removes them" if removable else ""))
         return 0
-    for piece in found:
-        leftovers.remove(piece)
+    for item in removable:
+        leftovers.remove(item)
     print(f"{size} removed")
     return 0
 
 
-def _table(found, left):
+def _table(removable, retained):
     import tabulate
 
     rows = [
-        (piece.what, piece.path, formats.file_size(piece.size), piece.why)
-        for piece in found
+        (item.what, item.path, formats.file_size(item.size), item.why)
+        for item in removable
     ]
-    rows += [("stays", piece.path, "", piece.why) for piece in left]
+    rows += [("stays", item.path, "", item.why) for item in retained]
     return tabulate.tabulate(
         rows,
         ["what", "where", "size", "why"],

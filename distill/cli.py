@@ -1,4 +1,4 @@
-"""What all commands share: flags, one-line errors, exit codes.
+"""The parts that all commands share: flags, one-line errors, exit codes.
 
 The exit codes and what to do about each: `docs/exit_codes.md`.
 """
@@ -22,16 +22,16 @@ from distill.runtime.process.command import add_set_flag, did_you_mean, fail
 COMMANDS = {
     "train": "teacher, student and files, from one config",
     "check": "what a config means, and every option (--explain); trains nothing",
-    "doctor": "which files a network can become, and what is in the way",
+    "doctor": "which files can be made of a network, and what prevents others",
     "finish": "files of a network trained elsewhere, or one that keeps a budget",
     "evaluate": "accuracy, size and latency of one file",
     "export": "plain TFLite files of a trained .keras model",
-    "inspect": "what a .tflite file holds, and says of itself",
+    "inspect": "what a .tflite file contains, and what it was made of",
     "compare": "configs and their controls over several seeds",
     "aggregate": "one table of finished runs, and the best file of a size",
-    "clean": "what finished runs have left that may go",
+    "clean": "what finished runs no longer need, and its removal",
     "benchmark": "how fast a config trains, and what it waits for",
-    "score": "how good made images are to distil on",
+    "score": "how good synthetic images are for distillation",
     "generate": "compress a generator that turns images into other classes",
     "tabular": "compress a forest on a table of numbers",
 }
@@ -42,15 +42,15 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
 
     Args:
         command: The command's name, such as `train`.
-        description: Shown by `--help`.
+        description: The description that `--help` prints.
     """
     flags = argparse_flags.ArgumentParser(
         prog=f"python -m distill.{command}", description=description
     )
-    given = flags.add_argument(
+    action = flags.add_argument(
         "--config", required=True, help="a YAML file, or the name of a shipped one"
     )
-    given.completer = _configs  # type: ignore[attr-defined]
+    action.completer = _complete_config  # type: ignore[attr-defined]
     add_set_flag(flags)
     flags.add_argument("--seed", type=int, help="short for --set seed=N")
     return flags
@@ -63,7 +63,9 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
 
 
 def load_run(arguments: argparse.Namespace) -> config.Run:
-    """What `--config`, `--set` and `--seed` say; TensorFlow is told of its kernels.
+    """Loads the run of `--config`, `--set` and `--seed`, and chooses the kernels.
+
+    TensorFlow reads the choice of its kernels only when it is imported.
 
     Raises:
         ConfigError: See `config.load` and `onednn.choose`.
@@ -74,13 +76,13 @@ def load_run(arguments: argparse.Namespace) -> config.Run:
 
 
 def default_folder(arguments: argparse.Namespace) -> pathlib.Path:
-    """`runs/<config>`, with what `--set` and `--seed` changed in its name."""
+    """`runs/<config>`, with the assignments of `--set` and `--seed` in its name."""
     name = ",".join([pathlib.Path(arguments.config).stem, *overrides(arguments)])
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 
 def add_study_flags(flags: argparse.ArgumentParser) -> None:
-    """Gives the parser of a study over several seeds `--seeds` and `--out`."""
+    """Adds `--seeds` and `--out` to the parser of a study over several seeds."""
     flags.add_argument(
         "--seeds",
         action="append",
@@ -96,7 +98,10 @@ def add_study_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
-    """`--out`, or `default_folder`: more seeds go on in the same folder."""
+    """`--out`, or else `default_folder` without `seeds`.
+
+    So the same command with more seeds continues in the same folder.
+    """
     arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
     return arguments.out or default_folder(arguments)
 
@@ -104,8 +109,9 @@ def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script `distill`: `distill train --config ...`."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if wanted := completion.command(COMMANDS):
-        argv = [wanted]
+    # For the completion of a command's flags, that command's parser must answer.
+    if completed := completion.command(COMMANDS):
+        argv = [completed]
     if argv[:1] in (["-h"], ["--help"]):
         print(_help())
         return 0
@@ -113,52 +119,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"distill {distill.__version__}")
         return 0
     if not argv or argv[0] not in COMMANDS:
-        given = argv[0] if argv else "nothing"
-        hint = did_you_mean(given, COMMANDS)
-        known = f"the command must be one of {', '.join(COMMANDS)}"
-        return fail(f"{known}.{hint} Received: {given}", errors.EXIT_BAD_INPUT)
+        received = argv[0] if argv else "nothing"
+        hint = did_you_mean(received, COMMANDS)
+        rule = f"the command must be one of {', '.join(COMMANDS)}"
+        return fail(f"{rule}.{hint} Received: {received}", errors.EXIT_BAD_INPUT)
     return importlib.import_module(f"distill.{argv[0]}").main(argv[1:])
 
 
 def _help():
-    """What each command is for."""
-    listed = [f"  {name:10} {what}" for name, what in COMMANDS.items()]
+    """The text of `distill --help`."""
+    lines = [f"  {name:10} {what}" for name, what in COMMANDS.items()]
     return "\n".join(
         [
             "usage: distill COMMAND [flags], or python -m distill.COMMAND [flags]",
             "",
             "Teacher-student compression, from one config to measured TFLite files.",
             "",
-            *listed,
+            *lines,
             "",
-            "distill COMMAND --help says its flags, distill --version the version.",
+            "distill COMMAND --help lists its flags, distill --version the version.",
         ]
     )
 
 
-def _configs(prefix: str, **_: Any) -> list[str]:
-    """Configs that a word may become: shipped ones, and files of that folder."""
+def _complete_config(prefix: str, **_: Any) -> list[str]:
+    """The completions of a config: shipped ones, and files in the prefix's folder."""
     shipped = (file.name for place in config.CONFIGS for file in place.glob("*.yaml"))
     folder = pathlib.Path(prefix).parent if "/" in prefix else pathlib.Path()
     return sorted({*shipped, *map(str, folder.glob("*.yaml"))})
 
 
 def print_result(result: dict, folder: pathlib.Path) -> int:
-    """Prints a report, and says what is wrong and where the page is.
+    """Prints a run's table, memory, warnings, failures, and the path of its page.
 
     Args:
-        result: As in `report.json`.
-        folder: Of the run.
+        result: The content of `report.json`.
+        folder: The run's folder.
 
     Returns:
-        The exit code.
+        The exit code: `EXIT_FAILED` if a file broke a promise.
     """
     from distill.report import console
 
     print(console.table(result))
-    most = {name: size / 1e9 for name, size in result["peak_memory_bytes"].items()}
-    held = ", ".join(f"{name} {size:.1f} GB" for name, size in most.items() if size)
-    progress.say(f"    memory at most: {held}")
+    peaks = {name: size / 1e9 for name, size in result["peak_memory_bytes"].items()}
+    text = ", ".join(f"{name} {size:.1f} GB" for name, size in peaks.items() if size)
+    progress.say(f"    memory at most: {text}")
     for line in result["warnings"]:
         progress.say(f"warning: {line}")
     for line in result["failures"]:

@@ -1,4 +1,4 @@
-"""The honest comparison: every config over several seeds, beside its controls."""
+"""Compares configs with each other and with their controls, over several seeds."""
 
 import argparse
 import json
@@ -15,11 +15,14 @@ from distill.studies.compare.jobs import plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m distill.compare --configs FILE... --seeds N`. The exit code."""
+    """`python -m distill.compare --configs FILE... --seeds N`.
+
+    Returns the exit code.
+    """
     flags = argparse_flags.ArgumentParser(
         prog="python -m distill.compare",
-        description="Trains every config and its controls over several seeds; says "
-        "how they differ.",
+        description="Trains every config and its controls over several seeds, and "
+        "reports their differences.",
     )
     flags.add_argument(
         "--configs",
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         default=5,
         metavar="N",
-        help="how many, from the configs' `seed` on; 5 by default",
+        help="number of seeds, counted from the configs' `seed`; default: 5",
     )
     command.add_set_flag(flags)
     flags.add_argument(
@@ -59,14 +62,15 @@ def _command(arguments: argparse.Namespace) -> int:
         finish=not arguments.no_finish,
     )
     onednn.choose(jobs[0].run.hardware.onednn)
-    # Imports Keras; a mistake in a config was answered above.
+    # Imports Keras, which is slow: mistakes in a config are reported before.
     from distill.run import conductor, preflight
     from distill.studies.compare import gather, report
 
     for run in {job.name: job.run for job in jobs}.values():
         preflight.check(run)
     with files.lock(out):
-        for job in jobs:  # A folder of another config is refused before any trains.
+        # All are claimed first: a folder of another config is refused before training.
+        for job in jobs:
             with files.lock(job.folder):
                 folder.claim(job.folder, job.run)
         folder.check_ground(out, versions.versions())
@@ -86,7 +90,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _report(job, place, train):
-    """The report of a job, which is run if there is none yet."""
+    """The report of a job, which runs unless it has one."""
     path = job.folder / "report.json"
     title = f"==> run {place}: {job.name}, seed {job.run.seed}"
     if path.exists():
@@ -97,7 +101,7 @@ def _report(job, place, train):
 
 
 def _default_folder(arguments):
-    """`runs/compare-<configs>`, with what flags changed in its name."""
+    """`runs/compare-<configs>`, with the flags that change the runs in its name."""
     names = "-".join(pathlib.Path(path).stem for path in arguments.configs)
     changes = [*arguments.set, *["no-finish"] * arguments.no_finish]
     name = ",".join([f"compare-{names}", *changes])

@@ -1,4 +1,4 @@
-"""Says before any training which files a student can become, and what is in the way."""
+"""Predicts which files can be made of a student, and which layers prevent others."""
 
 import argparse
 import json
@@ -43,7 +43,7 @@ def _command(arguments: argparse.Namespace) -> int:
     parts = run.finish if run else ()
     parts = parts or [kind() for kind in finishers.FINISHERS.values()]
     parent.require_packages()
-    # Imports Keras; a mistake in the config was answered above.
+    # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.run import diagnosis
     from distill.teach.networks import build
 
@@ -56,7 +56,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments):
-    """The config, if there is one; and the file of the model, if there is one."""
+    """The config or None, and the path of the model or None."""
     if arguments.config is None:
         return None, arguments.model
     kind, given = finishing.config_class(arguments.config), arguments.model
@@ -69,7 +69,7 @@ def _read(arguments):
 
 
 def _open(path):
-    """A network from a file, which may be foreign."""
+    """Opens a network from a file, which may be foreign."""
     if not path.exists():
         raise errors.ConfigError(f"--model: no such file: {path}")
     return loader.open_foreign(path)

@@ -19,8 +19,8 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     """`python -m distill.evaluate --model FILE --config FILE`.
 
     Args:
-        argv: None means the command line.
-        limited: Whether this is the process with limits, for foreign files.
+        argv: The arguments; None means those of the command line.
+        limited: Whether this is already the sandboxed process for foreign files.
     """
     flags = cli.parser(
         "evaluate",
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     )
 
     def command(arguments):
-        # Whatever a `.tflite` file does to the code that runs it stays in there.
+        # In a sandbox: a malicious `.tflite` file could exploit the interpreter.
         if arguments.model.suffix == ".tflite" and not limited:
             packages.require("a .tflite file", packages.LITERT)
             return loader.run_sandboxed(arguments.model, ["evaluate", *argv])
@@ -67,7 +67,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments):
-    """A run's config, or that of a finish, whose own `model` does not matter here."""
+    """The config of a run, or that of a finish with its `model` replaced."""
     kind = finishing.config_class(arguments.config)
     if kind is config.Run:
         return cli.load_run(arguments)

@@ -1,4 +1,4 @@
-"""Models -> TFLite files: images or int32 ids in, logits out."""
+"""Converts trained models to TFLite files without further training."""
 
 import argparse
 import pathlib

@@ -1,4 +1,4 @@
-"""`python -m distill.finish`: files of a network that was trained elsewhere."""
+"""Makes and measures the files of a network that was trained elsewhere."""
 
 import argparse
 import json
@@ -12,16 +12,19 @@ from distill.runtime.process import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m distill.finish --model FILE.keras --config FILE`."""
+    """`python -m distill.finish --model FILE.keras --config FILE`.
+
+    Returns the exit code.
+    """
     flags = cli.parser(
         "finish", "Makes and measures the files of a network trained elsewhere."
     )
-    for name, what in (("model", "what ships"), ("teacher", "whom it learns from")):
+    for name, what in (("model", "the network to ship"), ("teacher", "its teacher")):
         flags.add_argument(
-            f"--{name}", help=f"{what}, a .keras file; else the config's"
+            f"--{name}", help=f"{what}, a .keras file; default: the config's"
         )
     for name, what in (
-        ("max_kb", "search a file of at most so many kB"),
+        ("max_kb", "search for a file of at most so many kB"),
         ("max_drop", "and at most so many points below the model"),
     ):
         flags.add_argument(
@@ -40,13 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    named = {"model": arguments.model, "teacher": arguments.teacher}
-    files = [f"{name}={json.dumps(path)}" for name, path in named.items() if path]
+    paths = {"model": arguments.model, "teacher": arguments.teacher}
+    # JSON is YAML: it quotes whatever the name of a file contains.
+    files = [f"{name}={json.dumps(path)}" for name, path in paths.items() if path]
     overrides = [*files, *cli.overrides(arguments)]
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
     parent.require_packages()
-    # Imports Keras; a mistake in the config was answered above.
+    # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.run.finishing import finish
 
     return cli.print_result(finish(run, folder), folder)

@@ -1,4 +1,4 @@
-"""The conductor of a study: the classifier, each seed once, then the report."""
+"""Compresses a generator of images: trains a classifier and each seed, and reports."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     study = config.read(Study, arguments.config, cli.overrides(arguments))
     folder = cli.study_folder(arguments)
-    # Imports Keras or scikit-learn; a mistake in the config was answered above.
+    # Imports Keras or scikit-learn, which is slow: config mistakes come before.
     from distill.studies.generate import conductor, report
 
     result = conductor.run_study(study, folder)

@@ -1,4 +1,4 @@
-"""Says what a .tflite file holds, and what it says of itself; does not run it."""
+"""Prints the content and the provenance of a .tflite file, without running it."""
 
 import argparse
 import dataclasses
@@ -14,15 +14,15 @@ from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
 
-NAMED = 20  # Classes, at most, that are shown; `--json` has all.
+NAMED = 20  # Up to so many class names are printed; `--json` has all.
 
 
 def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     """`python -m distill.inspect FILE.tflite`.
 
     Args:
-        argv: None means the command line.
-        limited: Whether this is the process with limits, for foreign files.
+        argv: The arguments; None means those of the command line.
+        limited: Whether this is already the sandboxed process for foreign files.
     """
     flags = argparse_flags.ArgumentParser(
         prog="python -m distill.inspect",
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
             raise ConfigError(f"no such file: {arguments.model}")
         scan.check_kind(arguments.model, ".tflite")
         packages.require("a .tflite file", packages.LITERT, "flatbuffers")
-        if not limited:  # Whatever a file does to its reader stays in there.
+        if not limited:  # In a sandbox: a malicious file could exploit its parser.
             return loader.run_sandboxed(arguments.model, ["inspect", *argv])
         return _command(arguments)
 
@@ -64,7 +64,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _lines(found):
-    """Name and value of everything, the config last as YAML."""
+    """A table of all properties, followed by the config as YAML."""
     import yaml
 
     from distill.measure.end import End
@@ -102,7 +102,7 @@ def _lines(found):
 
 
 def _described(origin):
-    """What the file is fed and what its answers mean, as far as it says so."""
+    """Rows for the inputs and the classes, as far as the file's metadata has them."""
     rows = []
     if (kind := origin.get("kind")) is not None:
         fed = (

@@ -1,4 +1,4 @@
-"""How good made examples are for distillation: scored beside the real ones."""
+"""Scores how good synthetic examples are for distillation, against real ones."""
 
 import argparse
 import os
@@ -16,25 +16,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.score --config FILE`. Returns the exit code."""
     flags = cli.parser(
         "score",
-        "Scores the run's generator, MUNGE and mixup beside real data: what a student "
-        "learns of them from the run's teacher, and how like the test split they are.",
+        "Scores the run's generator, MUNGE and mixup against real data: by what a "
+        "student learns from the run's teacher on them, and by their similarity to the "
+        "test split.",
     )
     flags.add_argument(
         "--seeds",
         type=int,
         default=3,
         metavar="N",
-        help="students for each set, from the config's `seed` on; 3 by default. "
-        "Teacher and generators are those of the config's `seed`",
+        help="number of students for each set, with seeds counted from the config's "
+        "`seed`; default: 3. Teacher and generators are those of the config's `seed`",
     )
     flags.add_argument(
         "--examples",
         type=int,
         default=plan.EXAMPLES,
         metavar="N",
-        help="that a student is taught, each made anew; real ones come again and "
-        f"again. {plan.EXAMPLES:,} by default: one pass over a few thousand real "
-        "images would be too short to tell sets apart",
+        help="number of examples that a student is trained on; synthetic ones are all "
+        f"new, real ones are repeated. Default: {plan.EXAMPLES:,}, since one pass over "
+        "a few thousand real images would be too short to tell sets apart",
     )
     flags.add_argument(
         "--generator-epochs",
@@ -47,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--split",
         choices=("test", "validation"),
         default="test",
-        help="what sets are measured on; test by default, as the score is defined. "
-        "To choose a generator by its score, take validation",
+        help="the split that sets are measured on; default: test, as the score is "
+        "defined. To choose a generator by its score, use validation",
     )
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder; default: runs/score-<config>"
@@ -61,7 +62,7 @@ def _command(arguments: argparse.Namespace) -> int:
     _check(run, arguments.seeds, arguments.examples)
     rows = plan.plan(run, arguments.generator_epochs)
     folder = arguments.out or _default_folder(arguments)
-    # Imports Keras; a mistake in the config was answered above.
+    # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.studies.score import report, score
 
     result = score.score(
@@ -85,7 +86,7 @@ def _check(run, seeds, examples):
 
 
 def _default_folder(arguments):
-    """`runs/score-<config>`, with what flags changed of it in its name."""
+    """`runs/score-<config>`, with the flags that change the scores in its name."""
     length = [f"examples={arguments.examples}"]
     changes = [
         *cli.overrides(arguments),

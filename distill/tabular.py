@@ -1,4 +1,4 @@
-"""The conductor of a study: each seed once, then the report."""
+"""Compresses a forest on a table of numbers: trains each seed, and reports."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def _command(arguments: argparse.Namespace) -> int:
     for line in table.warnings():
         progress.say(f"    warning: {line}")
     folder = cli.study_folder(arguments)
-    # Imports Keras or scikit-learn; a mistake in the config was answered above.
+    # Imports Keras or scikit-learn, which is slow: config mistakes come before.
     from distill.studies.tabular import conductor, report
 
     result = conductor.run_study(study, table, folder)

@@ -1,4 +1,4 @@
-"""The conductor: one config in, measured TFLite students out."""
+"""Trains, finishes and measures the run of one config."""
 
 import argparse
 import pathlib
@@ -19,13 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     run = cli.load_run(arguments)
-    wanted = arguments.out or cli.default_folder(arguments)
+    target = arguments.out or cli.default_folder(arguments)
     with (
         distributed.join(run.hardware.strategy),
-        distributed.working_folder(wanted) as folder,
+        distributed.working_folder(target) as folder,
     ):
-        # Imports Keras: a mistake in the config was answered above, and processes
-        # must have joined before JAX knows its devices.
+        # Imports Keras, which is slow: mistakes in the config are reported before. And
+        # processes must have joined before JAX looks for its devices.
         from distill.run import conductor
 
         result = conductor.train(run, folder)

@@ -183,9 +183,7 @@ def test_what_no_peer_computes_is_refused_in_a_line(change, named, capfd):
 @pytest.mark.parametrize("more", [["--threads=0", "--peers"], ["--threads=2"]])
 def test_threads_are_at_least_one_and_of_peers(more, capfd):
     assert benchmark.main(flags(*more)) == 2
-    assert (
-        "--threads must be at least 1, and goes with --peers" in capfd.readouterr().err
-    )
+    assert "--threads must be at least 1, and needs --peers" in capfd.readouterr().err
 
 
 def test_a_peer_that_ends_is_named(tmp_path):
