@@ -55,14 +55,14 @@ def _command(arguments: argparse.Namespace) -> int:
     command.check_written(arguments.json)
     if arguments.max_kb is not None and not arguments.max_kb > 0:
         raise ConfigError(f"--max-kb must be positive. Received: {arguments.max_kb}")
-    several = groups.grouped(groups.reports(arguments.runs))
-    theirs = list(groups.reports(arguments.against).values())
+    several = groups.group_runs(groups.read_reports(arguments.runs))
+    theirs = list(groups.read_reports(arguments.against).values())
     if theirs and len(several) > 1:
         raise ConfigError("--against needs runs of one config and one data set")
     rows = []
     for group in several:
         ours = list(group.values())
-        named = {"runs": groups.label(group), "data": groups.named_data(ours[0])}
+        named = {"runs": groups.label(group), "data": groups.describe_data(ours[0])}
         try:
             found = aggregate.aggregate(ours, theirs)
         except ValueError as error:

@@ -1,5 +1,5 @@
-"""Many runs, or other things than a run, side by side. No study knows another.
+"""Studies: many runs, or trainings that are no run, compared with each other.
 
-In each, `conductor` orders the steps, `report` turns numbers into text, and `study` is
-the config, where it has one of its own.
+No study imports another. In each, `conductor` calls the steps in order, `report`
+formats the numbers, and `study` is the config, if the study has one of its own.
 """

@@ -1,4 +1,4 @@
-"""What a few seeds say: mean, standard deviation, and paired differences."""
+"""Statistics over a few seeds: mean, standard deviation, and paired differences."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import numpy as np
 from distill.runtime import formats
 
 
-def interval(difference: dict) -> str:
-    """The interval in points, or a dash."""
+def format_interval(difference: dict) -> str:
+    """The interval of a `paired_difference` in points; a dash if there is none."""
     if difference["low"] is None:
         return formats.NOTHING
     return (
@@ -18,17 +18,19 @@ def interval(difference: dict) -> str:
 
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-9  # Of the values: differences that are nearer to each other are equal.
+# As a share of the values. Differences whose spread is smaller are counted as equal:
+# subtracting decimals such as 97.66 leaves noise of about 1e-14.
+ROUNDING = 1e-9
 
 
 def summary(values: Sequence[float]) -> dict:
-    """Mean and spread of one number over seeds.
+    """Mean and standard deviation of one number over seeds.
 
     Args:
-        values: One a seed; at least one.
+        values: One number per seed; at least one.
 
     Returns:
-        `mean`; `sd`, the sample standard deviation (divided by n - 1), None of
+        `mean`; `sd`, the sample standard deviation (divided by n - 1), None for
         a single value; `n`; and the `values`.
     """
     values = [float(value) for value in values]
@@ -44,27 +46,27 @@ def summary(values: Sequence[float]) -> dict:
 def paired_difference(
     ours: Sequence[float], theirs: Sequence[float], *, test_to_train: float = 0.0
 ) -> dict:
-    """How much larger the one is than the other, seed by seed.
+    """The difference of two numbers, ours minus theirs, paired by seed.
 
-    What the two share in a seed (teacher, first weights, order of the batches)
-    falls out of the difference, which makes it sharper than two means.
+    What the two share in a seed (teacher, initial weights, order of the batches)
+    cancels out, so the interval is narrower than that of two separate means.
 
     Args:
-        ours: One number a seed.
-        theirs: Of the same seeds, in the same order.
-        test_to_train: Where every seed draws its training and its test rows anew from
-            one table, test rows for each training row; the seeds then share rows, and
-            the interval is that of the corrected resampled t. Else 0.
+        ours: One number per seed.
+        theirs: Numbers of the same seeds, in the same order.
+        test_to_train: Ratio of test rows to training rows, if every seed draws both
+            anew from one table. The seeds then share rows, and the interval is that
+            of the corrected resampled t. Otherwise 0.
 
     Returns:
-        As `summary`, of the differences; `low` and `high`, the two-sided
+        The `summary` of the differences; `low` and `high`, the two-sided
         interval of Student's t with n - 1 degrees of freedom at `CONFIDENCE`;
-        and whether it is `clear_of_zero`. All three are None of a single seed.
-        Differences that are all equal show no spread: they have no interval, and
-        are not clear of zero.
+        and `clear_of_zero`, whether zero is outside it. All three are None for a
+        single seed. Differences that are all equal have no interval, since they show
+        no spread, and are not clear of zero.
 
     Raises:
-        ValueError: If the two are not equally many.
+        ValueError: If the two have different lengths.
 
     Source:
         Student, "The Probable Error of a Mean", Biometrika 6, 1908. Nadeau and
@@ -79,6 +81,8 @@ def paired_difference(
     from scipy import special
 
     quantile = special.stdtrit(found["n"] - 1, (1 + CONFIDENCE) / 2)
+    # Draws that share rows vary less than independent ones: the correction adds the
+    # ratio to 1 / n.
     half = float(quantile) * found["sd"] * math.sqrt(1 / found["n"] + test_to_train)
     low, high = found["mean"] - half, found["mean"] + half
     return {**found, "low": low, "high": high, "clear_of_zero": low > 0 or high < 0}

@@ -66,7 +66,7 @@ def test_equal_differences_show_no_spread_and_are_clear_of_nothing(count, apart)
     assert found["mean"] == pytest.approx(100 * apart / 899)
     assert found["low"] is None and found["high"] is None
     assert found["clear_of_zero"] is False
-    assert report.verdict(found) == intervals.interval(found)
+    assert report.verdict(found) == intervals.format_interval(found)
     nearly = intervals.paired_difference(ours + 0.01 * theirs, theirs)
     assert nearly["low"] < nearly["mean"] < nearly["high"]
 

@@ -1,1 +1,1 @@
-"""Configs over seeds, beside their controls at equal updates."""
+"""Compares configs over seeds with each other and with controls of equal updates."""

@@ -1,4 +1,4 @@
-"""Every model of several finished runs: means over them, and differences."""
+"""Means and differences of every model over several finished runs."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,28 @@ from distill.runtime import formats
 from distill.studies import intervals
 from distill.studies.compare.groups import config_of, data_of
 
-CHOOSING = ("validation_accuracy",)
+CHOOSING = ("validation_accuracy",)  # What a file is chosen by.
 NUMBERS = ("accuracy", "bytes", "gzip_bytes", "macs", "sparsity")
 TIMES = ("latency_ms", "latency_all_threads_ms")
 
 
 def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
-    """Means over runs, model by model.
+    """Computes means over runs for each model.
 
     Args:
         ours: Reports, as in `report.json`, of one seed each.
         theirs: Reports of the same seeds, in the same order, or none.
 
     Returns:
-        One mapping a model that all of `ours` have: `name`; `ships`, whether it is a
-        file that failed in none; each of `NUMBERS` and
-        `TIMES` (the median) as `intervals.summary`, None where a run lacks it;
+        One mapping for each model that all of `ours` have: `name`; `ships`, whether it
+        is an exported file that failed in no run; each of `CHOOSING`, `NUMBERS` and
+        `TIMES` (the median) as `intervals.summary`, None if a run lacks it;
         `minus_student`, in points of accuracy, as `intervals.paired_difference`,
-        and `minus_theirs`, likewise, None where `theirs` have no such model.
+        and `minus_theirs`, likewise, None if `theirs` has no such model.
 
     Raises:
-        ValueError: If the seeds are not those of one another, or come twice; or if
-            config or data differ within a group, or data between the two.
+        ValueError: If a seed occurs twice, or the seeds of the two groups differ; if
+            config or data differ within a group, or data between the groups.
     """
     seeds, others = ([r["run"]["seed"] for r in runs] for runs in (ours, theirs))
     if len(set(seeds)) < len(seeds):
@@ -56,7 +56,7 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
 
 
 def _by_name(reports):
-    """Name of each model that all reports have to its entries."""
+    """The entries of each model that all reports have, by its name."""
     runs = [{model["name"]: model for model in report["models"]} for report in reports]
     return {
         name: [run[name] for run in runs]
@@ -66,7 +66,7 @@ def _by_name(reports):
 
 
 def _ships(entries):
-    """Whether a model is an exported file, without a failure in any run."""
+    """Whether a model is an exported file that failed in no run."""
     return all(
         entry.get("file", "").endswith(".tflite") and not entry.get("failed")
         for entry in entries
@@ -91,68 +91,71 @@ def _difference(entries, others):
 
 
 def best(rows: Sequence[dict], max_kb: float) -> dict | None:
-    """The file with the largest mean accuracy of those that are never larger.
+    """Chooses the file with the largest mean accuracy that fits a size in every run.
 
-    It is the validation split's accuracy, where reports have it, so that the test
-    split's stays an honest number for what was chosen.
+    Accuracy is that of the validation split, if all reports have it, so that the
+    accuracy on the test split is an unbiased number for the chosen file.
 
     Args:
         rows: As `aggregate` returns them, of one data set.
-        max_kb: In kB of 1000 bytes.
+        max_kb: The largest size, in kB of 1000 bytes.
 
     Returns:
-        One of the rows; None where no file is so small. A file that failed in any run
-        does not count. Of two equally good ones, the smaller.
+        One of the rows; None if no file is small enough. A file that failed in any run
+        does not count. Of two equally accurate files, the smaller.
     """
-    able = [
+    fitting = [
         row
         for row in rows
         if row["ships"] and max(row["bytes"]["values"]) <= 1000 * max_kb
     ]
-    known = all(row["validation_accuracy"] for row in able)
-    key = "validation_accuracy" if known else "accuracy"
-    return max(able, key=lambda r: (r[key]["mean"], -r["bytes"]["mean"]), default=None)
+    has_validation = all(row["validation_accuracy"] for row in fitting)
+    key = "validation_accuracy" if has_validation else "accuracy"
+    return max(
+        fitting, key=lambda r: (r[key]["mean"], -r["bytes"]["mean"]), default=None
+    )
 
 
 def table(rows: Sequence[dict]) -> str:
-    """The rows, for the console; those of several groups of runs say which."""
+    """Formats the rows for the console, with a column of runs for several groups."""
     import tabulate
 
-    def mean(row, key, text):
-        return text(row[key] and row[key]["mean"])
+    def format_mean(row, key, number_format):
+        return number_format(row[key] and row[key]["mean"])
 
-    def difference(each):
-        if each is None:
+    def format_difference(difference):
+        if difference is None:
             return formats.NOTHING
-        return f"{formats.signed(each['mean'])} {intervals.interval(each)}"
+        mean = formats.signed(difference["mean"])
+        return f"{mean} {intervals.format_interval(difference)}"
 
-    shown = [
+    lines = [
         {
             "runs": row.get("runs"),
             "model": row["name"],
-            "acc %": mean(row, "accuracy", formats.percent),
+            "acc %": format_mean(row, "accuracy", formats.percent),
             "sd": formats.percent(row["accuracy"]["sd"]),
-            "minus student": difference(row["minus_student"]),
-            "minus theirs": difference(row["minus_theirs"]),
-            "kB": mean(row, "bytes", formats.kilobytes),
-            "gzip kB": mean(row, "gzip_bytes", formats.kilobytes),
+            "minus student": format_difference(row["minus_student"]),
+            "minus theirs": format_difference(row["minus_theirs"]),
+            "kB": format_mean(row, "bytes", formats.kilobytes),
+            "gzip kB": format_mean(row, "gzip_bytes", formats.kilobytes),
             "zeros %": formats.percent(100 * row["sparsity"]["mean"], 1),
-            "ms": mean(row, "latency_ms", formats.plain),
-            "ms, all": mean(row, "latency_all_threads_ms", formats.plain),
+            "ms": format_mean(row, "latency_ms", formats.plain),
+            "ms, all": format_mean(row, "latency_all_threads_ms", formats.plain),
         }
         for row in rows
     ]
-    absent = {"runs": all("runs" not in row for row in rows)}
-    absent["minus theirs"] = all(row["minus_theirs"] is None for row in rows)
-    shown = [
-        {key: text for key, text in line.items() if not absent.get(key)}
-        for line in shown
+    is_empty = {"runs": all("runs" not in row for row in rows)}
+    is_empty["minus theirs"] = all(row["minus_theirs"] is None for row in rows)
+    lines = [
+        {key: text for key, text in line.items() if not is_empty.get(key)}
+        for line in lines
     ]
-    named = [key for key in ("runs", "model") if not absent.get(key)]
+    text_columns = [key for key in ("runs", "model") if not is_empty.get(key)]
     return tabulate.tabulate(
-        shown,
+        lines,
         headers="keys",
-        colalign=["left"] * len(named),
+        colalign=["left"] * len(text_columns),
         stralign="right",
         disable_numparse=True,
     )

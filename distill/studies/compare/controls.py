@@ -1,4 +1,4 @@
-"""The controls that every comparison has, whether a config names them or not."""
+"""Adds the standard controls of a comparison to runs that lack them."""
 
 import dataclasses
 
@@ -8,78 +8,86 @@ from distill.config import roles
 
 
 def with_controls(run: config.Run) -> config.Run:
-    """The run, and those of the standard controls that it lacks.
+    """Returns the run with those of the standard controls that it lacks.
 
-    - `scratch`: the same student from labels alone.
-    - `kd`: the same student by plain knowledge distillation. Its weights and
-      temperature are those of the run's own last `kd` stage, else the defaults
+    - `scratch`: the same student, trained from labels alone.
+    - `kd`: the same student, trained by plain knowledge distillation. Its weights and
+      temperature are those of the run's own last `kd` stage, or the defaults
       of `trainers.KD`.
     - `no_adversarial`, if a method has an `adversarial_weight`: the same stages
-      with that weight 0.
+      with a weight of 0.
     - `no_assistants`, if there are assistants: the same stages, taught by the
       teacher itself.
 
-    The first two see real examples alone, in the very same order, and have as many
-    updates as the student: as many epochs, or a part of them where each of its
-    updates takes several batches. A student of one stage lends them its schedule
-    too; of several, they have one stage in their stead, with the optimizer and rate
-    of the first, down to zero by a cosine.
+    The first two see only real examples, in the same order as the student, and have as
+    many updates: the same number of epochs, or fewer if one of the student's updates
+    takes several batches. If the student has one stage, they have its schedule. If it
+    has several, they have one stage instead, with the optimizer and learning rate of
+    the first and a cosine schedule to zero.
 
-    A control of the run's own all of whose stages are `supervised`, or all `kd`
-    without made examples, stands for the one or the other; so does the student itself.
+    A control in the run whose stages are all `supervised` takes the place of `scratch`,
+    and one whose stages are all `kd` without synthetic examples that of `kd`. So does
+    the student itself.
 
     Args:
-        run: As it was read.
+        run: The run as the config gives it.
 
     Raises:
         ValueError: If a control of another kind has the name of a missing one.
     """
-    taught = [run.stages, *(control.stages for control in run.controls)]
+    trained = [run.stages, *(control.stages for control in run.controls)]
     missing = [
         roles.Control(
             name=name, stages=stages, skips_assistants=name == "no_assistants"
         )
-        for name, stages, there in (
+        for name, stages, exists in (
             (
                 "scratch",
                 _scratch(run),
-                any(_all(trainers.Supervised, s) for s in taught),
+                any(_uses_only(trainers.Supervised, s) for s in trained),
             ),
-            ("kd", _kd(run), any(_all(trainers.KD, s) for s in taught)),
-            ("no_adversarial", _calm(run), _calm(run) in taught),
+            ("kd", _kd(run), any(_uses_only(trainers.KD, s) for s in trained)),
+            (
+                "no_adversarial",
+                _without_adversary(run),
+                # Also true if there is no adversary: the stages are the student's.
+                _without_adversary(run) in trained,
+            ),
             ("no_assistants", run.stages, _has_no_assistants(run)),
         )
-        if not there
+        if not exists
     ]
     return dataclasses.replace(run, controls=(*run.controls, *missing))
 
 
 def _has_no_assistants(run):
-    """Whether the run, or a control of it, is that of the student without them."""
+    """Whether the student, or a control with its stages, has no assistants."""
     skipping = [part.stages for part in run.controls if part.skips_assistants]
     return not run.assistants or run.stages in skipping
 
 
-def _all(method, stages):
-    """Whether every stage is taught by exactly this method, on real examples."""
+def _uses_only(method, stages):
+    """Whether every stage uses exactly this method, on real examples alone."""
+    # Not `isinstance`: most methods are subclasses of KD.
     return all(type(s.trainer) is method and s.synthetic is None for s in stages)
 
 
 def _scratch(run):
-    return (_one(run, trainers.Supervised(), trainers.Supervised.task_weight),)
+    method = trainers.Supervised()
+    return (_single_stage(run, method, trainers.Supervised.task_weight),)
 
 
 def _kd(run):
     own = [stage for stage in run.stages if type(stage.trainer) is trainers.KD]
     if own:
-        return (_one(run, own[-1].trainer, own[-1].task_weight),)
-    return (_one(run, trainers.KD(), trainers.KD.task_weight),)
+        return (_single_stage(run, own[-1].trainer, own[-1].task_weight),)
+    return (_single_stage(run, trainers.KD(), trainers.KD.task_weight),)
 
 
-def _one(run, method, task_weight):
-    """As many updates as the student has in all of its stages, in one stage."""
+def _single_stage(run, method, task_weight):
+    """One stage with as many updates as the student has in all of its stages."""
     first, *more = run.stages
-    whole = dataclasses.replace(
+    single = dataclasses.replace(
         first,
         trainer=method,
         task_weight=task_weight,
@@ -89,29 +97,31 @@ def _one(run, method, task_weight):
         decay_factor=config.Stage.decay_factor,
         epochs=sum(stage.epochs_of_updates for stage in run.stages),
     )
-    return whole if more else _scheduled(whole, first)
+    return single if more else _with_schedule(single, first)
 
 
-def _scheduled(whole, stage):
-    """With the schedule of the student's only stage, and as many of its updates."""
-    each = stage.trainer.steps_per_update
-    decays = tuple(sorted({epoch // each for epoch in stage.decay_epochs} - {0}))
-    # A decay before the first epoch's end is none.
-    falls = decays or stage.schedule != "step"
-    schedule = stage.schedule if falls else "constant"
+def _with_schedule(single, stage):
+    """Gives a stage the schedule of the student's only stage, counted in updates."""
+    steps = stage.trainer.steps_per_update
+    # The control updates after every batch: it needs fewer epochs, which decay sooner.
+    decays = tuple(sorted({epoch // steps for epoch in stage.decay_epochs} - {0}))
+    # A step schedule whose decays all fall into the first epoch would have none.
+    has_decay = decays or stage.schedule != "step"
+    schedule = stage.schedule if has_decay else "constant"
     factor = (stage if decays else config.Stage).decay_factor
     return dataclasses.replace(
-        whole, schedule=schedule, decay_epochs=decays, decay_factor=factor
+        single, schedule=schedule, decay_epochs=decays, decay_factor=factor
     )
 
 
-def _calm(run):
-    """The student's stages without an adversary."""
+def _without_adversary(run):
+    """The student's stages with adversarial weights of 0."""
     return tuple(
         dataclasses.replace(
             stage,
             trainer=dataclasses.replace(
-                # Nobody plays against its discriminator, which is to win.
+                # No loss of the student opposes the discriminator: it wins, which is
+                # no collapse here.
                 stage.trainer,
                 adversarial_weight=0.0,
                 stop_on_collapse=False,

@@ -1,4 +1,4 @@
-"""The reports of several configs and seeds -> one comparison."""
+"""Gathers the reports of several configs and seeds into one comparison."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,26 +14,26 @@ def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:
     """Compares finished runs.
 
     Args:
-        jobs: `jobs.Job`s, seed by seed, configs in one order in each.
-        reports: The report of each, as in `report.json`.
-        out: The folder of all runs, which the links to their pages start from.
+        jobs: `jobs.Job`s, sorted by seed, with configs in the same order in each.
+        reports: The report of each job, as in `report.json`.
+        out: The folder of all runs; links to their pages are relative to it.
 
     Returns:
         The comparison, as in `compare.json`.
 
     Raises:
-        ConfigError: If two of the runs saw different data.
+        ConfigError: If two of the runs used different data.
     """
-    seen = {each["data"]["fingerprint"] for each in reports}
-    if len(seen) > 1:
+    fingerprints = {report["data"]["fingerprint"] for report in reports}
+    if len(fingerprints) > 1:
         raise ConfigError(
-            f"the runs in {out} saw different data (fingerprints "
-            f"{', '.join(sorted(seen))}): bring back the first, or name another "
+            f"the runs in {out} used different data (fingerprints "
+            f"{', '.join(sorted(fingerprints))}): restore the first, or name another "
             "folder with --out"
         )
     seeds = {}
-    for job, each in zip(jobs, reports, strict=True):
-        seeds.setdefault(job.name, []).append((job, each))
+    for job, report in zip(jobs, reports, strict=True):
+        seeds.setdefault(job.name, []).append((job, report))
     models = _models(seeds)
     return {
         "seeds": [job.run.seed for job, _ in next(iter(seeds.values()))],
@@ -58,9 +58,9 @@ def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:
 
 
 def _models(seeds):
-    """One entry for each model of each config; teachers once if all share them."""
+    """One entry for each model of each config; teachers once, if all share them."""
     found = [
-        _over_seeds(name, index, runs)
+        _summarize_model(name, index, runs)
         for name, runs in seeds.items()
         for index in range(len(runs[0][1]["models"]))
     ]
@@ -76,12 +76,12 @@ def _models(seeds):
     ]
 
 
-def _over_seeds(name, index, runs):
-    """One model of one config, over all seeds."""
-    each = [report_["models"][index] for _, report_ in runs]
-    model = each[0]["name"]
+def _summarize_model(name, index, runs):
+    """The summary of one model of one config over all seeds."""
+    records = [report["models"][index] for _, report in runs]
+    model = records[0]["name"]
     summaries = {
-        key: intervals.summary([record[key] for record in each])
+        key: intervals.summary([record[key] for record in records])
         for key in ("accuracy", "agreement_with_teacher", "bytes")
     }
     return {
@@ -89,36 +89,37 @@ def _over_seeds(name, index, runs):
         "config": name,
         "model": model,
         "family": scatter.family(model),
-        "file": each[0]["file"],
-        "sha256": [record["sha256"] for record in each],
+        "file": records[0]["file"],
+        "sha256": [record["sha256"] for record in records],
         **summaries,
         "updates": _updates(runs[0], model),
         "failed": [
             f"seed {job.run.seed}: {why}"
-            for (job, _), record in zip(runs, each, strict=True)
+            for (job, _), record in zip(runs, records, strict=True)
             for why in record["failed"]
         ],
     }
 
 
 def _updates(run, model):
-    """Updates of the student or a control; None of other models."""
-    job, report_ = run
+    """Optimizer updates of the student or a control; None for other models."""
+    job, report = run
     stages = {"student": job.run.stages}
     stages |= {control.name: control.stages for control in job.run.controls}
     if model not in stages:
         return None
-    steps = batches.steps_per_epoch(report_["data"]["train"], job.run.batch_size)
+    steps = batches.steps_per_epoch(report["data"]["train"], job.run.batch_size)
     accumulated = job.run.hardware.gradient_accumulation
     return sum(
-        # Each stage has an optimizer of its own: what it has not used is lost.
+        # Each stage has its own optimizer: gradients left over at its end are lost,
+        # so round down for each stage, not for the sum.
         steps * stage.epochs // (stage.trainer.steps_per_update * accumulated)
         for stage in stages[model]
     )
 
 
 def _differences(seeds, models):
-    """Each student to each of its controls, then to the first config's student."""
+    """Differences of each student to its controls and to the first config's student."""
     accuracy = {m["name"]: m["accuracy"]["values"] for m in models}
     first = next(iter(seeds))
     found = []
@@ -144,17 +145,17 @@ def _warnings(seeds):
         lines.append("One seed has no interval: give --seeds 2 or more")
     updates = {name: _updates(run, "student") for name, run in runs.items()}
     if len(set(updates.values())) > 1:
-        said = ", ".join(f"{name} {count:,}" for name, count in updates.items())
+        counts = ", ".join(f"{name} {count:,}" for name, count in updates.items())
         lines.append(
-            f"The students of the configs had unequal numbers of updates ({said}): "
+            f"The students of the configs had unequal numbers of updates ({counts}): "
             "compare each with its own controls, not with another config's"
         )
-    for name, (job, report_) in runs.items():
+    for name, (job, report) in runs.items():
         for control in job.run.controls:
-            own = _updates((job, report_), control.name)
+            own = _updates((job, report), control.name)
             if own != updates[name]:
                 lines.append(
                     f"{name}.{control.name} had {own:,} updates, its student "
-                    f"{updates[name]:,}: they differ in more than what taught them"
+                    f"{updates[name]:,}: they differ in more than the method"
                 )
     return lines

@@ -1,4 +1,4 @@
-"""Finished runs, told apart by config and data: which of them are seeds of one."""
+"""Groups finished runs by config and data, so that a group differs in seeds alone."""
 
 import json
 import pathlib
@@ -8,19 +8,22 @@ from typing import Any
 
 from distill.runtime.errors import ConfigError
 
-_NAMED = 4  # Options that are named where configs differ.
+_NAMED = 4  # Differing options that are named; the rest is only counted.
 
-Group = Mapping[str, dict]  # Folder to report, of runs that differ in the seed alone.
+Group = Mapping[str, dict]  # Folder to report, for runs that differ in the seed alone.
 
 
-def reports(folders: Sequence[pathlib.Path]) -> dict[str, dict]:
-    """Folder of each finished run to its report.
+def read_reports(folders: Sequence[pathlib.Path]) -> dict[str, dict]:
+    """Reads the reports of finished runs.
 
     Args:
-        folders: Of runs, or such as hold runs: those of one comparison.
+        folders: Folders of runs, or folders that hold several, as `compare` makes.
+
+    Returns:
+        Folder of each run to its report.
 
     Raises:
-        ConfigError: If there is none, or one comes twice.
+        ConfigError: If a folder has no report, or a run occurs twice.
     """
     found: dict[str, dict] = {}
     for folder in folders:
@@ -52,20 +55,21 @@ def _read(path):
     return report
 
 
-def grouped(runs: Mapping[str, dict]) -> list[Group]:
-    """Runs that differ in the seed alone, together; in the order of the first of each.
+def group_runs(runs: Mapping[str, dict]) -> list[Group]:
+    """Groups runs that differ in the seed alone, in the order of their first runs.
 
-    The same seed again, as of another machine, begins a group of its own.
+    A seed that a group already has, for example from another machine, goes into a
+    second group of the same config.
 
     Args:
         runs: Folder to report.
     """
     groups: dict[Any, dict[str, dict]] = {}
     for folder, report in runs.items():
-        key, again = config_of(report), 0
-        while report["run"]["seed"] in _seeds(groups.get((key, again), {})):
-            again += 1
-        groups.setdefault((key, again), {})[folder] = report
+        key, copy = config_of(report), 0
+        while report["run"]["seed"] in _seeds(groups.get((key, copy), {})):
+            copy += 1
+        groups.setdefault((key, copy), {})[folder] = report
     return list(groups.values())
 
 
@@ -74,39 +78,42 @@ def _seeds(group):
 
 
 def config_of(report: dict) -> str:
-    """Config and data of a report, without the seed and what names files of a seed."""
-    apart = {"seed", "model", "teacher"} if "student" not in report["run"] else {"seed"}
-    options = {key: part for key, part in report["run"].items() if key not in apart}
+    """Config and data of a report as one string, without what differs by seed."""
+    # `distill.finish` has no student: its `model` and `teacher` are files of one seed.
+    by_seed = {"seed"}
+    if "student" not in report["run"]:
+        by_seed |= {"model", "teacher"}
+    options = {key: part for key, part in report["run"].items() if key not in by_seed}
     return json.dumps([options, data_of(report)], sort_keys=True)
 
 
 def data_of(report: dict) -> str:
-    """What tells the data of a report from others."""
+    """The fingerprint of a report's data."""
     return report["data"]["fingerprint"]
 
 
-def named_data(report: dict) -> str:
-    """The data of a report, for people: `digits 127ccc2d`."""
+def describe_data(report: dict) -> str:
+    """Name and short fingerprint of a report's data: `digits 127ccc2d`."""
     return f"{report['data'].get('name', 'data')} {data_of(report)[:8]}"
 
 
 def label(group: Group) -> str:
-    """A group's name: that of its folders, without what tells seeds apart."""
+    """A group's name: that of its folders, without their seeds."""
     names = dict.fromkeys(re.sub(r",seed=\d+$", "", folder) for folder in group)
     first, *others = names
     return f"{first} +{len(others)}" if others else first
 
 
 def differences(groups: Sequence[Group]) -> list[str]:
-    """In what groups differ, one line for data and one for configs, for people."""
+    """Describes how groups differ: one line for data and one for configs, or none."""
     firsts = {label(group): next(iter(group.values())) for group in groups}
     lines = []
-    on: dict[str, list[str]] = {}
+    by_data: dict[str, list[str]] = {}
     for name, report in firsts.items():
-        on.setdefault(named_data(report), []).append(name)
-    if len(on) > 1:
-        said = "; ".join(f"{data}: {_list(names)}" for data, names in on.items())
-        lines.append(f"different data, whose accuracies do not compare: {said}")
+        by_data.setdefault(describe_data(report), []).append(name)
+    if len(by_data) > 1:
+        listed = "; ".join(f"{data}: {_join(names)}" for data, names in by_data.items())
+        lines.append(f"different data, whose accuracies cannot be compared: {listed}")
     flat = [dict(_leaves(report["run"])) for report in firsts.values()]
     keys = [
         key
@@ -115,16 +122,16 @@ def differences(groups: Sequence[Group]) -> list[str]:
     ]
     if keys:
         more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-        said = (
-            f"{key} ({_list(dict.fromkeys(str(each.get(key)) for each in flat))})"
+        values = (
+            f"{key} ({_join(dict.fromkeys(str(each.get(key)) for each in flat))})"
             for key in keys[:_NAMED]
         )
-        lines.append(f"different configs: {_list(said)}{more}")
+        lines.append(f"different configs: {_join(values)}{more}")
     return lines
 
 
 def _leaves(tree, where=""):
-    """Path and value of every leaf of plain data."""
+    """Yields path and value of every leaf of nested dicts and lists."""
     if isinstance(tree, dict):
         pairs = tree.items()
     elif isinstance(tree, list) and tree:
@@ -136,5 +143,5 @@ def _leaves(tree, where=""):
         yield from _leaves(value, f"{where}.{key}")
 
 
-def _list(words):
+def _join(words):
     return ", ".join(words)

@@ -1,4 +1,4 @@
-"""What a comparison consists of: one run a config and seed."""
+"""The runs of a comparison: one for each config and seed."""
 
 import dataclasses
 import operator
@@ -15,9 +15,9 @@ class Job(NamedTuple):
     """One run of a comparison.
 
     Attributes:
-        name: The config's, without folder and suffix.
-        run: With its own seed, and all controls.
-        folder: Where it is, beside the others: they share trained teachers.
+        name: The config's name, without folder and suffix.
+        run: The run with its own seed and all controls.
+        folder: Its folder. All are in one folder, where runs share trained teachers.
     """
 
     name: str
@@ -33,27 +33,28 @@ def plan(
     overrides: Sequence[str] = (),
     finish: bool = True,
 ) -> list[Job]:
-    """Every run of a comparison, read and checked; nothing is written.
+    """Reads and checks every run of a comparison; writes nothing.
 
     Args:
-        configs: Files, or names of shipped ones.
-        seeds: How many, from the configs' `seed` on.
-        out: The runs' folders are made there.
-        overrides: As of `config.load`; each config gets all of them.
+        configs: Config files, or names of shipped ones.
+        seeds: Number of seeds, from the configs' `seed` on.
+        out: The folder that will hold the runs' folders.
+        overrides: As in `config.load`; applied to every config.
         finish: Whether to finish and export students.
 
     Returns:
-        Seed by seed, so that a comparison cut short is one of fewer seeds.
+        The jobs, sorted by seed, so that an interrupted comparison is a complete one
+        of fewer seeds.
 
     Raises:
-        ConfigError: If a config is wrong, or two cannot be compared.
+        ConfigError: If a config is wrong, or two configs cannot be compared.
     """
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1. Received: {seeds}")
     names = [pathlib.Path(path).stem for path in configs]
     if len(set(names)) < len(names):
         raise ConfigError(
-            "--configs must be files of different names, by which the arms go. "
+            "--configs must be files of different names, which name the runs. "
             f"Received: {' '.join(configs)}"
         )
     runs = [_read(path, overrides, finish) for path in configs]
@@ -80,12 +81,14 @@ def _read(path, overrides, finish):
     run = config.load(path, overrides)
     try:
         run = controls.with_controls(run)
-    except ValueError as mistake:
+    except ValueError as error:
         raise ConfigError(
-            f"{path}: with the controls that compare adds, {mistake}. Rename yours"
+            f"{path}: with the controls that compare adds, {error}. Rename yours"
         ) from None
     if finish:
         return run
+    # The limit goes back to its default: without files it would have no effect, which
+    # is an error in a config.
     return dataclasses.replace(
         run, finish=(), max_accuracy_drop=config.Run.max_accuracy_drop
     )

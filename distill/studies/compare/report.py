@@ -1,4 +1,4 @@
-"""A comparison -> a table for the console, a page for the browser."""
+"""Formats a comparison as a table for the console and a page for the browser."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from distill.report.html import template
 from distill.runtime import formats
 from distill.studies import intervals
 
-PLOT = 200  # Width of an interval's picture in pixels.
+PLOT = 200  # Width of the plot of an interval, in pixels.
 
 
 def table(comparison: dict) -> str:
-    """Models over seeds, then differences, within 100 columns.
+    """Formats models over seeds, then differences, within 100 columns.
 
     Args:
         comparison: As in `compare.json`. Sizes are shown in kB of 1000 bytes.
@@ -34,7 +34,13 @@ def table(comparison: dict) -> str:
         for model in comparison["models"]
     ]
     differences = [
-        [d["of"], d["to"], formats.signed(d["mean"]), intervals.interval(d), verdict(d)]
+        [
+            d["of"],
+            d["to"],
+            formats.signed(d["mean"]),
+            intervals.format_interval(d),
+            verdict(d),
+        ]
         for d in comparison["differences"]
     ]
     seeds = comparison["seeds"]
@@ -49,7 +55,7 @@ def table(comparison: dict) -> str:
 
 
 def _grid(rows, headers, widest):
-    """The first two columns are text, which goes on in the next line if it must."""
+    """A table whose first two columns are text, wrapped at the widest."""
     others = len(headers) - 2
     return tabulate.tabulate(
         rows,
@@ -61,25 +67,25 @@ def _grid(rows, headers, widest):
 
 
 def verdict(difference: dict) -> str:
-    """Whether the interval leaves zero out; a dash where there is none."""
+    """`clear` if zero is outside the interval, else `inside`; a dash without one."""
     if difference["low"] is None:
         return formats.NOTHING
     return "clear" if difference["clear_of_zero"] else "inside"
 
 
 def note(comparison: dict) -> str:
-    """What the interval covers, and what it does not."""
+    """Explains what the interval covers and what it does not."""
     return (
         "Points of test accuracy, paired by seed: a student and its controls share "
-        "teacher, first weights and batches. The interval is Student's t over "
+        "teacher, initial weights and batches. The interval is Student's t over "
         f"{len(comparison['seeds'])} seeds: it covers what another seed would change, "
-        "not what other test images would, and each stands at 95 % by itself. "
-        "Differences that are all equal show no spread, and have no interval."
+        "not what other test images would, and each interval is at 95 % by itself. "
+        "Differences that are all equal show no spread and have no interval."
     )
 
 
 def html(comparison: dict) -> str:
-    """The comparison as one page that needs nothing else; it links to each run's own.
+    """Renders the comparison as one self-contained page with links to each run's.
 
     Args:
         comparison: As in `compare.json`.
@@ -109,7 +115,7 @@ def html(comparison: dict) -> str:
         fronts=page.fronts(points),
         shipped=bool(shipped),
         plot=_plot(comparison["differences"]),
-        interval=intervals.interval,
+        interval=intervals.format_interval,
         verdict=verdict,
         note=note(comparison),
         configs={
@@ -120,8 +126,8 @@ def html(comparison: dict) -> str:
 
 
 def _plot(differences: Sequence[dict]) -> dict:
-    """The axis on which all intervals are drawn, zero always on it."""
+    """The common axis of all intervals, which always includes zero."""
     ends = [d[key] for d in differences for key in ("low", "mean", "high")]
     ends = [0.0, *(end for end in ends if end is not None)]
-    room = 0.05 * (max(ends) - min(ends)) or 1.0
-    return axes.axis(min(ends) - room, max(ends) + room, 0, PLOT)
+    margin = 0.05 * (max(ends) - min(ends)) or 1.0
+    return axes.axis(min(ends) - margin, max(ends) + margin, 0, PLOT)
