@@ -101,7 +101,7 @@ def test_a_csv_is_read_with_its_label_anywhere(write):
 def test_rows_that_are_the_same_are_counted(write):
     path = write("a,kind,b\n" + "1,yes,2\n1,no,3\n2,yes,3\n1,no,2\n" * 3)
     (line,) = table_rows.read_csv(path, "kind").warnings()
-    assert line.startswith("9 of 12 rows are the same as another")
+    assert line.startswith("9 of 12 rows are copies of another")
     path = write("a,kind\n" + "".join(f"{i},{i % 2}\n" for i in range(12)))
     assert not table_rows.read_csv(path, "kind").warnings()
 
@@ -122,8 +122,8 @@ def test_rows_that_are_the_same_are_counted(write):
         ("a,kind\n1,x\n2,x\n", "at least 2 classes. Received: x"),
         ("a,kind\n1,0.1\n2,0.2\n3,0.3\n4,0.4\n", "4 classes in 4 rows"),
         ("a;kind\n1;x\n", "set apart by commas, not semicolons"),
-        ("a,a,kind\n1,2,x\n", "name each column once"),
-        (",a,kind\n0,1,x\n", "an index not at all"),
+        ("a,a,kind\n1,2,x\n", "give each column its own name"),
+        (",a,kind\n0,1,x\n", "an index column must be removed"),
         ("a,kind\n1,x\n2, \n", "mine.csv:3: empty label"),
         ("a,kind\n1,x\n2,X\n3,y\n", "'X' and 'x', different only in blanks, case"),
         ("a,kind\n1,x\n2_0,y\n", "Received: '2_0'"),
@@ -161,8 +161,8 @@ def test_magic_is_read():
         ("seeds=0", "`seeds` must be at least 1"),
         ("seed=-1", "`seed` must be at least 0"),
         ("scaling=log", "one of quantile, standard"),
-        ("transfers=[{name: alone}]", "`transfers` must have `train` among them"),
-        ("transfers=[{name: train}, {name: train}]", "must each be there once"),
+        ("transfers=[{name: alone}]", "`transfers` must include `train`"),
+        ("transfers=[{name: train}, {name: train}]", "must be all different"),
         ("students=[]", "`students` must be at least one"),
         ("teacher.options.trees=0", "`trees` must be at least 1"),
         ("transfers.2.options.swap_probability=2", "`swap_probability` must be in"),
@@ -280,9 +280,9 @@ def test_what_two_transfer_sets_share_is_made_and_asked_once(rows):
         asked.append(len(features))
         return np.eye(3)[np.zeros(len(features), int)]
 
-    sets = conductor._Sets(rows, teacher, 0)
-    apart, _ = sets.learned_from(transfer.Bootstrap(copies=2))
-    pooled, targets = sets.learned_from(transfer.Bootstrap(copies=2, pooled=True))
+    sets = conductor._TransferSets(rows, teacher, 0)
+    apart, _ = sets.build(transfer.Bootstrap(copies=2))
+    pooled, targets = sets.build(transfer.Bootstrap(copies=2, pooled=True))
     np.testing.assert_array_equal(pooled, np.concatenate([rows.features, apart]))
     assert asked == [120, 60]
     assert targets.shape == (180, 3)
@@ -408,11 +408,11 @@ def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
 
 
 def test_a_single_seed_has_no_interval():
-    assert report.interval({"mean": 1.234, "low": None}) == "+1.23"
-    assert report.interval({"mean": 1, "low": -0.5, "high": 2.5}) == (
+    assert report.format_difference({"mean": 1.234, "low": None}) == "+1.23"
+    assert report.format_difference({"mean": 1, "low": -0.5, "high": 2.5}) == (
         "+1.00 [-0.50, +2.50]"
     )
-    assert report.interval(None) == ""
+    assert report.format_difference(None) == ""
 
 
 @pytest.mark.parametrize(

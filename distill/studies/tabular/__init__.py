@@ -1,1 +1,1 @@
-"""Compression on tables of numbers: a forest teaches a few trees or a small network."""
+"""Distillation on tables of numbers: a forest teaches few trees or a small network."""

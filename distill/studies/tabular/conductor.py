@@ -1,4 +1,4 @@
-"""The steps of a study on a table, in order."""
+"""Runs the steps of a study on a table, in order."""
 
 import dataclasses
 import json
@@ -13,16 +13,16 @@ from distill.studies.tabular import learners, report, speed, transfer
 from distill.studies.tabular.rows import Rows
 from distill.studies.tabular.study import Study
 
-REPEATS = 3  # Of the measurement of speed.
+REPEATS = 3  # Speed is measured so many times.
 
 
 def run_study(study: Study, table: Rows, folder: pathlib.Path) -> dict:
-    """Every seed of a study; one that is finished is not run again.
+    """Runs every seed of a study; skips what is finished.
 
     Args:
-        study: What to do.
-        table: All its rows.
-        folder: Made if need be. Holds `run.yaml`, one file a seed in
+        study: The config.
+        table: All rows of the data.
+        folder: Created if missing. Contains `run.yaml`, a file for each seed in
             `checkpoint/`, `report.json` and `report.html`.
 
     Returns:
@@ -31,25 +31,26 @@ def run_study(study: Study, table: Rows, folder: pathlib.Path) -> dict:
     Raises:
         ConfigError: If the folder holds another study.
         DataError: If the splits cannot be drawn.
-        FolderBusy: If another process works there.
-        WriteError: If the disk refuses.
+        FolderBusy: If another process uses the folder.
+        WriteError: If a file cannot be written.
     """
     with files.lock(folder):
-        # More seeds go on in the same folder.
+        # The same folder may continue with more seeds: their number is no difference.
         claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
         ground = {"data": table.fingerprint(), **versions.versions()}
         check_ground(folder, ground)
         records = []
         for seed in range(study.seed, study.seed + study.seeds):
-            done = files.checkpoints(folder) / f"seed.{seed}.json"
-            if done.exists():
+            path = files.checkpoints(folder) / f"seed.{seed}.json"
+            if path.exists():
                 progress.say(f"==> seed {seed}: finished before, kept")
             else:
                 with progress.step(f"seed {seed}", "teacher, students, speed"):
                     record = run_seed(study, table, seed)
-                files.atomic_write(done, json.dumps(record, indent=1))
-            records.append(json.loads(done.read_text()))
+                files.atomic_write(path, json.dumps(record, indent=1))
+            # Read back even if it is new: a resumed study then makes the same report.
+            records.append(json.loads(path.read_text()))
         result = report.gather(study, table, records)
         files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
         files.atomic_write(folder / "report.html", report.html(result))
@@ -57,25 +58,25 @@ def run_study(study: Study, table: Rows, folder: pathlib.Path) -> dict:
 
 
 def run_seed(study: Study, table: Rows, seed: int) -> dict:
-    """Teacher, transfer sets and students of one seed, measured on the rows kept back.
+    """Trains teacher and students of one seed and measures them on held-out rows.
 
     Args:
-        study: What to do.
-        table: All its rows.
+        study: The config.
+        table: All rows of the data.
         seed: Decides the split and all draws.
 
     Returns:
         The record: `train` and `measured`, numbers of rows; `teacher`; and
-        `students`, each with `transfer`, `student`, `rows` learned from, `auc`
-        in [0, 1] and `rows_per_second`.
+        `students`, each with `transfer`, `student`, `rows` (the size of the transfer
+        set), `auc` in [0, 1] and `rows_per_second`.
     """
     train, measured = scale(study, *study.data.split(table, seed, study.measured_on))
     teacher = study.teacher.fit(train.features, train.labels, seed_of(seed, "teacher"))
     models, students = {"teacher": teacher}, []
-    made = _Sets(train, teacher, seed)
+    transfer_sets = _TransferSets(train, teacher, seed)
     for part in study.transfers:
         name = transfer.label(part)
-        features, targets = made.learned_from(part)
+        features, targets = transfer_sets.build(part)
         for student in study.students:
             key = f"{name}/{student.label}"
             models[key] = student.fit(features, targets, seed_of(seed, key))
@@ -89,8 +90,9 @@ def run_seed(study: Study, table: Rows, seed: int) -> dict:
                     "auc": score,
                 }
             )
-    asked = np.resize(measured.features, (study.speed_rows, measured.features.shape[1]))
-    rates = speed.rows_per_second(models, asked, REPEATS)
+    # `resize` repeats the rows: all studies measure speed on the same number.
+    rows = np.resize(measured.features, (study.speed_rows, measured.features.shape[1]))
+    rates = speed.rows_per_second(models, rows, REPEATS)
     for record in students:
         key = f"{record['transfer']}/{record['student']}"
         record["rows_per_second"] = rates[key]
@@ -106,35 +108,36 @@ def run_seed(study: Study, table: Rows, seed: int) -> dict:
     }
 
 
-class _Sets:
-    """Transfer sets of one seed; what two of them share is made and asked once."""
+class _TransferSets:
+    """Builds the transfer sets of one seed; parts that two of them share, only once."""
 
     def __init__(self, train, teacher, seed):
         self.train, self.teacher, self.seed = train, teacher, seed
-        self.known = {}
+        self._cache = {}
 
-    def learned_from(self, part):
+    def build(self, part):
         """Features and targets of a transfer set."""
         if not part.taught:
             return self.train.features, self.train.labels
         if not part.pooled:
-            return self._asked(part)
+            return self._predict(part)
         pairs = [
-            self._asked(transfer.Transfer()),
-            self._asked(dataclasses.replace(part, pooled=False)),
+            self._predict(transfer.Transfer()),
+            self._predict(dataclasses.replace(part, pooled=False)),
         ]
         return tuple(np.concatenate(both) for both in zip(*pairs, strict=True))
 
-    def _asked(self, part):
-        if part not in self.known:
-            drawn = seed_of(self.seed, transfer.label(part))
-            features = part.rows(self.train, drawn)
-            self.known[part] = features, self.teacher(features)
-        return self.known[part]
+    def _predict(self, part):
+        """The rows of an unpooled set and the teacher's probabilities for them."""
+        if part not in self._cache:
+            seed = seed_of(self.seed, transfer.label(part))
+            features = part.rows(self.train, seed)
+            self._cache[part] = features, self.teacher(features)
+        return self._cache[part]
 
 
 def scale(study: Study, train: Rows, measured: Rows) -> tuple[Rows, Rows]:
-    """Both splits on the scale of the training rows."""
+    """Scales both splits by statistics of the training rows."""
     from sklearn import preprocessing
 
     if study.scaling == "standard":

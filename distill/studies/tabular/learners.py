@@ -1,4 +1,4 @@
-"""Who teaches and who learns: forests and small networks on rows of numbers.
+"""Teachers and students on rows of numbers: forests and small networks.
 
 A fitted learner is a function from features, `(n, features)`, to the probability
 of each class, `(n, classes)`.
@@ -10,35 +10,35 @@ from collections.abc import Callable
 
 import numpy as np
 
-Answers = Callable[[np.ndarray], np.ndarray]
+Predictor = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forest:
-    """A random forest of classification trees, everything else as scikit-learn has it.
+    """A random forest of classification trees, with scikit-learn's other defaults.
 
     Attributes:
-        trees: How many.
+        trees: Number of trees.
     """
 
     trees: int = 500
 
     def __post_init__(self):
         """Refuses an empty forest."""
-        at_least_one(self, "trees")
+        check_at_least_one(self, "trees")
 
-    def fit(self, features: np.ndarray, labels: np.ndarray, seed: int) -> Answers:
+    def fit(self, features: np.ndarray, labels: np.ndarray, seed: int) -> Predictor:
         """Learns from labels.
 
         Args:
             features: `(n, features)`.
             labels: `(n,)`, from 0; each class at least once.
-            seed: Of the forest's draws.
+            seed: Decides the forest's draws.
         """
         from sklearn import ensemble
 
         forest = ensemble.RandomForestClassifier(self.trees, random_state=seed)
-        return _grown(forest, features, labels).predict_proba
+        return _fit_forest(forest, features, labels).predict_proba
 
 
 TEACHERS = {"forest": Forest}
@@ -46,30 +46,30 @@ TEACHERS = {"forest": Forest}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Student:
-    """What is taught."""
+    """A learner that imitates the teacher."""
 
-    def fit(self, features: np.ndarray, targets: np.ndarray, seed: int) -> Answers:
-        """Learns to give the targets.
+    def fit(self, features: np.ndarray, targets: np.ndarray, seed: int) -> Predictor:
+        """Learns to predict the targets.
 
         Args:
             features: `(n, features)`.
             targets: The teacher's probabilities, `(n, classes)`; or labels, `(n,)`.
-            seed: Of all draws.
+            seed: Decides all draws.
         """
         raise NotImplementedError
 
     @property
     def label(self) -> str:
-        """Its name in the report."""
+        """The student's name in the report."""
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trees(Student):
-    """A forest of few trees: of regression trees where the targets are probabilities.
+    """A forest of few trees; of regression trees if the targets are probabilities.
 
     Attributes:
-        trees: How many.
+        trees: Number of trees.
 
     Source:
         Liu, Fusi and Mackey, "Teacher-Student Compression with Generative
@@ -80,7 +80,7 @@ class Trees(Student):
 
     def __post_init__(self):
         """Refuses an empty forest."""
-        at_least_one(self, "trees")
+        check_at_least_one(self, "trees")
 
     def fit(self, features, targets, seed):
         """Learns labels as a classifier, probabilities as a regressor."""
@@ -90,14 +90,15 @@ class Trees(Student):
             return Forest(trees=self.trees).fit(features, targets, seed)
         forest = ensemble.RandomForestRegressor(self.trees, random_state=seed)
         if targets.shape[1] > 2:
-            return _grown(forest, features, targets).predict
-        _grown(forest, features, targets[:, 1])
+            return _fit_forest(forest, features, targets).predict
+        # Of two classes, one probability determines the other.
+        _fit_forest(forest, features, targets[:, 1])
 
-        def answer(asked):
-            second = forest.predict(asked)
+        def predict(features):
+            second = forest.predict(features)
             return np.stack([1 - second, second], axis=1)
 
-        return answer
+        return predict
 
     @property
     def label(self):
@@ -110,11 +111,11 @@ class Dense(Student):
     """A network of one hidden layer, trained by cross-entropy with Adam.
 
     Attributes:
-        units: Of the hidden layer; ReLU.
-        steps: Batches seen, whatever the number of rows, rounded up to whole
-            passes over them: more rows do not mean more training.
-        batch_size: Rows in a step.
-        learning_rate: Of the first step; falls to zero as a cosine.
+        units: Units of the hidden layer, which has ReLU.
+        steps: Number of training steps, rounded up to whole epochs. It does not depend
+            on the number of rows: more rows do not mean more training.
+        batch_size: Number of rows in a step.
+        learning_rate: Rate of the first step; falls to zero by a cosine.
     """
 
     units: int = 64
@@ -124,7 +125,7 @@ class Dense(Student):
 
     def __post_init__(self):
         """Refuses values out of range."""
-        at_least_one(self, "units", "steps", "batch_size")
+        check_at_least_one(self, "units", "steps", "batch_size")
         if self.learning_rate <= 0:
             raise ValueError(
                 f"`learning_rate` must be positive. Received: {self.learning_rate}"
@@ -156,12 +157,12 @@ class Dense(Student):
             verbose=0,
         )
 
-        def answer(asked):
+        def predict(features):
             return network.predict(
-                asked.astype("float32"), batch_size=4096, verbose=0
+                features.astype("float32"), batch_size=4096, verbose=0
             ).astype(float)
 
-        return answer
+        return predict
 
     @property
     def label(self):
@@ -172,42 +173,43 @@ class Dense(Student):
 STUDENTS = {"trees": Trees, "dense": Dense}
 
 
-def _grown(forest, features, targets):
-    """A forest fitted on all cores, for the trees do not depend on how many."""
+def _fit_forest(forest, features, targets):
+    """Fits a forest on all cores; the trees do not depend on the number of cores."""
     forest.set_params(n_jobs=-1).fit(features, targets)
+    # Speed is measured on one core.
     return forest.set_params(n_jobs=1)
 
 
-def auc(labels: np.ndarray, answers: np.ndarray) -> float:
-    """Area under the ROC curve; of more than two classes, the mean of one-vs-rest.
+def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Area under the ROC curve; for more than two classes, the one-vs-rest mean.
 
     Args:
         labels: `(n,)`, from 0; every class at least once.
-        answers: Probabilities, `(n, classes)`.
+        probabilities: `(n, classes)`.
 
     Returns:
-        In [0, 1].
+        A number in [0, 1].
     """
     from sklearn import metrics
 
-    if answers.shape[1] == 2:
-        return float(metrics.roc_auc_score(labels, answers[:, 1]))
+    if probabilities.shape[1] == 2:
+        return float(metrics.roc_auc_score(labels, probabilities[:, 1]))
     each = [
-        metrics.roc_auc_score(labels == label, answers[:, label])
-        for label in range(answers.shape[1])
+        metrics.roc_auc_score(labels == label, probabilities[:, label])
+        for label in range(probabilities.shape[1])
     ]
     return float(np.mean(each))
 
 
-def at_least_one(part: object, *names: str) -> None:
+def check_at_least_one(part: object, *names: str) -> None:
     """Refuses options below 1.
 
     Args:
-        part: Holds the options.
-        names: Of the options.
+        part: The object that has the options.
+        names: Names of the options.
 
     Raises:
-        ValueError: Names the option.
+        ValueError: If an option is below 1; the message names it.
     """
     for name in names:
         value = getattr(part, name)

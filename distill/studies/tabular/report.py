@@ -1,4 +1,4 @@
-"""The records of all seeds -> a table for the console, a page for the browser."""
+"""Gathers the records of all seeds, and formats them for console and browser."""
 
 import textwrap
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from distill.studies.tabular.study import Study
 
 
 def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:
-    """What the seeds say together.
+    """Gathers the records of all seeds into one report.
 
     Args:
-        study: What was done.
-        table: All its rows.
-        records: As of `conductor.run_seed`, one a seed.
+        study: The config.
+        table: All rows of the data.
+        records: What `conductor.run_seed` returned for each seed.
 
     Returns:
-        The report, as in `report.json`: AUC in percent.
+        The report, as in `report.json`; AUC is in percent.
     """
     teacher = {
         "auc": intervals.summary([100 * r["teacher"]["auc"] for r in records]),
@@ -48,7 +48,7 @@ def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:
         "warnings": table.warnings(),
         "teacher": teacher,
         "students": [
-            _together(records, transfer.label(part), student.label)
+            _summarize(records, transfer.label(part), student.label)
             for student in study.students
             for part in study.transfers
         ],
@@ -56,15 +56,15 @@ def gather(study: Study, table: Rows, records: Sequence[dict]) -> dict:
     }
 
 
-def _together(records, name, student):
-    """One student taught by one transfer set, over all seeds."""
-    ours, train = _picked(records, name, student), _picked(records, "train", student)
+def _summarize(records, name, student):
+    """The summary of one student with one transfer set over all seeds."""
+    ours, train = _select(records, name, student), _select(records, "train", student)
     scores, reference = (
-        [100 * record["auc"] for record in found] for found in (ours, train)
+        [100 * model["auc"] for model in models] for models in (ours, train)
     )
     ratios = [
-        mine["rows_per_second"] / record["teacher"]["rows_per_second"]
-        for mine, record in zip(ours, records, strict=True)
+        model["rows_per_second"] / record["teacher"]["rows_per_second"]
+        for model, record in zip(ours, records, strict=True)
     ]
     return {
         "student": student,
@@ -74,7 +74,7 @@ def _together(records, name, student):
         "over_train": intervals.paired_difference(
             scores,
             reference,
-            # Every seed draws both anew from one table.
+            # Every seed draws its training and measured rows anew from one table.
             test_to_train=records[0]["measured"] / records[0]["train"],
         ),
         "rows_per_second": intervals.summary([r["rows_per_second"] for r in ours]),
@@ -82,17 +82,17 @@ def _together(records, name, student):
     }
 
 
-def _picked(records, name, student):
+def _select(records, name, student):
     return [
-        found
+        model
         for record in records
-        for found in record["students"]
-        if (found["transfer"], found["student"]) == (name, student)
+        for model in record["students"]
+        if (model["transfer"], model["student"]) == (name, student)
     ]
 
 
 def table(result: dict) -> str:
-    """Every student in one line, within 100 columns.
+    """Formats every student in one line, within 100 columns.
 
     Args:
         result: As in `report.json`.
@@ -106,7 +106,7 @@ def table(result: dict) -> str:
                 model["student"],
                 model["transfer"],
                 *_cells(model),
-                interval(difference),
+                format_difference(difference),
                 formats.plain(model["times_the_teacher"]["mean"]),
             ]
         )
@@ -117,11 +117,11 @@ def table(result: dict) -> str:
         colalign=["left", "left", *["right"] * len(headers)],
         disable_numparse=True,
     )
-    return f"{lines}\n{textwrap.fill(_measured(result), console.WIDTH)}"
+    return f"{lines}\n{textwrap.fill(_describe(result), console.WIDTH)}"
 
 
-def interval(difference: dict | None) -> str:
-    """A paired difference in points, and its interval, such as `+1.20 [0.31, 2.09]`."""
+def format_difference(difference: dict | None) -> str:
+    """A paired difference in points with its interval: `+1.20 [+0.31, +2.09]`."""
     if difference is None:
         return ""
     mean = f"{difference['mean']:+.2f}"
@@ -138,20 +138,20 @@ def _cells(model):
     ]
 
 
-def _measured(result):
-    """Where the numbers come from, in a sentence."""
+def _describe(result):
+    """States what was measured, and how, in a sentence."""
     data, study = result["data"], result["study"]
     count = len(result["seeds"])
     return (
-        f"{count} {'seed' if count == 1 else 'seeds'}; {data['train']:,} rows to learn "
-        f"from, {data['measured']:,} of the {study['measured_on']} split, drawn anew "
-        f"by each from one table of {data['rows']:,}; intervals: corrected resampled t "
-        "(Nadeau and Bengio, 2003); one core"
+        f"{count} {'seed' if count == 1 else 'seeds'}; each draws {data['train']:,} "
+        f"training rows and {data['measured']:,} of the {study['measured_on']} split "
+        f"anew from one table of {data['rows']:,}; intervals: corrected resampled t "
+        "(Nadeau and Bengio, 2003); speed on one core"
     )
 
 
 def html(result: dict) -> str:
-    """The report as one page that needs nothing else: no file, script or network.
+    """Renders the report as one self-contained page.
 
     Args:
         result: As in `report.json`.
@@ -163,7 +163,7 @@ def html(result: dict) -> str:
             (name, [m for m in result["students"] if m["student"] == name])
             for name in students
         ],
-        interval=interval,
-        measured=_measured(result),
+        interval=format_difference,
+        measured=_describe(result),
         config=yaml.safe_dump(result["study"], sort_keys=False),
     )

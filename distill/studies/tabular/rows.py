@@ -1,4 +1,4 @@
-"""Labelled rows of numbers, and CSV files of them."""
+"""Labelled rows of numbers, and reading them from CSV files."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ class Rows:
     Attributes:
         features: float64, `(n, features)`.
         labels: int64, `(n,)`, from 0.
-        class_names: One for each label.
+        class_names: The name of each label.
     """
 
     features: np.ndarray
@@ -26,18 +26,18 @@ class Rows:
     class_names: tuple[str, ...]
 
     def take(self, chosen: np.ndarray) -> "Rows":
-        """The rows of these indices, in their order."""
+        """The rows at these indices, in their order."""
         return Rows(self.features[chosen], self.labels[chosen], self.class_names)
 
     def warnings(self) -> list[str]:
-        """What a reader of numbers should know of them, one line each."""
+        """Describes what may bias the numbers measured on these rows, line by line."""
         count = len(self.features)
         repeated = count - len(np.unique(self.features, axis=0))
         if not repeated:
             return []
         return [
-            f"{repeated:,} of {count:,} rows are the same as another: some will be "
-            "among those to learn from and among those to measure on"
+            f"{repeated:,} of {count:,} rows are copies of another: some will be both "
+            "in training and among the rows to measure on"
         ]
 
     def fingerprint(self) -> str:
@@ -53,30 +53,30 @@ def read_csv(path: pathlib.Path, label: str) -> Rows:
 
     Args:
         path: A CSV file whose first line names the columns; see `delimited.rows`.
-        label: The column of the classes.
+        label: Name of the column with the classes.
 
     Raises:
-        DataError: In one line, with the line of the file where there is one.
+        DataError: If the file is no such table; the message names the line if it can.
     """
-    every = delimited.rows(path)
-    _, header = next(every)
-    at = delimited.place(path, header, (label,))
+    lines = delimited.rows(path)
+    _, header = next(lines)
+    column = delimited.place(path, header, (label,))
     _check_columns(path, header, label)
-    features, given = [], []
-    for line, row in every:
-        if not row[at].strip():
+    features, names = [], []
+    for line, row in lines:
+        if not row[column].strip():
             raise delimited.damaged(path, line, "empty label")
-        given.append(row[at])
-        features.append(_numbers(path, header, at, line, row))
-    classes = sorted(set(given))
-    _check_classes(path, label, classes, len(given))
-    number = {name: index for index, name in enumerate(classes)}
-    labels = np.array([number[name] for name in given], np.int64)
+        names.append(row[column])
+        features.append(_parse_features(path, header, column, line, row))
+    classes = sorted(set(names))
+    _check_classes(path, label, classes, len(names))
+    index = {name: position for position, name in enumerate(classes)}
+    labels = np.array([index[name] for name in names], np.int64)
     return Rows(np.array(features), labels, tuple(classes))
 
 
 def _check_columns(path, header, label):
-    """Refuses columns that cannot be told apart, and none beside the label."""
+    """Refuses empty and repeated names of columns, and a table without features."""
     if len(header) < 2:
         raise DataError(
             f"{path}:1: the header must name the column `{label}` and another. "
@@ -85,13 +85,13 @@ def _check_columns(path, header, label):
     for name in header:
         if not name.strip() or header.count(name) > 1:
             raise DataError(
-                f"{path}:1: the header must name each column once, an index not at "
-                f"all. Received: {', '.join(header)[:200]}"
+                f"{path}:1: the header must give each column its own name, and an "
+                f"index column must be removed. Received: {', '.join(header)[:200]}"
             )
 
 
 def _check_classes(path, label, classes, rows):
-    """Refuses what is no column of classes."""
+    """Refuses a column that does not hold classes."""
     where = f"{path}: column `{label}`"
     if len(classes) < 2:
         raise DataError(
@@ -102,19 +102,19 @@ def _check_classes(path, label, classes, rows):
         raise DataError(f"{where}: one class, one label: {alike}")
     if len(classes) > rows // 4:
         raise DataError(
-            f"{where} holds {len(classes)} classes in {rows} rows: expected classes, "
-            "at least 4 rows of each on average"
+            f"{where} must hold classes with at least 4 rows each on average. "
+            f"Received: {len(classes)} classes in {rows} rows"
         )
 
 
-def _numbers(path, header, at, line, row):
+def _parse_features(path, header, label_column, line, row):
     """The features of one row, as numbers."""
     numbers = []
     for column, text in enumerate(row):
-        if column == at:
+        if column == label_column:
             continue
         try:
-            # Python would read 1_000, which no other program writes.
+            # `float` accepts 1_000, which no other program writes: it is a typo.
             numbers.append(np.nan if "_" in text else float(text))
         except ValueError:
             numbers.append(np.nan)

@@ -1,4 +1,4 @@
-"""How fast learners answer, on one core."""
+"""Measures the speed of learners on one core."""
 
 import contextlib
 import math
@@ -9,49 +9,51 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from distill.studies.tabular.learners import Answers
+from distill.studies.tabular.learners import Predictor
 
 
 def rows_per_second(
-    models: Mapping[str, Answers], features: np.ndarray, repeats: int
+    models: Mapping[str, Predictor], features: np.ndarray, repeats: int
 ) -> dict[str, float]:
-    """How fast each model answers on one core.
+    """Measures how many rows per second each model predicts on one core.
 
-    The models take turns, so that what else the machine does meets all alike.
+    The models take turns, so that other work on the machine affects all alike.
 
     Args:
         models: Name to fitted learner.
-        features: What they are asked, all at once.
-        repeats: Turns; the fastest counts.
+        features: The rows, predicted in one call.
+        repeats: Number of turns; the fastest counts.
 
     Returns:
-        Name to rows a second.
+        Name to rows per second.
     """
     best = dict.fromkeys(models, math.inf)
     with one_core():
         for _ in range(repeats):
-            for name, answer in models.items():
+            for name, predict in models.items():
                 start = time.perf_counter()
-                answer(features)
+                predict(features)
                 best[name] = min(best[name], time.perf_counter() - start)
     return {name: len(features) / seconds for name, seconds in best.items()}
 
 
 @contextlib.contextmanager
 def one_core():
-    """Holds every thread of this process to one core, where the system can."""
+    """Restricts every thread of this process to one core, if the system can."""
+    # macOS and Windows have no such call.
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     cores = os.sched_getaffinity(0)
-    _hold({min(cores)})
+    _restrict_threads({min(cores)})
     try:
         yield
     finally:
-        _hold(cores)
+        _restrict_threads(cores)
 
 
-def _hold(cores):
+def _restrict_threads(cores):
+    # The system call changes one thread, not the whole process.
     for task in pathlib.Path("/proc/self/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):  # It has ended meanwhile.
+        with contextlib.suppress(ProcessLookupError):  # The thread has ended.
             os.sched_setaffinity(int(task.name), cores)

@@ -1,30 +1,30 @@
-"""What a study is: one teacher, students, and the rows that they learn from."""
+"""The config of a study: one teacher, students, and the rows that they learn from."""
 
 import dataclasses
 from typing import Annotated, Literal
 
 from distill.studies.tabular import learners, tables, transfer
-from distill.studies.tabular.learners import at_least_one
+from distill.studies.tabular.learners import check_at_least_one
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """Everything that decides the outcome of `python -m distill.tabular`.
+    """All options of `python -m distill.tabular`.
 
     Attributes:
         data: The rows; see `tables.TABLES`.
         scaling: `standard`: mean 0, variance 1 for each feature; `quantile`: each
-            feature made normal by its ranks. Fitted on the training rows; all
-            rows, real or made, are seen through it by everyone.
-        teacher: Who is imitated; see `learners.TEACHERS`.
-        students: Who learn; see `learners.STUDENTS`.
-        transfers: What each student learns from; see `transfer.TRANSFERS`. All
-            are compared with `train`, which is one of them.
-        measured_on: `test`; or `validation`, to choose options on, which sees
-            nothing of the test split.
-        seed: The first; it decides the splits and all draws.
-        seeds: How often everything is done again, with `seed`, `seed` + 1, ...
-        speed_rows: Rows that are answered to measure speed, on one core.
+            feature transformed to a normal distribution by its ranks. Fitted on the
+            training rows and applied to all rows, for teacher and students.
+        teacher: The learner that is imitated; see `learners.TEACHERS`.
+        students: The learners that imitate it; see `learners.STUDENTS`.
+        transfers: The sets that each student learns from; see `transfer.TRANSFERS`. All
+            are compared with `train`, which must be among them.
+        measured_on: `test`; or `validation`, to choose options without using the
+            test split.
+        seed: The first seed; it decides the splits and all draws.
+        seeds: Number of seeds: everything is repeated with `seed`, `seed` + 1, ...
+        speed_rows: Number of rows that are predicted to measure speed, on one core.
     """
 
     data: Annotated[tables.Table, tables.TABLES]
@@ -38,26 +38,26 @@ class Study:
     speed_rows: int = 30_000
 
     def __post_init__(self):
-        """Refuses values out of range, and parts that cannot be told apart."""
-        at_least_one(self, "seeds", "speed_rows")
+        """Refuses values out of range, and parts with the same name."""
+        check_at_least_one(self, "seeds", "speed_rows")
         if self.seed < 0:
             raise ValueError(f"`seed` must be at least 0. Received: {self.seed}")
         students = [student.label for student in self.students]
         if not students or len(set(students)) < len(students):
             raise ValueError(
-                f"`students` must be at least one, each once. Received: {students}"
+                f"`students` must be at least one, all different. Received: {students}"
             )
         names = [transfer.label(part) for part in self.transfers]
         if len(set(names)) < len(names):
-            raise ValueError(f"`transfers` must each be there once. Received: {names}")
+            raise ValueError(f"`transfers` must be all different. Received: {names}")
         if "train" not in names:
             raise ValueError(
-                "`transfers` must have `train` among them: all are compared with it. "
+                "`transfers` must include `train`: all are compared with it. "
                 f"Received: {names}"
             )
 
     def check_effects(self):
-        """Refuses the share of a validation split that nothing sees."""
+        """Refuses the size of a validation split that is not used."""
         fraction = self.data.validation_fraction
         if (
             self.measured_on == "test"

@@ -1,4 +1,4 @@
-"""Name -> rows of numbers with a class each, and the splits drawn from them."""
+"""Tables of numbers with classes, by name, and the splits drawn from them."""
 
 import dataclasses
 import os
@@ -13,13 +13,13 @@ from distill.studies.tabular.rows import Rows, read_csv
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """What all tables share. A table has `load`.
+    """The base class of tables, which implement `load`.
 
     Attributes:
-        train_rows: Rows to learn from, drawn by class; all others are the test
+        train_rows: Number of training rows, drawn by class; all others are the test
             split. `None` takes half.
-        validation_fraction: Share of the training rows that is set aside, drawn
-            by class, where options are chosen on the validation split.
+        validation_fraction: Share of the training rows, drawn by class, that is the
+            validation split, if options are chosen on it.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -44,19 +44,19 @@ class Table:
         """Reads the whole table.
 
         Raises:
-            DataError: If it is not there, or is no table of numbers.
+            DataError: If the file is missing, or is no table of numbers.
         """
         raise NotImplementedError
 
     def split(self, rows: Rows, seed: int, measured_on: str) -> tuple[Rows, Rows]:
-        """Draws the rows to learn from, and those to measure on.
+        """Draws the training rows and the rows to measure on.
 
         Args:
             rows: The whole table.
-            seed: Decides who goes where.
-            measured_on: `test`: all training rows, and the test split. Or
-                `validation`: the training rows without those set aside, and
-                these; of the test split nothing is seen.
+            seed: Decides the draw.
+            measured_on: `test`: all training rows and the test split. `validation`:
+                the validation split is taken out of the training rows, and the test
+                split is not used.
 
         Raises:
             DataError: If there are too few rows of a class.
@@ -88,19 +88,19 @@ class Table:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Csv(Table):
-    """Any file of comma-separated numbers with a header and a column of classes.
+    """A CSV file of numbers with a header and a column of classes.
 
     Attributes:
-        path: The file.
-        label: Name of the column that holds the classes; any text. Every other
-            column is a feature. Classes are numbered in alphabetical order.
+        path: Path of the file.
+        label: Name of the column that holds the classes, which may be any text. Every
+            other column is a feature. Classes are numbered in alphabetical order.
     """
 
     path: str
     label: str
 
     def __post_init__(self):
-        """Refuses a file that is not there."""
+        """Refuses a file that does not exist."""
         super().__post_init__()
         if not pathlib.Path(self.path).expanduser().is_file():
             raise ValueError(
@@ -117,9 +117,9 @@ class Magic(Table):
     """MAGIC gamma telescope: 19,020 rows of 10 numbers; gamma or hadron.
 
     Attributes:
-        folder: Holds `magic04.csv`, the set of the UCI repository under a
-            header whose last column is `class`. `None` looks in the folder that
-            the environment variable `DISTILL_DATA` names.
+        folder: The folder of `magic04.csv`, which is the file of the UCI repository
+            with a header added, whose last column is `class`. `None` looks in the
+            folder that the environment variable `DISTILL_DATA` names.
 
     Source:
         Bock et al., "Methods for multidimensional event classification", 2004;
@@ -138,9 +138,9 @@ class Magic(Table):
         if not folder or not path.is_file():
             where = f"in {folder}" if folder else "here: no folder is named"
             raise DataError(
-                f"{self.file} is not {where}. Put it into a folder, the columns' "
-                "names in its first line and `class` last of them, and name the "
-                "folder in DISTILL_DATA or `data.options.folder`"
+                f"{self.file} is not {where}. Put it into a folder, with the names of "
+                "the columns in its first line and `class` the last of them, and name "
+                "the folder in DISTILL_DATA or `data.options.folder`"
             )
         return read_csv(path, "class")
 
@@ -152,7 +152,7 @@ class Bundled(Table):
     loader: ClassVar[str]
 
     def load(self):
-        """Asks scikit-learn."""
+        """Loads the table from scikit-learn."""
         from sklearn import datasets
 
         table = getattr(datasets, self.loader)()

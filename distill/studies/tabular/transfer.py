@@ -7,54 +7,54 @@ import numpy as np
 
 from distill.config import schema
 from distill.data.synthetic import munge
-from distill.studies.tabular.learners import at_least_one
+from distill.studies.tabular.learners import check_at_least_one
 from distill.studies.tabular.rows import Rows
 from gan.conditional import DenseClassifier
 from gan.generators import DenseGenerator
 from trainers.generators.acgan import ACGAN
 
-STEPS = 10  # In one call of the backend: a step on rows is short beside a call.
-BATCH = 4096  # Rows at once where only answers are wanted.
+STEPS = 10  # Steps per execution: a step on a few rows is shorter than a call.
+BATCH = 4096  # Batch size of inference.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """The training rows themselves, under the teacher's answers.
+    """The training rows themselves, with the teacher's probabilities.
 
     Attributes:
-        taught: Whether the teacher says the targets; else the labels are.
-        pooled: Whether the training rows are added to those made of them.
+        taught: Whether targets are the teacher's probabilities; if not, the labels.
+        pooled: Whether the training rows are added to the generated ones.
     """
 
     taught: ClassVar[bool] = True
     pooled: ClassVar[bool] = False
 
     def rows(self, train: Rows, seed: int) -> np.ndarray:
-        """Makes the rows.
+        """Generates the rows of the set.
 
         Args:
-            train: Scaled; the labels may condition what is made.
-            seed: Of all draws.
+            train: The scaled training rows; their labels may condition a generator.
+            seed: Decides all draws.
 
         Returns:
-            `(m, features)`.
+            Features, `(m, features)`.
         """
         return train.features
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Alone(Transfer):
-    """The training rows under their labels: no teacher."""
+    """The training rows with their labels, without a teacher."""
 
     taught = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Made(Transfer):
-    """Rows made of the training rows.
+class Generated(Transfer):
+    """Rows that are generated from the training rows.
 
     Attributes:
-        copies: Rows made, in training rows.
+        copies: Number of generated rows for each training row.
         pooled: Whether the training rows are added to them.
     """
 
@@ -62,13 +62,13 @@ class Made(Transfer):
     pooled: bool = False
 
     def __post_init__(self):
-        """Refuses to make nothing."""
-        at_least_one(self, "copies")
+        """Refuses a set without rows."""
+        check_at_least_one(self, "copies")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Bootstrap(Made):
-    """Training rows drawn with replacement: as many rows, and nothing new in them."""
+class Bootstrap(Generated):
+    """Training rows drawn with replacement: more rows, but no new ones."""
 
     def rows(self, train, seed):
         """Draws the rows."""
@@ -78,18 +78,18 @@ class Bootstrap(Made):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Jitter(Made):
-    """Training rows, each number moved by Gaussian noise: the plainest new rows.
+class Jitter(Generated):
+    """Training rows with Gaussian noise added: the simplest new rows.
 
     Attributes:
-        deviation: Of the noise, in standard deviations of the scaled features;
+        deviation: Standard deviation of the noise, in units of the scaled features;
             positive.
     """
 
     deviation: float = 0.1
 
     def __post_init__(self):
-        """Refuses noise without a size."""
+        """Refuses values out of range."""
         super().__post_init__()
         if self.deviation <= 0:
             raise ValueError(
@@ -97,19 +97,19 @@ class Jitter(Made):
             )
 
     def rows(self, train, seed):
-        """Moves the rows."""
+        """Adds the noise."""
         rows = np.tile(train.features, (self.copies, 1))
         noise = np.random.default_rng(seed).standard_normal(rows.shape)
         return rows + self.deviation * noise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Munge(Made):
+class Munge(Generated):
     """Rows mixed with their nearest neighbours; see `munge.munge`.
 
     Attributes:
-        swap_probability: p, for each feature; in [0, 1].
-        variance: s, positive; a larger one means less noise.
+        swap_probability: The paper's p, for each feature; in [0, 1].
+        variance: The paper's s, positive; a larger value means less noise.
     """
 
     swap_probability: float = 0.1
@@ -132,19 +132,20 @@ class Munge(Made):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Gan(Made):
-    """Rows from a generator of the training rows' own classes.
+class Gan(Generated):
+    """Rows from a class-conditional generator that is trained on the training rows.
 
     Attributes:
-        generator: Dense; `linear`, since scaled features have no bounds.
-        discriminator: Dense.
+        generator: The generator, dense; its activation is `linear`, since scaled
+            features have no bounds.
+        discriminator: The discriminator, dense.
         method: How the two are trained.
-        epochs: Times that every training row is seen.
-        batch_size: Rows in a step, real and made each.
+        epochs: Number of epochs.
+        batch_size: Number of real rows, and of generated rows, in a step.
 
     Source:
         Liu, Fusi and Mackey, "Teacher-Student Compression with Generative
-        Adversarial Networks", 2018, section 4.2: the defaults.
+        Adversarial Networks", 2018, section 4.2, for the defaults.
     """
 
     generator: DenseGenerator = DenseGenerator(activation="linear")
@@ -156,15 +157,15 @@ class Gan(Made):
     def __post_init__(self):
         """Refuses values out of range."""
         super().__post_init__()
-        at_least_one(self, "epochs", "batch_size")
+        check_at_least_one(self, "epochs", "batch_size")
         if self.generator.activation != "linear":
             raise ValueError(
-                "`generator.activation` must be linear: scaled columns have no bounds. "
-                f"Received: {self.generator.activation}"
+                "`generator.activation` must be linear, since scaled features have no "
+                f"bounds. Received: {self.generator.activation}"
             )
 
     def rows(self, train, seed):
-        """Trains the generator, and asks it for rows of the classes' own shares."""
+        """Trains the generator, then draws rows with the classes' own frequencies."""
         import keras
 
         from trainers.generators.generator import GeneratorTrainer
@@ -187,11 +188,11 @@ class Gan(Made):
         )
         rng = np.random.default_rng(seed)
         count = self.copies * len(train.labels)
-        asked = {
+        inputs = {
             "noise": rng.standard_normal((count, self.generator.noise), "float32"),
             "label": rng.choice(train.labels, count).astype("int32"),
         }
-        return generator.predict(asked, batch_size=BATCH, verbose=0).astype(float)
+        return generator.predict(inputs, batch_size=BATCH, verbose=0).astype(float)
 
 
 TRANSFERS = {
@@ -205,6 +206,6 @@ TRANSFERS = {
 
 
 def label(part: Transfer) -> str:
-    """The name of a transfer set in the report, such as `munge+train`."""
+    """The name of a transfer set in the report, for example `munge+train`."""
     name = schema.name_in(TRANSFERS, part)
     return f"{name}+train" if part.pooled else name
