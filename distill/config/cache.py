@@ -42,7 +42,7 @@ def without_cache(run: Run) -> Run:
     # fixed number of variants of each example.
     return dataclasses.replace(
         run,
-        augmentation=run.augmentation.endless,
+        augmentation=run.augmentation.without_variants,
         teacher=dataclasses.replace(run.teacher, cache=None),
     )
 

@@ -75,6 +75,7 @@ def _describe_violation(condition: str) -> str:
         absent = [term[3:] for term in terms if term.startswith("no ")]
         needed = [term.replace("|", " or ") for term in terms if term[:3] != "no "]
         phrases = [f"beside `{name}`" for name in absent]
+        # "without" once before all alternatives, and only if there are any.
         phrases += [f"without {' or '.join(f'`{term}`' for term in needed)}"] * bool(
             needed
         )
@@ -109,6 +110,7 @@ def find_idle(
         Option name to the condition that does not hold.
     """
 
+    # Options that are not given count with their defaults.
     def value_of(name):
         return values.get(name, defaults.get(name))
 

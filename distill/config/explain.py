@@ -50,7 +50,7 @@ def explain(roots: Mapping[str, type], path: str) -> str:
     for root in roots.values():
         try:
             return "\n\n".join(_format_blocks(*_follow(root, steps))) + "\n"
-        except LookupError as error:
+        except LookupError as error:  # Of `_follow`: depth, step, known names.
             errors.append(error.args)
     # The config that has the longest beginning of the path is most likely meant.
     _, step, known = max(errors, key=lambda error: error[0])
@@ -117,6 +117,7 @@ def _format_parts(option, paths=None):
         repeated: dict[str, list[str]] = {}
         for each in options.options_of(part):
             line = options.format_option(each, paths)
+            # Repeated means the same in every word, not only of the same name.
             if first_with.setdefault(line, name) == name:
                 new.append(line)
             else:

@@ -57,6 +57,7 @@ class Finishing:
 
     def __post_init__(self):
         """Refuses options that do not fit each other."""
+        # Here, and not when the files are opened, so that data are not read in vain.
         for name in ("model", "teacher"):
             path = getattr(self, name)
             if path is not None and not pathlib.Path(path).expanduser().exists():

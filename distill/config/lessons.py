@@ -132,7 +132,7 @@ def check_shapes(run: Run) -> None:
         for index, part in enumerate(run.assistants)
     }
     shapes = {
-        part: _shapes(run, where, part)
+        part: _shapes(run, where, part)  # Equal networks have equal shapes.
         for where, part in parts.items()
         if part is not None
     }
@@ -146,7 +146,7 @@ def check_shapes(run: Run) -> None:
         )
     for lesson in lessons(run):
         if lesson.teacher is None or opaque:
-            continue
+            continue  # `check_pupil` follows, once the networks are built.
         pair = shapes[lesson.teacher], shapes[lesson.learner]
         _check_stages(lesson.stages, pair, lesson.where)
 

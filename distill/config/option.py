@@ -81,6 +81,7 @@ def summary(kind: type) -> str:
 def _meanings(kind):
     """Option to its meaning in one line, from the docstring of the nearest class."""
     meanings: dict[str, str] = {}
+    # From the bases to the class, whose own docstring takes precedence.
     for part in reversed(kind.__mro__):
         _, _, text = inspect.cleandoc(part.__doc__ or "").partition("\nAttributes:\n")
         text = re.split(r"\n\n\w+:\n", text)[0]
@@ -98,6 +99,7 @@ def _format_default(option):
         return "required"
     if default is None:
         return "absent by default"
+    # Listing all options of a dataclass would repeat their own defaults.
     if _has_all_defaults(type(default)) and default == type(default)():
         return "may be left out"
     plain = writer.plain(default, option.kind)

@@ -14,6 +14,7 @@ from distill.runtime.errors import check
 from gan import conditional, generators
 from trainers.generators import acgan
 
+# Files in the run folder are named for their networks.
 _RESERVED = re.compile("(teacher|assistant)[0-9]*|student")
 
 
@@ -86,6 +87,7 @@ class CoTeacher(Teacher):
         super().__post_init__()
         check(self.weight > 0, "weight", "positive", self.weight)
         rule = "absent: that of `teacher` is used for all teachers"
+        # An option of `Teacher`, from which this class inherits.
         check(self.cache is None, "cache", rule, self.cache)
 
     @property

@@ -57,5 +57,6 @@ def name_of(part: Any) -> str:
         conditional.DISCRIMINATORS,
         sources.SOURCES,
     )
+    # No dataclass is in two tables.
     names = {kind: name for table in tables for name, kind in table.items()}
     return names[type(part)]

@@ -1,7 +1,7 @@
-"""Name -> labelled examples in three disjoint splits: train, validation, test.
+"""Data sets: labelled examples in disjoint training, validation and test splits.
 
-A data set is a frozen dataclass of options whose `load` gives the splits. A batch is a
-pure function of seed and step, made before teacher and student see it.
+A data set is a frozen dataclass of options whose `load` returns the splits. A batch is
+a pure function of seed and step; teacher and student get the same one.
 """
 
 import dataclasses
@@ -34,12 +34,12 @@ DATASETS = {
 }
 
 
-def read(dataset: Dataset, given: Sequence[str] = ()) -> Splits:
-    """Loads a set, and says which, and what a reader of its numbers should know.
+def read(dataset: Dataset, pretrained: Sequence[str] = ()) -> Splits:
+    """Loads a data set; prints its name and the warnings about it.
 
     Args:
-        dataset: The set.
-        given: Names of the networks that were trained elsewhere.
+        dataset: The data set.
+        pretrained: Names of the networks that were trained elsewhere.
 
     Raises:
         DataError: See `Dataset.load`.
@@ -47,9 +47,9 @@ def read(dataset: Dataset, given: Sequence[str] = ()) -> Splits:
     name = next(name for name, kind in DATASETS.items() if kind is type(dataset))
     with progress.step("data", f"reading {name}"):
         splits = dataset.load()
-    if splits.drawn and given:
-        warnings = (*splits.warnings, checks.unknown(given))
+    if splits.drawn and pretrained:
+        warnings = (*splits.warnings, checks.leakage_warning(pretrained))
         splits = dataclasses.replace(splits, warnings=warnings)
-    for line in splits.warnings:
-        progress.say(f"    warning: {line}")
+    for warning in splits.warnings:
+        progress.say(f"    warning: {warning}")
     return splits

@@ -1,4 +1,4 @@
-"""Random changes to training images, all of a batch at once."""
+"""Random augmentation of training images, batch by batch."""
 
 import dataclasses
 import functools
@@ -7,7 +7,8 @@ import numpy as np
 
 from distill.runtime.errors import check
 
-_VARIANTS = 3  # Apart from what else draws: see `Batches.batch`.
+# Part of the seed, so that variants differ from what else is drawn; see `Batches`.
+_VARIANTS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,11 +16,11 @@ class Augmentation:
     """Random changes to training images. All off by default.
 
     Attributes:
-        shift: Largest translation in pixels, each axis; the border is zero.
+        shift: Maximal translation in pixels along each axis; the border is zero.
         flip: Whether half of the images are mirrored left to right.
-        variants: Ways in which each image is changed, one an epoch and then over
-            again, the same in every run; absent, each epoch has new ones. Teachers
-            that learn from labels alone always see new ones.
+        variants: Number of augmented variants of each image. They are used in turn,
+            one in each epoch, and are the same in every run. Absent, each epoch has
+            new random changes, as always for teachers that learn from labels alone.
     """
 
     shift: int = 0
@@ -27,7 +28,7 @@ class Augmentation:
     variants: int | None = None
 
     def __post_init__(self):
-        """Refuses numbers without a meaning."""
+        """Refuses values out of range, and variants of unchanged images."""
         check(self.shift >= 0, "shift", "at least 0", self.shift)
         if self.variants is not None:
             check(self.variants >= 1, "variants", "at least 1", self.variants)
@@ -35,58 +36,64 @@ class Augmentation:
 
     @property
     def changes(self) -> bool:
-        """Whether it does anything."""
+        """Whether any change is switched on."""
         return self.flip or self.shift > 0
 
     @property
-    def endless(self) -> "Augmentation":
-        """The same changes, new ones in each epoch."""
+    def without_variants(self) -> "Augmentation":
+        """The same augmentation with new random changes in each epoch."""
         return dataclasses.replace(self, variants=None)
 
     @property
     def takes(self):
-        """Kinds of inputs: images, but all where it changes nothing."""
+        """Supported kinds of inputs: images, or all if nothing is changed."""
         return ("images",) if self.changes else ("images", "texts")
 
-    def draws(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """What is done to each of some images: int64, `(3, count)`.
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws the random parameters for some images: int64, `(3, count)`.
 
-        Rows: whether it is mirrored, rows and columns that it moves by.
+        The three rows: whether an image is mirrored; the first row and the first
+        column of the crop from the padded image.
         """
-        drawn = np.zeros((3, count), np.int64)
+        parameters = np.zeros((3, count), np.int64)
         if self.flip:
-            drawn[0] = rng.random(count) < 0.5
+            parameters[0] = rng.random(count) < 0.5
         if self.shift:
-            drawn[1:] = rng.integers(0, 2 * self.shift + 1, (2, count))
-        return drawn
+            parameters[1:] = rng.integers(0, 2 * self.shift + 1, (2, count))
+        return parameters
 
     def variant(self, number: int, count: int) -> np.ndarray:
-        """The draws of one variant, for a whole split of `count` images."""
-        return _variant(self.endless, number, count)
+        """The parameters of one variant, for a whole split of `count` images."""
+        return _variant(self.without_variants, number, count)
 
-    def __call__(self, images: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Changes images `(batch, height, width, channels)`, as it was drawn."""
+    def __call__(self, images: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Augments images `(batch, height, width, channels)`.
+
+        Args:
+            images: The images, of any type.
+            parameters: As returned by `draw`.
+        """
         if not self.changes:
-            return images  # Or texts: see `takes`.
+            return images  # These may be texts; see `takes`.
         count, height, width, channels = images.shape
         if self.flip:
-            mirrored = drawn[0, :, None, None, None] > 0
+            mirrored = parameters[0, :, None, None, None] > 0
             images = np.where(mirrored, images[:, :, ::-1], images)
         if self.shift:
             margin = slice(self.shift, -self.shift)
             sides = height + 2 * self.shift, width + 2 * self.shift
             padded = np.zeros((count, *sides, channels), images.dtype)
             padded[:, margin, margin] = images
-            # Image by image: an index a pixel takes several times as long.
+            # Image by image: indexing single pixels takes several times as long.
             images = np.stack(
                 [
                     image[top : top + height, left : left + width]
-                    for image, top, left in zip(padded, *drawn[1:], strict=True)
+                    for image, top, left in zip(padded, *parameters[1:], strict=True)
                 ]
             )
         return images
 
 
-@functools.lru_cache(maxsize=2)  # A batch may reach from one epoch into the next.
+@functools.lru_cache(maxsize=2)  # A batch may span two epochs.
 def _variant(augmentation, number, count):
-    return augmentation.draws(count, np.random.default_rng((_VARIANTS, number)))
+    return augmentation.draw(count, np.random.default_rng((_VARIANTS, number)))

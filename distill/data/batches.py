@@ -1,4 +1,4 @@
-"""Split -> training batches, each a pure function of (seed, step)."""
+"""Training batches of a split; each is a pure function of (seed, step)."""
 
 import collections
 import concurrent.futures
@@ -11,43 +11,45 @@ from distill.data import augmentation
 from distill.data.synthetic.mixture import Mixture
 from distill.runtime.process import distributed
 
-_AHEAD = 2  # Batches that are made while another trains.
+_PREFETCHED = 2  # Number of batches that are prepared while another one trains.
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Batches to see about every example once; at least 1."""
+    """Number of batches in an epoch, rounded down; at least 1."""
     return max(1, examples // batch_size)
 
 
-def ahead(stream: Iterator) -> Iterator:
-    """An endless stream, read by a thread before its batches are asked for."""
+def prefetch(stream: Iterator) -> Iterator:
+    """Prefetches the batches of an endless stream in a thread."""
     reader = concurrent.futures.ThreadPoolExecutor(1)
     try:
-        made = collections.deque(reader.submit(next, stream) for _ in range(_AHEAD))
+        pending = collections.deque(
+            reader.submit(next, stream) for _ in range(_PREFETCHED)
+        )
         while True:
-            batch = made.popleft().result()
-            made.append(reader.submit(next, stream))
+            batch = pending.popleft().result()
+            pending.append(reader.submit(next, stream))
             yield batch
     finally:
-        # Without waiting: after an error it may be the reader's own thread that
-        # collects this.
+        # Without waiting: after an error, garbage collection may close this generator
+        # in the reader's own thread, which cannot wait for itself.
         reader.shutdown(wait=False, cancel_futures=True)
 
 
 class Batches:
-    """Endless training batches; number `step` is the same whatever came before.
+    """Endless training batches, each of which depends on seed and step only.
 
-    Teacher and student see the same pixels, and a run resumes from one integer.
-    Every example comes once in each epoch, in a new order; a batch may reach
-    over the end of an epoch, so that all have the same size.
+    Teacher and student see the same pixels, and the state of the input pipeline is one
+    integer. Every example occurs once in each epoch, in a new order. All batches have
+    the same size, so one may span the end of an epoch.
 
     Args:
         split: The examples.
-        batch_size: Images in a batch.
-        seed: Decides order and augmentation.
-        augmentation: Applied to the images, made ones too.
-        mixture: Replaces some examples by made ones, without a label; None
-            leaves all.
+        batch_size: Number of examples in a batch.
+        seed: Seed of the order of examples, of augmentation and of the mixture.
+        augmentation: Applied to all images, including synthetic ones.
+        mixture: Replaces some examples by synthetic, unlabelled ones; None replaces
+            none.
     """
 
     def __init__(
@@ -64,40 +66,48 @@ class Batches:
         self.seed = seed
         self.augmentation = augmentation
         self.mixture = mixture
-        self._order = (-1, np.empty(0, np.int64))  # The last epoch and its order.
+        # The epoch that was used last, and its order.
+        self._order = (-1, np.empty(0, np.int64))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches to see about every example once; at least 1."""
+        """Number of batches in an epoch, rounded down; at least 1."""
         return steps_per_epoch(len(self.split.labels), self.batch_size)
 
     def batch(
         self, step: int, rows: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Batch number `step`, from 0, or some of its rows.
+        """Returns the batch of a step, or some of its rows.
+
+        Args:
+            step: Number of the batch, from 0.
+            rows: The rows that are returned.
 
         Returns:
-            Inputs, see `data.floats`, `(batch_size, ...)`, and labels, int64,
-            `(batch_size,)`, `sources.UNLABELLED` where an example was made.
+            Inputs `(n, ...)`, see `data.floats`, and labels, int64 `(n,)`; the label of
+            a synthetic example is `sources.UNLABELLED`.
         """
+        # Random numbers have the seeds (seed, purpose, step or epoch), where 0 is the
+        # order, 1 augmentation and 2 the mixture, so that none changes with another.
         epochs, chosen = self.places(step)
-        wanted = chosen if self.mixture is not None else chosen[rows]
-        inputs = self.split.inputs[wanted]
-        labels = self.split.labels[wanted]
-        if self.mixture is not None:  # Of the batch as a whole.
-            own = np.random.default_rng((self.seed, 2, step))
-            inputs, labels = self.mixture(data.floats(inputs), labels, chosen, own)
+        # A mixture needs the whole batch, even if only some rows are returned.
+        needed = chosen if self.mixture is not None else chosen[rows]
+        inputs = self.split.inputs[needed]
+        labels = self.split.labels[needed]
+        if self.mixture is not None:
+            rng = np.random.default_rng((self.seed, 2, step))
+            inputs, labels = self.mixture(data.floats(inputs), labels, chosen, rng)
             inputs, labels = inputs[rows], labels[rows]
-        drawn = self._drawn(step, epochs, chosen)[:, rows]
-        # Moved as bytes, where they are: floats are four times as many.
-        return data.floats(self.augmentation(inputs, drawn)), labels
+        parameters = self._parameters(step, epochs, chosen)[:, rows]
+        # Augmented before the conversion: float32 takes four times the memory of uint8.
+        return data.floats(self.augmentation(inputs, parameters)), labels
 
     def places(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Who is in batch number `step`.
+        """The examples of the batch of a step.
 
         Returns:
-            The epochs that the examples belong to, increasing, and their indices in
-            the split; each of shape `(batch_size,)`.
+            The epoch of each example, increasing, and its index in the split; each
+            int64, `(batch_size,)`.
         """
         count = len(self.split.labels)
         positions = step * self.batch_size + np.arange(self.batch_size)
@@ -106,27 +116,28 @@ class Batches:
         return epochs, np.concatenate(chosen)
 
     def stream(self, start: int = 0) -> Iterator:
-        """Batches without end, from number `start` on: this process's rows of each."""
+        """Yields this process's rows of the batches from step `start` on, endlessly."""
         step = start
         while True:
             yield self.batch(step, distributed.rows(self.batch_size))
             step += 1
 
-    def _drawn(self, step, epochs, chosen):
-        """What augmentation does to each image of a batch."""
+    def _parameters(self, step, epochs, chosen):
+        """The parameters of augmentation for each image of a batch."""
         variants = self.augmentation.variants
         if variants is None:
             rng = np.random.default_rng((self.seed, 1, step))
-            return self.augmentation.draws(len(chosen), rng)
+            return self.augmentation.draw(len(chosen), rng)
         count = len(self.split.labels)
-        drawn = [
+        parameters = [
             self.augmentation.variant(int(e) % variants, count)[:, chosen[epochs == e]]
             for e in np.unique(epochs)
         ]
-        return np.concatenate(drawn, axis=1)
+        return np.concatenate(parameters, axis=1)
 
     def _permutation(self, epoch):
-        known, order = self._order  # At once: a thread that reads ahead may ask, too.
+        # Read in one step, since the thread that prefetches may replace it meanwhile.
+        known, order = self._order
         if known != epoch:
             rng = np.random.default_rng((self.seed, 0, int(epoch)))
             order = rng.permutation(len(self.split.labels))

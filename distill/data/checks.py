@@ -1,4 +1,4 @@
-"""What every set must hold, and what a reader of its numbers should know."""
+"""Checks of loaded data sets, and warnings for readers of the results."""
 
 import decimal
 import itertools
@@ -8,23 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from distill.data.splits import AT_ONCE, Split
+from distill.data.splits import CHUNK, Split
 from distill.runtime.errors import DataError
 
-_SHOWN = 5  # Names in a line.
+_MAX_NAMES = 5  # In a message.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 def check(parts: Mapping[str, Split], class_names: Sequence[str]) -> None:
-    """Refuses what would train to something else than it says.
+    """Checks the splits that a data set comes with.
 
     Args:
-        parts: Name of each split that the set comes with to it.
-        class_names: In the order of the labels.
+        parts: Name of each split to its examples.
+        class_names: Names of the classes, in the order of the labels.
 
     Raises:
-        DataError: If a split has no example, a label is of no class, or a class has
-            no training example.
+        DataError: If a split has no example, a label belongs to no class, or a class
+            has no training example.
     """
     classes = len(class_names)
     for name, part in parts.items():
@@ -43,89 +43,97 @@ def check(parts: Mapping[str, Split], class_names: Sequence[str]) -> None:
 
 
 def warnings(parts: Mapping[str, Split], class_names: Sequence[str]) -> tuple[str, ...]:
-    """What is no mistake, but makes numbers mean something else; one line each.
+    """Finds properties of the data that make results misleading, without being errors.
 
     Args:
-        parts: Name of each split to it.
-        class_names: In the order of the labels.
+        parts: Name of each split to its examples.
+        class_names: Names of the classes, in the order of the labels.
+
+    Returns:
+        One line for each warning.
     """
     lines = [
-        f"No {name} example is of {missing}: nothing is measured of that"
+        f"No {name} example is of {missing}: results say nothing about that"
         for name, part in parts.items()
         if (missing := _missing(part, class_names))
     ]
-    if again := _repeated(parts):
+    if repeats := _repeated(parts):
         lines.append(
-            f"The same example is in two splits: {'; '.join(again)}. What was learned "
-            "by heart counts as known there: remove one of each"
+            f"The same example is in two splits: {'; '.join(repeats)}. Memorised "
+            "examples raise the accuracy there: remove one of each"
         )
     return tuple(lines)
 
 
-def unknown(given: Sequence[str]) -> str:
-    """What nobody can know of networks that were trained elsewhere, in words.
+def leakage_warning(pretrained: Sequence[str]) -> str:
+    """The warning that networks may have been trained on the test split.
 
     Args:
-        given: Their names.
+        pretrained: Names of the networks that were trained elsewhere.
     """
     return (
-        f"What was trained elsewhere ({', '.join(given)}) may have learned from the "
-        "test split, which was drawn here: its accuracy may be too high. splits.csv "
-        "says who is in which split; `data.options.splits` takes such a file"
+        f"Networks that were trained elsewhere ({', '.join(pretrained)}) may have seen "
+        "the test split, which was drawn here: their accuracy may be too high. "
+        "splits.csv lists the examples of each split; `data.options.splits` reads such "
+        "a file"
     )
 
 
-def alike(names: Iterable[str]) -> str:
-    """Names that only blanks, case or the way of writing a number tell apart, in words.
+def find_alike(names: Iterable[str]) -> str:
+    """Finds two names that differ only in blanks, case or notation of a number.
 
-    Empty if there are none.
+    Returns:
+        The two names as part of a message; empty if there are none.
     """
     seen: dict[str | decimal.Decimal, str] = {}
     for name in names:
-        first = seen.setdefault(_bare(name), name)
+        first = seen.setdefault(_normalize(name), name)
         if first != name:
-            return f"{first!r} and {name!r}, different only in blanks, case or writing"
+            return f"{first!r} and {name!r}, different only in blanks, case or notation"
     return ""
 
 
-def _bare(name):
-    bare = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-    return decimal.Decimal(bare) if _NUMBER.fullmatch(bare) else bare
+def _normalize(name):
+    # Decimal, since float would make long numbers equal that differ in the last digits.
+    normalized = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return decimal.Decimal(normalized) if _NUMBER.fullmatch(normalized) else normalized
 
 
 def _missing(part, class_names):
-    """The classes without an example, in words."""
+    """Names of the classes without an example, as part of a message."""
     names = [
         class_names[label]
         for label in np.setdiff1d(np.arange(len(class_names)), part.labels)
     ]
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _repeated(parts):
-    """How many examples of one split are in another one, too; and the first of them."""
+    """Counts the examples that are in two splits and names the first, for messages."""
+    # Hashes instead of examples, of which there may be too many for memory.
     hashes = {name: _hashes(part.inputs) for name, part in parts.items()}
-    said = []
+    repeats = []
     for one, other in itertools.combinations(parts, 2):
         found = np.flatnonzero(np.isin(hashes[other], hashes[one]))
         if not len(found):
             continue
         twin = np.flatnonzero(hashes[one] == hashes[other][found[0]])[0]
         pair = f"{parts[other].names[found[0]]} is {parts[one].names[twin]}"
-        said.append(
+        repeats.append(
             f"{len(found):,} of {len(hashes[other]):,} {other} examples in {one} "
             f"({pair})"
         )
-    return said
+    return repeats
 
 
 def _hashes(inputs):
-    """A number for each example, the same for the same one: int64, `(n,)`."""
-    pieces = (inputs[i : i + AT_ONCE] for i in range(0, len(inputs), AT_ONCE))
+    """A hash of each example: int64, `(n,)`."""
+    # In chunks, since inputs may be rows of a file that does not fit into memory.
+    chunks = (inputs[i : i + CHUNK] for i in range(0, len(inputs), CHUNK))
     keys = (
         hash(row if isinstance(row, str) else row.tobytes())
-        for piece in pieces
-        for row in piece
+        for chunk in chunks
+        for row in chunk
     )
     return np.fromiter(keys, np.int64, len(inputs))

@@ -1,4 +1,4 @@
-"""What a data set is: labelled images or texts in three disjoint splits."""
+"""The base of all data sets: labelled images or texts in three disjoint splits."""
 
 import dataclasses
 import pathlib
@@ -14,27 +14,31 @@ from distill.runtime.errors import DataError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What all sets share. A set has `_examples`.
+    """The options and the drawing of splits that all data sets share.
+
+    A data set implements `_examples`.
 
     Attributes:
-        kind: Of the inputs: `images` or `texts`.
-        input_shape: Of one input.
+        kind: Kind of the inputs: `images` or `texts`.
+        input_shape: Shape of one input.
         vocabulary: Number of different ids in texts; None for images.
-        train_examples: Keep this many training examples, drawn by class; the
-            validation split, where none is given, is carved from them. `None` keeps
-            all.
-        validation_fraction: Share of the training examples that is set aside
-            for validation, drawn by class, in a set without such a split.
-        validation_examples: Make the validation split that is drawn this large, with
-            examples that `train_examples` leaves out, drawn by class: few examples to
-            learn from, and enough to choose by. `None` adds none.
-        test_fraction: Share that becomes the test split, drawn by class, in a
-            set without one of its own.
-        split_seed: Decides who goes where; apart from the run's seed, so that
-            runs of different seeds are measured on the same test split.
-        splits: A `.csv` file with the columns `split` (train, validation or test) and
-            `example`, as every run writes it: who goes where. Who is not in it is left
-            out; a split that is not in it is drawn from `train`.
+        train_examples: Number of training examples to keep, stratified by class. If
+            the set has no validation split, that split is drawn from them. `None`
+            keeps all.
+        validation_fraction: Share of the training examples that becomes the
+            validation split, stratified by class, if the set has none.
+        validation_examples: Size of the validation split if the set has none: examples
+            that `train_examples` leaves out are added to it, stratified by class. So a
+            small training set can have a validation split large enough to select by.
+            `None` adds none.
+        test_fraction: Share of the training examples that becomes the test split,
+            stratified by class, if the set has none.
+        split_seed: Seed of the drawing of splits; separate from the run's seed, so
+            that runs of different seeds are measured on the same test split.
+        splits: A `.csv` file that lists the examples of each split, in the columns
+            `split` (train, validation or test) and `example`; every run writes such a
+            file. Examples that it does not list are left out; a split that it does not
+            list is drawn from `train`.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -55,7 +59,7 @@ class Dataset:
     splits: str | None = None
 
     def __post_init__(self):
-        """Refuses splits that cannot be drawn."""
+        """Refuses options by which no splits can be drawn."""
         for name in ("validation_fraction", "test_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(
@@ -77,7 +81,7 @@ class Dataset:
             )
 
     def check_effects(self):
-        """Refuses a share of what is not drawn."""
+        """Refuses the share of a split that is not drawn."""
         if self.splits is not None:
             return
         for split in sorted(self.own_splits - {"train"}):
@@ -95,7 +99,7 @@ class Dataset:
 
     def _check_train_examples(self):
         if self.train_examples is None:
-            return  # To count the classes may mean to read a file.
+            return  # Counting the classes may require reading a file.
         least = 2 * self.num_classes
         if self.train_examples < least:
             raise ValueError(
@@ -107,19 +111,20 @@ class Dataset:
         """Reads the set and draws its splits.
 
         Raises:
-            DataError: If the set is not there, damaged, or too small for its options.
+            DataError: If the set is missing, damaged or too small for its options.
         """
         parts = self._examples()
         if self.splits is not None:
-            parts = split_file.dealt(self._split_file, parts)
-        checks.check(parts.named(), self.class_names)
+            parts = split_file.assign(self._split_file, parts)
+        checks.check(parts.by_name(), self.class_names)
         train, validation, test = parts.train, parts.validation, parts.test
+        # The test split comes first, so that it does not depend on `train_examples`.
         if test is None:
             train, test = self._draw(train, "test_fraction", self.test_fraction)
-        train, validation = self._validated(train, validation)
-        made = Splits(train, validation, test, drawn=parts.test is None)
+        train, validation = self._split_validation(train, validation)
+        splits = Splits(train, validation, test, drawn=parts.test is None)
         return dataclasses.replace(
-            made, warnings=checks.warnings(made.named(), self.class_names)
+            splits, warnings=checks.warnings(splits.by_name(), self.class_names)
         )
 
     @property
@@ -129,52 +134,53 @@ class Dataset:
     def _examples(self) -> Parts:
         raise NotImplementedError
 
-    def _validated(self, train, validation):
-        """The training examples that are kept, and the validation split."""
-        # Places are drawn, not examples, which are then read once, in their order.
-        places = Split(np.arange(len(train.labels)), train.labels)
-        kept, left = self._fewer(places)
+    def _split_validation(self, train, validation):
+        """Selects training examples, and draws a validation split if there is none."""
+        # Indices are drawn instead of examples, which are then read once, in order.
+        indices = Split(np.arange(len(train.labels)), train.labels)
+        kept, rest = self._split_train(indices)
         if validation is None:
             share = self.validation_fraction
             kept, aside = self._draw(kept, "validation_fraction", share)
-            validation = train.take(self._larger(aside, left))
+            validation = train.take(self._validation_indices(aside, rest))
         elif self.validation_examples is not None:
             raise DataError(
-                "`validation_examples` must be absent where the validation split is "
-                f"given. Received: {self.validation_examples}"
+                "`validation_examples` must be absent if the set has a validation "
+                f"split. Received: {self.validation_examples}"
             )
         return train.take(kept.inputs), validation
 
-    def _fewer(self, places):
-        """Those that are kept to train and validate with, and those left out."""
-        there, wanted = len(places.labels), self.train_examples
-        if wanted is None or wanted == there:
-            return places, places.take(slice(0))
-        if wanted > there:
+    def _split_train(self, indices):
+        """Splits indices into `train_examples`, validation included, and the rest."""
+        available, wanted = len(indices.labels), self.train_examples
+        if wanted is None or wanted == available:
+            return indices, indices.take(slice(0))
+        if wanted > available:
             raise DataError(
-                f"`train_examples` must be absent, or at most {there}, which are all "
-                f"there are. Received: {wanted}"
+                f"`train_examples` must be absent, or at most {available}, the number "
+                f"of examples. Received: {wanted}"
             )
-        return self._draw(places, "train_examples", there - wanted)
+        return self._draw(indices, "train_examples", available - wanted)
 
-    def _larger(self, aside, left):
-        """Places of the validation split: those set aside, and some of those left."""
+    def _validation_indices(self, aside, rest):
+        """Indices of the validation split: those set aside, and some of the rest."""
         wanted, least = self.validation_examples, len(aside.labels)
         if wanted is None:
             return aside.inputs
-        most = least + len(left.labels)
-        if not least < wanted <= most:
+        maximum = least + len(rest.labels)
+        if not least < wanted <= maximum:
             raise DataError(
                 f"`validation_examples` must be above {least}, which "
-                f"`validation_fraction` sets aside, and at most {most}, with all that "
-                f"`train_examples` leaves out. Received: {wanted}"
+                f"`validation_fraction` sets aside, and at most {maximum}, with all "
+                f"that `train_examples` leaves out. Received: {wanted}"
             )
-        if wanted < most:
-            _, left = self._draw(left, "validation_examples", wanted - least)
-        return np.sort(np.concatenate([aside.inputs, left.inputs]))
+        if wanted < maximum:
+            _, rest = self._draw(rest, "validation_examples", wanted - least)
+        return np.sort(np.concatenate([aside.inputs, rest.inputs]))
 
     def _draw(self, split, name, aside):
-        """Sets a share or a number aside, by class: `(kept, aside)`."""
+        """Sets a share or a number aside, stratified by class: `(kept, aside)`."""
+        # Not at the top: reading a config must stay fast.
         from sklearn import model_selection
 
         try:

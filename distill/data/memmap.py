@@ -1,4 +1,4 @@
-"""Images that need not fit into memory: decoded once, kept in a file, read in rows."""
+"""Images that need not fit into memory: decoded once to a file, read row by row."""
 
 import hashlib
 import os
@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-PIXELS, LABELS, PLACES = "pixels.npy", "labels.npy", "places.npy"
+PIXELS, LABELS, POSITIONS = "pixels.npy", "labels.npy", "places.npy"
 
 
 class Rows:
-    """Some rows of an array in a file, in some order; read when they are indexed.
+    """A selection of rows of an array in a file, which are read when indexed.
 
     Args:
-        array: Memory-mapped, `(n, ...)`.
-        chosen: Which rows, and in which order; None means all.
+        array: A memory-mapped array `(n, ...)`.
+        chosen: Indices of the rows, in order; None means all rows.
     """
 
     def __init__(self, array: np.ndarray, chosen: np.ndarray | None = None):
@@ -27,12 +27,12 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of the array that `rows[:]` would be."""
+        """The shape of the array that `rows[:]` would return."""
         return (len(self), *self._array.shape[1:])
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the array."""
+        """The type of the array."""
         return self._array.dtype
 
     def __len__(self) -> int:
@@ -40,11 +40,11 @@ class Rows:
         return len(self._chosen)
 
     def __getitem__(self, index) -> np.ndarray:
-        """The rows of an index, read into memory."""
+        """Reads rows into memory."""
         return np.array(self._array[self._chosen[index]])
 
     def take(self, chosen: np.ndarray) -> "Rows":
-        """Rows of these rows; nothing is read."""
+        """Selects from these rows without reading them."""
         return Rows(self._array, self._chosen[chosen])
 
 
@@ -55,81 +55,86 @@ def read_or_decode(
     also: str,
     count: Callable[[], int] | None = None,
 ) -> tuple[Rows, np.ndarray, np.ndarray]:
-    """The pixels of files, decoded now unless they were before.
+    """Reads the decoded images of files; decodes them first unless they are cached.
 
-    They are kept in `$XDG_CACHE_HOME/distill` (`~/.cache/distill`), under a name
-    that changes with the path, size and time of any file, with the shape, and `also`.
+    The cache is in `$XDG_CACHE_HOME/distill` (`~/.cache/distill`), in a folder whose
+    name depends on path, size and time of each file, on the shape, and on `also`.
 
     Args:
-        files: What is decoded.
-        shape: Of an image, uint8.
-        decode: Gives each image, its label, and its place among the images that there
-            are, in order; those left out are missing.
-        also: What else decides what `decode` gives: the labels too, where they are not
-            in the files.
-        count: Says how many images there are at most; None means one a file.
+        files: The files to decode.
+        shape: Shape of an image, uint8.
+        decode: Yields image, label and position of each image, in order; positions
+            count images that are left out too.
+        also: Everything else that determines the output of `decode`, including labels
+            that are not in the files.
+        count: Returns the maximal number of images; None means one for each file.
 
     Returns:
-        The images; labels and places, int64, `(n,)`.
+        The images; their labels and positions, int64 `(n,)`.
 
     Raises:
-        OSError: If there is no room for them; says how much is needed.
+        OSError: If the disk has too little space; the message says how much is needed.
     """
     sha = hashlib.sha256(repr((shape, also)).encode())
     for file in files:
+        # On Linux, file names may be bytes that are not UTF-8.
         sha.update(stamp(file).encode(errors="surrogateescape"))
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = pathlib.Path(root) / "distill" / sha.hexdigest()
     if not folder.is_dir():
         _decode(folder, count() if count else len(files), shape, decode)
     pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
-    labels, places = (
-        np.load(folder / name, allow_pickle=False) for name in (LABELS, PLACES)
+    labels, positions = (
+        np.load(folder / name, allow_pickle=False) for name in (LABELS, POSITIONS)
     )
-    return Rows(pixels), labels, places
+    return Rows(pixels), labels, positions
 
 
 def stamp(file: pathlib.Path) -> str:
-    """Changes with a file's path, size and time.
+    """A text that changes with a file's path, size or time.
 
     Raises:
-        OSError: If it is not there.
+        OSError: If the file does not exist.
     """
-    facts = file.stat()
-    return f"{file.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
+    status = file.stat()
+    return f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
 
 
-def _decode(folder, most, shape, decode):
-    """Writes the folder, whole or not at all."""
+def _decode(folder, maximum, shape, decode):
+    """Writes the folder atomically."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    needed, free = most * int(np.prod(shape)), shutil.disk_usage(folder.parent).free
+    # Before decoding, which may take hours.
+    needed, free = maximum * int(np.prod(shape)), shutil.disk_usage(folder.parent).free
     if needed > free:
         raise OSError(
-            f"{folder.parent} has room for {free / 1e9:.1f} GB, the decoded images "
-            f"need {needed / 1e9:.1f}; make room, or set XDG_CACHE_HOME"
+            f"{folder.parent} has {free / 1e9:.1f} GB of free space, decoded images "
+            f"need {needed / 1e9:.1f} GB: free some, or set XDG_CACHE_HOME"
         )
+    # In the same file system, so that the folder can be renamed into place.
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        made = pathlib.Path(temporary) / "made"
-        made.mkdir()
-        found = []
-        with (made / PIXELS).open("wb") as file:
-            _head(file, (most, *shape))
-            for image, *facts in decode():
+        target = pathlib.Path(temporary) / "made"
+        target.mkdir()
+        records = []
+        # Written image by image, since all may not fit into memory. How many can be
+        # read is known at the end only, so the header is written twice.
+        with (target / PIXELS).open("wb") as file:
+            _write_header(file, (maximum, *shape))
+            for image, *record in decode():
                 file.write(image.tobytes())
-                found.append(facts)
+                records.append(record)
             file.seek(0)
-            _head(file, (len(found), *shape))  # Of the same length: see there.
-        labels, places = np.array(found, np.int64).reshape(-1, 2).T
-        np.save(made / LABELS, labels)
-        np.save(made / PLACES, places)
+            _write_header(file, (len(records), *shape))
+        labels, positions = np.array(records, np.int64).reshape(-1, 2).T
+        np.save(target / LABELS, labels)
+        np.save(target / POSITIONS, positions)
         try:
-            made.rename(folder)
-        except OSError:  # Another process was faster.
+            target.rename(folder)
+        except OSError:  # Another process has decoded the same files meanwhile.
             if not folder.is_dir():
                 raise
 
 
-def _head(file: BinaryIO, shape: tuple[int, ...]):
-    """Of a `.npy` file; NumPy leaves room in it for a longer first axis."""
-    head = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, head)
+def _write_header(file: BinaryIO, shape: tuple[int, ...]):
+    """Writes the header of a `.npy` file; NumPy pads it, so any first axis fits."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)

@@ -1,4 +1,4 @@
-"""What whoever runs a file needs beside it: who was in which split, names, ids."""
+"""Files beside an exported model: its splits, class names and tokenizer."""
 
 import pathlib
 
@@ -7,8 +7,8 @@ from distill.data.dataset import Dataset
 from distill.data.splits import Splits
 from distill.runtime import files
 
-LABELS = "labels.txt"  # A line a class, in the order of the logits.
-TOKENIZER = "tokenizer.json"  # Makes the ids of a text.
+LABELS = "labels.txt"  # One line for each class, in the order of the logits.
+TOKENIZER = "tokenizer.json"  # Converts texts to ids.
 NAMES = (split_file.FILE, LABELS, TOKENIZER)
 
 
@@ -16,12 +16,12 @@ def write(folder: pathlib.Path, dataset: Dataset, splits: Splits) -> None:
     """Writes these files into a run's folder.
 
     Args:
-        folder: Of the run.
-        dataset: What it learns from.
-        splits: The data, with the tokenizer of texts.
+        folder: The folder of the run.
+        dataset: The data set.
+        splits: The examples of its splits, with the tokenizer of texts.
     """
     files.atomic_write(folder / split_file.FILE, split_file.content(splits))
-    # A name of several lines would move all that follow.
+    # A line break in a name would shift the lines of all later classes.
     names = (" ".join(name.split()) for name in dataset.class_names)
     lines = "".join(f"{name}\n" for name in names)
     files.atomic_write(folder / LABELS, lines)

@@ -1,4 +1,4 @@
-"""Who is in which split, as a file that people and later runs can read."""
+"""The file that lists the examples of each split, for people and later runs."""
 
 import csv
 import io
@@ -15,39 +15,39 @@ FILE = "splits.csv"  # In the folder of a run.
 
 
 def content(splits: Splits) -> bytes:
-    """The file: a line for each example, with its split and its name in the set."""
+    """The content of the file: split and name of each example, one example a line."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("split", "example"))
-    for split, part in splits.named().items():
+    for split, part in splits.by_name().items():
         writer.writerows((split, name) for name in part.names)
-    # File names need not be in UTF-8.
+    # File names, which are names of examples, need not be valid UTF-8.
     return stream.getvalue().encode(errors="surrogateescape")
 
 
 def is_of(folder: pathlib.Path, splits: Splits) -> bool:
-    """Whether these are the splits of the run in a folder."""
+    """Whether the run in a folder has the same splits."""
     file = folder / FILE
     return file.is_file() and file.read_bytes() == content(splits)
 
 
-def dealt(path: pathlib.Path, parts: Parts) -> Parts:
-    """The examples of a set, dealt as a file says.
+def assign(path: pathlib.Path, parts: Parts) -> Parts:
+    """Assigns the examples of a data set to the splits that a file lists.
 
     Args:
         path: The file.
-        parts: All examples of the set, in whatever splits it has.
+        parts: All examples of the data set, in its own splits.
 
     Returns:
-        The same, in the splits of the file; who is not in it is left out.
+        The examples in the splits of the file, without those that it does not list.
 
     Raises:
-        DataError: If the file is damaged, names an example twice or one that is not
-            there, or has no training example.
+        DataError: If the file is damaged, lists an example twice or an unknown one, or
+            has no training example.
     """
-    place = {
+    positions = {
         name: (source, index)
-        for source, part in parts.named().items()
+        for source, part in parts.by_name().items()
         for index, name in enumerate(part.names)
     }
     chosen: dict[str, list[tuple[str, int]]] = {name: [] for name in NAMES}
@@ -56,30 +56,34 @@ def dealt(path: pathlib.Path, parts: Parts) -> Parts:
         if split not in chosen:
             expected = f"`split` must be one of {', '.join(NAMES)}"
             raise DataError(f"{where}: {expected}. Received: {split!r}")
-        if example not in place:
+        if example not in positions:
             raise DataError(
-                f"{where}: `example` must be one of the set that no line before has "
-                f"named, such as {next(iter(place), 'none')}. Received: {example!r}"
+                f"{where}: `example` must be in the data set and on no earlier line, "
+                f"such as {next(iter(positions), 'none')}. Received: {example!r}"
             )
-        chosen[split].append(place.pop(example))
+        chosen[split].append(positions.pop(example))
     if not chosen["train"]:
         raise DataError(f"{path} must name training examples. Received: none")
-    if place:
-        progress.say(f"    left out {len(place):,} examples that {path} does not name")
-    made = {split: _gathered(parts, places) for split, places in chosen.items()}
-    return Parts(**made)
+    if positions:
+        progress.say(
+            f"    left out {len(positions):,} examples that {path} does not list"
+        )
+    assigned = {split: _gather(parts, rows) for split, rows in chosen.items()}
+    return Parts(**assigned)
 
 
-def _gathered(parts, places):
-    """The examples at some places, in the order of the set; None if there are none."""
+def _gather(parts, positions):
+    """The examples at some positions, in the order of the set; None if empty."""
     pieces = []
-    for source, part in parts.named().items():
-        rows = np.array(sorted(row for name, row in places if name == source), np.int64)
+    for source, part in parts.by_name().items():
+        rows = np.array(
+            sorted(row for name, row in positions if name == source), np.int64
+        )
         if len(rows):
             pieces.append(part.take(rows))
     if len(pieces) < 2:
         return pieces[0] if pieces else None
-    # Of several files: these are read into memory.
+    # From several splits of the set: rows of different files cannot stay on disk.
     inputs = np.concatenate([piece.inputs[:] for piece in pieces])
     labels = np.concatenate([piece.labels for piece in pieces])
     return Split(inputs, labels, np.concatenate([piece.names for piece in pieces]))

@@ -1,4 +1,4 @@
-"""Labelled examples, and the three splits of a set."""
+"""Labelled examples, and the three splits of a data set."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,7 @@ import numpy as np
 from distill.data import memmap, tokens
 
 NAMES = ("train", "validation", "test")
-AT_ONCE = 1024  # Examples: they may not all fit into memory.
+CHUNK = 1024  # Examples read at once, since all may not fit into memory.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Split:
         inputs: Images `(n, height, width, channels)`, uint8 or float32 in [0, 1]; or
             texts, int32 ids `(n, length)`; an array, or `memmap.Rows` of a file.
         labels: int64, `(n,)`, from 0.
-        names: Of each example in its set, `(n,)`; None where nobody asks for them.
+        names: Name of each example in its data set, `(n,)`; None if not needed.
     """
 
     inputs: np.ndarray | memmap.Rows
@@ -29,31 +29,33 @@ class Split:
     names: np.ndarray | None = None
 
     def floats(self) -> np.ndarray:
-        """All inputs as a network takes them; see `floats`."""
+        """All inputs as a network needs them; see `floats`."""
         return floats(self.inputs[:])
 
     def take(self, chosen: np.ndarray) -> "Split":
-        """The examples of these indices, in their order."""
+        """Selects examples by index, in the order of the indices."""
         names = None if self.names is None else self.names[chosen]
         if isinstance(self.inputs, memmap.Rows):
             return Split(self.inputs.take(chosen), self.labels[chosen], names)
         return Split(self.inputs[chosen], self.labels[chosen], names)
 
     def sample(self, count: int, seed: int) -> "Split":
-        """Some of the examples, drawn by class: data are often read class by class.
+        """Draws a stratified sample, since data are often sorted by class.
 
         Args:
-            count: How many; all, where there are fewer.
-            seed: Decides them.
+            count: Size of the sample; all examples if there are fewer.
+            seed: Seed of the drawing.
 
         Returns:
-            Of each class one at least, as far as `count` goes, and else the share that
-            it has of all; in their order here.
+            Every class in proportion to its size, and at least one example of each if
+            `count` allows; in the order of this split.
         """
         order = np.random.default_rng(seed).permutation(len(self.labels))
+        # Stable sorts keep the random order within a class and among equal shares.
         by_class = order[np.argsort(self.labels[order], kind="stable")]
         sizes = np.unique(self.labels, return_counts=True)[1]
-        shares = np.empty(len(order))  # Of its class: how much is drawn before it.
+        # The share of its class that is drawn before an example.
+        shares = np.empty(len(order))
         shares[by_class] = np.concatenate([np.arange(size) / size for size in sizes])
         chosen = order[np.argsort(shares[order], kind="stable")][:count]
         return self.take(np.sort(chosen))
@@ -61,14 +63,14 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a set comes in: training examples, and splits that it has of its own."""
+    """The splits that a data set comes with: training, and perhaps the others."""
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
 
-    def named(self) -> dict[str, Split]:
-        """Name of each split to it, if it is there."""
+    def by_name(self) -> dict[str, Split]:
+        """Name of each existing split to its examples."""
         return {
             name: part for name in NAMES if (part := getattr(self, name)) is not None
         }
@@ -79,10 +81,10 @@ class Splits:
     """Training, validation and test examples; no example is in two of them.
 
     Attributes:
-        tokenizer: Of texts, the `tokenizers.Tokenizer` that made the ids; else None.
-        drawn: Whether the test split was drawn here, from examples that others may
-            have trained with.
-        warnings: What a reader of numbers should know of them, one line each.
+        tokenizer: The `tokenizers.Tokenizer` that made the ids of texts; else None.
+        drawn: Whether the test split was drawn here, from examples that networks from
+            elsewhere may have been trained on.
+        warnings: Warnings for readers of the results, one line each.
     """
 
     train: Split
@@ -92,35 +94,37 @@ class Splits:
     drawn: bool = False
     warnings: tuple[str, ...] = ()
 
-    def named(self) -> dict[str, Split]:
-        """Name of each split to it."""
+    def by_name(self) -> dict[str, Split]:
+        """Name of each split to its examples."""
         return {name: getattr(self, name) for name in NAMES}
 
     def fingerprint(self) -> str:
         """SHA-256 over all inputs and labels, in order, and the tokenizer."""
         sha = hashlib.sha256()
-        for split in self.named().values():
-            for start in range(0, len(split.labels), AT_ONCE):
-                piece = split.inputs[start : start + AT_ONCE]
-                sha.update(np.ascontiguousarray(piece).tobytes())
+        for split in self.by_name().values():
+            # The hash does not depend on the size of chunks, nor on whether the
+            # examples are in memory or in a file.
+            for start in range(0, len(split.labels), CHUNK):
+                chunk = split.inputs[start : start + CHUNK]
+                sha.update(np.ascontiguousarray(chunk).tobytes())
             sha.update(np.ascontiguousarray(split.labels).tobytes())
         if self.tokenizer is not None:
             sha.update(self.tokenizer.to_str().encode())
         return sha.hexdigest()
 
-    def shown(self, inputs: np.ndarray) -> Sequence[np.ndarray] | Sequence[str]:
-        """Inputs as people look at them: images as they are, texts as one reads them.
+    def decode(self, inputs: np.ndarray) -> Sequence[np.ndarray] | Sequence[str]:
+        """Converts inputs for display: ids to texts; images stay as they are.
 
         Args:
-            inputs: As a network takes them, `(n, ...)`.
+            inputs: Inputs of a network, `(n, ...)`.
         """
         if self.tokenizer is None:
             return inputs
-        return [tokens.read(self.tokenizer, row) for row in inputs]
+        return [tokens.decode(self.tokenizer, row) for row in inputs]
 
 
 def floats(inputs: np.ndarray) -> np.ndarray:
-    """Pixels as float32 in [0, 1]; uint8 is divided by 255. Ids, int32, stay ids."""
+    """Converts pixels to float32 in [0, 1]; uint8 is divided by 255. Ids stay int32."""
     if inputs.dtype == np.uint8:
         return inputs.astype(np.float32) / np.float32(255)
     if inputs.dtype == np.int32:

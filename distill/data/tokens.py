@@ -1,7 +1,8 @@
-"""Texts -> ids of fixed length, by a tokenizer that others can read too.
+"""Tokenizers, which convert texts to ids of fixed length.
 
-Each kind makes a `tokenizers.Tokenizer`, the library's own form: what it writes as
-`tokenizer.json` makes the inputs of an exported file in any language that reads it.
+Each class makes a `tokenizers.Tokenizer` of the library of that name. Its file
+`tokenizer.json` can be read in other languages too, to make the inputs of an exported
+model.
 """
 
 import dataclasses
@@ -19,11 +20,11 @@ PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tokenizer:
-    """What all share: a text is cut, or filled up with the id 0, at its end.
+    """The base of all tokenizers: truncates a text, or pads it with id 0, at its end.
 
     Attributes:
-        length: Ids in every text.
-        vocabulary: Number of different ids, the padding's too.
+        length: Number of ids in every text.
+        vocabulary: Number of different ids, including padding.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -34,21 +35,22 @@ class Tokenizer:
     length: int
 
     def __post_init__(self):
-        """Refuses texts without ids."""
+        """Refuses an empty length."""
         if self.length < 1:
             raise ValueError(f"`length` must be at least 1. Received: {self.length}")
 
-    def fitted(self, texts: Sequence[str]) -> "tokenizers.Tokenizer":
-        """The tokenizer, learned from training texts where there is something to learn.
+    def fit(self, texts: Sequence[str]) -> "tokenizers.Tokenizer":
+        """Makes the tokenizer, and fits it to training texts if it is learned.
 
-        The same texts in the same order make the same tokenizer.
+        The same texts in the same order give the same tokenizer.
         """
-        tokenizer = self._fitted(texts)
+        tokenizer = self._make(texts)
+        # Part of the tokenizer, and so of its file: `encode` gives ids of one length.
         tokenizer.enable_truncation(self.length)
         tokenizer.enable_padding(length=self.length, pad_id=0, pad_token=PADDING)
         return tokenizer
 
-    def _fitted(self, texts):
+    def _make(self, texts):
         raise NotImplementedError
 
 
@@ -58,12 +60,13 @@ class Bytes(Tokenizer):
 
     vocabulary: ClassVar[int] = 257
 
-    def _fitted(self, texts):
+    def _make(self, texts):
         import tokenizers
         from tokenizers import decoders, models, pre_tokenizers
 
         vocabulary = {PADDING: 0}
-        vocabulary |= {sign: 1 + byte for byte, sign in enumerate(_signs())}
+        vocabulary |= {sign: 1 + byte for byte, sign in enumerate(_byte_characters())}
+        # Without merges, byte-pair encoding leaves single bytes.
         tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, []))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
             add_prefix_space=False, use_regex=False
@@ -74,16 +77,16 @@ class Bytes(Tokenizer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Characters(Tokenizer):
-    """The characters of a text: 1 plus the place in the alphabet; all others share one.
+    """The characters of a text: 1 plus the index in the alphabet; others share one id.
 
     Attributes:
         alphabet: Characters with an id of their own.
-        lowercase: Whether capitals are made small first.
+        lowercase: Whether texts are converted to lower case first.
 
     Source:
         Conneau et al., "Very Deep Convolutional Networks for Text Classification",
-        EACL 2017, section 4.2: 69 ids and texts of 1014. Its print shows no `_`,
-        without which there would be 68.
+        EACL 2017, section 4.2: 69 ids and texts of 1014. The `_` is not legible there,
+        but without it there would be 68.
     """
 
     alphabet: str = (
@@ -92,7 +95,7 @@ class Characters(Tokenizer):
     lowercase: bool = True
 
     def __post_init__(self):
-        """Refuses an alphabet that says something twice, or nothing."""
+        """Refuses an alphabet that is empty or repeats a character."""
         super().__post_init__()
         if not 0 < len(set(self.alphabet)) == len(self.alphabet):
             raise ValueError(
@@ -102,19 +105,20 @@ class Characters(Tokenizer):
 
     @property
     def vocabulary(self):
-        """The alphabet, padding, and all other characters."""
+        """One id for each character, for padding, and for all other characters."""
         return len(self.alphabet) + 2
 
-    def _fitted(self, texts):
+    def _make(self, texts):
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-        signs = [PADDING, *self.alphabet, UNKNOWN]
-        vocabulary = {sign: index for index, sign in enumerate(signs)}
+        characters = [PADDING, *self.alphabet, UNKNOWN]
+        vocabulary = {sign: index for index, sign in enumerate(characters)}
         tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, UNKNOWN))
         if self.lowercase:
             tokenizer.normalizer = normalizers.Lowercase()
-        every = tokenizers.Regex(r"(?m:.)")  # Here, a line's end is one too.
+        # In Oniguruma, which the library uses, `m` lets a dot match a line break.
+        every = tokenizers.Regex(r"(?m:.)")
         tokenizer.pre_tokenizer = pre_tokenizers.Split(every, "isolated")
         tokenizer.decoder = decoders.Fuse()
         return tokenizer
@@ -124,12 +128,12 @@ class Characters(Tokenizer):
 class WordPieces(Tokenizer):
     """Frequent words whole, others in pieces: byte-pair encoding of the training texts.
 
-    It begins with all bytes, so that no text has anything unknown.
+    All bytes are in the vocabulary, so that every text can be encoded.
 
     Attributes:
-        vocabulary: Number of different ids: the padding, 256 bytes and the pieces.
-            Few texts may have fewer.
-        lowercase: Whether capitals are made small first.
+        vocabulary: Number of different ids: padding, 256 bytes and the pieces. A small
+            set of texts may have fewer.
+        lowercase: Whether texts are converted to lower case first.
 
     Source:
         Sennrich et al., "Neural Machine Translation of Rare Words with Subword
@@ -148,7 +152,7 @@ class WordPieces(Tokenizer):
                 f"bytes. Received: {self.vocabulary}"
             )
 
-    def _fitted(self, texts):
+    def _make(self, texts):
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -157,11 +161,11 @@ class WordPieces(Tokenizer):
             tokenizer.normalizer = normalizers.Lowercase()
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         tokenizer.decoder = decoders.ByteLevel()
-        # The library's WordPiece learns other pieces each time, this does not.
+        # The library's trainer of WordPiece gives different pieces each time.
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocabulary,
             special_tokens=[PADDING],
-            initial_alphabet=_signs(),
+            initial_alphabet=_byte_characters(),
             show_progress=False,
         )
         tokenizer.train_from_iterator(texts, trainer)
@@ -171,39 +175,46 @@ class WordPieces(Tokenizer):
 TOKENIZERS = {"bytes": Bytes, "characters": Characters, "word_pieces": WordPieces}
 
 
-def ids(tokenizer: "tokenizers.Tokenizer", texts: Sequence[str]) -> np.ndarray:
-    """What a network sees of texts.
+def encode(tokenizer: "tokenizers.Tokenizer", texts: Sequence[str]) -> np.ndarray:
+    """Encodes texts as ids.
 
     Args:
-        tokenizer: As `Tokenizer.fitted` made it.
+        tokenizer: As returned by `Tokenizer.fit`.
         texts: At least one.
 
     Returns:
         int32, `(n, length)`.
     """
-    found = np.empty((len(texts), tokenizer.padding["length"]), np.int32)
-    for start in range(0, len(texts), _AT_ONCE):
-        batch = list(texts[start : start + _AT_ONCE])
-        made = tokenizer.encode_batch_fast(batch)
-        found[start : start + len(batch)] = [encoding.ids for encoding in made]
-    return found
+    ids = np.empty((len(texts), tokenizer.padding["length"]), np.int32)
+    for start in range(0, len(texts), _CHUNK):
+        batch = list(texts[start : start + _CHUNK])
+        encodings = tokenizer.encode_batch_fast(batch)
+        ids[start : start + len(batch)] = [encoding.ids for encoding in encodings]
+    return ids
 
 
-def read(tokenizer: "tokenizers.Tokenizer", row: np.ndarray) -> str:
-    """Ids as people read them, on one line; what was cut or unknown stays so.
+def decode(tokenizer: "tokenizers.Tokenizer", row: np.ndarray) -> str:
+    """Decodes ids to a text on one line, without what was truncated or unknown.
 
     Args:
-        tokenizer: As `Tokenizer.fitted` made it.
-        row: `(length,)`.
+        tokenizer: As returned by `Tokenizer.fit`.
+        row: The ids of one text, `(length,)`.
     """
+    # Id 0 is padding, which would be decoded as `[PAD]`.
     return " ".join(tokenizer.decode(row[row > 0].tolist()).split())
 
 
-_AT_ONCE = 4096  # Texts; what the library makes of one takes many times its ids.
+# Texts encoded at once: an `Encoding` takes many times the memory of its ids.
+_CHUNK = 4096
 
 
-def _signs():
-    """The character that stands for each byte, in the library's byte-level form."""
-    shown = {*range(33, 127), *range(161, 173), *range(174, 256)}
+def _byte_characters():
+    """The character that stands for each byte in the library's `ByteLevel`.
+
+    Source:
+        `bytes_to_unicode` of GPT-2: printable characters stand for themselves, the
+        other bytes get the characters from 256 on.
+    """
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
-    return [chr(byte if byte in shown else next(others)) for byte in range(256)]
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]

@@ -92,7 +92,7 @@ def write_run(
         ("training", source.batch(0)[0][:SAMPLES]),
         ("test", splits.test.take(slice(SAMPLES)).floats()),
     ):
-        file.write(0, sheet(f"{run.data.kind}/{part}", splits.shown(inputs)))
+        file.write(0, sheet(f"{run.data.kind}/{part}", splits.decode(inputs)))
     file.write(0, hparams_summary.hparams_pb(_flat(report["run"])))
     for tag, value in _final(report["models"]).items():
         file.write(0, scalar_summary.scalar_pb(tag, value))

@@ -246,7 +246,7 @@ def _wrong(chosen, answers, splits, class_names):
     said, taught = (accuracy.classes(answers[name]) for name in (chosen["name"], right))
     named = (*class_names, "NaN")  # An answer of NaN has the class -1: the last name.
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
-    shown = splits.shown(split.take(missed).floats())
+    shown = splits.decode(split.take(missed).floats())
     return [
         (look, *(named[given[index]] for given in (split.labels, said, taught)))
         for look, index in zip(shown, missed, strict=True)

@@ -109,7 +109,9 @@ def build_batches(
         splits.train,
         batch_size=run.batch_size,
         seed=seeds.seed_of(run.seed, "order", index),
-        augmentation=run.augmentation.endless if teacher is None else run.augmentation,
+        augmentation=run.augmentation.without_variants
+        if teacher is None
+        else run.augmentation,
         mixture=synthetic.mixture(
             stage.synthetic, splits.train, generator=generator, teacher=teacher
         ),

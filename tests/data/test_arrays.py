@@ -1,4 +1,4 @@
-"""Arrays that others have made are what they say, or one line says the cure."""
+"""Arrays of users are accepted or refused in one line that says how to fix them."""
 
 import re
 
@@ -23,7 +23,7 @@ def load(folder, **changed):
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4"])
-def test_floats_from_0_to_1_are_taken_and_resized(kind, tmp_path):
+def test_floats_from_0_to_1_are_accepted_and_resized(kind, tmp_path):
     images = SHARES.astype(kind)
     splits = load(tmp_path, x_train=images, x_test=1 - images[:10])
     wanted = (1 - images[:10]).astype(np.float32)[..., None]
@@ -57,10 +57,10 @@ def with_nan(value):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"x_train": BYTES.astype(np.float32)}, "divide by 255. Received: float32 fr"),
-        ({"x_test": BYTES[:10] * 257.0}, "x_test must be uint8, or floats .* white is"),
+        ({"x_test": BYTES[:10] * 257.0}, "x_test must be uint8, or floats .* of white"),
         ({"x_train": SHARES * 2 - 1}, "add 1 and halve"),
         ({"x_train": (SHARES - 0.3) / 0.2}, "from 0 to 1. Received: float32 from -1.5"),
         ({"x_train": SHARES / 255}, "divided by 255 twice"),
@@ -76,7 +76,7 @@ def with_nan(value):
         ({"x_train": BYTES[:0], "y_train": LABELS[:0]}, r"shape \(0, 28, 28\)"),
         ({"x_train": np.uint8(3)}, r"Received: shape \(\)"),
         ({"x_test": SHARES[:10]}, "must be uint8, as x_train is. Received: float32"),
-        ({"y_train": LABELS + 1}, "take 1 off. Received: 1 to 10"),
+        ({"y_train": LABELS + 1}, "subtract 1. Received: 1 to 10"),
         ({"y_train": LABELS - 1}, "add 1. Received: -1 to 8"),
         ({"y_test": LABELS[:10] * 2}, "y_test must be labels from 0 to 9. .*0 to 18"),
         ({"y_train": LABELS // 5 * 5}, "Received: none of 1, 2, 3, 4, 6 and 3 more"),
@@ -88,15 +88,15 @@ def with_nan(value):
         ({"y_train": np.array([None] * 60)}, "without pickles"),
     ],
 )
-def test_what_would_train_to_something_else_is_one_line(changed, said, tmp_path):
-    with pytest.raises(data.DataError, match=said) as caught:
+def test_a_wrong_array_is_refused_in_one_line(changed, message, tmp_path):
+    with pytest.raises(data.DataError, match=message) as caught:
         load(tmp_path, **changed)
     assert "\n" not in str(caught.value)
     assert re.search(r"mnist\.npz|training examples", str(caught.value))
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
-def test_an_archive_that_is_cut_or_spoilt_is_one_line(place, tmp_path):
+def test_a_truncated_or_corrupt_archive_is_refused_in_one_line(place, tmp_path):
     load(tmp_path)
     path = tmp_path / "mnist.npz"
     content = path.read_bytes()

@@ -41,7 +41,7 @@ def test_a_batch_does_not_depend_on_what_came_before():
     np.testing.assert_array_equal(resumed[0], streamed[7][0])
 
 
-def test_what_is_read_ahead_is_the_same_in_the_same_order():
+def test_prefetched_batches_are_the_same_in_the_same_order():
     stream, asked = make().stream(3), []
 
     def noted():
@@ -49,7 +49,7 @@ def test_what_is_read_ahead_is_the_same_in_the_same_order():
             asked.append(batch[1])
             yield batch
 
-    early = batches.ahead(noted())
+    early = batches.prefetch(noted())
     others = set(threading.enumerate())
     read = [next(early)[1] for _ in range(9)]
     (reader,) = set(threading.enumerate()) - others
@@ -63,7 +63,7 @@ def test_what_is_read_ahead_is_the_same_in_the_same_order():
     assert len(read) < len(asked) < len(read) + 4, "a few ahead, not all"
 
 
-def test_a_reader_may_collect_its_own_stream():
+def test_a_prefetching_thread_may_garbage_collect_its_own_stream():
     """After an error `fit` leaves a cycle, which any thread may be the one to end."""
     left, readers, ended = threading.Event(), [], []
 
@@ -79,7 +79,7 @@ def test_a_reader_may_collect_its_own_stream():
     gc.collect()  # What other tests have left is not this thread's to end.
     gc.disable()
     try:
-        early = batches.ahead(collecting())
+        early = batches.prefetch(collecting())
         assert next(early) == 0
         weakref.finalize(early, ended.append, True)
         cycle = [early]
@@ -94,22 +94,22 @@ def test_a_reader_may_collect_its_own_stream():
         gc.enable()
 
 
-def test_what_stops_a_batch_stops_who_asks_for_it():
+def test_an_error_in_a_batch_is_raised_in_the_consumer():
     def broken():
         yield 0
         raise errors.DataError("a file is gone")
 
-    early = batches.ahead(broken())
+    early = batches.prefetch(broken())
     assert next(early) == 0
     with pytest.raises(errors.DataError, match="a file is gone"):
         next(early)
 
 
-def test_batches_are_read_ahead_where_keras_does_not(monkeypatch):
+def test_batches_are_prefetched_where_keras_does_not(monkeypatch):
     plain, mixed = make(), make()
     mixed.mixture = lambda images, labels, chosen, rng: (images, labels)
     read = []
-    monkeypatch.setattr(batches, "ahead", lambda stream: read.append(1) or stream)
+    monkeypatch.setattr(batches, "prefetch", lambda stream: read.append(1) or stream)
     for backend, wanted in (("tensorflow", 0), ("jax", 1), ("torch", 2)):
         monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
         for source in (plain, mixed):
@@ -140,7 +140,7 @@ def test_a_batch_may_be_larger_than_the_set():
     assert make(size=50).steps_per_epoch == 1
 
 
-def test_what_is_drawn_is_done_to_bytes_and_floats_alike():
+def test_augmentation_changes_bytes_and_floats_alike():
     """Mirrored first, then moved down and right by what is left of the shift."""
     drawn = np.array([[0, 1, 0, 1], [0, 4, 1, 3], [2, 0, 4, 3]])
     images = SPLIT.inputs[:4]
@@ -154,7 +154,7 @@ def test_what_is_drawn_is_done_to_bytes_and_floats_alike():
     np.testing.assert_array_equal(floats, data.floats(moved))
 
 
-def test_a_flip_mirrors_some_and_leaves_the_rest():
+def test_flip_mirrors_some_images_and_no_others():
     images, labels = make(size=COUNT, flip=True).batch(0)
     plain = SPLIT.inputs[labels] / np.float32(255)
     same = [np.array_equal(a, b) for a, b in zip(images, plain, strict=True)]
@@ -179,7 +179,7 @@ def test_a_shift_moves_each_image_whole_by_at_most_its_size():
     assert len(moves) > 4
 
 
-def test_variants_come_one_an_epoch_and_over_again():
+def test_variants_are_used_in_turn_one_in_each_epoch():
     """The same in every run, of each image its own, also where two epochs meet."""
     seen = {}
     for seed, size in ((0, 4), (9, 7)):

@@ -1,4 +1,4 @@
-"""Folders are splits, classes or of no account; what is unclear is refused by name."""
+"""Folders are splits, classes or ignored; ambiguous ones are refused by name."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def of(root, **options):
         ("training", None, None),
     ],
 )
-def test_folders_of_splits_are_the_splits(train, validation, test, tmp_path):
+def test_folders_named_for_splits_are_the_splits(train, validation, test, tmp_path):
     given = {"train": train, "validation": validation, "test": test}
     there = [name for name in given.values() if name]
     filled(tmp_path, *(f"{name}/{kind}" for name in there for kind in ("cat", "dog")))
@@ -48,7 +48,9 @@ def test_folders_of_splits_are_the_splits(train, validation, test, tmp_path):
         if name and split != "train":
             assert len(part.labels) == 12
     assert splits.drawn == (test is None)
-    assert sum(len(part.labels) for part in splits.named().values()) == 12 * len(there)
+    assert sum(len(part.labels) for part in splits.by_name().values()) == 12 * len(
+        there
+    )
 
 
 def test_a_split_without_folders_in_it_is_a_class(tmp_path):
@@ -60,7 +62,7 @@ def test_a_split_without_folders_in_it_is_a_class(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("folders", "said"),
+    ("folders", "message"),
     [
         (["train/cat", "train/dog", "test"], "class folders in test. Received: none"),
         (["train", "test"], "one folder `train` with class folders"),
@@ -76,15 +78,15 @@ def test_a_split_without_folders_in_it_is_a_class(tmp_path):
         (["cat", ".hidden"], "at least two classes"),
     ],
 )
-def test_an_unclear_folder_is_refused_before_anything_is_read(folders, said, tmp_path):
+def test_an_ambiguous_folder_is_refused_with_the_config(folders, message, tmp_path):
     filled(tmp_path, *folders, count=1)
-    with pytest.raises(ValueError, match=said) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         of(tmp_path)
     assert str(caught.value).startswith("`path` must ")
     assert "\n" not in str(caught.value)
 
 
-def test_what_other_programs_leave_is_no_class_and_no_image(tmp_path):
+def test_hidden_and_system_files_are_ignored(tmp_path):
     before = of(filled(tmp_path, "cat", "dog")).load().fingerprint()
     filled(tmp_path, ".ipynb_checkpoints", "__MACOSX", "cat/.ipynb_checkpoints")
     (tmp_path / "dog" / ".DS_Store").write_bytes(b"\0")
@@ -94,14 +96,14 @@ def test_what_other_programs_leave_is_no_class_and_no_image(tmp_path):
     assert made.load().fingerprint() == before
 
 
-def test_what_is_passed_over_is_counted_and_said(tmp_path, monkeypatch):
+def test_files_that_are_not_images_are_counted_and_reported(tmp_path, monkeypatch):
     filled(tmp_path, "cat", "dog", "dog/more")
     for name in ("cat/a.txt", "cat/b.TXT", "dog/c.heic", "list.csv", "cat/README"):
         (tmp_path / name).write_text("")
-    said = []
-    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+    output = []
+    monkeypatch.setattr("distill.runtime.progress.say", output.append)
     of(tmp_path).load()
-    (line,) = said
+    (line,) = output
     for kind in ("1 .csv", "1 .heic", "2 .txt", "1 folders", "1 without an ending"):
         assert kind in line
 
@@ -113,7 +115,7 @@ def test_a_class_without_an_image_is_refused_by_name(tmp_path):
         of(tmp_path).load()
 
 
-def test_an_image_may_have_any_of_the_endings(tmp_path):
+def test_an_image_may_have_any_known_suffix(tmp_path):
     filled(tmp_path, "cat", "dog", count=0)
     Image.new("L", (4, 4)).save(tmp_path / "cat" / "a.png")
     for ending in (".TIF", ".tiff", ".gif", ".jpe", ".JPEG", ".bmp", ".webp"):

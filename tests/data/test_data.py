@@ -1,4 +1,4 @@
-"""Three disjoint splits, drawn by class, the same for everyone."""
+"""Three disjoint splits, stratified by class, the same in every run."""
 
 import collections
 import dataclasses
@@ -31,7 +31,7 @@ def archive(folder, name="mnist", train=120, test=20, shape=(28, 28)):
     return data.DATASETS[name]
 
 
-def test_splits_of_digits_are_disjoint_and_whole():
+def test_splits_of_digits_are_disjoint_and_complete():
     splits = data.DATASETS["digits"]().load()
     parts = [splits.train, splits.validation, splits.test]
     assert sum(len(part.labels) for part in parts) == 1797
@@ -57,7 +57,7 @@ def test_train_examples_are_drawn_by_class_and_seed():
     assert other.fingerprint() != splits.fingerprint()
 
 
-def test_what_is_left_out_of_training_may_be_chosen_by():
+def test_validation_may_use_examples_that_training_leaves_out():
     make = data.DATASETS["digits"]
     few = make(train_examples=200).load()
     more = make(train_examples=200, validation_examples=700).load()
@@ -74,7 +74,7 @@ def test_what_is_left_out_of_training_may_be_chosen_by():
 
 
 @pytest.mark.parametrize("wanted", [20, 1258 + 1])
-def test_a_validation_split_of_more_than_there_is_is_refused(wanted):
+def test_a_validation_split_that_is_too_large_is_refused(wanted):
     part = data.DATASETS["digits"](train_examples=200, validation_examples=wanted)
     with pytest.raises(errors.DataError, match=r"above 20.* at most 1257.*Received"):
         part.load()
@@ -111,12 +111,12 @@ def test_an_archive_is_resized_after_its_splits_are_drawn(name, tmp_path):
         kind(folder=str(tmp_path), size=(9,))
 
 
-def test_the_environment_names_a_folder_too(tmp_path, monkeypatch):
+def test_an_environment_variable_may_name_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
     assert len(archive(tmp_path)().load().test.labels) == 20
 
 
-def test_a_set_that_cannot_be_had_says_how_to_get_it(monkeypatch):
+def test_the_error_of_a_failed_download_says_where_to_put_the_set(monkeypatch):
     import keras
 
     def no_network(**_):
@@ -141,7 +141,7 @@ def test_a_download_that_is_not_the_published_set_is_refused(monkeypatch):
         data.DATASETS["mnist"]().load()
 
 
-def test_a_damaged_archive_is_one_line(tmp_path):
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path):
     (tmp_path / "mnist.npz").write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(errors.DataError, match=r"mnist\.npz must be"):
         data.DATASETS["mnist"](folder=str(tmp_path)).load()
@@ -211,20 +211,20 @@ def test_a_corrupt_image_is_named(kind, tmp_path):
         made.load()
 
 
-def test_corrupt_images_are_left_out_only_when_asked_and_counted(tmp_path, monkeypatch):
+def test_corrupt_images_are_left_out_up_to_the_limit_and_counted(tmp_path, monkeypatch):
     pictures(tmp_path, count=20)
     for kind in BROKEN:
         broken(tmp_path / "dog", kind)
-    said = []
-    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+    output = []
+    monkeypatch.setattr("distill.runtime.progress.say", output.append)
     made = data.DATASETS["image_folder"](
         path=str(tmp_path), size=(4, 4), max_bad_images=4
     )
     splits = made.load()
     parts = (splits.train, splits.validation, splits.test)
     assert sum(len(part.labels) for part in parts) == 40
-    assert [line for line in said if "left out 4 images" in line]
-    assert sum("left out: Cannot read" in line for line in said) == 4
+    assert [line for line in output if "left out 4 images" in line]
+    assert sum("left out: Cannot read" in line for line in output) == 4
     with pytest.raises(errors.DataError, match="max_bad_images"):
         dataclasses.replace(made, max_bad_images=3).load()
 
@@ -277,7 +277,7 @@ def test_images_on_disk_are_decoded_once_and_again_when_one_has_changed(
     assert len(asked) == 40
 
 
-def test_images_on_disk_have_the_labels_of_the_folder_as_it_is(on_disk):
+def test_images_on_disk_have_the_current_labels_of_the_folder(on_disk):
     """Also of a split whose own files are as they were."""
     root = pathlib.Path(on_disk.path)
     for part in ("train", "test"):
@@ -300,7 +300,7 @@ def test_images_on_disk_have_the_labels_of_the_folder_as_it_is(on_disk):
     assert list(splits.train.names) == list(in_memory.train.names)
 
 
-def test_images_on_disk_leave_out_no_more_than_asked(on_disk, tmp_path):
+def test_images_on_disk_are_left_out_up_to_the_limit(on_disk, tmp_path):
     broken(pathlib.Path(on_disk.path) / "dog", "text")
     splits = dataclasses.replace(on_disk, max_bad_images=1).load()
     parts = (splits.train, splits.validation, splits.test)
@@ -310,7 +310,7 @@ def test_images_on_disk_leave_out_no_more_than_asked(on_disk, tmp_path):
     assert len(list((tmp_path / "cache" / "distill").iterdir())) == 1
 
 
-def test_a_disk_without_room_is_told_before_anything_is_decoded(on_disk, monkeypatch):
+def test_too_little_disk_space_is_an_error_before_decoding(on_disk, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(free=1919))
     with pytest.raises(errors.DataError, match="XDG_CACHE_HOME"):
         on_disk.load()

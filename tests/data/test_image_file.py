@@ -1,4 +1,4 @@
-"""An image file gives the pixels that people see, or says why not."""
+"""An image file gives the pixels that a viewer shows, or an error."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ def saved(image, form, **options):
 
 
 def read(file, channels=3, size=(4, 6)):
-    return image_file.read(file, (*size, channels), resized=False)
+    return image_file.read(file, (*size, channels), resize=False)
 
 
 def png_of_sixteen_bits(pixels, kind):
@@ -43,7 +43,7 @@ def png_of_sixteen_bits(pixels, kind):
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "GIF", "WEBP"])
-def test_every_form_without_loss_gives_the_pixels_that_were_saved(form):
+def test_every_lossless_format_gives_the_pixels_that_were_saved(form):
     few = COLOURS // 128 * 128  # GIF has 256 colours.
     lossless = {"lossless": True} if form == "WEBP" else {}
     np.testing.assert_array_equal(read(saved(few, form, **lossless)), few)
@@ -65,7 +65,7 @@ def test_greys_and_colours_of_sixteen_bits_are_the_same():
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "GIF", "palette", "grey", "TIFF"])
-def test_what_is_seen_through_is_white_whatever_colour_is_hidden_there(form):
+def test_transparent_pixels_are_white_whatever_their_colour(form):
     image = Image.new("RGBA", (6, 4), (255, 0, 0, 0))
     image.paste((0, 0, 0, 255), (0, 0, 3, 4))
     options = {"lossless": True, "exact": True} if form == "WEBP" else {}
@@ -82,13 +82,13 @@ def test_what_is_seen_through_is_white_whatever_colour_is_hidden_there(form):
     np.testing.assert_array_equal(read(file, channels=1)[..., 0], found[..., 0])
 
 
-def test_half_of_a_colour_is_half_of_it_over_white():
+def test_a_half_transparent_colour_is_blended_with_white():
     found = read(saved(Image.new("RGBA", (6, 4), (0, 0, 0, 128)), "PNG"))
     assert (found == 127).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_turned_as_it_says(orientation):
+def test_a_photo_is_rotated_by_its_exif_orientation(orientation):
     upright = np.zeros((4, 6, 3), np.uint8)
     upright[0, 0], upright[0, -1], upright[-1, 0] = 255, 180, 90
     turned = {
@@ -107,13 +107,13 @@ def test_a_photo_is_turned_as_it_says(orientation):
     np.testing.assert_array_equal(read(saved(image, "PNG", exif=exif)), upright)
 
 
-def test_inks_are_colours():
+def test_cmyk_is_converted_to_rgb():
     inks = Image.new("CMYK", (6, 4), (0, 255, 255, 0))
     found = read(saved(inks, "TIFF"))
     np.testing.assert_array_equal(found, np.full((4, 6, 3), (255, 0, 0)))
 
 
-def test_of_an_animation_the_first_frame_is_taken():
+def test_the_first_frame_of_an_animation_is_read():
     few = COLOURS // 128 * 128
     more = [Image.fromarray(255 - few)]
     file = saved(few, "GIF", save_all=True, append_images=more)
@@ -139,7 +139,7 @@ def of_two_pages():
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "message"),
     [
         (lambda: saved(np.ones((4, 6), np.float32), "TIFF"), "32 bits"),
         (lambda: saved(np.ones((4, 6), np.int32), "TIFF"), "32 bits"),
@@ -149,6 +149,6 @@ def of_two_pages():
         (lambda: saved(COLOURS[:3], "PNG"), "3 x 6 pixels, not 4 x 6"),
     ],
 )
-def test_what_would_be_other_pixels_is_refused(file, said):
-    with pytest.raises(ValueError, match=said):
+def test_images_that_would_be_read_wrongly_are_refused(file, message):
+    with pytest.raises(ValueError, match=message):
         read(file())

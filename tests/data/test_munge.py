@@ -1,4 +1,4 @@
-"""MUNGE against the loops of its paper, and its laws."""
+"""MUNGE equals the loops of its paper, and its laws hold."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def make(examples=EXAMPLES, copies=2, p=0.4, s=1.5, seed=1, categorical=None):
 
 
 @pytest.mark.parametrize("categorical", [None, CATEGORICAL])
-def test_it_is_the_papers_loop(categorical, monkeypatch):
+def test_munge_equals_the_loop_of_the_paper(categorical, monkeypatch):
     monkeypatch.setattr(munge, "BLOCK", 7 * COUNT)
     examples = EXAMPLES if categorical is None else MIXED
     kinds = np.zeros(FEATURES, bool) if categorical is None else categorical
@@ -57,7 +57,7 @@ def test_it_is_the_papers_loop(categorical, monkeypatch):
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_probability_0_changes_nothing():
+def test_swap_probability_0_changes_nothing():
     np.testing.assert_array_equal(make(p=0.0, copies=3), np.tile(EXAMPLES, (3, 1)))
 
 
@@ -67,7 +67,7 @@ def test_the_given_examples_stay_as_they_are():
     np.testing.assert_array_equal(EXAMPLES, before)
 
 
-def test_a_copy_without_noise_holds_the_same_values_in_other_places():
+def test_a_copy_without_noise_is_a_permutation_of_values():
     made = make(copies=1, p=0.5, s=1e30)
     assert not np.array_equal(made, EXAMPLES)
     np.testing.assert_array_equal(np.sort(made, axis=0), np.sort(EXAMPLES, axis=0))
@@ -80,7 +80,7 @@ def test_a_category_is_never_a_new_one():
     assert not set(made[:, 0]) <= set(MIXED[:, 0])
 
 
-def test_a_mixed_number_comes_from_the_pair():
+def test_a_mixed_number_has_the_distribution_of_its_pair():
     """Noise within one deviation, at `variance` 1, stays within the pair's reach."""
     a, b = EXAMPLES[:20], EXAMPLES[20:]
     noise = np.random.default_rng(2).uniform(-1, 1, a.shape)
@@ -90,7 +90,7 @@ def test_a_mixed_number_comes_from_the_pair():
     assert (np.abs(made - b) <= np.abs(a - b) * 1.0001)[swaps].all()
 
 
-def test_the_random_state_decides_all():
+def test_the_random_state_determines_the_result():
     np.testing.assert_array_equal(make(), make())
     assert not np.array_equal(make(), make(seed=2))
     halves = make(copies=2).reshape(2, COUNT, FEATURES)
@@ -103,7 +103,7 @@ def test_a_neighbour_is_another_one_even_far_from_the_origin():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"p": -0.1}, "`swap_probability` must be in"),
         ({"p": 1.1}, "`swap_probability` must be in"),
@@ -113,6 +113,6 @@ def test_a_neighbour_is_another_one_even_far_from_the_origin():
         ({"examples": EXAMPLES[0]}, r"`examples` must be .* \(5,\)"),
     ],
 )
-def test_what_is_out_of_range_is_refused_by_name(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_arguments_out_of_range_are_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=message):
         make(**change)

@@ -1,4 +1,4 @@
-"""A patient, consistent teacher: mixed inputs, no labels, short gradients."""
+"""A patient, consistent teacher: mixed inputs, no labels, clipped gradients."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ def stage():
     return config.load("patient_resnet.yaml").stages[0]
 
 
-def test_nothing_but_the_teachers_answers_is_learned(stage):
+def test_only_the_teachers_outputs_are_learned(stage):
     assert stage.task_weight == 0
     assert (stage.trainer.temperature, stage.trainer.kd_weight) == (1.0, 1.0)
     assert (stage.optimizer, stage.schedule, stage.clip_norm) == ("adam", "cosine", 1.0)
@@ -52,7 +52,7 @@ def test_every_image_is_mixed_with_one_of_the_split_by_a_uniform_share(stage):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("clip_norm", [None, 0.5, 100.0])
-def test_gradients_are_cut_to_a_length_over_all_weights(optimizer, clip_norm, stage):
+def test_gradients_are_clipped_by_their_global_norm(optimizer, clip_norm, stage):
     stage = dataclasses.replace(stage, optimizer=optimizer, clip_norm=clip_norm)
     made = learner.build_optimizer(stage, 1)
     assert made.global_clipnorm == clip_norm
@@ -65,6 +65,6 @@ def test_gradients_are_cut_to_a_length_over_all_weights(optimizer, clip_norm, st
 
 
 @pytest.mark.parametrize("value", [0, -1])
-def test_a_length_that_is_none_is_refused(value):
+def test_a_clip_norm_that_is_not_positive_is_refused(value):
     with pytest.raises(errors.ConfigError, match="`clip_norm` must be positive"):
         config.load("patient_resnet.yaml", [f"stages.0.clip_norm={value}"])

@@ -1,4 +1,4 @@
-"""Who is in which split is said, can be given, and nobody is in two unsaid."""
+"""The examples of each split are listed, can be given, and repeats are reported."""
 
 import csv
 import dataclasses
@@ -41,7 +41,7 @@ def folder(tmp_path):
     )
 
 
-def test_what_a_run_writes_makes_the_same_splits_again(tmp_path, folder):
+def test_the_written_file_gives_the_same_splits_again(tmp_path, folder):
     for made in (digits(train_examples=200), folder):
         splits = made.load()
         path = written(tmp_path / "splits.csv", splits)
@@ -51,13 +51,13 @@ def test_what_a_run_writes_makes_the_same_splits_again(tmp_path, folder):
         assert split_file.content(again) == split_file.content(splits)
 
 
-def test_every_name_is_there_once_and_of_its_example(folder):
+def test_every_example_is_listed_once_under_its_name(folder):
     rows = list(csv.reader(io.StringIO(split_file.content(folder.load()).decode())))
     assert rows[0] == ["split", "example"]
     files = {file.relative_to(folder.path).as_posix() for file in _files(folder.path)}
     assert {name for _, name in rows[1:]} == files
     assert len(rows) == 1 + len(files)
-    for split, part in folder.load().named().items():
+    for split, part in folder.load().by_name().items():
         for name, image, label in zip(
             part.names, part.inputs, part.labels, strict=True
         ):
@@ -84,16 +84,16 @@ def test_a_file_moves_examples_between_splits_on_disk_too(
         assert made.fingerprint() == swapped.fingerprint()
 
 
-def test_a_split_that_a_file_does_not_name_is_drawn(tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+def test_a_split_that_a_file_does_not_list_is_drawn(tmp_path, monkeypatch):
+    output = []
+    monkeypatch.setattr("distill.runtime.progress.say", output.append)
     lines = ["split,example", *(f"train,{row}" for row in range(500))]
     (tmp_path / "a.csv").write_text("\n".join(lines))
     splits = digits(splits=str(tmp_path / "a.csv")).load()
     assert splits.drawn
-    together = [int(n) for part in splits.named().values() for n in part.names]
+    together = [int(n) for part in splits.by_name().values() for n in part.names]
     assert sorted(together) == list(range(500))
-    assert "left out 1,297 examples" in said[0]
+    assert "left out 1,297 examples" in output[0]
     lines += [f"test,{row}" for row in reversed(range(500, 600))]
     (tmp_path / "a.csv").write_text("\n".join(lines))
     splits = digits(splits=str(tmp_path / "a.csv")).load()
@@ -102,7 +102,7 @@ def test_a_split_that_a_file_does_not_name_is_drawn(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("split,example\ntrain,1\ntrain,1\n", "a.csv:3: `example` must .* '1'"),
         ("split,example\ntrain,cat.png\n", "a.csv:2: `example` must .* 'cat.png'"),
@@ -113,14 +113,14 @@ def test_a_split_that_a_file_does_not_name_is_drawn(tmp_path, monkeypatch):
         ("", "a.csv:1: the header"),
     ],
 )
-def test_a_wrong_file_is_one_line(content, said, tmp_path):
+def test_a_wrong_file_of_splits_is_refused_in_one_line(content, message, tmp_path):
     (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(data.DataError, match=said) as caught:
+    with pytest.raises(data.DataError, match=message) as caught:
         digits(splits=str(tmp_path / "a.csv")).load()
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_refused_with_the_config():
+def test_a_missing_file_of_splits_is_refused_with_the_config():
     with pytest.raises(ValueError, match="`splits` must be a file that exists"):
         digits(splits="/nowhere.csv")
 
@@ -131,7 +131,7 @@ def split(inputs, name):
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, object])
-def test_the_same_example_in_two_splits_is_counted_and_shown(kind):
+def test_the_same_example_in_two_splits_is_counted_and_named(kind):
     images = np.arange(9 * 12).reshape(9, 2, 2, 3).astype(np.uint8)
     if kind is object:
         images = np.array([f"text {row}" for row in range(9)], object)
@@ -150,11 +150,13 @@ def test_the_same_example_in_two_splits_is_counted_and_shown(kind):
     assert not checks.warnings(parts, ("x", "y"))
 
 
-def test_the_shipped_set_repeats_nothing():
+def test_digits_has_no_repeated_example():
     assert digits().load().warnings == ()
 
 
-def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkeypatch):
+def test_a_drawn_test_split_is_a_warning_with_pretrained_networks(
+    tmp_path, monkeypatch
+):
     file = tmp_path / "mine.keras"
     file.write_bytes(b"")
     network = {"name": "keras_file", "options": {"path": str(file)}}
@@ -167,11 +169,11 @@ def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkey
     run = config.load("kd_resnet.yaml", given)
     assert lessons.pretrained_names(run) == ["teacher", "teacher2", "student"]
     assert lessons.pretrained_names(config.load("kd_resnet.yaml")) == []
-    said = []
-    monkeypatch.setattr("distill.runtime.progress.say", said.append)
+    output = []
+    monkeypatch.setattr("distill.runtime.progress.say", output.append)
     (line,) = data.read(run.data, lessons.pretrained_names(run)).warnings
     assert "trained elsewhere (teacher, teacher2, student)" in line
-    assert f"    warning: {line}" in said
+    assert f"    warning: {line}" in output
     assert not data.read(run.data).warnings
     path = written(tmp_path / "splits.csv", run.data.load())
     known = dataclasses.replace(
@@ -194,12 +196,12 @@ def test_networks_of_files_may_know_a_test_split_that_was_drawn(tmp_path, monkey
 )
 def test_names_that_look_alike_are_found(names):
     for given in (names, names[::-1]):
-        assert checks.alike(["other", *given]).startswith(
+        assert checks.find_alike(["other", *given]).startswith(
             f"{given[0]!r} and {given[1]!r}"
         )
 
 
-def test_names_of_their_own_are_left_alone():
+def test_different_names_are_not_found_alike():
     apart = (
         "10",
         "1_0",
@@ -213,10 +215,10 @@ def test_names_of_their_own_are_left_alone():
         "C",
         "C++",
     )
-    assert not checks.alike([*apart, "12345678901234567", "12345678901234568"])
+    assert not checks.find_alike([*apart, "12345678901234567", "12345678901234568"])
 
 
-def test_labels_of_no_class_are_refused_whatever_set_gives_them():
+def test_labels_out_of_range_are_refused():
     for wrong in (-1, 2):
         part = data.Split(np.zeros((3, 2)), np.array([0, 1, wrong]))
         with pytest.raises(data.DataError, match="from 0 to 1"):
@@ -226,11 +228,11 @@ def test_labels_of_no_class_are_refused_whatever_set_gives_them():
         checks.check({"train": whole, "test": whole.take(slice(0))}, ("x", "y"))
 
 
-def test_all_of_fashion_mnist_is_searched_in_seconds():
+def test_fashion_mnist_is_searched_for_repeats_in_seconds():
     folder = os.environ.get("DISTILL_DATA", "")
     if not os.path.isfile(os.path.join(folder, "fashion_mnist.npz")):
         pytest.skip("DISTILL_DATA names no folder with fashion_mnist.npz")
     splits = data.DATASETS["fashion_mnist"]().load()
     began = time.process_time()
-    checks.warnings(splits.named(), data.DATASETS["fashion_mnist"].class_names)
+    checks.warnings(splits.by_name(), data.DATASETS["fashion_mnist"].class_names)
     assert time.process_time() - began < 5

@@ -1,4 +1,4 @@
-"""Made examples: their share, their source, and what their missing label means."""
+"""Synthetic examples: their share, their source, and the meaning of no label."""
 
 import dataclasses
 import functools
@@ -88,7 +88,7 @@ def test_all_sources_are_tested():
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("mix", ["batch", "part"])
-def test_without_a_share_all_is_as_if_there_were_none(name, mix):
+def test_a_share_of_0_changes_nothing(name, mix):
     options = KINDS[name](p_fake=0.0, mix=mix)
     augmented = {"shift": 2, "flip": True}
     for step in range(5):
@@ -100,7 +100,7 @@ def test_without_a_share_all_is_as_if_there_were_none(name, mix):
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("mix", ["batch", "part"])
-def test_a_whole_share_leaves_no_real_image(name, mix):
+def test_a_share_of_1_leaves_no_real_image(name, mix):
     for step in range(10):
         images, labels = make(MADE[name](mix=mix)).batch(step)
         assert images.dtype == np.float32
@@ -127,19 +127,19 @@ def made_counts(**options):
     return [(source.batch(step)[1] < 0).sum() for step in range(300)]
 
 
-def test_part_makes_a_part_of_every_batch():
+def test_mix_part_replaces_a_part_of_every_batch():
     counts = made_counts(p_fake=0.3, mix="part")  # 2.4 of 8.
     assert set(counts) == {2, 3}
     assert np.mean(counts) == pytest.approx(2.4, abs=0.1)
 
 
-def test_batch_makes_whole_batches_by_a_coin():
+def test_mix_batch_replaces_whole_batches_at_random():
     counts = made_counts(p_fake=0.3)
     assert set(counts) == {0, BATCH}
     assert np.mean(counts) == pytest.approx(2.4, abs=0.7)
 
 
-def test_real_ones_that_stay_are_those_of_the_plain_batch():
+def test_real_examples_that_stay_are_those_of_the_batch_without_mixture():
     options = sources.Gan(p_fake=0.5, mix="part")
     images, labels = make(options).batch(3)
     plain = make().batch(3)
@@ -148,17 +148,17 @@ def test_real_ones_that_stay_are_those_of_the_plain_batch():
     assert same((images[stayed], labels[stayed]), [part[stayed] for part in plain])
 
 
-def test_what_is_generated_has_the_classes_of_the_data_and_fresh_noise():
+def test_generated_examples_have_the_classes_of_the_data_and_new_noise():
     images, _ = make(MADE["gan"]()).batch(3)
     assert list(np.round(images[:, 0, 0, 0] * 10)) == list(make().batch(3)[1] + 1)
     again, _ = make(MADE["gan"]()).batch(3 + COUNT // BATCH)
     assert len({*images[:, 0, 0, 0], *again[:, 0, 0, 0]}) == 2 * BATCH
 
 
-def test_made_and_real_ones_are_augmented_alike():
+def test_synthetic_and_real_examples_are_augmented_alike():
     options = sources.Gan(p_fake=0.5, mix="part")
     changes = augmentation.Augmentation(shift=2, flip=True)
-    drawn = changes.draws(BATCH, np.random.default_rng((0, 1, 4)))
+    drawn = changes.draw(BATCH, np.random.default_rng((0, 1, 4)))
     wanted = changes(make(options).batch(4)[0], drawn)
     moved = make(options, shift=2, flip=True).batch(4)[0]
     np.testing.assert_array_equal(moved, wanted)
@@ -188,7 +188,7 @@ def test_mixup_lies_between_two_images():
 
 
 @pytest.mark.parametrize("mix", ["batch", "part"])
-def test_a_filter_keeps_the_confident_alone(mix):
+def test_only_confident_examples_replace_real_ones(mix):
     plain = make(MADE["mixup"](mix=mix)).batch(0)[0]
     bound = float(np.quantile(confidence(plain), 0.8))
     options = MADE["mixup"](mix=mix, min_confidence=bound)
@@ -227,7 +227,7 @@ def learner(method):
     return made
 
 
-def test_without_a_label_the_teacher_alone_counts():
+def test_unlabelled_examples_count_only_in_losses_of_the_teacher():
     images, labels = SPLIT.inputs[:6], SPLIT.labels[:6].copy()
     model = learner(trainers.KD(kd_weight=0.5, match="logits"))
     taught, learned = (
@@ -245,7 +245,7 @@ def test_without_a_label_the_teacher_alone_counts():
     assert logs["accuracy"] == pytest.approx(right.mean())
 
 
-def test_a_method_is_told_the_teachers_class_instead():
+def test_methods_get_the_teachers_class_of_unlabelled_examples():
     images, labels = SPLIT.inputs[:4], np.array([2, -1, 1, -1])
     model = learner(trainers.KD())
     seen = []
@@ -299,7 +299,7 @@ def splits():
         "data.options.train_examples=200",
     ],
 )
-def test_what_decides_the_generator_changes_its_fingerprint(change, splits):
+def test_what_determines_the_generator_changes_its_fingerprint(change, splits):
     assert generator.fingerprint(load(change), splits) != generator.fingerprint(
         load(), splits
     )
@@ -330,14 +330,14 @@ def test_a_generator_is_trained_once_on_the_training_split_alone(splits, tmp_pat
     assert sheet.shape == (80, *SHAPE)
 
 
-def test_a_generator_that_no_stage_wants_is_not_trained(splits, tmp_path):
+def test_a_generator_that_no_stage_uses_is_not_trained(splits, tmp_path):
     run = load("stages.0.synthetic={name: mixup, options: {p_fake: 0.5}}")
     assert generator.obtain(Workspace(run, splits, tmp_path / "run")) == (None, [])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("stages.0.synthetic.options.p_fake=1.5", "`p_fake` must be in"),
         ("stages.0.synthetic.options.p_fake=-1", "`p_fake` must be in"),
@@ -358,6 +358,6 @@ def test_a_generator_that_no_stage_wants_is_not_trained(splits, tmp_path):
         ),
     ],
 )
-def test_mistakes_are_named(override, said):
-    with pytest.raises(errors.ConfigError, match=said):
+def test_wrong_options_are_refused_by_name(override, message):
+    with pytest.raises(errors.ConfigError, match=message):
         load(override)

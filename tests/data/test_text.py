@@ -1,4 +1,4 @@
-"""Texts: read row by row, turned into ids of one length, read by a VDCNN."""
+"""Texts: read row by row, encoded as ids of one length, classified by a VDCNN."""
 
 import dataclasses
 import gzip
@@ -39,7 +39,7 @@ def rows(count=40):
 # Rows.
 
 
-def test_a_file_of_rows_is_read_whole_and_classes_are_named_by_its_labels(tmp_path):
+def test_a_file_is_read_completely_and_its_labels_name_the_classes(tmp_path):
     made = text_file(tmp_path / "a.csv", rows())
     assert made.class_names == ("minus", "plus")
     assert made.input_shape == (8,)
@@ -49,19 +49,19 @@ def test_a_file_of_rows_is_read_whole_and_classes_are_named_by_its_labels(tmp_pa
     assert sum(len(part.labels) for part in parts) == 40
     for part in parts:
         assert part.inputs.dtype == np.int32
-        first = splits.shown(part.inputs)
+        first = splits.decode(part.inputs)
         assert [line.startswith("good") for line in first] == list(part.labels == 1)
         assert np.shares_memory(part.floats(), part.inputs)
         assert part.floats().dtype == np.int32
 
 
-def test_whole_numbers_as_labels_are_in_the_order_of_their_size(tmp_path):
+def test_whole_numbers_as_labels_are_in_numerical_order(tmp_path):
     made = text_file(tmp_path / "a.csv", [f"x,{n}" for n in (10, 9, 2, 10)])
     assert made.class_names == ("2", "9", "10")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz"])
-def test_every_form_says_the_same(name, tmp_path):
+def test_every_file_type_gives_the_same_examples(name, tmp_path):
     quote, comma = '""hi"", she said', '"hi", she said'
     csv = f'label,text\n1,"{quote}"\n\n0,plain\n'
     tsv = f"label\ttext\n1\t{comma}\n\n0\tplain\n"
@@ -74,7 +74,7 @@ def test_every_form_says_the_same(name, tmp_path):
     parts = made._examples()
     assert list(parts.train.inputs) == [comma, "plain"]
     assert list(parts.train.labels) == [1, 0]
-    assert list(parts.named()) == ["train"]
+    assert list(parts.by_name()) == ["train"]
 
 
 def damaged(path, content):
@@ -87,7 +87,7 @@ def damaged(path, content):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"text,label\na,1\nb\nc,0\n", ":3: has 1 fields, the header 2"),
         (b"text,label\na,1\nb,0,c\n", ":3: has 3 fields"),
@@ -105,19 +105,19 @@ def damaged(path, content):
         (b"text,label\na,1\n\t ,0\n", ":3: empty text"),
         (
             b"text,label\na,yes\nb,no\nc,yes \n",
-            ": one class, one label: 'yes' and 'yes ', different only",
+            ": labels must be clearly different. Received: 'yes' and 'yes ', diff",
         ),
         (
             b"text,label\na,yes\nb,no\nc,Yes\n",
-            ": one class, one label: 'Yes' and 'yes', different only",
+            ": labels must be clearly different. Received: 'Yes' and 'yes', diff",
         ),
         (
             b"text,label\na,1\nb,0\nc,1.0\n",
-            ": one class, one label: '1' and '1.0', different only",
+            ": labels must be clearly different. Received: '1' and '1.0', diff",
         ),
         (
             b"text,label\na,1\nb,01\n",
-            ": one class, one label: '01' and '1', different only",
+            ": labels must be clearly different. Received: '01' and '1', diff",
         ),
         (b"text,label,label\na,1,2\n", ":1: the header must name the column `label` o"),
         (
@@ -136,8 +136,10 @@ def damaged(path, content):
         ("text,label\na,1\n".encode("utf-16"), ":1: is not in UTF-8"),
     ],
 )
-def test_a_damaged_file_is_one_line_that_names_the_place(content, said, tmp_path):
-    assert f"a.csv{said}" in damaged(tmp_path / "a.csv", content).replace(
+def test_a_damaged_file_is_refused_in_one_line_with_the_place(
+    content, message, tmp_path
+):
+    assert f"a.csv{message}" in damaged(tmp_path / "a.csv", content).replace(
         ": `label` must have ", ""
     )
 
@@ -161,7 +163,7 @@ def test_examples_are_named_for_their_lines_and_a_validation_file_is_kept(tmp_pa
     assert sorted(together) == [f"train:{line}" for line in range(2, 10)]
 
 
-def test_texts_are_the_same_by_all_their_signs_and_not_by_what_is_cut(tmp_path):
+def test_repeats_are_found_by_the_whole_text_not_the_truncated_one(tmp_path):
     made = text_file(tmp_path / "a.csv", [f"the same begin {line}" for line in rows()])
     assert not made.load().warnings
 
@@ -174,14 +176,14 @@ def test_a_file_that_has_changed_is_read_again(tmp_path):
     assert made.load().test.labels.max() == 2
 
 
-def test_text_and_label_are_of_two_columns():
+def test_text_and_label_must_be_two_columns():
     with pytest.raises(ValueError, match="`label_column` must be another column"):
         data.DATASETS["text_file"](
             train="a.csv", text_column="label", tokenizer=tokens.Bytes(length=9)
         )
 
 
-def test_what_is_no_gzip_and_what_is_not_there_are_one_line(tmp_path):
+def test_a_wrong_gzip_file_and_a_missing_file_are_refused_in_one_line(tmp_path):
     assert "cannot be read" in damaged(tmp_path / "a.csv.gz", b"text,label\n")
     whole = gzip.compress(b"text,label\n" + b"a,1\nb,0\n" * 9999)
     assert "cannot be read" in damaged(tmp_path / "b.csv.gz", whole[:-20])
@@ -193,7 +195,7 @@ def test_what_is_no_gzip_and_what_is_not_there_are_one_line(tmp_path):
         made.load()
 
 
-def test_a_label_that_training_does_not_have_is_named(tmp_path):
+def test_a_label_that_the_training_file_lacks_is_named(tmp_path):
     made = text_file(tmp_path / "a.csv", rows())
     (tmp_path / "test.csv").write_text("text,label\na,plus\nb,nought\n")
     with pytest.raises(
@@ -202,7 +204,7 @@ def test_a_label_that_training_does_not_have_is_named(tmp_path):
         dataclasses.replace(made, test=str(tmp_path / "test.csv")).load()
 
 
-def test_a_file_of_another_form_is_refused_by_name():
+def test_a_file_of_another_type_is_refused_by_name():
     with pytest.raises(ValueError, match=r"`test` must be a \.csv or \.tsv file"):
         data.DATASETS["text_file"](
             train="a.csv", test="a.json", tokenizer=tokens.Bytes(length=9)
@@ -210,7 +212,7 @@ def test_a_file_of_another_form_is_refused_by_name():
 
 
 @pytest.mark.parametrize("name", ["imdb", "sst2"])
-def test_a_set_that_is_not_there_says_how_to_get_it(name, tmp_path, monkeypatch):
+def test_the_error_of_a_missing_set_says_where_to_put_it(name, tmp_path, monkeypatch):
     monkeypatch.delenv("DISTILL_DATA", raising=False)
     kind = data.DATASETS[name]
     with pytest.raises(errors.DataError, match=f"Put {name}/train.*DISTILL_DATA"):
@@ -220,7 +222,7 @@ def test_a_set_that_is_not_there_says_how_to_get_it(name, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("name", "examples"), [("imdb", 6000), ("sst2", 872)])
-def test_the_real_set_is_whole(name, examples):
+def test_the_real_set_is_complete(name, examples):
     folder = pathlib.Path(os.environ.get("DISTILL_DATA", ""))
     if not (folder / name).is_dir():
         pytest.skip(f"DISTILL_DATA names no folder with {name}")
@@ -243,7 +245,7 @@ TOKENIZERS = {
 def test_every_text_has_one_length_and_known_ids(name):
     part = TOKENIZERS[name]
     assert type(part) is tokens.TOKENIZERS[name]
-    found = tokens.ids(part.fitted(TEXTS), [*TEXTS, "", "ʃ" * 99])
+    found = tokens.encode(part.fit(TEXTS), [*TEXTS, "", "ʃ" * 99])
     assert found.shape == (6, 12)
     assert found.dtype == np.int32
     assert found.min() >= 0
@@ -256,47 +258,47 @@ def test_every_text_has_one_length_and_known_ids(name):
 def test_the_written_tokenizer_makes_the_same_ids(name, tmp_path):
     import tokenizers
 
-    made = TOKENIZERS[name].fitted(TEXTS)
+    made = TOKENIZERS[name].fit(TEXTS)
     made.save(str(tmp_path / "tokenizer.json"))
     read = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     wanted = [read.encode(text).ids for text in TEXTS]
-    np.testing.assert_array_equal(tokens.ids(made, TEXTS), wanted)
+    np.testing.assert_array_equal(tokens.encode(made, TEXTS), wanted)
 
 
 def test_bytes_are_bytes_plus_1():
     content = bytes(byte for byte in range(256) if byte < 128).decode() + "üß€😀"
     part = tokens.Bytes(length=200)
-    made = part.fitted([])
+    made = part.fit([])
     wanted = [byte + 1 for byte in content.encode()]
-    (found,) = tokens.ids(made, [content])
+    (found,) = tokens.encode(made, [content])
     assert list(found) == wanted + [0] * (200 - len(wanted))
-    assert sorted(made.token_to_id(sign) for sign in tokens._signs()) == list(
+    assert sorted(made.token_to_id(sign) for sign in tokens._byte_characters()) == list(
         range(1, 257)
     )
 
 
-def test_characters_are_places_in_the_alphabet():
+def test_characters_are_indices_in_the_alphabet():
     part = tokens.Characters(length=9)
     assert part.vocabulary == 69  # As the paper counts.
-    (found,) = tokens.ids(part.fitted([]), ["aZ \n\nü_["])
+    (found,) = tokens.encode(part.fit([]), ["aZ \n\nü_["])
     place = {sign: 1 + index for index, sign in enumerate(part.alphabet)}
     assert list(found) == [1, 26, place[" "], 68, 68, 68, place["_"], place["["], 0]
     exact = tokens.Characters(length=2, alphabet="aZ", lowercase=False)
-    assert tokens.ids(exact.fitted([]), ["ZA"]).tolist() == [[2, 3]]
+    assert tokens.encode(exact.fit([]), ["ZA"]).tolist() == [[2, 3]]
 
 
 def test_word_pieces_are_learned_from_frequent_words_and_the_same_each_time():
     texts = ["wonderful acting"] * 9 + ["awful acting"] * 9
     part = tokens.WordPieces(length=4, vocabulary=290)
-    made = part.fitted(texts)
+    made = part.fit(texts)
     np.testing.assert_array_equal(
-        (tokens.ids(made, ["Wonderful acting", "awful"]) > 0).sum(1), [2, 1]
+        (tokens.encode(made, ["Wonderful acting", "awful"]) > 0).sum(1), [2, 1]
     )
-    assert tokens.read(made, tokens.ids(made, texts)[0]) == "wonderful acting"
+    assert tokens.decode(made, tokens.encode(made, texts)[0]) == "wonderful acting"
     code = (
         "import sys; sys.path.insert(0, '.'); from distill.data import tokens\n"
         f"part = tokens.WordPieces(length=4, vocabulary=290)\n"
-        f"print(part.fitted({texts!r}).to_str())"
+        f"print(part.fit({texts!r}).to_str())"
     )
     again = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -311,15 +313,15 @@ def test_the_vocabulary_is_learned_from_the_training_split_alone(tmp_path):
     )
     splits = made.load()
     plain = dataclasses.replace(made, tokenizer=tokens.Bytes(length=99)).load()
-    texts = plain.shown(plain.train.inputs)
-    assert splits.tokenizer.to_str() == made.tokenizer.fitted(texts).to_str()
+    texts = plain.decode(plain.train.inputs)
+    assert splits.tokenizer.to_str() == made.tokenizer.fit(texts).to_str()
     everything = [text for _, text, _ in made._rows(tmp_path / "a.csv")]
-    assert splits.tokenizer.to_str() != made.tokenizer.fitted(everything).to_str()
+    assert splits.tokenizer.to_str() != made.tokenizer.fit(everything).to_str()
 
 
 def test_the_tokenizer_is_in_the_fingerprint(tmp_path):
     splits = text_file(tmp_path / "a.csv", rows()).load()
-    other = tokens.Characters(length=8).fitted([])
+    other = tokens.Characters(length=8).fit([])
     changed = dataclasses.replace(splits, tokenizer=other)
     assert changed.fingerprint() != splits.fingerprint()
 
@@ -342,7 +344,7 @@ def test_options_out_of_range_are_refused_by_name(kind, options):
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("augmentation.shift=1", "`augmentation` must be one that takes texts"),
         ("student={name: resnet, options: {depth: 8}}", "`student` must be one that"),
@@ -369,10 +371,10 @@ def test_options_out_of_range_are_refused_by_name(kind, options):
         ("data.options.tokenizer.name=letters", "Expected one of: bytes, characters"),
     ],
 )
-def test_a_part_that_does_not_fit_is_one_line(override, said):
+def test_a_part_that_does_not_take_texts_is_refused_in_one_line(override, message):
     with pytest.raises(errors.ConfigError) as caught:
         config.load("lit_vdcnn_sst2.yaml", [override])
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -384,7 +386,7 @@ def test_a_part_that_does_not_fit_is_one_line(override, said):
         "stages.0.trainer={name: lit_adversarial, options: {condition: input}}",
     ],
 )
-def test_a_part_that_fits_is_taken(override):
+def test_a_part_that_takes_texts_is_accepted(override):
     config.load("lit_vdcnn_sst2.yaml", [override])
 
 
@@ -463,7 +465,7 @@ def test_k_max_keeps_the_largest_of_each_channel_wherever_they_stand():
     np.testing.assert_allclose(outputs["logits"], x, rtol=1e-4, atol=1e-5)
 
 
-def test_names_in_the_file_do_not_count_what_the_process_made():
+def test_names_in_a_file_do_not_depend_on_earlier_networks():
     def build():
         network = students.VDCNN(depth=9, width=1, k=1, units=1).build((8,), 2, 9)
         return json.loads(network.to_json())["config"]
@@ -474,7 +476,7 @@ def test_names_in_the_file_do_not_count_what_the_process_made():
 # A whole run.
 
 
-def test_a_run_on_text_goes_through(tmp_path):
+def test_a_run_on_texts_completes(tmp_path):
     """The shipped config, but for sizes: two commands, as a user gives them."""
     # Six epochs of integers: after one the ranges have not settled, which is told.
     lines = [row.replace(",", "\t") for row in rows(120)]

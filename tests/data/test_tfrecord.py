@@ -1,4 +1,4 @@
-"""TFRecord files hold the pixels and labels that were written, or say what is wrong."""
+"""TFRecord files give the pixels and labels that were written, or an error."""
 
 import dataclasses
 import io
@@ -85,7 +85,7 @@ def test_pixels_and_labels_are_those_that_were_written(prepared):
     found = made(prepared)
     assert (found.input_shape, found.num_classes) == ((5, 6, 3), 2)
     assert found.class_names == ("dark", "light")
-    parts = found._examples().named().values()
+    parts = found._examples().by_name().values()
     for split, chosen in zip(parts, np.split(range(40), [30]), strict=True):
         np.testing.assert_array_equal(split.inputs[:], PIXELS[chosen])
         np.testing.assert_array_equal(split.labels, LABELS[chosen])
@@ -107,7 +107,7 @@ def test_a_validation_split_is_kept_whole_and_examples_are_named(prepared):
 
 
 def test_a_class_that_no_record_has_is_named(prepared):
-    """As when labels begin at 1, and one more class is said to be there."""
+    """For example if labels begin at 1, and `classes` counts one more."""
     for name, chosen in (("train", range(30)), ("test", range(30, 40))):
         for file in prepared.glob(f"colours-{name}*"):
             file.unlink()
@@ -125,14 +125,14 @@ def test_records_are_decoded_once_and_again_when_a_file_has_changed(
 ):
     before = made(prepared).load().fingerprint()
     with monkeypatch.context() as patch:
-        patch.setattr(sets_records, "_records", None)
+        patch.setattr(sets_records, "read_records", None)
         assert made(prepared).load().fingerprint() == before
     test = prepared / "colours-test.tfrecord-00000-of-00001"
     write(test, records(range(29, 39)))
     assert made(prepared).load().fingerprint() != before
 
 
-def test_what_was_decoded_by_other_options_is_not_taken(prepared):
+def test_images_decoded_with_other_options_are_not_reused(prepared):
     write(prepared / SHARD, [example(encoded(PIXELS[0]), 2)])
     (prepared / "label.labels.txt").unlink()  # It names two.
     made(prepared, classes=3)._examples()
@@ -169,7 +169,7 @@ def test_any_split_can_be_the_test_split(prepared):
     assert made(prepared, train="test")._examples().test is None  # One is drawn.
 
 
-def test_room_is_asked_for_all_records(prepared, monkeypatch):
+def test_disk_space_for_all_records_is_required(prepared, monkeypatch):
     usage = dataclasses.make_dataclass("Usage", ["free"])
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(30 * 90 - 1))
     with pytest.raises(errors.DataError, match="XDG_CACHE_HOME"):
@@ -182,10 +182,10 @@ def _flip(content, place):
 
 
 DAMAGE = {
-    "cut": (lambda content: content[:-1], "is cut off, or no TFRecord file"),
+    "cut": (lambda content: content[:-1], "is truncated, or not a TFRecord file"),
     "text": (
         lambda content: b"no records at all, but a long text",
-        "is cut off, or no",
+        "is truncated, or not",
     ),
     "content": (lambda content: _flip(content, 200), "is damaged"),
     "checksum": (lambda content: _flip(content, -1), "is damaged"),
@@ -195,15 +195,15 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_file_is_named(kind, prepared):
-    damage, says = DAMAGE[kind]
+    damage, message = DAMAGE[kind]
     file = prepared / SHARD
     file.write_bytes(damage(bytearray(file.read_bytes())))
-    with pytest.raises(errors.DataError, match=f"{SHARD} {says}"):
+    with pytest.raises(errors.DataError, match=f"{SHARD} {message}"):
         made(prepared).load()
 
 
 @pytest.mark.parametrize(
-    ("record", "says"),
+    ("record", "message"),
     [
         (lambda: example(encoded(PIXELS[0]), -1), r"`label` must be from 0 to 1\."),
         (lambda: example(encoded(PIXELS[0]), 2), r"`label` must be from 0 to 1\."),
@@ -217,10 +217,10 @@ def test_a_damaged_file_is_named(kind, prepared):
         (lambda: b"\xff\xff", "It must be a tf.train.Example"),
     ],
 )
-def test_a_wrong_record_is_named(record, says, prepared):
+def test_a_wrong_record_is_named(record, message, prepared):
     many = [*records([0]), record()]
     write(prepared / SHARD, many)
-    with pytest.raises(errors.DataError, match=says) as caught:
+    with pytest.raises(errors.DataError, match=message) as caught:
         made(prepared).load()
     assert SHARD in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -233,7 +233,7 @@ def _rename(folder, feature, kind, value):
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "says"),
+    ("change", "options", "message"),
     [
         (None, {"path": "/nowhere"}, "`path` must be a folder"),
         (lambda f: (f / SHARD).unlink(), {}, "all files of the split train"),
@@ -270,22 +270,22 @@ def _rename(folder, feature, kind, value):
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused_before_anything_is(
-    change, options, says, prepared
+def test_wrong_folders_and_options_are_refused_with_the_config(
+    change, options, message, prepared
 ):
     if change is not None:
         change(prepared)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         data.DATASETS["tfrecord"](**{"path": str(prepared)} | options)
 
 
-def test_without_tensorflow_it_is_one_line(prepared, monkeypatch):
+def test_missing_tensorflow_is_an_error_of_one_line(prepared, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(errors.DataError, match="TensorFlow, which is not installed"):
         made(prepared).load()
 
 
-def test_the_check_command_says_it_too(prepared, capfd):
+def test_the_check_command_reports_missing_files(prepared, capfd):
     (prepared / SHARD).unlink()
     part = f"{{name: tfrecord, options: {{path: {prepared}}}}}"
     assert check.main(["--config=kd_resnet.yaml", f"--set=data={part}"]) == 2

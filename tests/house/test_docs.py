@@ -63,9 +63,9 @@ def test_an_image_is_prepared_as_in_a_run(mode, channels, place):
 
 
 def test_a_text_is_prepared_as_in_a_run(place):
-    tokenizer = tokens.WordPieces(length=7, vocabulary=280).fitted(["a fine FILM"] * 9)
+    tokenizer = tokens.WordPieces(length=7, vocabulary=280).fit(["a fine FILM"] * 9)
     (place / "tokenizer.json").write_text(tokenizer.to_str(pretty=True))
-    ids = tokens.ids(tokenizer, ["a fine film"])
+    ids = tokens.encode(tokenizer, ["a fine film"])
     inputs = keras.Input((7,), dtype="int32")
     embedded = keras.layers.Embedding(280, 3)(inputs)
     network = keras.Model(

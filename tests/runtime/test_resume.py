@@ -251,7 +251,7 @@ def test_weights_of_the_last_step_are_no_exception(tmp_path, monkeypatch):
         run(learner, Everything(tmp_path, "student.0"))
 
 
-@pytest.mark.parametrize("ahead", [iter, batches.ahead][: 1 + OURS])
+@pytest.mark.parametrize("ahead", [iter, batches.prefetch][: 1 + OURS])
 def test_a_signal_ends_the_step_and_loses_nothing(
     ahead, tmp_path, monkeypatch, a_moment
 ):

@@ -62,7 +62,7 @@ def test_a_step_that_waits_says_how_long(at_once):
 
 def test_a_step_that_computes_does_not_wait():
     """Neither for ready batches, nor for those that another thread made meanwhile."""
-    for stream in ((batch for batch in ready()), batches.ahead(slow())):
+    for stream in ((batch for batch in ready()), batches.prefetch(slow())):
         seconds, waited = clocked(stream, lambda: time.sleep(4 * SLEPT))
         assert seconds.min() > 4 * SLEPT
         assert np.median(waited) < SLEPT / 2

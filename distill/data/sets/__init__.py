@@ -1,1 +1,1 @@
-"""Data sets, each a dataclass of options that loads examples in three splits."""
+"""The data sets; each is a dataclass of options that loads examples in three splits."""

@@ -1,4 +1,4 @@
-"""Sets of small images that come in one file."""
+"""Data sets of small images in one file each."""
 
 import dataclasses
 import hashlib
@@ -27,7 +27,7 @@ class Digits(Dataset):
 
         digits = datasets.load_digits()
         images = (digits.images[..., None] / 16).astype(np.float32)
-        return Parts(_rows_of(images, digits.target.astype(np.int64)))
+        return Parts(_named_split(images, digits.target.astype(np.int64)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,22 +35,22 @@ class Archive(Dataset):
     """A set in one `.npz` file with `x_train`, `y_train`, `x_test`, `y_test`.
 
     Attributes:
-        folder: Where the file lies. `None` looks in the folder that the
-            environment variable `DISTILL_DATA` names, then asks
-            `keras.datasets`, which downloads once.
-        size: `[height, width]` that images are resized to, bilinearly. Empty leaves
-            them as they are. An exported file takes images of this size.
+        folder: The folder of the file. `None` looks in the folder that the environment
+            variable `DISTILL_DATA` names, and else uses `keras.datasets`, which
+            downloads the set once.
+        size: `[height, width]` to which images are resized bilinearly, and the input
+            size of exported files. Empty keeps the original size.
     """
 
     name: ClassVar[str]
-    digest: ClassVar[str | None] = None  # SHA-256 of the download's arrays.
+    digest: ClassVar[str | None] = None  # SHA-256 of the downloaded arrays.
     image_shape: ClassVar[tuple[int, int, int]]  # Of the images in the file.
 
     folder: str | None = None
     size: tuple[int, ...] = ()
 
     def __post_init__(self):
-        """Refuses a folder without the file, and sizes that are none."""
+        """Refuses a folder without the file, and invalid sizes."""
         super().__post_init__()
         if self.size and (len(self.size) != 2 or min(self.size) < 1):
             raise ValueError(
@@ -69,19 +69,20 @@ class Archive(Dataset):
         return (*(self.size or self.image_shape[:2]), self.image_shape[2])
 
     def load(self):
-        """Reads the set, draws its splits, and resizes them."""
+        """Reads the set, draws its splits, and resizes the images."""
         splits = super().load()
         if not self.size:
             return splits
+        # Resized last: `train_examples` may have left most images out.
         parts = {
-            name: dataclasses.replace(part, inputs=_resized(part.inputs, self.size))
-            for name, part in splits.named().items()
+            name: dataclasses.replace(part, inputs=_resize(part.inputs, self.size))
+            for name, part in splits.by_name().items()
         }
         return dataclasses.replace(splits, **parts)
 
     @property
     def file(self) -> pathlib.Path | None:
-        """Where the file is; None where it would be downloaded."""
+        """The file; None if the set would be downloaded."""
         folder = self.folder or os.environ.get("DISTILL_DATA")
         there = folder and self._file(folder).is_file()
         return self._file(folder) if there else None
@@ -91,14 +92,14 @@ class Archive(Dataset):
 
     def _examples(self):
         where = f"The download of {self.name}" if self.file is None else self.file
-        given = self._download() if self.file is None else _read_archive(self.file)
+        contents = self._download() if self.file is None else _read_archive(self.file)
         parts = {}
         for part in ("train", "test"):
-            images = given[f"x_{part}"]
+            images = contents[f"x_{part}"]
             images = arrays.images(images, f"{where}: x_{part}", self.image_shape)
-            known, count = given[f"y_{part}"], len(images)
-            labels = arrays.labels(known, f"{where}: y_{part}", count, self.num_classes)
-            parts[part] = _rows_of(images, labels, f"{part}:")
+            array, count = contents[f"y_{part}"], len(images)
+            labels = arrays.labels(array, f"{where}: y_{part}", count, self.num_classes)
+            parts[part] = _named_split(images, labels, f"{part}:")
         kinds = [part.inputs.dtype for part in parts.values()]
         if kinds[0] != kinds[1]:
             raise DataError(
@@ -112,7 +113,7 @@ class Archive(Dataset):
 
         try:
             pairs = getattr(keras.datasets, self.name).load_data()
-        except Exception as error:  # Keras lets through whatever the network raised.
+        except Exception as error:  # Keras passes on any error of the network.
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
                 f"{self.name} is not on this machine and cannot be downloaded "
@@ -203,33 +204,37 @@ def _read_archive(path):
                 name: archive[name]
                 for name in ("x_train", "y_train", "x_test", "y_test")
             }
-    except Exception as error:  # A damaged file raises whatever its format does.
+    except Exception as error:  # A damaged file may raise any error.
         raise DataError(
             f"{path} must be an .npz file with x_train, y_train, x_test and y_test, "
             f"without pickles: {error}"
         ) from None
 
 
-def _rows_of(inputs, labels, before=""):
-    """Examples that are named for their rows, with something before."""
-    names = np.array([f"{before}{row}" for row in range(len(labels))], object)
+def _named_split(inputs, labels, prefix=""):
+    """Examples whose names are their row numbers, after a prefix."""
+    names = np.array([f"{prefix}{row}" for row in range(len(labels))], object)
     return Split(inputs, labels, names)
 
 
-def _resized(images, size):
+def _resize(images, size):
     from PIL import Image
 
-    def resized(plane):
-        made = Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(made)
+    def resize_plane(plane):
+        resized = Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(resized)
 
-    def whole(image):
+    def resize_image(image):
         if image.dtype == np.uint8:
-            return resized(image.squeeze(-1) if image.shape[-1] == 1 else image)
-        planes = np.moveaxis(image.astype(np.float32), -1, 0)  # Pillow's only floats.
-        return np.stack([resized(plane) for plane in planes], -1)
+            return resize_plane(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        planes = np.moveaxis(
+            image.astype(np.float32), -1, 0
+        )  # Pillow has no floats of several channels.
+        return np.stack([resize_plane(plane) for plane in planes], -1)
 
-    return np.stack([whole(image).reshape(*size, image.shape[-1]) for image in images])
+    return np.stack(
+        [resize_image(image).reshape(*size, image.shape[-1]) for image in images]
+    )
 
 
 def _digest(arrays):

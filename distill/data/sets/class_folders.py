@@ -1,4 +1,4 @@
-"""A folder on disk: which of its folders are splits, classes, and images."""
+"""Finds splits, classes and images in a folder."""
 
 import collections
 import pathlib
@@ -6,56 +6,59 @@ from collections.abc import Sequence
 
 from distill.data.sets import image_file
 
-# Names that folders of splits have, in small letters.
+# The names of split folders, in lower case.
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-_OF_SYSTEMS = {"__MACOSX", "@eaDir", "lost+found", "__pycache__"}
-# Split or class, by what they hold: trains, and valid beside invalid.
-_CLASSES_TOO = {"train", "valid"}
+_SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "lost+found", "__pycache__"}
+# These may be classes too (a train; valid and invalid), which have no subfolders.
+_AMBIGUOUS = {"train", "valid"}
 
 
 def layout(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Name of each split to the folder with its class folders.
+    """Finds the folder of each split.
 
     Args:
-        root: Holds class folders, or `train` and perhaps `val` and `test` with class
-            folders each, under any of the names in `SPLITS`.
+        root: A folder with class folders; or with `train` and perhaps `val` and `test`,
+            under any of the names in `SPLITS`, with class folders in each.
 
     Returns:
-        Only `train`, the root itself, where nothing is split.
+        Name of each split to the folder with its class folders; only `train`, with the
+        root itself, if there are no folders of splits.
 
     Raises:
-        ValueError: If it is neither, or half of both.
+        ValueError: If the root has neither form, or a mixture of both.
     """
-    named, others = _sorted_out(root)
-    if not any(named.values()):
+    named, others = _separate(root)
+    if not any(named.values()):  # No folder of a split: the root has the classes.
         return {"train": root}
     for split, names in named.items():
         if len(names) > 1 or (split == "train" and not names):
-            wanted = f"one folder `{split}` with class folders"
-            raise _unclear(root, wanted, ", ".join(names) or "none")
+            expected = f"one folder `{split}` with class folders"
+            raise _error(root, expected, ", ".join(names) or "none")
     (train,) = named["train"]
     if others:
-        wanted = f"all class folders in {train}, or no folder of a split at all"
-        raise _unclear(root, wanted, f"{', '.join(others)} beside it")
+        expected = f"all class folders in {train}, or no folder of a split at all"
+        raise _error(root, expected, f"{', '.join(others)} beside it")
     found = {split: root / names[0] for split, names in named.items() if names}
     _check_classes(root, found)
     return found
 
 
 def folders(root: pathlib.Path) -> tuple[str, ...]:
-    """Names of the folders directly below, sorted, but for those of other programs.
+    """Names of the direct subfolders, sorted, without hidden and system folders.
 
-    None, if it is no folder.
+    Empty if `root` is not a folder.
     """
     if not root.is_dir():
         return ()
     return tuple(
         sorted(
-            entry.name for entry in root.iterdir() if _is_seen(entry) and entry.is_dir()
+            entry.name
+            for entry in root.iterdir()
+            if _is_visible(entry) and entry.is_dir()
         )
     )
 
@@ -63,18 +66,18 @@ def folders(root: pathlib.Path) -> tuple[str, ...]:
 def images(
     root: pathlib.Path, classes: Sequence[str]
 ) -> tuple[list[tuple[pathlib.Path, int]], list[pathlib.Path]]:
-    """The images of each class folder.
+    """Lists the images in the class folders.
 
     Args:
-        root: Holds the class folders.
-        classes: Their names, in the order of the labels.
+        root: The folder of the class folders.
+        classes: Names of the class folders, in the order of the labels.
 
     Returns:
-        Each file with its label, by class and name; and what else is there.
+        Image files with their labels, sorted by class and name; and all other entries.
     """
-    found, others = [], [entry for entry in _seen(root) if not entry.is_dir()]
+    found, others = [], [entry for entry in _list_visible(root) if not entry.is_dir()]
     for label, name in enumerate(classes):
-        for entry in _seen(root / name):
+        for entry in _list_visible(root / name):
             if entry.suffix.lower() in image_file.SUFFIXES:
                 found.append((entry, label))
             else:
@@ -82,43 +85,43 @@ def images(
     return found, others
 
 
-def counted(entries: Sequence[pathlib.Path]) -> str:
-    """How many there are of each ending, in words."""
+def count_suffixes(entries: Sequence[pathlib.Path]) -> str:
+    """Counts entries by suffix, as part of a message."""
     kinds = collections.Counter(map(_kind, entries))
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
-def _sorted_out(root):
-    """Each split's folders, and the others."""
+def _separate(root):
+    """Separates the folders of each split from other folders."""
     named: dict[str, list[str]] = {split: [] for split in SPLITS}
     others = []
     for name in folders(root):
         split = _split_of(name)
-        is_split = name.lower() not in _CLASSES_TOO or folders(root / name)
+        is_split = name.lower() not in _AMBIGUOUS or folders(root / name)
         (named[split] if split and is_split else others).append(name)
     return named, others
 
 
 def _check_classes(root, found):
-    """Refuses splits without classes, or with some that train has not."""
+    """Refuses splits without classes, or with classes that the training split lacks."""
     classes = folders(found["train"])
     for split, folder in found.items():
         own = folders(folder)
         if not own:
-            raise _unclear(root, f"class folders in {folder.name}", "none")
-        if alone := sorted(set(own) - set(classes)):
-            wanted = f"in {folder.name} the class folders of {found['train'].name}"
-            raise _unclear(root, wanted, f"{', '.join(alone)}, in {split} alone")
+            raise _error(root, f"class folders in {folder.name}", "none")
+        if extra := sorted(set(own) - set(classes)):
+            expected = f"in {folder.name} the class folders of {found['train'].name}"
+            raise _error(root, expected, f"{', '.join(extra)}, in {split} alone")
 
 
-def _seen(folder):
+def _list_visible(folder):
     if not folder.is_dir():
         return []
-    return sorted(entry for entry in folder.iterdir() if _is_seen(entry))
+    return sorted(entry for entry in folder.iterdir() if _is_visible(entry))
 
 
-def _is_seen(entry):
-    return not entry.name.startswith(".") and entry.name not in _OF_SYSTEMS
+def _is_visible(entry):
+    return not entry.name.startswith(".") and entry.name not in _SYSTEM_FOLDERS
 
 
 def _kind(entry):
@@ -134,5 +137,5 @@ def _split_of(name):
     return None
 
 
-def _unclear(root, expected, received):
+def _error(root, expected, received):
     return ValueError(f"`path` must hold {expected}. Received: {received} in {root}")

@@ -1,4 +1,4 @@
-"""Files of fields with a header line, or the line of them that is damaged."""
+"""Reads delimited files with a header; errors name the line."""
 
 import csv
 import gzip
@@ -9,29 +9,29 @@ from typing import Any
 
 from distill.runtime.errors import DataError
 
-# Tab-separated files quote nothing: a quotation mark there is one of the text.
-_FORMS: dict[str, dict[str, Any]] = {
+# Tab-separated files have no quoting: a quotation mark there belongs to the text.
+_DIALECTS: dict[str, dict[str, Any]] = {
     ".csv": {"delimiter": ",", "strict": True},
     ".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
 }
-_PACKED = ".gz"
-_LONGEST = 2**31 - 1  # Characters of a field; Python's own limit is 131,072.
-_SIGNS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+_GZIP = ".gz"
+_LONGEST = 2**31 - 1  # Characters in a field; the default limit of `csv` is 131,072.
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def is_known(path: pathlib.Path) -> bool:
-    """Whether a file's name says how its fields are set apart."""
-    return _ending(path) in _FORMS
+    """Whether the suffix of a file determines its delimiter."""
+    return _suffix(path) in _DIALECTS
 
 
-def labelled(
+def read_labelled(
     path: pathlib.Path, texts: Sequence[str], label: str
 ) -> Iterator[tuple[int, str, str]]:
-    """Line, text and label of each row; see `columns`.
+    """Yields line number, text and label of each row; see `columns`.
 
     Args:
         path: The file.
-        texts: Names that the column of texts may have; the first in the header counts.
+        texts: Possible names of the column of texts; the first in the header is used.
         label: Name of the column of labels.
 
     Raises:
@@ -40,39 +40,41 @@ def labelled(
     for line, (text, name) in columns(path, (texts, (label,))):
         for what, value in (("text", text), ("label", name)):
             if not value.strip():
-                raise damaged(path, line, f"empty {what}")
+                raise line_error(path, line, f"empty {what}")
         yield line, text, name
 
 
 def columns(
     path: pathlib.Path, wanted: Sequence[Sequence[str]]
 ) -> Iterator[tuple[int, list[str]]]:
-    """Line and fields of each row, of some columns.
+    """Yields line number and some columns of each row.
 
     Args:
-        path: In UTF-8, with a header line: `.csv` or `.tsv`, perhaps with `.gz` behind.
-        wanted: Names that each column may have; the first in the header counts.
+        path: A `.csv` or `.tsv` file in UTF-8 with a header, perhaps with suffix `.gz`.
+        wanted: Possible names of each column; the first in the header is used.
 
     Raises:
-        DataError: If the file cannot be read; names the line.
+        DataError: If the file cannot be read; the message names the line.
     """
-    every = rows(path)
-    _, header = next(every)
-    places = [place(path, header, names) for names in wanted]
-    for line, row in every:
-        yield line, [row[at] for at in places]
+    lines = rows(path)
+    _, header = next(lines)
+    indices = [column_index(path, header, names) for names in wanted]
+    for line, row in lines:
+        yield line, [row[index] for index in indices]
 
 
-def place(path: pathlib.Path, header: Sequence[str], names: Sequence[str]) -> int:
-    """Where in a row a column stands.
+def column_index(
+    path: pathlib.Path, header: Sequence[str], names: Sequence[str]
+) -> int:
+    """Finds the index of a column.
 
     Args:
         path: The file, for the message.
         header: Its first row.
-        names: That the column may have.
+        names: Possible names of the column.
 
     Raises:
-        DataError: If there is none, or more than one.
+        DataError: If there is no such column, or more than one.
     """
     found = next((name for name in names if name in header), None)
     if found is None:
@@ -90,66 +92,69 @@ def place(path: pathlib.Path, header: Sequence[str], names: Sequence[str]) -> in
 
 
 def rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """Line and fields of each row, all as many as the header, which comes first.
+    """Yields line number and fields of each row, beginning with the header.
+
+    All rows have as many fields as the header. The line number of a row with line
+    breaks is that of its last line.
 
     Args:
-        path: In UTF-8; set apart as its ending says, by commas if it says nothing.
-            Its `line` is the last of a row that stands on several.
+        path: A file in UTF-8; its suffix determines the delimiter, by default a comma.
 
     Raises:
-        DataError: If the file cannot be read; names the line.
+        DataError: If the file cannot be read; the message names the line.
     """
     try:
-        with gzip.open(path) if path.suffix == _PACKED else path.open("rb") as file:
+        with gzip.open(path) if path.suffix == _GZIP else path.open("rb") as file:
             yield from _rows(path, file)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 
-def damaged(path: pathlib.Path, line: int, what: object) -> DataError:
-    """What is wrong in a line."""
-    return DataError(f"{path}:{line}: {what}: mend or remove the line")
+def line_error(path: pathlib.Path, line: int, what: object) -> DataError:
+    """The error that a line is damaged."""
+    return DataError(f"{path}:{line}: {what}: fix or remove the line")
 
 
 def _rows(path, file):
     csv.field_size_limit(_LONGEST)
-    reader = csv.reader(_decoded(path, file), **_form(path))
+    reader = csv.reader(_decode_lines(path, file), **_dialect(path))
     try:
         header = next(reader, [])
         yield reader.line_num, header
         for row in reader:
             if len(row) == len(header):
                 yield reader.line_num, row
-            elif row:  # Else an empty line, such as the last.
-                said = f"has {len(row)} fields, the header {len(header)}"
-                raise damaged(path, reader.line_num, said)
+            elif row:  # An empty line, such as the last one, is skipped.
+                problem = f"has {len(row)} fields, the header {len(header)}"
+                raise line_error(path, reader.line_num, problem)
     except csv.Error as error:
-        raise damaged(path, reader.line_num, error) from None
+        raise line_error(path, reader.line_num, error) from None
 
 
-def _decoded(path, file):
+def _decode_lines(path, file):
     for number, line in enumerate(file, 1):
         try:
+            # Excel begins UTF-8 files with a byte order mark.
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            raise damaged(path, number, "is not in UTF-8") from None
+            raise line_error(path, number, "is not in UTF-8") from None
         if "\0" in text:
-            raise damaged(path, number, "has a NUL byte in it")
+            raise line_error(path, number, "has a NUL byte in it")
         yield text
 
 
 def _hint(path, header):
-    """What sets the fields apart, where it is another sign than the form's."""
-    own = _form(path)["delimiter"]
-    for sign, name in _SIGNS.items():
-        if sign != own and len(header) == 1 and sign in header[0]:
-            return f", set apart by {_SIGNS[own]}, not {name}"
+    """The hint that another delimiter is used than the suffix says, for the message."""
+    own = _dialect(path)["delimiter"]
+    for delimiter, name in _DELIMITERS.items():
+        if delimiter != own and len(header) == 1 and delimiter in header[0]:
+            return f", set apart by {_DELIMITERS[own]}, not {name}"
     return ""
 
 
-def _form(path):
-    return _FORMS.get(_ending(path), _FORMS[".csv"])
+def _dialect(path):
+    return _DIALECTS.get(_suffix(path), _DIALECTS[".csv"])
 
 
-def _ending(path):
-    return (path.with_suffix("") if path.suffix == _PACKED else path).suffix
+def _suffix(path):
+    return (path.with_suffix("") if path.suffix == _GZIP else path).suffix

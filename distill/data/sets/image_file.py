@@ -1,4 +1,4 @@
-"""An image file -> pixels as people see them: upright, opaque, eight bits a channel."""
+"""Decodes image files: upright, opaque, eight bits for each channel."""
 
 import pathlib
 from typing import TYPE_CHECKING, BinaryIO
@@ -8,33 +8,36 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")  # Whatever a file is called.
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")  # By content, not by suffix.
 SUFFIXES = {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".bmp", ".webp", ".tif", ".tiff", ".gif"),
 }
-READING = 2  # Counts up when `read` gives other pixels of the same file.
-_BITS, _PHOTOMETRIC = 258, 262  # Tags of TIFF.
+# Increase it when `read` returns other pixels of the same file: it is in the name of
+# cached decoded images.
+READING = 2
+_BITS, _PHOTOMETRIC = 258, 262  # TIFF tags.
 
 
 def read(
-    file: pathlib.Path | BinaryIO, shape: tuple[int, ...], resized: bool = True
+    file: pathlib.Path | BinaryIO, shape: tuple[int, ...], resize: bool = True
 ) -> np.ndarray:
     """Decodes an image.
 
-    A photo is turned as its EXIF says, see-through pixels are laid over white, of
-    sixteen bits the upper eight are taken, of an animation the first frame.
+    A photo is rotated according to its EXIF data, transparent pixels are composited
+    over white, 16 bits are reduced to the upper eight, and of an animation the first
+    frame is read.
 
     Args:
-        file: Of one of `FORMATS`.
-        shape: `(height, width, channels)` of what is wanted; grey or colour.
-        resized: Whether an image of another size is resized, bilinearly.
+        file: A file in one of `FORMATS`.
+        shape: `(height, width, channels)` of the result; channels are 1 or 3.
+        resize: Whether an image of another size is resized bilinearly, or refused.
 
     Returns:
-        uint8, of that shape.
+        The pixels, uint8, of that shape.
 
     Raises:
-        Exception: Whatever the format does, if the file is damaged; ValueError, if the
+        Exception: If the file is damaged, any error of its format; ValueError if the
             image has another size, or pixels that do not fit into eight bits.
     """
     from PIL import Image, ImageOps
@@ -42,8 +45,8 @@ def read(
     height, width, channels = shape
     with Image.open(file, formats=FORMATS) as opened:
         _check(opened)
-        image = _opaque(_eight_bits(ImageOps.exif_transpose(opened)))
-        if not resized and image.size != (width, height):
+        image = _remove_alpha(_reduce_to_eight_bits(ImageOps.exif_transpose(opened)))
+        if not resize and image.size != (width, height):
             raise ValueError(
                 f"{image.height} x {image.width} pixels, not {height} x {width}"
             )
@@ -53,7 +56,7 @@ def read(
 
 
 def _check(image: "Image.Image") -> None:
-    """Refuses what Pillow would give as other pixels than the file shows."""
+    """Refuses images that Pillow would convert to other pixels than the file shows."""
     if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
         raise ValueError("it has several pages, expected one")
     if image.mode in ("I", "F"):
@@ -67,22 +70,22 @@ def _check(image: "Image.Image") -> None:
             f"{tags.get(_BITS)} bits, photometric {tags.get(_PHOTOMETRIC)}"
         )
     if image.has_transparency_data:
-        raise ValueError("its see-through grey has 16 bits, expected 8")
+        raise ValueError("its grey with transparency has 16 bits, expected 8")
 
 
-def _eight_bits(image):
+def _reduce_to_eight_bits(image):
     if not image.mode.startswith("I;16"):
         return image
     from PIL import Image
 
-    # The upper eight, as Pillow takes them of colours.
+    # The upper eight bits, as Pillow reads colours; `convert` would clip greys at 255.
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
-def _opaque(image):
+def _remove_alpha(image):
     if not image.has_transparency_data:
         return image
     from PIL import Image
 
-    over = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(over, image.convert("RGBA"))
+    background = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(background, image.convert("RGBA"))

@@ -1,4 +1,4 @@
-"""Images of one's own: a folder with one folder of images for each class."""
+"""A user's own images: a folder with one folder of images for each class."""
 
 import dataclasses
 import pathlib
@@ -17,21 +17,22 @@ from distill.runtime.errors import DataError
 class ImageFolder(Dataset):
     """A folder with one folder of images for each class.
 
-    Where it holds `train`, and perhaps `val` and `test`, with the class folders in
-    each, those are the splits, and one that is missing is drawn from `train`; see
-    `class_folders.SPLITS` for their other names. Files are PNG, JPEG, BMP, WebP, GIF or
-    TIFF; see `image_file.read` for what is made of them. Hidden folders are no classes,
-    other files are counted and passed over.
+    If it contains `train`, and perhaps `val` and `test`, with class folders in each,
+    these are the splits; a missing one is drawn from `train`. `class_folders.SPLITS`
+    lists other names of them. Files are PNG, JPEG, BMP, WebP, GIF or TIFF;
+    `image_file.read` says how they are decoded. Hidden folders are ignored; other files
+    are counted and ignored.
 
     Attributes:
         path: The folder.
-        size: `(height, width)` that images are resized to.
+        size: `(height, width)` to which images are resized.
         channels: 1 (grey) or 3 (colour).
-        on_disk: Whether decoded training images stay in a file and are read batch
-            by batch: for more of them than fit into memory. That file is used again;
-            see `memmap.read_or_decode`. Validation and test are read into memory.
-        max_bad_images: Images that cannot be read and may be left out; each is
-            named. One more ends the run.
+        on_disk: Whether decoded training images are saved in a file and read batch by
+            batch, so that they need not fit into memory. Later runs use the file
+            again; see `memmap.read_or_decode`. The validation and test splits are read
+            into memory.
+        max_bad_images: Number of unreadable images that may be left out; each is
+            named. One more is an error.
     """
 
     path: str
@@ -41,7 +42,7 @@ class ImageFolder(Dataset):
     max_bad_images: int = 0
 
     def __post_init__(self):
-        """Refuses a folder without classes."""
+        """Refuses folders without classes, and values out of range."""
         try:
             names = self.class_names
         except OSError as error:
@@ -53,7 +54,7 @@ class ImageFolder(Dataset):
                 "`path` must be a folder with a folder of images for each of at "
                 f"least two classes. Received: {self.path}"
             )
-        if alike := checks.alike(names):
+        if alike := checks.find_alike(names):
             raise ValueError(f"`path` must hold different classes. Received: {alike}")
         super().__post_init__()
         if len(self.size) != 2 or min(self.size) < 1:
@@ -69,7 +70,7 @@ class ImageFolder(Dataset):
 
     @property
     def own_splits(self):
-        """Those that have a folder."""
+        """The splits that have a folder."""
         return set(class_folders.layout(self._root))
 
     @property
@@ -102,53 +103,55 @@ class ImageFolder(Dataset):
     def _read(self, root, bad):
         found, others = class_folders.images(root, self.class_names)
         if others:
-            said = class_folders.counted(others)
-            progress.say(f"    passed over in {root}, being no images: {said}")
+            counts = class_folders.count_suffixes(others)
+            progress.say(f"    ignored in {root}, not images: {counts}")
         if not found:
-            raise DataError(f"No image in the class folders of {root}")
+            raise DataError(f"There is no image in the class folders of {root}")
         if self.on_disk:
-            images, labels, places = self._kept(root, found, bad)
+            images, labels, positions = self._decode_to_disk(root, found, bad)
         else:
-            decoded = list(self._decoded(found, bad))
+            decoded = list(self._decode(found, bad))
             images = np.array([image for image, *_ in decoded])
-            labels, places = (
-                np.array([facts[at] for facts in decoded], np.int64) for at in (1, 2)
+            labels, positions = (
+                np.array([record[at] for record in decoded], np.int64) for at in (1, 2)
             )
         files = [file.relative_to(self._root).as_posix() for file, _ in found]
-        return Split(images, labels, np.array(files, object)[places])
+        return Split(images, labels, np.array(files, object)[positions])
 
-    def _kept(self, root, found, bad):
-        # A label is no part of its file, and changes when another class comes in.
+    def _decode_to_disk(self, root, found, bad):
+        # Labels are not in the files, and change if a class is added.
         labels = [label for _, label in found]
         also = f"{image_file.READING} {self.max_bad_images} {labels}"
         try:
             return memmap.read_or_decode(
                 [file for file, _ in found],
                 self.input_shape,
-                lambda: self._decoded(found, bad),
+                lambda: self._decode(found, bad),
                 also,
             )
         except OSError as error:
-            raise DataError(f"Cannot keep the images of {root}: {error}") from None
+            raise DataError(
+                f"Cannot save the decoded images of {root}: {error}"
+            ) from None
 
-    def _decoded(self, found, bad):
-        """Pixels, label and place of each file that can be read; notes the others."""
-        for place, (file, label) in enumerate(found):
+    def _decode(self, found, bad):
+        """Yields image, label, position of each readable file; adds errors to `bad`."""
+        for position, (file, label) in enumerate(found):
             try:
                 image = self._pixels(file)
-            except DataError as mistake:
-                bad.append(mistake)
+            except DataError as error:
+                bad.append(error)
                 if len(bad) > self.max_bad_images:
                     raise
-                progress.say(f"    left out: {mistake}")
+                progress.say(f"    left out: {error}")
             else:
-                yield image, label, place
+                yield image, label, position
 
     def _pixels(self, file):
         try:
             return image_file.read(file, self.input_shape)
-        except Exception as error:  # A damaged file raises whatever its format does.
+        except Exception as error:  # A damaged file may raise any error.
             raise DataError(
-                f"Cannot read the image {file}: {error}. Mend or remove it, or raise "
+                f"Cannot read the image {file}: {error}. Fix or remove it, or raise "
                 "`max_bad_images`"
             ) from None

@@ -1,4 +1,4 @@
-"""TFRecord files: what their features are called, and how one example is read."""
+"""Reads TFRecord files, their examples, and the description beside them."""
 
 import itertools
 import json
@@ -8,12 +8,12 @@ from typing import Any
 
 from distill.runtime.errors import DataError
 
-FEATURES = "features.json"  # Beside the files, by TensorFlow Datasets.
-_AROUND = 16  # Bytes of a record beside its content: length and two checksums.
+FEATURES = "features.json"  # Written beside the files by TensorFlow Datasets.
+_OVERHEAD = 16  # Bytes of a record besides its content: length and two checksums.
 
 
-def _values(features, name, kind):
-    """The one value of a feature, in a list."""
+def single_value(features, name, kind):
+    """The value of a feature that must have exactly one, in a list."""
     if name not in features:
         raise DataError(f"There is no feature `{name}`, but {', '.join(features)}")
     values = getattr(features[name], kind).value
@@ -22,52 +22,53 @@ def _values(features, name, kind):
     return values
 
 
-def _records(file: pathlib.Path) -> Iterator[bytes]:
-    """The records of a file, whose checksums are right."""
+def read_records(file: pathlib.Path) -> Iterator[bytes]:
+    """Yields the records of a file; TensorFlow verifies their checksums."""
     try:
         import tensorflow as tf
     except ModuleNotFoundError:
         raise DataError(
             f"{file} is decoded by TensorFlow, which is not installed: install it, or "
-            "take `image_folder`"
+            "use `image_folder`"
         ) from None
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        tf.config.set_visible_devices([], "GPU")  # Their memory is for Keras' backend.
+        # Else TensorFlow would allocate the memory that Keras' backend needs.
+        tf.config.set_visible_devices([], "GPU")
     try:
-        # One by one, TensorFlow would take longer than a small image.
-        some = tf.data.TFRecordDataset(str(file)).batch(64)
-        yield from itertools.chain.from_iterable(some.as_numpy_iterator())
+        # Batched: a call of TensorFlow for each record would dominate the time.
+        batches = tf.data.TFRecordDataset(str(file)).batch(64)
+        yield from itertools.chain.from_iterable(batches.as_numpy_iterator())
     except tf.errors.OpError as error:
         raise DataError(f"{file} is damaged: {error.message}") from None
 
 
-def _example(record: bytes) -> Any:
-    """The features of a record, by name."""
+def parse_example(record: bytes) -> Any:
+    """Parses a record; returns its features by name."""
     import tensorflow as tf
 
     try:
         return tf.train.Example.FromString(record).features.feature
-    except Exception:  # An error of protobuf, which is TensorFlow's affair.
+    except Exception:  # Of protobuf, on which this package does not depend.
         raise DataError("It must be a tf.train.Example") from None
 
 
-def _count(file: pathlib.Path) -> int:
-    """Records of a file, by their lengths alone: their content is not read."""
-    place, count, size = 0, 0, file.stat().st_size
+def count_records(file: pathlib.Path) -> int:
+    """Counts the records of a file by reading their lengths, not their content."""
+    position, count, size = 0, 0, file.stat().st_size
     with file.open("rb", buffering=0) as stream:
-        while place < size:
-            stream.seek(place)
-            place += int.from_bytes(stream.read(8), "little") + _AROUND
+        while position < size:
+            stream.seek(position)
+            position += int.from_bytes(stream.read(8), "little") + _OVERHEAD
             count += 1
-    if place != size:
-        raise DataError(f"{file} is cut off, or no TFRecord file")
+    if position != size:
+        raise DataError(f"{file} is truncated, or not a TFRecord file")
     return count
 
 
-def _class_names(file: pathlib.Path) -> tuple[str, ...]:
-    """One a line; none if there is no such file."""
+def read_class_names(file: pathlib.Path) -> tuple[str, ...]:
+    """Reads class names, one from each line; empty if there is no such file."""
     if not file.is_file():
         return ()
     try:
@@ -79,8 +80,8 @@ def _class_names(file: pathlib.Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _features(root: pathlib.Path) -> dict[str, Any]:
-    """What TensorFlow Datasets wrote of each feature, by name; nothing if it did not.
+def read_features(root: pathlib.Path) -> dict[str, Any]:
+    """Reads the description of each feature by TensorFlow Datasets; empty if absent.
 
     Source:
         `tensorflow_datasets/core/proto/feature.proto`, as JSON.

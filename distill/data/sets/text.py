@@ -1,4 +1,4 @@
-"""Sets of labelled texts, and one in a file of one's own."""
+"""Data sets of labelled texts: their base, and a user's own files."""
 
 import dataclasses
 import functools
@@ -17,11 +17,13 @@ from distill.runtime.errors import DataError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text(Dataset):
-    """What all sets of texts share. A set has `_files` and the names of columns.
+    """The base of data sets of texts.
+
+    A data set implements `_files`, `_rows` and `_label_names`.
 
     Attributes:
-        tokenizer: How a text becomes ids; see `tokens.TOKENIZERS`. It learns from
-            the training split alone.
+        tokenizer: Converts a text to ids; see `tokens.TOKENIZERS`. It is fitted to the
+            training split only.
     """
 
     kind: ClassVar[str] = "texts"
@@ -39,18 +41,20 @@ class Text(Dataset):
         return self.tokenizer.vocabulary
 
     def load(self) -> Splits:
-        """Reads the set, draws its splits, and turns texts into ids.
+        """Reads the set, draws its splits, and converts texts to ids.
 
         Raises:
-            DataError: If the set is not there, damaged, or too small for its options.
+            DataError: If the set is missing, damaged or too small for its options.
         """
-        drawn = super().load()
-        tokenizer = self.tokenizer.fitted(drawn.train.inputs)
+        splits = super().load()
+        tokenizer = self.tokenizer.fit(splits.train.inputs)
         parts = {
-            name: dataclasses.replace(part, inputs=tokens.ids(tokenizer, part.inputs))
-            for name, part in drawn.named().items()
+            name: dataclasses.replace(
+                part, inputs=tokens.encode(tokenizer, part.inputs)
+            )
+            for name, part in splits.by_name().items()
         }
-        return dataclasses.replace(drawn, **parts, tokenizer=tokenizer)
+        return dataclasses.replace(splits, **parts, tokenizer=tokenizer)
 
     def _examples(self):
         files = self._files().items()
@@ -71,35 +75,36 @@ class Text(Dataset):
             names.append(f"{name}:{line}")
         if not texts:
             raise DataError(f"{path} has no row below its header")
-        inputs, given = (np.array(part, object) for part in (texts, names))
-        return Split(inputs, np.array(labels, np.int64), given)
+        # As objects: arrays of text would give each one the length of the longest.
+        inputs, examples = (np.array(part, object) for part in (texts, names))
+        return Split(inputs, np.array(labels, np.int64), examples)
 
     def _files(self) -> dict[str, pathlib.Path]:
-        """Name of each split that the set has to its file."""
+        """Name of each split that the set comes with to its file."""
         raise NotImplementedError
 
     def _rows(self, path) -> Iterator[tuple[int, str, str]]:
-        """Line, text and label of each row of a file."""
+        """Yields line number, text and label of each row of a file."""
         raise NotImplementedError
 
     def _label_names(self) -> tuple[str, ...]:
-        """The labels as they stand in the files, in the order of the classes."""
+        """The labels as written in the files, in the order of the classes."""
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextFile(Text):
-    """Texts of one's own: `.csv` or `.tsv` in UTF-8, with a header line.
+    """A user's own texts: `.csv` or `.tsv` files in UTF-8, with a header line.
 
-    A `.tsv` file has neither quotes nor tabs inside a text. `.gz` may stand behind.
+    A `.tsv` file has no quoting and no tabs in texts. Files may be compressed (`.gz`).
 
     Attributes:
         train: The file of training examples.
-        validation: The file of validation examples; without it, they are drawn.
-        test: The file of test examples; without it, a test split is drawn.
+        validation: The file of validation examples; absent, that split is drawn.
+        test: The file of test examples; absent, that split is drawn.
         text_column: Name of the column of texts.
-        label_column: Name of the column of labels. What stands there names the
-            classes, which are in the order of numbers or of words.
+        label_column: Name of the column of labels. Its different values are the names
+            of the classes, in numerical order if all are numbers, else sorted as text.
     """
 
     train: str
@@ -109,12 +114,12 @@ class TextFile(Text):
     label_column: str = "label"
 
     def __post_init__(self):
-        """Refuses files whose form is unknown."""
+        """Refuses files of unknown type, and one column for both texts and labels."""
         for name, path in self._files().items():
             if not delimited.is_known(path):
                 raise ValueError(
-                    f"`{name}` must be a .csv or .tsv file, or such a file with .gz "
-                    f"behind. Received: {path}"
+                    f"`{name}` must be a .csv or .tsv file, perhaps with the "
+                    f"suffix .gz. Received: {path}"
                 )
         if self.text_column == self.label_column:
             raise ValueError(
@@ -125,7 +130,7 @@ class TextFile(Text):
 
     @property
     def own_splits(self):
-        """Those that have a file."""
+        """The splits that have a file."""
         return set(self._files())
 
     @property
@@ -141,6 +146,7 @@ class TextFile(Text):
             stamp = memmap.stamp(path)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error}") from None
+        # Cached, since options are checked often. The stamp detects a changed file.
         return _labels(path, stamp, self.text_column, self.label_column)
 
     def _files(self):
@@ -151,7 +157,7 @@ class TextFile(Text):
         }
 
     def _rows(self, path):
-        return delimited.labelled(path, (self.text_column,), self.label_column)
+        return delimited.read_labelled(path, (self.text_column,), self.label_column)
 
     def _label_names(self):
         return self.class_names
@@ -159,14 +165,14 @@ class TextFile(Text):
 
 @functools.lru_cache(maxsize=8)
 def _labels(path, stamp, text, label):
-    """The labels of a file with that stamp, sorted; whole numbers by their size."""
-    found = {name for _, _, name in delimited.labelled(path, (text,), label)}
-    if len(found) < 2:
+    """The labels of a file, sorted; `stamp` is a key of the cache only."""
+    names = {name for _, _, name in delimited.read_labelled(path, (text,), label)}
+    if len(names) < 2:
         raise DataError(
             f"{path}: `{label}` must have at least two different labels. "
-            f"Received: {', '.join(found) or 'no row'}"
+            f"Received: {', '.join(names) or 'no row'}"
         )
-    if alike := checks.alike(sorted(found)):
-        raise DataError(f"{path}: one class, one label: {alike}")
-    by_size = all(name.isdecimal() for name in found)
-    return tuple(sorted(found, key=int if by_size else None))
+    if alike := checks.find_alike(sorted(names)):
+        raise DataError(f"{path}: labels must be clearly different. Received: {alike}")
+    is_numeric = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=int if is_numeric else None))

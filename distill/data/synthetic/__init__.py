@@ -1,1 +1,1 @@
-"""Examples that are made: where from, and how they are mixed into batches."""
+"""Synthetic examples: their sources, and mixing them into batches."""

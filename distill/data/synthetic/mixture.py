@@ -1,4 +1,4 @@
-"""Puts made examples in the place of real ones, batch by batch."""
+"""Rerows real examples by synthetic ones, batch by batch."""
 
 from collections.abc import Callable
 
@@ -6,26 +6,26 @@ import numpy as np
 
 from distill.data.synthetic import sources
 
-POOL = 4  # Examples made for each place where the teacher's confidence is asked.
+POOL = 4  # Candidates for each example, if the teacher's confidence is required.
 
 
 class Mixture:
-    """Puts made examples in the place of real ones, batch by batch.
+    """Rerows real examples by synthetic ones, batch by batch.
 
     Args:
-        options: The source.
-        make: See `Synthetic.maker`.
-        answer: From examples to a teacher's logits, `(n, classes)`; asked for its
-            confidence, where that is wanted.
+        options: The source of synthetic examples.
+        make: Makes examples; see `Synthetic.maker`.
+        predict: Maps examples to the teacher's logits, `(n, classes)`, from which its
+            confidence is computed; None requires no confidence.
     """
 
     def __init__(
         self,
         options: sources.Synthetic,
         make: sources.Maker,
-        answer: Callable[[np.ndarray], np.ndarray] | None = None,
+        predict: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
-        self._options, self._make, self._answer = options, make, answer
+        self._options, self._make, self._predict = options, make, predict
 
     def __call__(
         self,
@@ -34,42 +34,45 @@ class Mixture:
         chosen: np.ndarray,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Replaces examples of a batch.
+        """Rerows examples of a batch.
 
         Args:
-            images: The real ones, before augmentation, `(batch, ...)`.
+            images: The real images before augmentation, `(batch, ...)`.
             labels: Their classes, `(batch,)`.
             chosen: Their indices in the split, `(batch,)`.
-            rng: Decides everything.
+            rng: The only source of randomness.
 
         Returns:
-            Images and labels; `UNLABELLED` where an example was made.
+            Images and labels; the label of a synthetic image is `UNLABELLED`.
         """
         coin = rng.random()
         share = self._options.p_fake
         if self._options.mix == "batch":
             count = len(labels) if coin < share else 0
         else:
-            count = int(share * len(labels) + coin)  # So that the mean is the share.
+            # Rounded up or down at random, so that the expected share is `p_fake`.
+            count = int(share * len(labels) + coin)
         if not count:
             return images, labels
-        made, kept = self._made(chosen[:count], rng)
+        synthetic, rows = self._make_examples(chosen[:count], rng)
         images, labels = images.copy(), labels.copy()
-        images[kept], labels[kept] = made, sources.UNLABELLED
+        images[rows], labels[rows] = synthetic, sources.UNLABELLED
         return images, labels
 
-    def _made(self, chosen, rng):
-        """Examples, and the places that they are for."""
-        if self._answer is None:
+    def _make_examples(self, chosen, rng):
+        """Makes examples; returns them and the rows of the batch that they replace."""
+        if self._predict is None:
             return self._make(chosen, rng), np.arange(len(chosen))
         pool = self._make(np.tile(chosen, POOL), rng)
         confident = self._confidence(pool) >= self._options.min_confidence
         confident = confident.reshape(POOL, len(chosen))
-        places = np.flatnonzero(confident.any(axis=0))
-        first = confident.argmax(axis=0)[places]
-        return pool.reshape(POOL, len(chosen), *pool.shape[1:])[first, places], places
+        # The first confident candidate for each row; a row without one stays real.
+        rows = np.flatnonzero(confident.any(axis=0))
+        first = confident.argmax(axis=0)[rows]
+        return pool.reshape(POOL, len(chosen), *pool.shape[1:])[first, rows], rows
 
     def _confidence(self, images):
-        logits = self._answer(images)
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return 1 / powers.sum(axis=-1)
+        logits = self._predict(images)
+        # The largest softmax probability, whose own exponential is exp(0) = 1.
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return 1 / exponentials.sum(axis=-1)

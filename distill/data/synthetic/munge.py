@@ -1,8 +1,8 @@
-"""MUNGE: new examples by mixing each one's features with its nearest neighbour's."""
+"""MUNGE: synthetic examples by mixing features of nearest neighbours."""
 
 import numpy as np
 
-BLOCK = 1 << 24  # Distances held at once.
+BLOCK = 1 << 24  # Distances in memory at once.
 
 
 def munge(
@@ -13,44 +13,46 @@ def munge(
     rng: np.random.Generator,
     categorical: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Makes unlabelled examples that lie near the given ones.
+    """Makes unlabelled examples that are similar to given ones.
 
-    In each copy, every example in turn trades each feature with its neighbour
-    with a probability: a category goes over as it is; a number is drawn from a
-    normal distribution about the other's, whose standard deviation is the
-    distance between the two over `variance`. Labels are neither read nor made.
+    In each copy of the examples, every example in turn swaps each feature with its
+    nearest neighbour, with a probability. A category is swapped unchanged; a number is
+    drawn from a normal distribution around the other's number, whose standard
+    deviation is the distance between the two divided by `variance`. Labels are neither
+    read nor made.
 
     Args:
-        examples: `(n, features)`, n at least 2; numbers standardised, since
-            nearness is Euclidean.
-        copies: k, of the whole set; at least 1.
-        swap_probability: p, for each feature; in [0, 1].
-        variance: s, positive; a larger one means less noise.
-        rng: Decides the whole result.
-        categorical: Which features are categories, bool `(features,)`; each one
-            that differs adds 1 to a squared distance. None where none is.
+        examples: Examples `(n, features)`, n at least 2; numbers must be standardised,
+            since distances are Euclidean.
+        copies: Number of copies, k in the source; at least 1.
+        swap_probability: Probability of swapping a feature, p in the source; in [0, 1].
+        variance: Divisor of the standard deviation, s in the source; positive. A
+            larger one means less noise.
+        rng: The only source of randomness.
+        categorical: Whether each feature is a category, bool `(features,)`; a differing
+            category adds 1 to the squared distance. None means that none is.
 
     Returns:
-        Shape `(copies * n, features)`, of the type of `examples`: example i of
-        each copy began as example i.
+        Array `(copies * n, features)` of the type of `examples`; example i of each
+        copy is made from example i.
 
     Raises:
         ValueError: If an argument is out of its range.
 
     Source:
         Bucilua, Caruana and Niculescu-Mizil, "Model Compression", KDD 2006,
-        section 3. Neighbours are those in the given examples, found once, and
-        not in the half-changed copy.
+        section 3. Neighbours are found once, among the given examples, and not in the
+        partly changed copy.
     """
     check(swap_probability, variance)
     if copies < 1:
         raise ValueError(f"`copies` must be at least 1. Received: {copies}")
     nearest = neighbours(examples, categorical)
-    made = np.tile(examples, (copies, 1, 1))
-    for copy in made:
+    result = np.tile(examples, (copies, 1, 1))
+    for copy in result:
         swaps = rng.random(examples.shape) < swap_probability
         noise = rng.standard_normal((2, *examples.shape)).astype(examples.dtype)
-        # One after the other: an example may be the neighbour of several.
+        # One by one, since an example may be the neighbour of several others.
         for index in np.flatnonzero(swaps.any(axis=1)):
             pair = copy[[index, nearest[index]]]
             copy[[index, nearest[index]]] = mix(
@@ -61,14 +63,14 @@ def munge(
                 variance,
                 categorical,
             )
-    return made.reshape(-1, examples.shape[1])
+    return result.reshape(-1, examples.shape[1])
 
 
 def check(swap_probability: float, variance: float) -> None:
     """Refuses options of MUNGE that are out of range.
 
     Raises:
-        ValueError: Names the option.
+        ValueError: If an option is out of range; the message names it.
     """
     if not 0 <= swap_probability <= 1:
         raise ValueError(
@@ -86,40 +88,40 @@ def mix(
     variance: float,
     categorical: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Gives examples some of the features of others, with noise on numbers.
+    """Replaces features of examples by those of others, with noise on numbers.
 
     Args:
-        examples: `(n, features)`.
-        others: Of the same shape: the neighbour of each.
-        swaps: bool, which features are taken; broadcast to the shape.
-        noise: Standard normal, of the same shape.
-        variance: s, see `munge`.
+        examples: Examples `(n, features)`.
+        others: The neighbour of each example, of the same shape.
+        swaps: Whether a feature is replaced, bool; broadcast to the shape.
+        noise: Standard normal noise, of the same shape.
+        variance: See `munge`.
         categorical: See `munge`.
 
     Returns:
-        Shape `(n, features)`.
+        Array `(n, features)`.
     """
     deviation = np.abs(examples - others) / variance
     if categorical is not None:
         deviation = np.where(categorical, 0, deviation)
-    taken = others + deviation * noise
-    return np.where(swaps, taken, examples).astype(examples.dtype, copy=False)
+    replacements = others + deviation * noise
+    return np.where(swaps, replacements, examples).astype(examples.dtype, copy=False)
 
 
 def neighbours(
     examples: np.ndarray, categorical: np.ndarray | None = None
 ) -> np.ndarray:
-    """The nearest other example of each, by brute force in blocks.
+    """Finds the nearest other example of each, by brute force in blocks.
 
     Args:
-        examples: `(n, features)`, n at least 2.
+        examples: Examples `(n, features)`, n at least 2.
         categorical: See `munge`.
 
     Returns:
-        int64, `(n,)`; of equally near ones the first.
+        The index of the nearest example, int64 `(n,)`; of equally near ones the first.
 
     Raises:
-        ValueError: If there are fewer than two examples, or they are no vectors.
+        ValueError: If there are fewer than two examples, or they are not vectors.
     """
     if examples.ndim != 2 or len(examples) < 2:
         raise ValueError(
@@ -129,14 +131,15 @@ def neighbours(
     if categorical is None:
         categorical = np.zeros(examples.shape[1], bool)
     numbers = examples[:, ~categorical].astype(np.float64)
-    numbers -= numbers.mean(axis=0)  # Far from 0, squares lose small distances.
+    # Centred, since far from 0 squares are too imprecise for small distances.
+    numbers -= numbers.mean(axis=0)
     categories = examples[:, categorical]
     squares = np.square(numbers).sum(axis=1)
     nearest = np.empty(len(examples), np.int64)
     size = max(1, BLOCK // len(examples))
     for start in range(0, len(examples), size):
         rows = np.arange(start, min(start + size, len(examples)))
-        # Without each row's own square, which moves all its distances alike.
+        # Without the square of the row itself, a constant that leaves its minimum.
         distances = squares - 2 * numbers[rows] @ numbers.T
         for category in categories.T:
             distances += category[rows, None] != category

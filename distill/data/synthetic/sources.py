@@ -1,9 +1,9 @@
-"""Unlabelled examples beside the real ones: whom a teacher may be asked about too.
+"""Sources of synthetic examples, which the teacher labels.
 
-A source is a frozen dataclass of options whose `maker` returns a function from real
-examples to made ones, one for each. What is made has no true label: it gets
-`UNLABELLED`, at which the task's loss does not count and everything that is learned
-from the teacher does.
+A source is a frozen dataclass of options whose `maker` returns a function that makes
+one synthetic example for each real one. A synthetic example has no true label: it gets
+`UNLABELLED`, and counts in the losses that compare with the teacher but not in the
+task's loss.
 """
 
 import dataclasses
@@ -15,8 +15,10 @@ import numpy as np
 from distill import data
 from distill.data.synthetic import munge
 
-UNLABELLED = -1  # Instead of a class; `trainers.trainer` knows it.
+UNLABELLED = -1  # The label; `trainers.trainer` excludes it from the task's loss.
 
+# Indices of real examples, int64 `(n,)`, and a source of randomness -> one synthetic
+# example for each.
 Maker = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 # Labels, int32 `(n,)`, and a source of randomness -> one example for each.
 Generate = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -24,15 +26,15 @@ Generate = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Synthetic:
-    """What all sources share.
+    """The base of all sources.
 
     Attributes:
-        p_fake: Share of made examples, in [0, 1]; 0 is as if there were none.
-        mix: `batch`: a coin is thrown for each batch, which is made or real as a
-            whole; `part`: each batch is made in part.
-        min_confidence: The teacher's largest probability that a made example must
-            reach before augmentation, in [0, 1); the real one stays where none of
-            a few does. 0 asks for nothing.
+        p_fake: Share of synthetic examples, in [0, 1]; 0 switches them off.
+        mix: `batch`: each batch is synthetic as a whole with probability `p_fake`;
+            `part`: this share of each batch is synthetic.
+        min_confidence: The teacher's largest probability that a synthetic example must
+            reach before augmentation, in [0, 1). If none of a few candidates does, the
+            real example stays. 0 means no limit.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -41,7 +43,7 @@ class Synthetic:
         `batch`: Liu et al., "Teacher-Student Compression with Generative
         Adversarial Networks", 2018, section 3. `min_confidence`: Ding et al.,
         "Distilling and Transferring Knowledge via cGAN-generated Samples", 2023,
-        section 3, filters by a teacher too, there by the class that was asked for.
+        section 3, also filters by a teacher, there by the requested class.
     """
 
     only_with: ClassVar[dict[str, str]] = {"mix": "p_fake", "min_confidence": "p_fake"}
@@ -53,7 +55,7 @@ class Synthetic:
     min_confidence: float = 0.0
 
     def __post_init__(self):
-        """Refuses shares that are none."""
+        """Refuses options out of range."""
         if not 0 <= self.p_fake <= 1:
             raise ValueError(f"`p_fake` must be in [0, 1]. Received: {self.p_fake}")
         if not 0 <= self.min_confidence < 1:
@@ -62,37 +64,38 @@ class Synthetic:
             )
 
     def maker(self, split: data.Split, generate: Generate | None) -> Maker:
-        """What makes examples.
+        """Creates the function that makes examples.
 
         Args:
-            split: The real ones, of training alone.
-            generate: A trained generator as a function, where the source needs one.
+            split: The real training examples.
+            generate: A trained generator as a function, if the source needs one.
 
         Returns:
             A function from indices of real examples `(n,)` and a source of
-            randomness to one example for each, float32 `(n, ...)`.
+            randomness to one synthetic example for each, float32 `(n, ...)`.
         """
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gan(Synthetic):
-    """Examples by the run's `generator`, of the classes of those they stand for."""
+    """Examples of the run's `generator`, of the classes of those that they replace."""
 
     needs_generator: ClassVar[bool] = True
 
     def maker(self, split, generate):
-        """Fresh noise for each; the classes have the shares of the data."""
+        """Uses new noise for each example; the classes have the shares of the data."""
         return lambda chosen, rng: generate(split.labels[chosen].astype(np.int32), rng)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Munge(Synthetic):
-    """Pixels traded with the nearest neighbour; see `distill.data.synthetic.munge`.
+    """Images with pixels of the nearest neighbour; see `distill.data.synthetic.munge`.
 
     Attributes:
-        swap_probability: p, for each pixel.
-        variance: s; a larger one means less noise.
+        swap_probability: Probability of replacing a pixel, p in the source of MUNGE.
+        variance: Divisor of the noise's standard deviation, s in that source; a larger
+            one means less noise.
 
     Source:
         Its options as in the code of Liu et al., 2018, for tables.
@@ -112,7 +115,7 @@ class Munge(Synthetic):
         munge.check(self.swap_probability, self.variance)
 
     def maker(self, split, generate):
-        """One visit of MUNGE to each example; the neighbour stays as it is."""
+        """Applies one step of MUNGE to each example; the neighbour is not changed."""
         flat = split.floats().reshape(len(split.labels), -1)
         nearest = munge.neighbours(flat)
 
@@ -121,8 +124,8 @@ class Munge(Synthetic):
             swaps = rng.random(examples.shape) < self.swap_probability
             noise = rng.standard_normal(examples.shape, dtype=np.float32)
             others = flat[nearest[chosen]]
-            made = munge.mix(examples, others, swaps, noise, self.variance)
-            return np.clip(made, 0, 1).reshape(-1, *split.inputs.shape[1:])
+            mixed = munge.mix(examples, others, swaps, noise, self.variance)
+            return np.clip(mixed, 0, 1).reshape(-1, *split.inputs.shape[1:])
 
         return make
 
@@ -132,12 +135,12 @@ class Mixup(Synthetic):
     """Weighted means of two examples each.
 
     Attributes:
-        concentration: Both parameters of the Beta distribution that the weight is
-            drawn from; positive. 1 is uniform.
+        concentration: Both parameters of the Beta distribution from which the weight
+            is drawn; positive. 1 is uniform.
 
     Source:
         Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018,
-        section 2; here the teacher says what the mixture is.
+        section 2; there the labels are mixed too, here the teacher labels the mixture.
     """
 
     only_with: ClassVar[dict[str, str]] = {"concentration": "p_fake"}
@@ -153,16 +156,16 @@ class Mixup(Synthetic):
             )
 
     def maker(self, split, generate):
-        """Each with another of the whole split."""
+        """Mixes each example with a random one of the whole split."""
 
         def make(chosen, rng):
             others = rng.integers(0, len(split.labels), len(chosen))
-            shares = rng.beta(self.concentration, self.concentration, len(chosen))
+            weights = rng.beta(self.concentration, self.concentration, len(chosen))
             first, second = (
                 data.floats(split.inputs[index]) for index in (chosen, others)
             )
-            shares = shares.astype(np.float32).reshape(-1, *[1] * (first.ndim - 1))
-            return shares * first + (1 - shares) * second
+            weights = weights.astype(np.float32).reshape(-1, *[1] * (first.ndim - 1))
+            return weights * first + (1 - weights) * second
 
         return make
 

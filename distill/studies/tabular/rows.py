@@ -60,12 +60,12 @@ def read_csv(path: pathlib.Path, label: str) -> Rows:
     """
     lines = delimited.rows(path)
     _, header = next(lines)
-    column = delimited.place(path, header, (label,))
+    column = delimited.column_index(path, header, (label,))
     _check_columns(path, header, label)
     features, names = [], []
     for line, row in lines:
         if not row[column].strip():
-            raise delimited.damaged(path, line, "empty label")
+            raise delimited.line_error(path, line, "empty label")
         names.append(row[column])
         features.append(_parse_features(path, header, column, line, row))
     classes = sorted(set(names))
@@ -98,7 +98,7 @@ def _check_classes(path, label, classes, rows):
             f"{where} must hold at least 2 classes. "
             f"Received: {', '.join(classes) or 'no rows'}"
         )
-    if alike := checks.alike(classes):
+    if alike := checks.find_alike(classes):
         raise DataError(f"{where}: one class, one label: {alike}")
     if len(classes) > rows // 4:
         raise DataError(

@@ -25,7 +25,7 @@ def read_ahead(source: batches.Batches) -> resume.Source | batches.Batches:
         if getattr(source, "mixture", None) is not None:
             return source
         return resume.Source(
-            source.steps_per_epoch, lambda step: batches.ahead(source.stream(step))
+            source.steps_per_epoch, lambda step: batches.prefetch(source.stream(step))
         )
     if tracking.replicas() == 1:
         return source  # On TensorFlow, Keras itself reads ahead.
