@@ -301,7 +301,7 @@ def test_a_student_that_learned_nothing_is_a_warning_and_no_score(second):
     result = second(real=5.0)
     assert [row["tsc_score"] for row in result["rows"]] == [None, None]
     (line,) = result["warnings"]
-    assert line.startswith("Seed 1: of real data the student learned 5.00 %")
+    assert line.startswith("Seed 1: from real data the student reached 5.00 %")
     assert "generator, 1 epoch " in report.table(result)
     assert line.split("(")[0] in report.html(result)
 

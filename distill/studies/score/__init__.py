@@ -1,1 +1,1 @@
-"""How good made examples are to distil on."""
+"""Scores how useful synthetic examples are for distillation, beside real ones."""

@@ -1,4 +1,4 @@
-"""Which sources are scored, and which runs they need."""
+"""Decides which sources of examples are scored, and by which runs."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from distill import config
 from distill.data.synthetic import sources
 from distill.runtime.errors import ConfigError
 
-EXAMPLES = 20_000  # That a student is taught, unless a flag says otherwise.
+EXAMPLES = 20_000  # Examples that a student is trained on, by default.
 
 
 class Row(NamedTuple):
     """A set of examples that is scored.
 
     Attributes:
-        name: Of its files.
-        title: For people.
-        run: The run, its only stage the one that the students are taught by.
+        name: Stem of its file names.
+        title: Name in tables.
+        run: The run; its only stage is the one that the students are trained by.
     """
 
     name: str
@@ -26,54 +26,55 @@ class Row(NamedTuple):
 
     @property
     def source(self) -> sources.Synthetic | None:
-        """What makes the examples; None for real ones."""
+        """The source of the examples; None for real ones."""
         return self.run.stages[0].synthetic
 
 
 def plan(run: config.Run, generator_epochs: Sequence[int] | None = None) -> list[Row]:
-    """The sets to score, the real one first; nothing is read or written.
+    """Lists the sets to score, the real one first; reads and writes nothing.
 
-    A student is taught as in the run's first stage with `kd`: its method and
-    optimizer, but down to a rate of zero by `cosine`, and by the teacher alone.
+    A student is trained as in the run's first `kd` stage, with its method and
+    optimizer, but with a `cosine` schedule to zero and without labels.
 
     Args:
-        run: The run. A source that one of its stages has keeps its options there,
-            but for `p_fake`, which is 1, and `min_confidence`, which is 0.
-        generator_epochs: Lengths of generators; None means the run's own.
+        run: The run. A source that one of its stages has keeps its options from there,
+            except for `p_fake`, which is 1, and `min_confidence`, which is 0.
+        generator_epochs: Epochs of the generators to score; None means the run's own.
 
     Raises:
-        ConfigError: If the run has no stage with `kd`, or a length fits nothing.
+        ConfigError: If the run has no `kd` stage, or the numbers of epochs are wrong.
     """
-    found = [stage for stage in run.stages if stage.name == "kd"]
-    if not found:
+    kd_stages = [stage for stage in run.stages if stage.name == "kd"]
+    if not kd_stages:
         raise ConfigError(
-            "`stages` must have one whose trainer is kd, by which scored examples are "
-            f"taught. Received: {', '.join(stage.name for stage in run.stages)}"
+            "`stages` must have one whose trainer is kd, by which students learn from "
+            f"each set. Received: {', '.join(stage.name for stage in run.stages)}"
         )
-    taught = dataclasses.replace(
-        found[0],
+    stage = dataclasses.replace(
+        kd_stages[0],
         epochs=1,
         schedule="cosine",
         decay_epochs=(),
+        # Synthetic examples have no labels: a task loss would favour the real ones.
         task_weight=0.0,
         synthetic=None,
     )
-    alone = dataclasses.replace(run, stages=(taught,), controls=(), finish=())
-    rows = [Row("real", "real, training split", alone)]
+    real = dataclasses.replace(run, stages=(stage,), controls=(), finish=())
+    rows = [Row("real", "real, training split", real)]
     for part in _generators(run, generator_epochs):
         source = _source(run, sources.Gan)
-        made = dataclasses.replace(_with(alone, source), generator=part)
+        synthetic = dataclasses.replace(_with_source(real, source), generator=part)
         title = f"generator, {part.epochs} epoch{'s' * (part.epochs > 1)}"
-        rows.append(Row(f"gan_{part.epochs}", title, made))
+        rows.append(Row(f"gan_{part.epochs}", title, synthetic))
     for kind in (sources.Munge, sources.Mixup):
         source = _source(run, kind)
         name = config.name_of(source)
-        rows.append(Row(name, name, _with(alone, source)))
+        rows.append(Row(name, name, _with_source(real, source)))
     return rows
 
 
 def _generators(run, lengths):
-    """The run's generator in every length that is wanted."""
+    """The run's generator with each of the given numbers of epochs."""
     if run.generator is None:
         if lengths:
             raise ConfigError(
@@ -91,13 +92,13 @@ def _generators(run, lengths):
 
 
 def _source(run, kind):
-    """A source with the options that the run has for it, if any; it makes all."""
+    """A source with the run's own options for it, if any, that makes every example."""
     learners = [run.stages, *(control.stages for control in run.controls)]
-    given = [stage.synthetic for stages in learners for stage in stages]
-    own = next((source for source in given if type(source) is kind), kind(p_fake=1.0))
+    used = [stage.synthetic for stages in learners for stage in stages]
+    own = next((source for source in used if type(source) is kind), kind(p_fake=1.0))
     return dataclasses.replace(own, p_fake=1.0, min_confidence=0.0)
 
 
-def _with(run, source):
+def _with_source(run, source):
     stage = dataclasses.replace(run.stages[0], synthetic=source)
     return dataclasses.replace(run, stages=(stage,))

@@ -1,4 +1,4 @@
-"""Scores of sets of examples -> a table for the console, a page for the browser."""
+"""Formats the scores as tables for the console and a page for the browser."""
 
 import textwrap
 from collections.abc import Mapping
@@ -23,23 +23,23 @@ LIKENESS = {
 
 
 def table(scores: Mapping) -> str:
-    """What students learned of each set, then how like the measured split it is.
+    """Formats what students learned from each set, and its likeness to real examples.
 
     Args:
         scores: As in `score.json`.
     """
     pieces = [
-        _grid(scores, HEADERS, learned),
-        textwrap.fill(learned_note(scores), console.WIDTH),
+        _grid(scores, HEADERS, student_cells),
+        textwrap.fill(student_note(scores), console.WIDTH),
         "",
-        _grid(scores, LIKENESS.values(), likeness),
+        _grid(scores, LIKENESS.values(), likeness_cells),
         textwrap.fill(likeness_note(scores), console.WIDTH),
     ]
     return "\n".join(pieces)
 
 
 def html(scores: Mapping) -> str:
-    """The scores as one page that needs nothing else.
+    """Renders the scores as one self-contained page.
 
     Args:
         scores: As in `score.json`.
@@ -55,11 +55,16 @@ def html(scores: Mapping) -> str:
                 "note": note(scores),
             }
             for title, headers, cells, note in (
-                ("What a student learns of each set", HEADERS, learned, learned_note),
                 (
-                    f"How like the {split} split",
+                    "What a student learns from each set",
+                    HEADERS,
+                    student_cells,
+                    student_note,
+                ),
+                (
+                    f"Likeness to the {split} split",
                     LIKENESS.values(),
-                    likeness,
+                    likeness_cells,
                     likeness_note,
                 ),
             )
@@ -68,7 +73,7 @@ def html(scores: Mapping) -> str:
     )
 
 
-def learned(row: Mapping) -> list[str]:
+def student_cells(row: Mapping) -> list[str]:
     """The cells of a row under `HEADERS`."""
     score = row["tsc_score"] or {"mean": None, "sd": None}
     difference = row["to_real"]
@@ -76,7 +81,7 @@ def learned(row: Mapping) -> list[str]:
     if row["name"] != "real":
         to_real = [
             formats.signed(difference["mean"]),
-            intervals.interval(difference),
+            intervals.format_interval(difference),
         ]
     return [
         formats.percent(score["mean"], 3),
@@ -87,21 +92,21 @@ def learned(row: Mapping) -> list[str]:
     ]
 
 
-def likeness(row: Mapping) -> list[str]:
+def likeness_cells(row: Mapping) -> list[str]:
     """The cells of a row under `LIKENESS`."""
     return [formats.percent(row[name]["mean"], 3) for name in LIKENESS]
 
 
-def learned_note(scores: Mapping) -> str:
-    """What the first table says, and what its interval covers."""
+def student_note(scores: Mapping) -> str:
+    """Explains the first table and what its interval covers."""
     stage = scores["stage"]
     return (
         "TSC score: (accuracy - most frequent class) / (accuracy of real - most "
-        f"frequent class), seed by seed; the most frequent class of training gets "
+        f"frequent class), for each seed; the most frequent class of training gets "
         f"{formats.percent(scores['mode_accuracy'])} % of the "
         f"{scores['data']['split']} split, the teacher "
         f"{formats.percent(scores['teacher_accuracy'])} %. Each student is the run's, "
-        f"taught by the teacher alone on {formats.whole(scores['examples'])} examples, "
+        f"trained without labels on {formats.whole(scores['examples'])} examples "
         f"by kd ({stage['trainer']['options']['match']}), {stage['optimizer']} from a "
         f"rate of {stage['learning_rate']:g}. To real: points of accuracy, paired by "
         f"seed; the interval is Student's t over {len(scores['seeds'])} of them. It "
@@ -111,16 +116,16 @@ def learned_note(scores: Mapping) -> str:
 
 
 def likeness_note(scores: Mapping) -> str:
-    """What the second table says."""
+    """Explains the second table."""
     return (
         f"In features of the run's teacher ({scores['features']}), not of Inception: "
-        "numbers of another teacher cannot be compared with these. Reference: the "
+        "numbers from another teacher cannot be compared with these. Reference: the "
         f"{scores['data']['split']} split; {formats.whole(scores['compared'])} "
         "examples of each set. Classifier "
-        "score: exp of the mean divergence of the teacher's classes from their mean, "
-        "higher is better. Fréchet: distance of the two sets, lower is better. Real "
-        "training data, which the teacher has seen, show what can be had. Means over "
-        "seeds."
+        "score: exp of the mean divergence of the teacher's class probabilities from "
+        "their mean, higher is better. Fréchet: distance of the two sets, lower is "
+        "better. Real training data, which the teacher has seen, show what is "
+        "attainable. Means over seeds."
     )
 
 

@@ -1,4 +1,4 @@
-"""Scores every source over seeds; a finished score is never made again."""
+"""Scores every source over seeds; a finished score is not computed again."""
 
 import dataclasses
 import json
@@ -25,22 +25,23 @@ def score(
     folder: pathlib.Path,
     split: str = "test",
 ) -> dict:
-    """Scores every set over every seed; what is finished is not done again.
+    """Scores every set over every seed; skips what is finished.
 
     Args:
         run: The run.
-        rows: See `plan`.
-        seeds: Students for each row.
-        examples: That a student is taught.
-        folder: Made if need be; `score.json` and `score.html` are written there.
-        split: `test` or `validation`: what sets are measured on.
+        rows: The sets to score; see `plan`.
+        seeds: Number of students for each row.
+        examples: Number of examples that a student is trained on.
+        folder: Created if missing; `score.json` and `score.html` are written there.
+        split: The split that sets are measured on, `test` or `validation`.
 
     Returns:
         The scores, as in `score.json`.
 
     Raises:
-        ConfigError: If the folder holds scores of another config or length.
-        As `conductor.train`, otherwise.
+        ConfigError: If the folder holds scores of another config or number of
+            examples.
+        Otherwise as `conductor.train`.
     """
     onednn.choose(run.hardware.onednn)
     preflight.check(run)
@@ -49,22 +50,24 @@ def score(
         splits = data.read(run.data, lessons.pretrained_names(run))
         ground = {**training.ground(run, splits), "examples": examples, "split": split}
         check_ground(folder, ground)
-        held = {name: len(getattr(splits, name).labels) for name in ("train", split)}
-        if min(held.values()) <= quality.NEIGHBOURS:
+        sizes = {name: len(getattr(splits, name).labels) for name in ("train", split)}
+        # Precision and recall look for the nearest neighbours within a set.
+        if min(sizes.values()) <= quality.NEIGHBOURS:
             raise ConfigError(
                 f"scores need more than {quality.NEIGHBOURS} examples in each split. "
-                f"Received: {held}"
+                f"Received: {sizes}"
             )
 
         work = Workspace(run, splits, folder)
         network, _ = teacher.obtain(work)
-        lasting = scorer.epochs(splits.train, run.batch_size, examples)
-        rows = [_epochs_for(row, lasting) for row in rows]
-        makers = [generator.obtain(work.of(row.run))[0] for row in rows]
+        epochs = scorer.epochs(splits.train, run.batch_size, examples)
+        rows = [_with_epochs(row, epochs) for row in rows]
+        generators = [generator.obtain(work.of(row.run))[0] for row in rows]
         bench = scorer.Scorer(splits, network, folder, split)
+        # Seeds outside: an interrupted study then has all rows of its finished seeds.
         for seed in range(run.seed, run.seed + seeds):
-            for row, maker in zip(rows, makers, strict=True):
-                bench.measure(row, seed, maker)
+            for row, trained in zip(rows, generators, strict=True):
+                bench.measure(row, seed, trained)
         result = bench.gather(run, rows, seeds)
         page = report.html(result)
         files.atomic_write(folder / "score.html", page)
@@ -72,6 +75,6 @@ def score(
     return result
 
 
-def _epochs_for(row, epochs):
+def _with_epochs(row, epochs):
     stage = dataclasses.replace(row.run.stages[0], epochs=epochs)
     return row._replace(run=dataclasses.replace(row.run, stages=(stage,)))

@@ -1,4 +1,4 @@
-"""Measures sets of examples, seed by seed, and gathers what they scored."""
+"""Measures sets of examples for each seed, and gathers the scores."""
 
 import dataclasses
 import json
@@ -18,8 +18,8 @@ from distill.studies import intervals
 from distill.teach import stages, synthetic
 from distill.teach.workspace import Workspace
 
-PART = 1000  # Examples, at least, of each part that has a classifier score.
-PARTS = 10  # At most, as in its paper.
+PART = 1000  # The fewest examples of a part that gets a classifier score of its own.
+PARTS = 10  # The most parts, as in the paper of the Inception score.
 FEATURES = (
     "classifier_score",
     "frechet_distance",
@@ -31,7 +31,7 @@ FEATURES = (
 
 
 def epochs(split: data.Split, batch_size: int, examples: int) -> int:
-    """Epochs of the real examples that come nearest to so many; at least 1."""
+    """The number of epochs that comes nearest to a number of examples; at least 1."""
     steps = batches.steps_per_epoch(len(split.labels), batch_size)
     return max(1, round(examples / (steps * batch_size)))
 
@@ -41,8 +41,8 @@ class Scorer:
 
     Args:
         splits: The data.
-        teacher: Labels the examples and lends its features.
-        folder: Each seed has a folder there for its students and scores.
+        teacher: Teaches the students; its features are compared.
+        folder: Contains a folder for the students and scores of each seed.
         split: Name of the split that sets are measured on.
     """
 
@@ -58,23 +58,25 @@ class Scorer:
         self._measured: data.Split = getattr(splits, split)
         self._teacher = teacher
         self._folder = folder
-        self._seer, self._features = features.feature_model(teacher)
+        self._feature_model, self._features = features.feature_model(teacher)
         self._mode = quality.mode_accuracy(splits.train.labels, self._measured.labels)
 
     def measure(self, row: Any, seed: int, generator: keras.Model | None) -> dict:
-        """Teaches a student on a set and compares the set's features, once.
+        """Trains a student on a set and compares the set's features.
+
+        Reads the result from its file if the row was scored before.
 
         Args:
             row: A `plan.Row`.
-            seed: Of the student, its batches and everything drawn for it.
-            generator: A trained one, where the row's source needs it.
+            seed: Seed of the student, its batches and all of its draws.
+            generator: A trained generator, if the row's source needs one.
 
         Returns:
             `accuracy`, in percent of the split, and the numbers of `FEATURES`.
         """
-        home = self._home(seed)
-        path = home / f"{row.name}.json"
-        with files.lock(home):
+        folder = self._seed_folder(seed)
+        path = folder / f"{row.name}.json"
+        with files.lock(folder):
             if path.exists():
                 progress.say(f"==> {row.title}, seed {seed}: scored before, kept")
                 return json.loads(path.read_text())
@@ -82,34 +84,36 @@ class Scorer:
             student, _ = stages.train(
                 row.name,
                 row.run.stages,
-                Workspace(dataclasses.replace(row.run, seed=seed), self._splits, home),
+                Workspace(
+                    dataclasses.replace(row.run, seed=seed), self._splits, folder
+                ),
                 teacher=self._teacher,
                 generator=generator,
             )
-            answers = measure_accuracy.logits(student, self._measured)
-            accuracy = measure_accuracy.accuracy(answers, self._measured)
+            logits = measure_accuracy.logits(student, self._measured)
+            accuracy = measure_accuracy.accuracy(logits, self._measured)
             rng = np.random.default_rng(seeds.seed_of(seed, "score", row.name))
             with progress.step(
-                f"features of {row.title}", f"beside the {self._split} split's"
+                f"features of {row.title}", f"compared with the {self._split} split's"
             ):
                 examples = draw(row.source, self._splits.train, generator, rng)
-                found = {"accuracy": accuracy, **self._compared(examples)}
-            files.atomic_write(path, json.dumps(found))
-        return found
+                scores = {"accuracy": accuracy, **self._compare(examples)}
+            files.atomic_write(path, json.dumps(scores))
+        return scores
 
     def gather(self, run: config.Run, rows: Sequence[Any], count: int) -> dict:
-        """What all rows scored, as in `score.json`.
+        """Gathers the scores of all rows, as in `score.json`.
 
         Args:
             run: The run.
-            rows: Every one of them measured, the real one first.
-            count: Of seeds, from the run's on.
+            rows: The rows, the real one first; every one must have been measured.
+            count: Number of seeds, from the run's on.
         """
-        every = range(run.seed, run.seed + count)
-        found = {
+        all_seeds = range(run.seed, run.seed + count)
+        scores = {
             row.name: [
-                json.loads((self._home(seed) / f"{row.name}.json").read_text())
-                for seed in every
+                json.loads((self._seed_folder(seed) / f"{row.name}.json").read_text())
+                for seed in all_seeds
             ]
             for row in rows
         }
@@ -118,7 +122,7 @@ class Scorer:
         steps = stage.epochs * batches.steps_per_epoch(
             len(train.labels), run.batch_size
         )
-        real = [each["accuracy"] for each in found["real"]]
+        real = [each["accuracy"] for each in scores["real"]]
         return {
             "run": config.plain(run),
             "versions": versions.versions(),
@@ -135,7 +139,7 @@ class Scorer:
             "examples": steps * run.batch_size,
             "features": self._features,
             "compared": min(len(train.labels), features.LARGEST),
-            "seeds": list(every),
+            "seeds": list(all_seeds),
             "teacher_accuracy": measure_accuracy.accuracy(
                 measure_accuracy.logits(self._teacher, measured), measured
             ),
@@ -144,39 +148,44 @@ class Scorer:
                 {
                     "name": row.name,
                     "title": row.title,
-                    **self._scored(found[row.name], real),
+                    **self._summarize(scores[row.name], real),
                 }
                 for row in rows
             ],
-            "warnings": [*self._splits.warnings, *self._warnings(every, real)],
+            "warnings": [*self._splits.warnings, *self._warnings(all_seeds, real)],
         }
 
-    def _home(self, seed):
+    def _seed_folder(self, seed):
         return self._folder / f"seed={seed}"
 
-    def _compared(self, examples):
+    def _compare(self, examples):
         """The numbers of `FEATURES` of a set."""
         reference = self._measured
         if len(reference.labels) > features.LARGEST:
-            rng = np.random.default_rng(0)  # The same ones for every set.
+            # One seed for all: every set is compared with the same examples.
+            rng = np.random.default_rng(0)
             order = rng.permutation(len(reference.labels))
             reference = reference.take(order[: features.LARGEST])
-        real, made = self._seen(reference.floats()), self._seen(examples)
+        real, drawn = self._predict(reference.floats()), self._predict(examples)
         parts = min(PARTS, max(1, len(examples) // PART))
-        scores = quality.classifier_scores(made["logits"], parts)
-        pair = real["features"], made["features"]
+        scores = quality.classifier_scores(drawn["logits"], parts)
+        pair = real["features"], drawn["features"]
         return {
             "classifier_score": float(scores.mean()),
             "frechet_distance": quality.frechet_distance(*pair),
             **quality.neighbourhoods(*pair),
         }
 
-    def _seen(self, images):
-        return self._seer.predict(images, batch_size=measure_accuracy.BATCH, verbose=0)
+    def _predict(self, images):
+        return self._feature_model.predict(
+            images, batch_size=measure_accuracy.BATCH, verbose=0
+        )
 
-    def _scored(self, measured, real):
-        accuracies = [each["accuracy"] for each in measured]
+    def _summarize(self, scores, real):
+        """The summary of one row over seeds, compared with the real examples' row."""
+        accuracies = [each["accuracy"] for each in scores]
         score = None
+        # The score divides by what the student learned from real examples.
         if min(real) > self._mode:
             score = intervals.summary(
                 [
@@ -189,17 +198,17 @@ class Scorer:
             "tsc_score": score,
             "to_real": intervals.paired_difference(accuracies, real),
             **{
-                name: intervals.summary([each[name] for each in measured])
+                name: intervals.summary([each[name] for each in scores])
                 for name in FEATURES
             },
         }
 
-    def _warnings(self, every, real):
+    def _warnings(self, all_seeds, real):
         return [
-            f"Seed {seed}: of real data the student learned {accuracy:.2f} %, no more "
-            f"than the most frequent class gets ({self._mode:.2f} %), so that there is "
+            f"Seed {seed}: from real data the student reached {accuracy:.2f} %, no "
+            f"more than the most frequent class gets ({self._mode:.2f} %), so there is "
             "no TSC score: raise --examples"
-            for seed, accuracy in zip(every, real, strict=True)
+            for seed, accuracy in zip(all_seeds, real, strict=True)
             if accuracy <= self._mode
         ]
 
@@ -210,13 +219,13 @@ def draw(
     generator: keras.Model | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """One example for each real one, or for `LARGEST` of them.
+    """Draws one example for each real one, at most `features.LARGEST`.
 
     Args:
-        source: An entry of `sources.SOURCES`; None means the real ones.
-        split: The real ones.
-        generator: Where the source needs one.
-        rng: Decides everything.
+        source: An entry of `sources.SOURCES`; None means the real examples.
+        split: The real examples.
+        generator: A trained generator, if the source needs one.
+        rng: Decides all draws.
 
     Returns:
         float32 in [0, 1], `(n, ...)`.
