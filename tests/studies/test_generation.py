@@ -20,7 +20,13 @@ from distill import config, data, generate
 from distill.runtime import errors
 from distill.runtime.trust import loader
 from distill.studies import intervals
-from distill.studies.generate import conductor, measured, report, training, translation
+from distill.studies.generate import (
+    conductor,
+    measurement,
+    report,
+    training,
+    translation,
+)
 from distill.studies.generate.study import Study
 from gan import conditional, sizes, translators
 from gan.translators import ResidualTranslator
@@ -153,7 +159,7 @@ def test_a_translator_keeps_its_contract(shape, halvings):
     np.testing.assert_allclose(section, made["section1"], rtol=1e-4, atol=1e-5)
     alone = made_of(network, images[:1], LABELS[:1])
     np.testing.assert_allclose(made["images"][:1], alone["images"], atol=1e-5)
-    assert measured.costs(network)["depth"] == part.depth
+    assert measurement.costs(network)["depth"] == part.depth
 
 
 def test_the_papers_depths_are_18_and_10():
@@ -357,13 +363,13 @@ class Section(Eager, translator.SectionTrainer):
         super().__init__(**given)
 
 
-class Lesson(training.Lesson):
+class SeedTraining(training.SeedTraining):
     """Is kept."""
 
     given: typing.ClassVar[list] = []
 
-    def give(self):
-        super().give()
+    def train(self):
+        super().train()
         self.given.append(self)
 
 
@@ -372,7 +378,7 @@ def eager():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "TranslatorTrainer", Game)
         patch.setattr(training, "SectionTrainer", Section)
-        patch.setattr(training, "Lesson", Lesson)
+        patch.setattr(training, "SeedTraining", SeedTraining)
         yield
 
 
@@ -393,8 +399,8 @@ def watched(eager, tmp_path_factory):
         splits=part.data.load(),
         folder=folder,
         table=told.getvalue(),
-        lesson=Lesson.given[0],
-        networks=Lesson.given[0].networks,
+        lesson=SeedTraining.given[0],
+        networks=SeedTraining.given[0].networks,
         games=dict(zip(("teacher", "student", "scratch"), Game.played, strict=True)),
     )
 
@@ -447,11 +453,11 @@ def test_the_control_has_as_many_updates_as_the_student(watched):
 
 
 def test_student_and_control_are_one_network_before_training(watched):
-    again = training.Lesson(watched.study, watched.splits, 3, watched.folder)
+    again = training.SeedTraining(watched.study, watched.splits, 3, watched.folder)
     first = watched.games["scratch"].start[0]
-    assert same(first, weights(again._generator("student_lit")))
-    other = training.Lesson(watched.study, watched.splits, 4, watched.folder)
-    assert not same(first, weights(other._generator("scratch")))
+    assert same(first, weights(again._build_generator("student_lit")))
+    other = training.SeedTraining(watched.study, watched.splits, 4, watched.folder)
+    assert not same(first, weights(other._build_generator("scratch")))
 
 
 def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
@@ -462,8 +468,8 @@ def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
     # As if killed before.
     (tmp_path / "seed=3" / "checkpoint" / "student.json").unlink()
     before = len(Game.played)
-    again = training.Lesson(watched.study, watched.splits, 3, tmp_path / "seed=3")
-    again.give()
+    again = training.SeedTraining(watched.study, watched.splits, 3, tmp_path / "seed=3")
+    again.train()
     assert len(Game.played) == before + 1
     assert again.networks.keys() == kept.keys()
     for name, network in again.networks.items():
@@ -492,7 +498,7 @@ def test_a_study_ends_in_a_report_and_goes_on(watched, monkeypatch):
         for name in conductor.EXPORTED:
             file = folder / "seed=3" / record[name]["file"]
             assert file.stat().st_size == record[name]["bytes"]
-            assert record[name]["largest_difference"] < measured.CLOSE
+            assert record[name]["largest_difference"] < measurement.CLOSE
         assert by_name["student"]["bytes"] < by_name["teacher"]["bytes"]
     monkeypatch.setattr(conductor, "run_seed", None)  # Nothing is done again.
     flags = [*FLAGS, f"--out={folder}", "--seeds=1"]
@@ -554,7 +560,7 @@ def greys(count, seed, noise=0.03):
 @pytest.fixture(scope="module")
 def judge():
     train, test = greys(30, 0), greys(48, 1)
-    return measured.Judge(classifier(), data.Splits(train, train, test), 15)
+    return measurement.Judge(classifier(), data.Splits(train, train, test), 15)
 
 
 def test_scores_are_of_each_class_beside_images_of_that_class(judge):
@@ -600,21 +606,21 @@ def test_what_is_made_is_of_images_of_other_classes(judge):
 
 def test_no_image_is_in_both_halves_and_each_has_half_of_a_class():
     whole = data.Split(np.arange(33), np.repeat([0, 1, 2], [20, 8, 5]))
-    given, kept = measured._halves(whole)
+    given, kept = measurement._halves(whole)
     assert sorted([*given.inputs, *kept.inputs]) == list(range(33))
     assert list(np.bincount(given.labels)) == [10, 4, 3]
     assert list(np.bincount(kept.labels)) == [10, 4, 2]
     assert not np.array_equal(given.inputs, np.arange(0, 33, 2))  # By chance.
 
 
-@pytest.mark.parametrize(("split", "fewest"), measured.FEWEST.items())
+@pytest.mark.parametrize(("split", "fewest"), measurement.FEWEST.items())
 def test_too_few_images_of_a_class_are_refused_before_training(split, fewest):
     enough = greys(3 * fewest, 0)
     splits = data.Splits(*[greys(30, 0)] * 3)
-    measured.check(dataclasses.replace(splits, **{split: enough}), "abc")
+    measurement.check(dataclasses.replace(splits, **{split: enough}), "abc")
     few = enough.take(np.arange(1, 3 * fewest))
     with pytest.raises(data.DataError, match=f"the {split} split .* {fewest - 1} of a"):
-        measured.check(dataclasses.replace(splits, **{split: few}), "abc")
+        measurement.check(dataclasses.replace(splits, **{split: few}), "abc")
 
 
 def test_a_sheet_shows_each_image_above_itself_as_of_every_class():
@@ -634,7 +640,7 @@ def test_a_file_that_differs_from_its_network_has_failed():
         "scratch": {},
     }
     (line,) = report._failures({"seed": 2, "models": models})
-    assert line.startswith("seed 2: student.float32.tflite")
+    assert line.startswith("seed 2: pixels of student.float32.tflite")
 
 
 # The config.

@@ -1,1 +1,1 @@
-"""A generator that turns images into other classes, and a smaller one."""
+"""Compresses a generator that turns images into other classes."""

@@ -1,4 +1,4 @@
-"""The steps of a study of generators, in order."""
+"""Runs the steps of a study of generators, in order."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import pathlib
 from distill import data
 from distill.run.folder import check_ground, claim
 from distill.runtime import files, progress, versions
-from distill.studies.generate import measured, report, training
+from distill.studies.generate import measurement, report, training
 from distill.studies.generate.study import Study
 from distill.teach import stages
 
@@ -15,11 +15,11 @@ EXPORTED = ("teacher", "student")
 
 
 def run_study(study: Study, folder: pathlib.Path) -> dict:
-    """Every seed of a study; what is finished is not done again.
+    """Runs every seed of a study; skips what is finished.
 
     Args:
-        study: What to do.
-        folder: Made if need be. Holds `run.yaml`, `report.json` and `report.html`,
+        study: The config.
+        folder: Created if missing. Contains `run.yaml`, `report.json`, `report.html`,
             and for each seed a folder with `teacher.keras`, `student.keras`,
             `scratch.keras` and the TFLite files.
 
@@ -29,11 +29,11 @@ def run_study(study: Study, folder: pathlib.Path) -> dict:
     Raises:
         ConfigError: If the folder holds another study.
         CheckpointError, Diverged, WriteError, Stopped: See `resume.fit`.
-        DataError: If the data cannot be had.
-        FolderBusy: If another process works there.
+        DataError: If the data cannot be found or read.
+        FolderBusy: If another process uses the folder.
     """
     with files.lock(folder):
-        # More seeds go on in the same folder.
+        # The same folder may continue with more seeds: their number is no difference.
         claim(folder, dataclasses.replace(study, seeds=1))
         progress.say(f"    run folder: {folder}")
         splits = data.read(study.data)
@@ -42,65 +42,69 @@ def run_study(study: Study, folder: pathlib.Path) -> dict:
         ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
         check_ground(folder, {**ground, **versions.versions()})
 
-        measured.check(splits, study.data.class_names)
-        judge = measured.Judge(
+        measurement.check(splits, study.data.class_names)
+        judge = measurement.Judge(
             training.classifier(study, splits, folder), splits, study.measured
         )
         records = [
-            _once(study, splits, seed, folder, judge)
+            _load_or_run(study, splits, seed, folder, judge)
             for seed in range(study.seed, study.seed + study.seeds)
         ]
         result = report.gather(study, splits, judge, records)
-        sheets = report.sheets(folder / _home(study.seed), splits)
+        sheets = report.sheets(folder / _seed_name(study.seed), splits)
         files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
         files.atomic_write(folder / "report.html", report.html(result, sheets))
     return result
 
 
 def run_seed(
-    study: Study, splits: data.Splits, seed: int, home: pathlib.Path, judge
+    study: Study, splits: data.Splits, seed: int, folder: pathlib.Path, judge
 ) -> dict:
-    """All generators of one seed, trained and measured.
+    """Trains and measures all generators of one seed.
 
     Args:
-        study: What to do.
+        study: The config.
         splits: The data.
-        seed: Decides all but the classifier.
-        home: The folder of the seed.
-        judge: A `measured.Judge`.
+        seed: Decides everything but the classifier.
+        folder: The folder of the seed.
+        judge: A `measurement.Judge`.
 
     Returns:
-        The record: `seed`, `stages`, and `models`, name to what was measured.
+        The record: `seed`, `stages`, and `models`, name to measurements.
     """
     import keras
 
-    home.mkdir(parents=True, exist_ok=True)
-    lesson = training.Lesson(study, splits, seed, home)
-    lesson.give()
+    folder.mkdir(parents=True, exist_ok=True)
+    seed_training = training.SeedTraining(study, splits, seed, folder)
+    seed_training.train()
     models = {}
-    for name, network in lesson.networks.items():
-        with progress.step(f"{name}, seed {seed}", "turning test images, measuring"):
-            stages.save_once(network, home / f"{name}.keras")
+    for name, network in seed_training.networks.items():
+        with progress.step(f"{name}, seed {seed}", "translating test images"):
+            stages.save_once(network, folder / f"{name}.keras")
             models[name] = {
-                **measured.costs(network),
+                **measurement.costs(network),
                 **judge.scores(network, study.data.num_classes),
             }
             if name in EXPORTED and keras.backend.backend() == "tensorflow":
-                path = home / f"{name}.float32.tflite"
-                models[name] |= measured.export_and_measure(network, path, splits.test)
-    return {"seed": seed, "models": models, "stages": lesson.records}
+                path = folder / f"{name}.float32.tflite"
+                models[name] |= measurement.export_and_measure(
+                    network, path, splits.test
+                )
+    return {"seed": seed, "models": models, "stages": seed_training.records}
 
 
-def _once(study, splits, seed, folder, judge):
-    home = folder / _home(seed)
-    done = home / "seed.json"
-    if done.exists():
+def _load_or_run(study, splits, seed, folder, judge):
+    """The record of a seed, which is run unless its file exists."""
+    seed_folder = folder / _seed_name(seed)
+    path = seed_folder / "seed.json"
+    if path.exists():
         progress.say(f"==> seed {seed}: finished before, kept")
     else:
-        record = run_seed(study, splits, seed, home, judge)
-        files.atomic_write(done, json.dumps(record, indent=1))
-    return json.loads(done.read_text())
+        record = run_seed(study, splits, seed, seed_folder, judge)
+        files.atomic_write(path, json.dumps(record, indent=1))
+    # Read back even if it is new: a resumed study then makes the same report.
+    return json.loads(path.read_text())
 
 
-def _home(seed):
+def _seed_name(seed):
     return f"seed={seed}"

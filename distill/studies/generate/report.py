@@ -1,4 +1,4 @@
-"""The records of all seeds -> a table for the console, a page for the browser."""
+"""Gathers the records of all seeds, and formats them for console and browser."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from distill.report.html import data_uri, template
 from distill.runtime import formats, versions
 from distill.runtime.trust import loader
 from distill.studies import intervals
-from distill.studies.generate import measured, translation
+from distill.studies.generate import measurement, translation
 from distill.studies.generate.study import Study
 
 TITLES = {
@@ -26,20 +26,20 @@ SHEETS = ("teacher", "student", "scratch")
 
 
 def gather(
-    study: Study, splits: data.Splits, judge: measured.Judge, records: Sequence[dict]
+    study: Study, splits: data.Splits, judge: measurement.Judge, records: Sequence[dict]
 ) -> dict:
-    """What the seeds say together.
+    """Gathers the records of all seeds into one report.
 
     Args:
-        study: What was done.
+        study: The config.
         splits: The data.
-        judge: Who measured.
-        records: As of `conductor.run_seed`, one a seed.
+        judge: The judge that measured the records.
+        records: What `conductor.run_seed` returned for each seed.
 
     Returns:
         The report, as in `report.json`.
     """
-    models = [_together(name, records) for name in TITLES]
+    models = [_summarize(name, records) for name in TITLES]
     by_name = {model["name"]: model for model in models}
     return {
         "study": config.plain(study),
@@ -69,37 +69,38 @@ def gather(
 
 
 def updates(study: Study, images: int) -> dict[str, int]:
-    """Name of each model to the updates of a generator that made it.
+    """The number of generator updates that each model was trained for, by its name.
 
     Args:
-        study: What was done.
-        images: Of the training split.
+        study: The config.
+        images: Number of training images.
     """
-    steps = max(1, images // study.batch_size)  # As of `batches.Batches`.
-    games = {
+    # As in `batches.Batches`: the last incomplete batch is left out.
+    steps = max(1, images // study.batch_size)
+    adversarial_epochs = {
         "teacher": study.teacher_epochs,
         "student": study.tuning_epochs,
         "scratch": study.scratch_epochs,
     }
-    found = {
+    counts = {
         name: epochs * steps // study.training.discriminator_steps
-        for name, epochs in games.items()
+        for name, epochs in adversarial_epochs.items()
     }
     lit = study.lit.epochs * steps
-    return {**found, "student_lit": lit, "student": lit + found["student"]}
+    return {**counts, "student_lit": lit, "student": lit + counts["student"]}
 
 
-def _together(name, records):
-    """One model over all seeds."""
-    found = [record["models"][name] for record in records]
-    first = found[0]
+def _summarize(name, records):
+    """The summary of one model over all seeds."""
+    models = [record["models"][name] for record in records]
+    first = models[0]
     return {
         "name": name,
         "title": TITLES[name],
         **{key: first[key] for key in ("depth", "parameters", "macs")},
         **{
-            key: intervals.summary([each[key] for each in found])
-            for key in measured.SCORES
+            key: intervals.summary([model[key] for model in models])
+            for key in measurement.SCORES
         },
         "bytes": first.get("bytes"),
         "latency_ms": first.get("latency_ms"),
@@ -108,11 +109,12 @@ def _together(name, records):
 
 def _failures(record):
     for name, model in record["models"].items():
-        apart = model.get("largest_difference", 0.0)
-        if apart > measured.CLOSE:
+        difference = model.get("largest_difference", 0.0)
+        if difference > measurement.CLOSE:
             yield (
-                f"seed {record['seed']}: {model['file']} makes pixels that are "
-                f"{apart:.2g} from those of the {name}, more than {measured.CLOSE}"
+                f"seed {record['seed']}: pixels of {model['file']} differ by "
+                f"{difference:.2g} from those of the {name}, more than "
+                f"{measurement.CLOSE}"
             )
 
 
@@ -159,7 +161,7 @@ def real_cells(result: Mapping) -> list[str]:
 
 
 def table(result: Mapping) -> str:
-    """Every generator in one line, then what the student is to the control.
+    """Formats every generator in one line, then compares student and control.
 
     Args:
         result: As in `report.json`.
@@ -175,7 +177,7 @@ def table(result: Mapping) -> str:
 
 
 def verdict(result: Mapping) -> str:
-    """What the student's distance is to that of the control, in a sentence."""
+    """States the difference of the student's and the control's distance."""
     difference = result["student_minus_scratch"]
     text = f"Fréchet, student minus scratch: {difference['mean']:+.3g}"
     if difference["low"] is not None:
@@ -185,33 +187,33 @@ def verdict(result: Mapping) -> str:
 
 
 def note(result: Mapping) -> str:
-    """What the numbers are."""
+    """Explains the numbers."""
     return (
-        "Fréchet: mean over classes of the squared distance from what is made into a "
-        f"class, of those of {result['data']['inputs']:,} test images that are of "
-        "another, to the images of that class among "
+        f"Fréchet: {result['data']['inputs']:,} test images are translated to every "
+        "other class; mean over classes of the squared distance from these to the "
+        "images of the class among "
         f"{result['data']['reference']:,} other test images, in the features "
-        f"({result['features']}) of a classifier trained on the real training images; "
-        "no FID, whose features are Inception's. Lower is better; where a class has "
-        "few images, all distances are too large. Score: the "
-        "Inception score's formula with this classifier; class: how often it sees the "
-        "wanted class. An interval is Student's t over seeds, at 95 %: it covers what "
-        "other weights and draws would change, not other images or another classifier. "
-        "Real: the training images. Updates: of the generator. kB and "
+        f"({result['features']}) of a classifier trained on the real training images. "
+        "It is not the FID, whose features are Inception's. Lower is better; if a "
+        "class has few images, all distances are too large. Score: the "
+        "Inception score's formula with this classifier; class: how often it predicts "
+        "the target class. An interval is Student's t over seeds, at 95 %: it covers "
+        "what other weights and draws would change, not other images or another "
+        "classifier. Real: the training images. Updates: of the generator. kB and "
         "ms: of the first seed's float32 file, on one thread."
     )
 
 
-def sheets(home: pathlib.Path, splits: data.Splits) -> dict[str, np.ndarray]:
-    """Title to a sheet of test images, and each of them as of every class.
+def sheets(folder: pathlib.Path, splits: data.Splits) -> dict[str, np.ndarray]:
+    """Sheets of test images and their translations to every class, by title.
 
     Args:
-        home: The folder of a seed.
+        folder: The folder of a seed.
         splits: The data.
     """
     return {
         TITLES[name]: images.sheet(
-            translation.samples(loader.open_own(home / f"{name}.keras"), splits.test),
+            translation.samples(loader.open_own(folder / f"{name}.keras"), splits.test),
             translation.COLUMNS,
             least=32,
         )
@@ -219,12 +221,12 @@ def sheets(home: pathlib.Path, splits: data.Splits) -> dict[str, np.ndarray]:
     }
 
 
-def html(result: Mapping, shown: Mapping[str, np.ndarray]) -> str:
-    """The report as one page that needs nothing else: no file, script or network.
+def html(result: Mapping, images_by_title: Mapping[str, np.ndarray]) -> str:
+    """Renders the report as one self-contained page.
 
     Args:
         result: As in `report.json`.
-        shown: See `sheets`.
+        images_by_title: See `sheets`.
     """
     return template("generate.html").render(
         result=result,
@@ -233,6 +235,6 @@ def html(result: Mapping, shown: Mapping[str, np.ndarray]) -> str:
         real=real_cells(result),
         verdict=verdict(result),
         note=note(result),
-        sheets={title: data_uri(image) for title, image in shown.items()},
+        sheets={title: data_uri(image) for title, image in images_by_title.items()},
         config=yaml.safe_dump(result["study"], sort_keys=False),
     )

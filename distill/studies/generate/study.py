@@ -1,4 +1,4 @@
-"""What a study is: a large generator, a small one, and how each is trained."""
+"""The config of a study: a large generator, a small one, and their training."""
 
 import dataclasses
 from typing import Annotated
@@ -14,18 +14,18 @@ from trainers.lit.lit import LIT
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Classifier:
-    """Who judges what is made: trained once on the real training images.
+    """The classifier that judges generated images, trained once on real ones.
 
     Attributes:
-        network: What is trained; see `students.BUILDERS`.
-        stages: How it is trained, by `supervised`.
+        network: The classifier's network; see `students.BUILDERS`.
+        stages: How it is trained; each stage by `supervised`.
     """
 
     network: Annotated[students.Network, students.BUILDERS]
     stages: tuple[config.Stage, ...]
 
     def __post_init__(self):
-        """Refuses stages that are none, or ask a teacher."""
+        """Refuses an empty list of stages, and stages with a teacher."""
         names = [stage.name for stage in self.stages]
         if set(names) != {"supervised"}:
             raise ValueError(
@@ -35,11 +35,11 @@ class Classifier:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Imitation:
-    """The stage in which the student's section learns the teacher's section alone.
+    """The first stage, in which only the student's section learns from the teacher's.
 
     Attributes:
-        epochs: Times that every training image is seen.
-        learning_rate: Of its Adam; falls linearly to 0 in the second half.
+        epochs: Number of epochs.
+        learning_rate: Rate of its Adam; falls linearly to 0 in the second half.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -56,32 +56,32 @@ class Imitation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """Everything that decides the outcome of `python -m distill.generate`.
+    """All options of `python -m distill.generate`.
 
     The teacher is trained against a discriminator. The student is trained by LIT on
-    the teacher, then as the teacher was, against the teacher's own discriminator,
-    which goes on learning. The control, `scratch`, is the student's network trained
-    as the teacher was, for as many updates as the student in both of its stages.
+    the teacher, then like the teacher, against the teacher's own discriminator,
+    which continues to learn. The control, `scratch`, is the student's network trained
+    like the teacher, for as many updates as the student has in both of its stages.
 
     Attributes:
         data: The images; their classes are the domains. See `distill.data.DATASETS`.
-        batch_size: Images in a step.
-        classifier: Judges what is made; of all seeds one.
+        batch_size: Number of images in a step.
+        classifier: Judges generated images; the same for all seeds.
         teacher: The large generator.
-        student: The small one: fewer `blocks`.
-        discriminator: Who judges it; see `gan.conditional.DISCRIMINATORS`.
+        student: The small generator, with fewer `blocks`.
+        discriminator: Their opponent; see `gan.conditional.DISCRIMINATORS`.
         training: How a generator and its discriminator are trained.
-        teacher_epochs: Of the teacher's training.
+        teacher_epochs: Number of epochs of the teacher.
         lit: The student's first stage.
-        tuning_epochs: Of the student's second stage.
-        measured: Test images, at most, that are turned into every class but their own
-            to measure; half of the test split, at most.
-        seed: The first; it decides weights, order and all draws.
-        seeds: How often all but the classifier is done again, with `seed`,
+        tuning_epochs: Number of epochs of the student's second stage.
+        measured: The most test images that are translated to every class but their
+            own for measurement; at most half of the test split.
+        seed: The first seed; it decides weights, order and all draws.
+        seeds: Number of seeds: everything but the classifier is repeated with `seed`,
             `seed` + 1, ...
 
     Raises:
-        ValueError: If an option is out of its range, or parts do not fit each other.
+        ValueError: If an option is out of its range, or two do not fit each other.
 
     Source:
         Koratana et al., "LIT: Learned Intermediate Representation Training for
@@ -103,7 +103,7 @@ class Study:
     seeds: int = 3
 
     def __post_init__(self):
-        """Refuses values out of range, and parts that do not fit each other."""
+        """Refuses values out of range, and options that do not fit each other."""
         for name in ("batch_size", "teacher_epochs", "tuning_epochs", "seeds"):
             check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         check(self.seed >= 0, "seed", "at least 0", self.seed)
@@ -112,14 +112,15 @@ class Study:
         for name in ("teacher", "student", "discriminator"):
             try:
                 getattr(self, name).check_shape(shape)
-            except ValueError as mistake:
-                raise ValueError(f"`{name}`: {mistake}") from None
+            except ValueError as error:
+                raise ValueError(f"`{name}`: {error}") from None
         try:
             LIT().check_shapes(self.teacher.shapes(shape), self.student.shapes(shape))
-        except ValueError as mistake:
-            raise ValueError(f"`student`: {mistake}") from None
+        except ValueError as error:
+            raise ValueError(f"`student`: {error}") from None
 
     @property
     def scratch_epochs(self) -> int:
-        """Of the control: as many updates of a generator as the student has in all."""
+        """Epochs of the control, for as many generator updates as the student has."""
+        # In LIT every batch is an update; in the game, every `discriminator_steps`.
         return self.lit.epochs * self.training.discriminator_steps + self.tuning_epochs

@@ -1,4 +1,4 @@
-"""The networks of a study, each trained once: classifier, teacher, student, control."""
+"""Trains the networks of a study: classifier, teacher, student and control."""
 
 import pathlib
 
@@ -21,9 +21,10 @@ from trainers.lit.lit import LIT
 
 
 def classifier(study: Study, splits: data.Splits, folder: pathlib.Path) -> keras.Model:
-    """Trains the judge, a run's student that learns from labels alone."""
+    """Trains the classifier that judges images."""
     part = study.classifier
-    alone = config.Run(
+    # A run needs a teacher; `supervised` stages do not use it.
+    run = config.Run(
         data=study.data,
         batch_size=study.batch_size,
         seed=study.seed,
@@ -31,24 +32,22 @@ def classifier(study: Study, splits: data.Splits, folder: pathlib.Path) -> keras
         student=part.network,
         stages=part.stages,
     )
-    network, _ = stages.train(
-        "classifier", part.stages, Workspace(alone, splits, folder)
-    )
+    network, _ = stages.train("classifier", part.stages, Workspace(run, splits, folder))
     return network
 
 
-class Lesson:
-    """All generators of one seed; what is finished is opened and not trained again.
+class SeedTraining:
+    """The training of all generators of one seed; finished ones are loaded.
 
     Args:
-        study: What to do.
-        splits: The data; the training split alone is seen.
-        seed: Of weights, order and draws.
-        folder: Of this seed.
+        study: The config.
+        splits: The data; only the training split is used.
+        seed: Decides weights, order and draws.
+        folder: The folder of this seed.
 
     Attributes:
         networks: Name to generator: `teacher`, `student_lit`, `student`, `scratch`.
-        records: One a stage, as in `report.json`.
+        records: The record of each stage, as in `report.json`.
     """
 
     def __init__(
@@ -63,94 +62,103 @@ class Lesson:
             seed=seeds.seed_of(seed, "order"),
             augmentation=augmentation.Augmentation(),
         )
-        self._shown = splits.train
+        self._train = splits.train
         self.networks: dict[str, keras.Model] = {}
         self.records: list[dict] = []
 
-    def give(self) -> None:
+    def train(self) -> None:
         """Trains teacher, student and control."""
         study = self._study
-        opponent = self._play("teacher", study.teacher_epochs)
-        self._imitate()
-        self._play(
-            "student", study.tuning_epochs, self.networks["student_lit"], opponent
+        discriminator = self._train_game("teacher", study.teacher_epochs)
+        self._train_section()
+        self._train_game(
+            "student", study.tuning_epochs, self.networks["student_lit"], discriminator
         )
-        self._play("scratch", study.scratch_epochs)
+        self._train_game("scratch", study.scratch_epochs)
 
-    def _play(self, name, epochs, start=None, opponent=None):
-        """Trains a generator in a game, from copies of two networks if given.
+    def _train_game(self, name, epochs, start=None, start_discriminator=None):
+        """Trains a generator against a discriminator, from the given weights if any.
 
         Returns:
             The discriminator.
         """
 
-        def training(store):
-            network, against = self._generator(name), self._discriminator(name)
-            for made, given in ((network, start), (against, opponent)):
+        def train(store):
+            network = self._build_generator(name)
+            discriminator = self._build_discriminator(name)
+            for built, given in (
+                (network, start),
+                (discriminator, start_discriminator),
+            ):
                 if given is not None:
-                    made.set_weights(given.get_weights())
-            self._ready(name, network, against)
+                    built.set_weights(given.get_weights())
+            self._prepare(name, network, discriminator)
             learner = TranslatorTrainer(
-                generator=network, discriminator=against, method=self._study.training
+                generator=network,
+                discriminator=discriminator,
+                method=self._study.training,
             )
             steps = epochs * self._source.steps_per_epoch
             record = self._fit(learner, learner.sides(steps), name, epochs, store)
-            return _pair(network, against), {**record, "name": "stargan"}
+            return _join(network, discriminator), {**record, "name": "stargan"}
 
-        both = self._once(name, "stargan", training, epochs)
-        self.networks[name] = both.get_layer("generator")
-        return both.get_layer("discriminator")
+        joined = self._train_once(name, "stargan", train, epochs)
+        self.networks[name] = joined.get_layer("generator")
+        return joined.get_layer("discriminator")
 
-    def _imitate(self):
+    def _train_section(self):
         """Trains the student's section on the teacher's."""
         part, name = self._study.lit, "student_lit"
 
-        def training(store):
-            network = self._generator(name)
-            self._ready(name, network)
+        def train(store):
+            network = self._build_generator(name)
+            self._prepare(name, network)
             learner = SectionTrainer(
                 teacher=self.networks["teacher"], student=network, method=LIT()
             )
             steps = part.epochs * self._source.steps_per_epoch
             sides = learner.sides(part.learning_rate, steps)
             record = self._fit(learner, sides, name, part.epochs, store)
+            # LIT froze stem and head; the second stage trains them.
             trainer.thaw(network)
             return network, {**record, "name": "lit"}
 
-        self.networks[name] = self._once(name, "lit", training, part.epochs)
+        self.networks[name] = self._train_once(name, "lit", train, part.epochs)
 
-    def _once(self, name, method, training, epochs):
+    def _train_once(self, name, method, train, epochs):
         title = f"{name} ({method}), seed {self._seed}"
-        made, record = stages.train_once(
-            name, title, self._folder, training, epochs=epochs
+        network, record = stages.train_once(
+            name, title, self._folder, train, epochs=epochs
         )
         self.records.append(record)
-        return made
+        return network
 
-    def _generator(self, name):
-        """As before training: student and control alike."""
+    def _build_generator(self, name):
+        """An untrained generator; student and control have the same initial weights."""
         role = "teacher" if name == "teacher" else "student"
         part: ResidualTranslator = getattr(self._study, role)
-        return self._built(part, role)
+        return self._build(part, role)
 
-    def _discriminator(self, name):
-        """As before training: of teacher and control alike."""
-        return self._built(self._study.discriminator, "discriminator")
+    def _build_discriminator(self, name):
+        """An untrained discriminator, with the same initial weights for all models."""
+        return self._build(self._study.discriminator, "discriminator")
 
-    def _built(self, part, role):
+    def _build(self, part, role):
         keras.utils.set_random_seed(seeds.seed_of(self._seed, role, "weights"))
         shape = self._study.data
         return part.build(shape.input_shape, shape.num_classes)
 
-    def _ready(self, name, *networks):
+    def _prepare(self, name, *networks):
+        """Checks memory and sets the seed of the training's draws."""
         for network in networks:
             memory.check(network, self._study.batch_size)
+        # After building: draws then do not depend on which weights were initialized.
         keras.utils.set_random_seed(seeds.seed_of(self._seed, name))
 
     def _fit(self, learner, sides, name, epochs, store):
         learner.compile(optimizer=sides, jit_compile=jit_compile())
         log_dir = self._folder / "tensorboard" / name
-        made = getattr(learner, "student", None) or learner.generator
+        network = getattr(learner, "student", None) or learner.generator
         record = fit.fit(
             learner,
             self._source,
@@ -161,15 +169,15 @@ class Lesson:
                 log_dir,
                 self._source.batch_size,
                 past,
-                {"images/generated": lambda: translation.samples(made, self._shown)},
+                {"images/generated": lambda: translation.samples(network, self._train)},
             ),
         )
         return {"model": name, **record}
 
 
-def _pair(network, against):
-    """Generator and discriminator as one model, to be kept in one file."""
-    given = keras.Input(network.input.shape[1:], name="given")
-    examples = keras.Input(against.input.shape[1:], name="examples")
-    outputs = [network(given)["images"], against(examples)["score"]]
-    return keras.Model([given, examples], outputs, name="pair")
+def _join(network, discriminator):
+    """Generator and discriminator as one model, so that one file holds both."""
+    inputs = keras.Input(network.input.shape[1:], name="given")
+    examples = keras.Input(discriminator.input.shape[1:], name="examples")
+    outputs = [network(inputs)["images"], discriminator(examples)["score"]]
+    return keras.Model([inputs, examples], outputs, name="pair")

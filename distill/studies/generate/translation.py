@@ -1,4 +1,4 @@
-"""What a translator makes of images, in arrays: to measure and to look at."""
+"""Runs a translator on arrays of images, for measurement and for sheets."""
 
 import keras
 import numpy as np
@@ -6,16 +6,16 @@ import numpy as np
 from distill import data
 from gan import translators
 
-PART = 100  # Images at once: their planes take more memory than they do.
-COLUMNS = 8  # Of a sheet: images that are turned into every class.
+PART = 100  # Images in a batch: their class planes take more memory than they do.
+COLUMNS = 8  # Images of a sheet that are translated to every class.
 
 
-def with_label(images: np.ndarray, label: int, num_classes: int) -> np.ndarray:
-    """The input of a translator: images, all to become of one class.
+def add_label(images: np.ndarray, label: int, num_classes: int) -> np.ndarray:
+    """The input of a translator: images, all with the same target class.
 
     Args:
         images: float32 in [0, 1], `(n, height, width, channels)`.
-        label: The wanted class.
+        label: The target class.
         num_classes: Number of classes.
 
     Returns:
@@ -27,18 +27,18 @@ def with_label(images: np.ndarray, label: int, num_classes: int) -> np.ndarray:
 
 
 def translate(network: keras.Model, images: np.ndarray, label: int) -> np.ndarray:
-    """Images as of a class, float32 in [0, 1], shaped as they are.
+    """Translates images to a class; the result has their shape, float32 in [0, 1].
 
     Args:
-        network: Under the contract of `gan.translators`.
+        network: A generator under the contract of `gan.translators`.
         images: float32 in [0, 1], `(n, height, width, channels)`.
-        label: The wanted class.
+        label: The target class.
     """
     classes = network.input.shape[-1] - images.shape[-1]
     return np.concatenate(
         [
             keras.ops.convert_to_numpy(
-                network(with_label(images[start : start + PART], label, classes))[
+                network(add_label(images[start : start + PART], label, classes))[
                     "images"
                 ]
             )
@@ -48,16 +48,16 @@ def translate(network: keras.Model, images: np.ndarray, label: int) -> np.ndarra
 
 
 def samples(network: keras.Model, split: data.Split) -> np.ndarray:
-    """Images to look at: a row of eight, then a row of them as of each class.
+    """The images of a sheet: a row of eight, then their translations to each class.
 
     Args:
-        network: Under the contract of `gan.translators`.
-        split: Its first eight images are shown.
+        network: A generator under the contract of `gan.translators`.
+        split: The split whose first eight images are used.
 
     Returns:
         `((1 + classes) * 8, height, width, channels)`.
     """
     images = split.take(slice(COLUMNS)).floats()
     classes = network.input.shape[-1] - images.shape[-1]
-    made = [translate(network, images, label) for label in range(classes)]
-    return np.concatenate([images, *made])
+    translated = [translate(network, images, label) for label in range(classes)]
+    return np.concatenate([images, *translated])
