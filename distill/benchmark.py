@@ -83,7 +83,7 @@ def _command(arguments: argparse.Namespace) -> int:
         result |= batch_sizes.search(run, steps=arguments.steps)
         table, batch = batch_sizes.table(result, run.batch_size), ""
     else:
-        result["methods"] = steps.methods(run, **options)
+        result["methods"] = steps.time_methods(run, **options)
         table = steps.table(result)
     print(f"{table}\n{batch}{result['machine']}")
     if arguments.json is not None:

@@ -12,7 +12,7 @@ from distill.studies.speed import steps
 def test_rounds_are_interleaved_and_warmed_up():
     calls = []
     actions = {name: lambda name=name: calls.append(name) for name in "ab"}
-    seconds = steps.interleaved(actions, rounds=3, steps=2)
+    seconds = steps.time_interleaved(actions, rounds=3, steps=2)
     warm = steps.WARMUP
     assert calls == ["a"] * warm + ["b"] * warm + ["a", "a", "b", "b"] * 3
     assert [len(seconds[name]) for name in "ab"] == [3, 3]
@@ -76,7 +76,7 @@ def test_all_parts_compute_in_the_runs_precision(monkeypatch):
         halves.add(self.compute_dtype)
         return call(self, inputs)
 
-    monkeypatch.setattr(steps, "interleaved", watched)
+    monkeypatch.setattr(steps, "time_interleaved", watched)
     monkeypatch.setattr(keras.layers.Conv2D, "call", noted)
     small = ["--set=teacher.network={name: lenet}", "--set=student={name: lenet}"]
     small += ["--set=augmentation.shift=0", "--set=batch_size=8", "--steps=1"]

@@ -1,1 +1,1 @@
-"""How fast a step, a run and its parts are, beside others."""
+"""Measures the speed of steps and runs, beside their parts and other libraries."""

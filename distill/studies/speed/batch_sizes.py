@@ -1,8 +1,8 @@
-"""The fastest and the largest batch that memory has room for: tried, size by size.
+"""Finds the fastest and the largest batch size that fit into memory, by trying sizes.
 
-Each size trains for a few steps in a process of its own, so that one's memory is not
-another's. The search ends before memory does: on a CPU, a machine that runs out of it
-swaps, or kills.
+Each size trains for a few steps in its own process, so that memory is measured for each
+size alone. The search ends before memory is exhausted: on a CPU, the system would swap
+or kill processes.
 """
 
 import dataclasses
@@ -13,43 +13,44 @@ from distill.runtime.process import memory
 from distill.studies.speed import trial
 
 FIRST = 8
-SHARE = 0.8  # Of what is free, at most, is taken.
+SHARE = 0.8  # The largest share of the free memory that a trial may use.
 
 
 def search(run: config.Run, *, steps: int) -> dict:
-    """Tries powers of two until the next one has no room, or is more than the data.
+    """Tries powers of two until the next does not fit, or exceeds the data.
 
-    A process holds its code and data, and a share for each image: of twice as many
-    images, at most twice as much. A size that might so exceed `SHARE` of what is free
-    is not tried; one that exceeds it all the same is ended.
+    A process needs memory for its code and data, and for each image. Twice as many
+    images therefore need at most twice as much. A size that might exceed `SHARE` of the
+    free memory by this estimate is not tried; one that exceeds it nevertheless is
+    stopped.
 
     Args:
-        run: Its `batch_size` is unused.
-        steps: Timed of each stage, after those that warm up.
+        run: The run; its `batch_size` is not used.
+        steps: Number of timed steps of each stage, after the warm-up.
 
     Returns:
-        `sizes`, of each `batch_size` and what `trial.run` returns; `ended`, why
-        there are no more; `fastest` and `largest`, sizes.
+        `sizes`, for each size its `batch_size` and the result of `trial.run`; `ended`,
+        why the next size was not measured; `fastest` and `largest`, sizes.
 
     Raises:
-        ConfigError: If not even the first can be trained; says why.
+        ConfigError: If even the first size cannot be trained; the message says why.
         Killed: If the process of the first died by a signal.
     """
     sizes: list[dict] = []
     while True:
         size = 2 * sizes[-1]["batch_size"] if sizes else FIRST
         limit = SHARE * memory.available()
-        ended = _against(size, sizes[-1], limit) if sizes else None
+        ended = _reason_to_stop(size, sizes[-1], limit) if sizes else None
         if ended is None:
-            sized = dataclasses.replace(run, batch_size=size)
-            tried = _tried(sized, steps, limit, last=bool(sizes))
-            ended = tried.get("ended")
+            run = dataclasses.replace(run, batch_size=size)
+            result = _try(run, steps, limit, is_first=not sizes)
+            ended = result.get("ended")
         if ended is not None:
             break
-        sizes.append({"batch_size": size, **tried})
+        sizes.append({"batch_size": size, **result})
     if not sizes:
         raise errors.ConfigError(f"not even a batch of {size} can be trained: {ended}")
-    fastest = max(sizes, key=lambda found: found["images_per_second"])
+    fastest = max(sizes, key=lambda measured: measured["images_per_second"])
     return {
         "sizes": sizes,
         "ended": f"{size}: {ended}",
@@ -59,22 +60,22 @@ def search(run: config.Run, *, steps: int) -> dict:
 
 
 def table(result: dict, batch_size: int) -> str:
-    """What `search` found, for people.
+    """Formats the result of `search` for the console.
 
     Args:
-        result: Its result.
-        batch_size: The config's, which stays.
+        result: What `search` returned.
+        batch_size: The config's batch size, which is not changed.
     """
     import tabulate
 
     rows = [
         [
-            found["batch_size"],
-            f"{found['images_per_second']:.0f}",
-            *(f"{rate:.0f}" for rate in trial.stage_rates(found)),
-            f"{found['peak_memory_bytes'] / 1e9:.2f}",
+            size["batch_size"],
+            f"{size['images_per_second']:.0f}",
+            *(f"{rate:.0f}" for rate in trial.stage_rates(size)),
+            f"{size['peak_memory_bytes'] / 1e9:.2f}",
         ]
-        for found in result["sizes"]
+        for size in result["sizes"]
     ]
     names = trial.stage_names(result["sizes"][0])
     headers = ["batch size", "images/s", *names, "peak GB"]
@@ -88,21 +89,21 @@ def table(result: dict, batch_size: int) -> str:
     )
 
 
-def _tried(run, steps, limit, last):
-    """What `trial.run` says; a process that dies by a signal may be the `last`."""
+def _try(run, steps, limit, is_first):
+    """The result of `trial.run`; a process that dies ends the search, unless first."""
     try:
         return trial.run(run, steps, limit=limit)
     except errors.Killed as death:
-        if last:
-            return {"ended": str(death)}
-        raise
+        if is_first:
+            raise
+        return {"ended": str(death)}
 
 
-def _against(size, last, limit):
-    """Why a size is not tried, or None."""
+def _reason_to_stop(size, last, limit):
+    """Why a size must not be tried; None if it may."""
     if size > last["examples"]:
         return f"there are {last['examples']} training examples"
     most = 2 * last["peak_memory_bytes"]
     if most > limit:
-        return f"may take {most / 1e9:.1f} GB, of which {limit / 1e9:.1f} may be taken"
+        return f"may need {most / 1e9:.1f} GB; the limit is {limit / 1e9:.1f} GB"
     return None

@@ -1,4 +1,4 @@
-"""TensorFlow's own kernels beside oneDNN's: a few steps of all stages, in turn."""
+"""Compares the speed of TensorFlow's kernels and oneDNN's in alternating trials."""
 
 import dataclasses
 import statistics
@@ -7,54 +7,56 @@ from distill import config
 from distill.runtime import errors, onednn, progress, versions
 from distill.studies.speed import trial
 
-MARGIN = 0.05  # Of a ratio; less is not worth other last bits.
+MARGIN = 0.05  # Smaller gains are not worth a change: results differ in the last bits.
 
 
 def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
-    """Trains with either kernels in turn, each time in a process of its own.
+    """Trains with both kinds of kernels in turn, each time in a new process.
 
     Args:
-        run: What is trained; its own `hardware.onednn` does not count.
-        rounds: How often both are gone through.
-        steps: Timed of each stage, after those that warm up.
+        run: The run; its own `hardware.onednn` is not used.
+        rounds: Number of trials with each kind.
+        steps: Number of timed steps of each stage, after the warm-up.
 
     Returns:
-        `kernels`, `0` and `1`, as TensorFlow is told, to what `trial.run` returns,
-        one a round; `ratio`, of oneDNN's images per second to TensorFlow's own, the
-        median over the rounds.
+        `kernels`, which maps the values of TensorFlow's variable, `0` and `1`, to the
+        results of `trial.run`, one for each round; `ratio`, the median over the rounds
+        of the images per second with oneDNN's kernels to those with TensorFlow's.
 
     Raises:
-        ConfigError: See `onednn.check`; or if a process cannot train: says why.
+        ConfigError: See `onednn.check`; or if a process cannot train, with the reason.
     """
     onednn.check("true")
-    found: dict[str, list[dict]] = {told: [] for told in onednn.NAMES}
+    results: dict[str, list[dict]] = {value: [] for value in onednn.NAMES}
     for index in range(rounds):
-        for told, name in onednn.NAMES.items():
+        for value, name in onednn.NAMES.items():
             progress.say(f"    {name} kernels, {index + 1} of {rounds}")
-            tried = trial.run(
-                _asking(run, "auto"), steps, environment={versions.KERNELS: told}
+            # `auto`: the config must not overrule the variable.
+            result = trial.run(
+                _with_onednn(run, "auto"), steps, environment={versions.KERNELS: value}
             )
-            if "ended" in tried:
-                raise errors.ConfigError(f"cannot be trained: {tried['ended']}")
-            found[told].append(tried)
+            if "ended" in result:
+                raise errors.ConfigError(f"cannot be trained: {result['ended']}")
+            results[value].append(result)
     ratios = [
         other["images_per_second"] / own["images_per_second"]
-        for own, other in zip(*found.values(), strict=True)
+        for own, other in zip(*results.values(), strict=True)
     ]
-    return {"kernels": found, "ratio": statistics.median(ratios)}
+    return {"kernels": results, "ratio": statistics.median(ratios)}
 
 
 def table(result: dict) -> str:
-    """What `side_by_side` found, for people: medians over the rounds."""
+    """Formats the result of `side_by_side` for the console: medians over the rounds."""
     import tabulate
 
     rows = []
-    for told, rounds in result["kernels"].items():
+    for value, rounds in result["kernels"].items():
         rates = [
-            [found["images_per_second"], *trial.stage_rates(found)] for found in rounds
+            [trained["images_per_second"], *trial.stage_rates(trained)]
+            for trained in rounds
         ]
-        middle = map(statistics.median, zip(*rates, strict=True))
-        rows.append([onednn.NAMES[told], *(f"{rate:.0f}" for rate in middle)])
+        medians = map(statistics.median, zip(*rates, strict=True))
+        rows.append([onednn.NAMES[value], *(f"{rate:.0f}" for rate in medians)])
     headers = ["kernels", "images/s", *trial.stage_names(rounds[0])]
     return "\n".join(
         [
@@ -70,10 +72,10 @@ def _advice(result):
         return "no difference that is worth a change"
     faster = onednn.ONEDNN if ratio > 1 else onednn.OWN
     if faster == onednn.is_undecided():
-        return "leave `hardware.onednn: auto`, which takes the faster here"
+        return "leave `hardware.onednn: auto`, which chooses the faster here"
     return f"set `hardware.onednn: {str(ratio > 1).lower()}`"
 
 
-def _asking(run, onednn):
+def _with_onednn(run, onednn):
     part = dataclasses.replace(run.hardware, onednn=onednn)
     return dataclasses.replace(run, hardware=part)

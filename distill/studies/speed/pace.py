@@ -1,7 +1,7 @@
-"""How fast a run's stages train where `fit` feeds them, and what that waits for.
+"""Measures the speed of a run's stages in `fit`, and the time spent waiting for input.
 
-`python -m distill.studies.speed.pace CONFIG STEPS`, started by `trial`, prints it as
-JSON.
+`python -m distill.studies.speed.pace CONFIG STEPS`, which `trial` starts, prints the
+result as JSON.
 """
 
 import argparse
@@ -25,15 +25,17 @@ from distill.teach.learner import build_learner
 from distill.teach.networks import build
 from distill.teach.workspace import Workspace
 
-WARMUP = 5  # Executions that trace, and empty what was read ahead meanwhile.
+# Executions that are not timed: the first traces, and meanwhile a thread reads batches
+# ahead, which the next ones get without waiting.
+WARMUP = 5
 
 
 class Pace(NamedTuple):
-    """What the steps of one stage took.
+    """The times of one stage's steps.
 
     Attributes:
-        seconds: From the end of a step to the end of the next, one number a step.
-        waited: Of these, until the step had its batch.
+        seconds: Time from the end of a step to the end of the next, for each step.
+        waited: The part of it until the step had its batch, for each step.
     """
 
     seconds: list[float]
@@ -41,15 +43,15 @@ class Pace(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Of the time, the share that was spent waiting for input."""
+        """The share of the time that was spent waiting for input."""
         return float(np.sum(self.waited) / np.sum(self.seconds))
 
 
 class Clock(keras.callbacks.Callback):
-    """Takes the time of each step of a `fit`, and of its wait for a batch.
+    """Times each step of a `fit`, and its wait for a batch.
 
-    The wait is what the training loop itself is held up by: work on input that
-    another thread has done in time does not count, work in this thread does.
+    The wait is the time in which the training loop cannot continue. Work on input that
+    another thread finishes in time does not count; work in this thread does.
     """
 
     def __init__(self):
@@ -58,36 +60,37 @@ class Clock(keras.callbacks.Callback):
         self.waited: list[float] = []
 
     def on_train_begin(self, logs=None):
-        """Stands between the loop's batches and its step."""
+        """Replaces the model's step by one that also times the reading of batches."""
         self._step = self.model.train_function
-        self.model.train_function = self._timed
-        self._begun, self._wait = time.perf_counter(), 0.0
+        self.model.train_function = self._run_step
+        self._start, self._wait = time.perf_counter(), 0.0
 
     def on_train_end(self, logs=None):
-        """Leaves the model as it was."""
+        """Restores the model's step."""
         self.model.train_function = self._step
 
     def on_train_batch_end(self, batch, logs=None):
-        """The end of a step, once the device has made it."""
+        """Notes the times of a step, after the device has finished it."""
+        # Reading the metrics waits for the device, which works asynchronously.
         for value in logs.values():
             float(value)
         now = time.perf_counter()
-        self.seconds.append(now - self._begun)
+        self.seconds.append(now - self._start)
         self.waited.append(self._wait)
-        self._begun, self._wait = now, 0.0
+        self._start, self._wait = now, 0.0
 
-    def _timed(self, *arguments):
-        *state, given = arguments  # JAX hands the state on.
-        if isinstance(given, list):  # PyTorch's loop has read them already.
-            self._wait = time.perf_counter() - self._begun
-            return self._step(*state, given)
-        return self._step(*state, self._reading(given))
+    def _run_step(self, *arguments):
+        *state, batches = arguments  # On JAX, the step also takes the state.
+        if isinstance(batches, list):  # On PyTorch, `fit` has read the batches before.
+            self._wait = time.perf_counter() - self._start
+            return self._step(*state, batches)
+        return self._step(*state, self._read(batches))
 
-    def _reading(self, given):
-        given = iter(given)
+    def _read(self, batches):
+        batches = iter(batches)
         while True:
             start = time.perf_counter()
-            batch = next(given, None)
+            batch = next(batches, None)
             self._wait += time.perf_counter() - start
             if batch is None:
                 return
@@ -95,22 +98,23 @@ class Clock(keras.callbacks.Callback):
 
 
 def trained_stages(run: config.Run) -> list[tuple[str, config.Stage]]:
-    """Every different stage of a run: the name of its network, and the stage.
+    """The different stages of teacher, student and controls.
 
-    Those of teacher, student and controls. Of several by one method, the first stands
-    for all: it has the epochs of all.
+    Returns:
+        Pairs of a network's name and a stage. Stages with the same method and source of
+        synthetic examples are one, the first, with the sum of their epochs.
     """
-    learned = [("student", run.stages), *((c.name, c.stages) for c in run.controls)]
-    alike: dict[tuple, list] = {}
-    for name, steps in learned:
-        for stage in steps:
+    networks = [("student", run.stages), *((c.name, c.stages) for c in run.controls)]
+    equal: dict[tuple, list] = {}
+    for name, own_stages in networks:
+        for stage in own_stages:
             key = stage.trainer, stage.synthetic
-            alike.setdefault(key, []).append((name, stage))
-    found = [("teacher", stage) for stage in run.teacher.stages]
-    for (name, first), *others in alike.values():
+            equal.setdefault(key, []).append((name, stage))
+    result = [("teacher", stage) for stage in run.teacher.stages]
+    for (name, first), *others in equal.values():
         epochs = first.epochs + sum(stage.epochs for _, stage in others)
-        found.append((name, dataclasses.replace(first, epochs=epochs)))
-    return found
+        result.append((name, dataclasses.replace(first, epochs=epochs)))
+    return result
 
 
 def measure(
@@ -118,41 +122,55 @@ def measure(
     splits: data.Splits,
     which: list[tuple[str, config.Stage]],
     steps: int,
-    asked: keras.Model | None = None,
+    teacher_network: keras.Model | None = None,
 ) -> list[Pace]:
     """Trains for a few steps of each stage as a run would, from untrained networks.
 
-    The teacher is live where answers would be kept.
+    The teacher always computes its answers, even if the run would cache them.
 
     Args:
         run: The run.
-        splits: Its data.
-        which: See `trained`.
-        steps: That are timed, after those that warm up; whole executions, of which
-            `hardware.steps_per_execution` may ask for a few more steps.
-        asked: The teacher; None lets it be built, where a stage needs one.
+        splits: The run's data.
+        which: The stages; see `trained_stages`.
+        steps: Number of timed steps, after the warm-up. It is rounded up to whole
+            executions of `hardware.steps_per_execution` steps.
+        teacher_network: The teacher. None means that it is built, if a stage needs one.
     """
-    if asked is None and any(stage.trainer.needs_teacher for _, stage in which):
-        given = run.teacher.file is not None
-        asked = teacher.open_given(run) if given else build.build("teacher", run)
+    needs_teacher = any(stage.trainer.needs_teacher for _, stage in which)
+    if teacher_network is None and needs_teacher:
+        has_file = run.teacher.file is not None
+        teacher_network = (
+            teacher.open_given(run) if has_file else build.build("teacher", run)
+        )
     return [
-        _paced(run, splits, name, stage, None if name == "teacher" else asked, steps)
+        _measure_stage(
+            run,
+            splits,
+            name,
+            stage,
+            None if name == "teacher" else teacher_network,
+            steps,
+        )
         for name, stage in which
     ]
 
 
-def _paced(run, splits, name, stage, asked, steps):
-    maker = None
+def _measure_stage(run, splits, name, stage, teacher_network, steps):
+    generator = None
     if stage.synthetic is not None and stage.synthetic.needs_generator:
         part = run.generator.network
-        maker = part.build(run.data.input_shape, run.data.num_classes)
+        generator = part.build(run.data.input_shape, run.data.num_classes)
     source = stages.build_batches(
-        Workspace(run, splits, pathlib.Path()), stage, 0, teacher=asked, generator=maker
+        Workspace(run, splits, pathlib.Path()),
+        stage,
+        0,
+        teacher=teacher_network,
+        generator=generator,
     )
     network = build.build(name, run)
-    learner = build_learner(run, stage, source, network, asked)
-    at_once = run.hardware.steps_per_execution
-    count = (WARMUP + -(-steps // at_once)) * at_once
+    learner = build_learner(run, stage, source, network, teacher_network)
+    per_execution = run.hardware.steps_per_execution
+    count = (WARMUP + -(-steps // per_execution)) * per_execution
     clock = Clock()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -171,14 +189,14 @@ def _paced(run, splits, name, stage, asked, steps):
             verbose=0,
         )
     times = clock.seconds, clock.waited
-    return Pace(*(list(taken[WARMUP:]) for taken in times))
+    return Pace(*(list(each[WARMUP:]) for each in times))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints how fast all of a run's stages train, and the memory that it took."""
+    """Prints the speed of all of a run's stages, and the peak memory."""
     flags = argparse.ArgumentParser(prog="python -m distill.studies.speed.pace")
     flags.add_argument("config")
-    flags.add_argument("steps", type=int, help="that are timed, of each stage")
+    flags.add_argument("steps", type=int, help="number of timed steps of each stage")
     return command.run_command(_command, flags, argv)
 
 
@@ -186,21 +204,25 @@ def _command(arguments):
     run = config.load(arguments.config)
     splits = run.data.load()
     which = trained_stages(run)
-    told, spent, epochs = [], 0.0, 0
-    for (network, stage), found in zip(
+    rates, seconds_per_image, epochs = [], 0.0, 0
+    for (network, stage), times in zip(
         which, measure(run, splits, which, arguments.steps), strict=True
     ):
-        seconds = float(np.median(found.seconds)) / run.hardware.steps_per_execution
+        seconds = float(np.median(times.seconds)) / run.hardware.steps_per_execution
         rate = run.batch_size / seconds
-        told.append({"network": network, "name": stage.name, "images_per_second": rate})
-        spent, epochs = spent + stage.epochs / rate, epochs + stage.epochs
-    found = {
-        "images_per_second": epochs / spent,
+        rates.append(
+            {"network": network, "name": stage.name, "images_per_second": rate}
+        )
+        # Weighted by epochs: the rate of the whole training, not a mean of rates.
+        seconds_per_image += stage.epochs / rate
+        epochs += stage.epochs
+    result = {
+        "images_per_second": epochs / seconds_per_image,
         "peak_memory_bytes": memory.peaks()["training"],
         "examples": len(splits.train.labels),
-        "stages": told,
+        "stages": rates,
     }
-    print(json.dumps(found))
+    print(json.dumps(result))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""One batch with its teacher's answers, again and again: for benchmarks."""
+"""Repeats one batch with its cached teacher answers, for benchmarks."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from trainers.methods import representations
 def replay_batches(
     run: config.Run, learner: trainer.Trainer, batch: tuple[np.ndarray, np.ndarray]
 ) -> Iterator:
-    """The batch without end, as a run has it once its kept answers were read.
+    """Yields the batch endlessly, as a run has it after it has read cached answers.
 
     Args:
-        run: Has a `teacher.cache`.
-        learner: Has a teacher, who is asked once.
+        run: A run with `teacher.cache`.
+        learner: A trainer with a teacher, which computes the answers once.
         batch: Inputs `(batch, ...)`, and labels `(batch,)`.
     """
     shapes = map(representations.shapes, (learner.teacher, learner.student))

@@ -1,4 +1,4 @@
-"""A method's step, timed in turn with its parts."""
+"""Times the training steps of methods in turn with their parts."""
 
 import contextlib
 import time
@@ -14,21 +14,21 @@ from distill.teach.networks import build
 from trainers import trainer
 
 KEPT = "step, answers kept"
-WARMUP = 3  # Steps that trace and fill caches, before the clock starts.
+WARMUP = 3  # Calls that are not timed: they trace and fill caches.
 
 
-def interleaved(
+def time_interleaved(
     actions: dict[str, Callable[[], object]], rounds: int, steps: int
 ) -> dict[str, list[float]]:
-    """Seconds that one call of each action takes, in each round.
+    """Times one call of each action, in several rounds.
 
     Args:
-        actions: Name to what is timed; called `steps` times in a row.
-        rounds: How often all of them are gone through.
-        steps: Calls in a round.
+        actions: Name to function; called `steps` times in a row.
+        rounds: Number of rounds; each round times all actions.
+        steps: Number of calls of an action in a round.
 
     Returns:
-        Name to the mean seconds of a call, one number a round.
+        Name to the mean seconds of a call, one number for each round.
     """
     for act in actions.values():
         for _ in range(WARMUP):
@@ -43,70 +43,71 @@ def interleaved(
     return seconds
 
 
-def methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
+def time_methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     """Times a step of each stage's method beside its parts.
 
     The parts of a method with companions are a step of KD, and a training step of
     each companion alone on twice the batch (as many outputs as teacher and student
-    give together); of any other, the teacher's forward pass and the student's own
-    step, twice for LIT: end to end, and section by section. Each is called through
-    Keras, whose few milliseconds a call the sum counts once more than the step. All
-    compute in the run's precision.
+    have together). For other methods they are the teacher's forward pass and the
+    student's own step, counted twice for LIT: end to end, and section by section. Each
+    part is a call of Keras, which costs a few milliseconds; the sum therefore contains
+    one call more than the step. All compute in the run's precision.
 
-    With `teacher.cache`, a method without companions is also timed on kept answers,
-    which are handed to each step as a run would after reading them.
+    With `teacher.cache`, a method without companions is also timed on cached answers,
+    which each step gets as in a run, after they have been read.
 
-    The run's data feed `rounds * steps` steps more, as they feed a training: see
+    Then the run's data feed `rounds * steps` steps more, as in training: see
     `distill.studies.speed.pace`.
 
     Args:
-        run: Data, networks, batch size and stages; nothing is trained to an end.
-        rounds: See `interleaved`.
-        steps: See `interleaved`.
+        run: The run. Its networks are not trained further than the timed steps.
+        rounds: See `time_interleaved`.
+        steps: See `time_interleaved`.
 
     Returns:
-        For each stage: `name`; `seconds`, name of each action to one number a
-        round, `step` being the method's own; `examples_per_second` of it;
+        For each stage: `name`; `seconds`, name of each action to one number for each
+        round, where `step` is the method's own; `examples_per_second` of it;
         `ratio`, the median over the rounds of `step` to the sum of its parts;
-        `waiting`, the share of a step's time in training that waits for input; and
-        where answers are kept `kept_ratio`, the same of `step, answers kept` to those
-        parts that are the student's.
+        `waiting`, the share of a step's time in training that is spent waiting for
+        input; and with cached answers `kept_ratio`, the median ratio of
+        `step, answers kept` to the student's parts.
 
     Raises:
-        DataError: If the data cannot be had.
+        DataError: If the data cannot be found or read.
     """
     splits = run.data.load()
 
-    asked = teacher.open_given(run) if run.teacher.file else build.build("teacher", run)
+    has_file = run.teacher.file
+    network = teacher.open_given(run) if has_file else build.build("teacher", run)
     student = build.build("student", run)
-    batch = _batch(run)
-    found = [
+    batch = _random_batch(run)
+    results = [
         {
             "name": stage.name,
-            **_timed(run, stage, asked, student, batch, rounds, steps),
+            **_time_stage(run, stage, network, student, batch, rounds, steps),
         }
         for stage in run.stages
     ]
     which = [("student", stage) for stage in run.stages]
-    paces = pace.measure(run, splits, which, rounds * steps, asked)
-    for method, taken in zip(found, paces, strict=True):
-        method["waiting"] = taken.share
-    return found
+    paces = pace.measure(run, splits, which, rounds * steps, network)
+    for method, measured in zip(results, paces, strict=True):
+        method["waiting"] = measured.share
+    return results
 
 
-def _timed(run, stage, teacher, student, batch, rounds, steps):
+def _time_stage(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
-    learner, step = _learner(run, stage.trainer, teacher, student, batch)
+    learner, step = _build_step(run, stage.trainer, teacher, student, batch)
     models = [learner, teacher]
     if learner.companions:
-        other, kd_step = _learner(run, trainers.KD(), teacher, student, batch)
+        other, kd_step = _build_step(run, trainers.KD(), teacher, student, batch)
         actions = {"KD step": kd_step}
         for name, network in learner.companions.items():
-            copy, actions[name] = _companion(run, network, 2 * len(batch[1]))
+            copy, actions[name] = _build_companion_step(run, network, 2 * len(batch[1]))
             models.append(copy)
     else:
-        other, own_step = _learner(run, trainers.Supervised(), None, student, batch)
+        other, own_step = _build_step(run, trainers.Supervised(), None, student, batch)
         actions = {
             "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
             "student step": own_step,
@@ -115,33 +116,34 @@ def _timed(run, stage, teacher, student, batch, rounds, steps):
             del actions["student step"]
             actions["two student steps"] = lambda: (own_step(), own_step())
     timed = {"step": step, **actions}
-    taught = run.teacher.cache and stage.trainer.needs_teacher
-    if taught and not learner.companions:
-        kept = replay.replay_batches(run, learner, batch)
-        timed[KEPT] = lambda: learner.train_on_batch(*next(kept))
+    uses_cache = run.teacher.cache and stage.trainer.needs_teacher
+    if uses_cache and not learner.companions:
+        cached = replay.replay_batches(run, learner, batch)
+        timed[KEPT] = lambda: learner.train_on_batch(*next(cached))
     with contextlib.ExitStack() as stack:
         for model in (*models, other):
             stack.enter_context(fused.for_training(model))
             stack.enter_context(precision.scope(model, run.hardware.precision))
-        seconds = interleaved(timed, rounds, steps)
+        seconds = time_interleaved(timed, rounds, steps)
 
     def ratio(whole, parts):
+        # In each round first: a noisy machine slows down all actions of a round.
         total = sum(np.array(seconds[name]) for name in parts)
         return float(np.median(np.array(seconds[whole]) / total))
 
-    found = {
+    result = {
         "seconds": seconds,
         "examples_per_second": float(len(batch[1]) / np.median(seconds["step"])),
         "ratio": ratio("step", actions),
     }
     if KEPT in timed:
-        own = [name for name in actions if name != "teacher forward"]
-        found["kept_ratio"] = ratio(KEPT, own)
-    return found
+        student_parts = [name for name in actions if name != "teacher forward"]
+        result["kept_ratio"] = ratio(KEPT, student_parts)
+    return result
 
 
-def _batch(run):
-    """Random inputs and labels: what they show does not matter here."""
+def _random_batch(run):
+    """Random inputs and labels: a step takes the same time for all images."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -153,8 +155,8 @@ def _batch(run):
     return inputs, rng.integers(0, run.data.num_classes, run.batch_size)
 
 
-def _learner(run, method, teacher, student, batch):
-    """A trainer of a copy of the student, and one step of it."""
+def _build_step(run, method, teacher, student, batch):
+    """A trainer of a copy of the student, and a function that trains it one step."""
     import keras
 
     copy = keras.models.clone_model(student)
@@ -167,14 +169,14 @@ def _learner(run, method, teacher, student, batch):
     return learner, lambda: learner.train_on_batch(*batch)
 
 
-def _companion(run, network, count):
-    """A copy of a network, and one training step of it alone, on random inputs."""
+def _build_companion_step(run, network, count):
+    """A copy of a network, and a function that trains it one step on random inputs."""
     import keras
     import numpy as np
 
     rng = np.random.default_rng(0)
     shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}
-    given = {
+    inputs = {
         name: rng.random((count, *shape), np.float32) for name, shape in shapes.items()
     }
     copy = keras.models.clone_model(network)
@@ -183,12 +185,12 @@ def _companion(run, network, count):
         loss="mse",
         jit_compile=jit_compile(run.hardware.jit),
     )
-    asked = np.zeros((count, *copy.output_shape[1:]), np.float32)
-    return copy, lambda: copy.train_on_batch(given, asked)
+    targets = np.zeros((count, *copy.output_shape[1:]), np.float32)
+    return copy, lambda: copy.train_on_batch(inputs, targets)
 
 
 def table(result: dict) -> str:
-    """What `methods` found, for the console."""
+    """Formats the results of `time_methods` for the console."""
     import numpy as np
     import tabulate
 
