@@ -1,4 +1,4 @@
-"""A few steps of every stage of a run, in a process of its own, `pace`."""
+"""Trains a few steps of every stage of a run in a separate process, `pace`."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from distill import config
 from distill.runtime.process import death, memory
 
-SECONDS = 0.1  # Between two looks at what a process holds.
+SECONDS = 0.1  # Interval between two checks of a process's memory.
 
 
 def run(
@@ -22,21 +22,22 @@ def run(
     limit: float = math.inf,
     environment: Mapping[str, str] | None = None,
 ) -> dict:
-    """What one process found, or `ended`, why it found nothing.
+    """Measures a run's stages in a new process.
 
     Args:
-        run: What is trained; see `pace.trained_stages`.
-        steps: Timed of each stage, after those that warm up.
-        limit: Bytes; a process that holds more is ended.
-        environment: Its variables, beside this process's.
+        run: The run; see `pace.trained_stages`.
+        steps: Number of timed steps of each stage, after the warm-up.
+        limit: Bytes of memory; a process that uses more is stopped.
+        environment: Environment variables for the process, beside this one's.
 
     Returns:
-        `images_per_second` of the whole training, every stage weighing as much as it
-        has epochs, `peak_memory_bytes`, of the process, `examples`, how many there are
-        to train with, and `stages`, of each `network`, `name` and `images_per_second`.
+        `images_per_second` of the whole training, where stages are weighted by their
+        epochs; `peak_memory_bytes` of the process; `examples`, the number of training
+        examples; and `stages`, for each its `network`, `name` and `images_per_second`.
+        If the process measured nothing, only `ended`, the reason.
 
     Raises:
-        Killed: If the process died by a signal, for another reason than `limit`.
+        Killed: If the process died by a signal, except because of `limit`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.yaml"
@@ -73,17 +74,17 @@ def run(
 
 
 def stage_names(found: dict) -> list[str]:
-    """Heads of a table's columns of `stages`."""
+    """Headers of a table's columns for the stages of a result of `run`."""
     return [f"{stage['network']}: {stage['name']}" for stage in found["stages"]]
 
 
 def stage_rates(found: dict) -> list[float]:
-    """What stands under `stage_names`: images per second."""
+    """The values below `stage_names`: images per second."""
     return [stage["images_per_second"] for stage in found["stages"]]
 
 
 def _watched(process, limit):
-    """What a process prints; None if it was ended for what it held."""
+    """The output of a process; None if it was stopped because of its memory."""
     while True:
         try:
             return process.communicate(timeout=SECONDS)[0]

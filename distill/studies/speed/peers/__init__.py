@@ -1,8 +1,8 @@
-"""The same training steps by others, side by side: for `distill.benchmark --peers`.
+"""Times the same training steps in other libraries, for `distill.benchmark --peers`.
 
-Each peer, and this project, works in a process of its own that waits while another is
-timed: PyTorch and TensorFlow in one process would get in each other's threads. Before
-the clock starts, all of them must find the same losses.
+Each peer, and this project, runs in its own process, which waits while another is
+timed: in one process, the threads of PyTorch and TensorFlow would compete. Before
+anything is timed, all must compute the same losses.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from students.resnet import ResNet
 
 _CURE = "not installed: pip install -e '.[bench]'"
 
-# Of each method that a peer computes, the options that it knows.
+# The methods that peers implement, and the options that they support.
 _OPTIONS = {
     "kd": ("kd_weight", "temperature"),
     "lit": ("kd_weight", "temperature", "section_weight"),
@@ -26,10 +26,10 @@ _OPTIONS = {
 
 
 def check(run: config.Run) -> None:
-    """Refuses a run with networks or methods that the peers were not written for.
+    """Refuses a run with networks or methods that the peers do not implement.
 
     Raises:
-        ConfigError: In one line.
+        ConfigError: If an option must have another value; the message names it.
     """
     networks = {"teacher.network": run.teacher.network, "student": run.student}
     for name, network in networks.items():
@@ -71,23 +71,24 @@ def side_by_side(
     threads: int,
     terms: worker.Terms = worker.PLAIN,
 ) -> dict:
-    """Times a step of each stage's method by this project and by its peers.
+    """Times a step of each stage's method in this project and in its peers.
 
     Args:
-        run: See `check`. Batches are random; nothing is trained to an end. With a
-            `teacher.cache` this project trains on kept answers; no peer can.
-        rounds: How often all are gone through.
-        steps: Of one method by one peer, in a round.
-        threads: That each may use.
-        terms: See there.
+        run: The run; see `check`. Batches are random, and training stops after the
+            timed steps. With a `teacher.cache` this project trains on cached answers,
+            which no peer supports.
+        rounds: Number of rounds; each round times all.
+        steps: Number of steps of a method and a peer in a round.
+        threads: Number of threads of each.
+        terms: Further conditions; see `worker.Terms`.
 
     Returns:
-        `threads`; `costs`, of each network, the same for all: `parameters` and `macs`;
-        `packages`, name of each peer to name and version; `missing`, to why; and
-        `methods`, one mapping a stage: `name`; `losses` of the first steps, and
-        `seconds` and `cpu_seconds` of a step, one number a round, by peer; `ratio` and
-        `cpu_ratio`, of this project's examples per second to each peer's, medians over
-        the rounds.
+        `threads`; `costs`, for each network its `parameters` and `macs`, the same for
+        all; `packages`, each peer's name to its package and version; `missing`, the
+        name of each absent peer to the reason; and `methods`, for each stage a mapping:
+        `name`; by peer the `losses` of the first steps, and the `seconds` and
+        `cpu_seconds` of a step, one number for each round; `ratio` and `cpu_ratio`, of
+        this project's examples per second to each peer's, medians over the rounds.
 
     Raises:
         RuntimeError: If networks or losses differ, or a process ends.
@@ -100,7 +101,7 @@ def side_by_side(
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "run.yaml").write_text(config.dump(run))
-        # This project first: it writes the weights that all start from.
+        # This project is the first: it writes the initial weights that all load.
         workers = {
             name: stack.enter_context(worker._Worker(name, folder, threads, terms))
             for name in (worker.OWN, *terms.peers)
@@ -125,7 +126,7 @@ def side_by_side(
 
 
 def table(result: dict, batch_size: int) -> str:
-    """What `side_by_side` found, for people."""
+    """Formats the result of `side_by_side` for the console."""
     import tabulate
 
     rows = []

@@ -1,7 +1,7 @@
-"""The process that trains by the clock, for `gpu`: with the arguments RUN SECONDS.
+"""The process that trains for a given time; `gpu` starts it with RUN SECONDS.
 
-Teacher, then student by the run's last stage; the learning rate falls along a cosine of
-the clock. It prints a line of JSON of each, as soon as it has learned.
+It trains the teacher, then the student by the run's last stage; the learning rate falls
+by a cosine of the time. It prints a line of JSON after each of them.
 """
 
 import json
@@ -22,14 +22,15 @@ from distill.teach.learner import jit_compile
 from distill.teach.networks import build, files
 from trainers import trainer
 
-RATE = 0.1  # Of learning, at first.
-# Of the time, when each stops: building, compiling and measuring take some of it.
+RATE = 0.1  # The initial learning rate.
+# The share of the time at which each stops. Building, compiling and measuring need the
+# rest.
 ENDS = {"teacher": 0.4, "student": 0.85}
-CHUNK = 1.0  # Seconds of training between two looks at the clock, about.
+CHUNK = 1.0  # Approximate seconds of training between two checks of the time.
 
 
 def main(run: str, seconds: str) -> None:
-    """Trains both, and says what came of it."""
+    """Trains both networks and prints their accuracy."""
     start = time.monotonic()
     asked = config.load(pathlib.Path(run))
     splits = asked.data.load()
@@ -71,7 +72,7 @@ def main(run: str, seconds: str) -> None:
 
 
 def _fit(learner, source, end):
-    """Trains until the clock says `end`: in how many steps."""
+    """Trains until the time `end`; returns the number of steps."""
     start, step, count = time.monotonic(), 0, 1
     while step == 0 or time.monotonic() < end:
         begun = time.monotonic()

@@ -1,9 +1,9 @@
-"""The process of one peer, for `worker`: with the arguments NAME FOLDER.
+"""The process of one peer, which `worker` starts with the arguments NAME FOLDER.
 
-Its first line says what it has: networks, methods, version. Then each line that it
-reads, in JSON, is answered by one: `{"stage": 0, "check": 3}` by the losses of three
-steps; `{"stage": 0, "steps": 10}` by the mean seconds of ten, of the clock on the wall
-and of its own CPU time.
+Its first line describes it: networks, methods, version. Then it answers each line of
+JSON that it reads with another: `{"stage": 0, "check": 3}` with the losses of three
+steps; `{"stage": 0, "steps": 10}` with the mean seconds of ten steps, in wall time and
+in its own CPU time.
 """
 
 import importlib
@@ -18,17 +18,17 @@ import numpy as np
 
 from distill import config
 
-RATE = 0.01  # Of learning; momentum is the stage's.
+RATE = 0.01  # The learning rate; momentum is the stage's.
 
 
 class Task(NamedTuple):
-    """What all peers are given.
+    """The input of all peers.
 
     Attributes:
-        run: Networks and stages.
+        run: The run, with networks and stages.
         batch: Images `(batch, height, width, channels)`, and labels `(batch,)`.
-        weights: Where the weights are that all start from, by role and layer; None
-            for the one who writes them.
+        weights: File of the initial weights, by role and layer. This project's process
+            writes it.
     """
 
     run: config.Run
@@ -36,7 +36,7 @@ class Task(NamedTuple):
     weights: pathlib.Path
 
     def layers(self, role: str) -> dict[str, list[np.ndarray]]:
-        """Name of each layer with weights to these, as Keras lists them."""
+        """The weights of each layer that has any, by its name, in Keras' order."""
         found: dict[str, list[np.ndarray]] = {}
         with np.load(self.weights, allow_pickle=False) as arrays:
             for key in arrays.files:
@@ -47,9 +47,10 @@ class Task(NamedTuple):
 
 
 def main(name: str, folder: str) -> None:
-    """Answers until nobody asks any more."""
+    """Answers requests until standard input is closed."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # Whatever else is printed is no answer.
+    # Libraries print to standard output, too, where only answers may be.
+    os.dup2(2, 1)
     run = config.load(pathlib.Path(folder) / "run.yaml")
     rng = np.random.default_rng(0)
     images = rng.random((run.batch_size, *run.data.input_shape), np.float32)

@@ -1,7 +1,7 @@
-"""KD and LIT on one GPU, beside compiled PyTorch.
+"""Times KD and LIT on one GPU, compared with compiled PyTorch.
 
 This project runs on JAX here; nothing needs TensorFlow. For each batch size and
-precision both are timed in turn, as in `peers`; what time is left then goes to
+precision both are timed in turn, as in `peers`. The remaining time is used for
 training.
 """
 
@@ -25,18 +25,18 @@ from distill.runtime.process import command, death
 from distill.studies.speed import peers
 from distill.studies.speed.peers import roofline, worker
 
-# What the LIT paper compares, with the shortcuts that all peers know.
+# The networks of the LIT paper, with the shortcuts that all peers implement.
 CONFIG = "lit_resnet_cifar10.yaml"
 SHORTCUTS = tuple(
     f"{role}.options.shortcut=projection" for role in ("teacher.network", "student")
 )
 
-# Of a loss, after three steps in other kernels and in fewer digits; that the losses
-# are the same ones is seen to 1e-4 on a processor, by `distill.benchmark --peers`.
+# Relative to a loss, after three steps with other kernels and fewer digits. On a CPU,
+# `distill.benchmark --peers` checks to 1e-4 that the losses are the same.
 TOLERANCE = 0.05
-TIMED = 0.6  # Share of the time in which steps are timed; the rest is for learning.
+TIMED = 0.6  # Share of the time in which steps are timed; the rest is for training.
 LATE = "no time was left; see --minutes"
-_END = 10.0  # Seconds that are kept back for the end.
+_END = 10.0  # Seconds that are reserved for printing and writing the result.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +93,7 @@ def _command(arguments):
         environment = {
             "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "jax"),
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # The peer needs memory, too.
-            "JAX_COMPILATION_CACHE_DIR": folder,  # Each is a process of its own.
+            "JAX_COMPILATION_CACHE_DIR": folder,  # Shared by the cells' processes.
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
         result["cells"], slowest = [], 0.0
@@ -116,13 +116,13 @@ def _command(arguments):
 
 
 def _run(run, batch_size, precision):
-    """The run of one cell; its stages are those that peers can compute."""
+    """The run of one cell: with its batch size, its precision, and XLA."""
     part = hardware.Hardware(precision=precision, jit="true", strategy="one_device")
     return dataclasses.replace(run, batch_size=batch_size, hardware=part)
 
 
 def _cell(run, arguments, terms):
-    """One batch size in one precision: what `peers.side_by_side` says, or an error."""
+    """The result of `peers.side_by_side` for one cell, or its error."""
     found = {"batch_size": run.batch_size, "precision": run.hardware.precision}
     if terms is None:
         return {**found, "error": LATE}
@@ -144,7 +144,7 @@ def _cell(run, arguments, terms):
 
 
 def _learned(run, file, environment, end):
-    """What `accuracy` says of each network, and why not more."""
+    """What `accuracy` prints for each network, and why one is missing."""
     seconds = end - time.monotonic()
     if getattr(run.data, "file", file) is None:
         error = f"{run.data.name}.npz is not in DISTILL_DATA: steps saw random images"
@@ -178,7 +178,8 @@ def _learned(run, file, environment, end):
             error = f"the process ended: {last}" if done.returncode else None
         said.seek(0)
         found = [json.loads(line) for line in said if line.startswith("{")]
-    whole = len(found) == 2  # Killed behind the last line, it has said all.
+    # If it is killed after its last line, nothing is missing.
+    whole = len(found) == 2
     return {"networks": found, "error": None if whole else error}
 
 

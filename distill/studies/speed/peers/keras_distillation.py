@@ -1,4 +1,4 @@
-"""KD by `keras.distillation`: no penalty on weights, no LIT."""
+"""KD with `keras.distillation`, which has no penalty on weights, and no LIT."""
 
 import contextlib
 
@@ -15,7 +15,7 @@ METHODS = ("kd",)
 
 
 class Learner:
-    """A `Distiller` of flat networks: it wants one tensor out of each."""
+    """A `Distiller` of flattened networks, since each must have one output tensor."""
 
     def __init__(self, task, stage):
         self._batch = task.batch
@@ -25,11 +25,12 @@ class Learner:
             own.load(network, task.layers(role))
             flat.append(flatten(network, task.run.data.input_shape))
         method = stage.trainer
-        # By name, as is its default, Keras 3.15 takes logits for probabilities.
+        # By name, which is the default, Keras 3.15 treats logits as probabilities.
         divergence = keras.losses.KLDivergence()
         losses = [distillation.LogitsDistillation(method.temperature, divergence)]
         weights = [method.kd_weight]
-        # It multiplies one sum by a share and the other by what is left.
+        # `Distiller` weighs the task loss by a share and the other losses by the rest:
+        # its loss is this project's, divided by `_scale`.
         share = stage.task_weight / (1 + stage.task_weight)
         self._scale = 1 + stage.task_weight
         self._learner = distillation.Distiller(
@@ -45,26 +46,26 @@ class Learner:
             optimizer=optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        # Held, as in `own`; else a narrow student would end the process.
+        # Kept, as in `own`. Without it, strided convolutions of few channels crash.
         self._for_good = contextlib.ExitStack()
         if keras.backend.backend() == "tensorflow":
             layers = flat[1]._flatten_layers()
             self._for_good.enter_context(strided.unstrided(layers))
 
     def steps(self, count):
-        """Some training steps, to the end of the last."""
+        """Trains some steps and waits for the last."""
         for _ in range(count):
             self._learner.train_on_batch(*self._batch)
 
     def loss(self) -> float:
-        """One training step: its loss."""
+        """Trains one step; returns its loss."""
         self._learner.reset_metrics()
         logs = self._learner.train_on_batch(*self._batch, return_dict=True)
         return float(logs["total_loss"] * self._scale)
 
 
 def costs(task) -> dict:
-    """Role to `parameters` and `macs`."""
+    """`parameters` and `macs` of each role's network."""
     found = {}
     for role in files.ROLES:
         counted = cost.count(build.build(role, task.run))
@@ -73,5 +74,5 @@ def costs(task) -> dict:
 
 
 def package() -> str:
-    """What these steps run on."""
+    """Library, version and backend of these steps."""
     return f"keras.distillation, Keras {keras.__version__}, {keras.backend.backend()}"

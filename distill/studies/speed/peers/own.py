@@ -1,4 +1,4 @@
-"""The steps of this project, as `distill.teach.stages` makes them."""
+"""The training steps of this project, as in `distill.teach.stages`."""
 
 import contextlib
 import itertools
@@ -18,10 +18,10 @@ METHODS = ("kd", "lit")
 
 
 class Learner:
-    """Trains a copy of the student by one stage's method, as the run's hardware says.
+    """Trains a copy of the student by one stage's method, with the run's hardware.
 
-    On kept answers, where the run has a `teacher.cache`; peers ask in every step.
-    On JAX by `fit`, as a run does: like a run's checkpoints, it sees every step's logs.
+    If the run has a `teacher.cache`, it trains on cached answers. On JAX it trains by
+    `fit`, as a run does, and reads the logs of every step, as a run's checkpoints do.
     """
 
     def __init__(self, task, stage):
@@ -42,14 +42,15 @@ class Learner:
         self._batches = itertools.repeat(task.batch)
         if run.teacher.cache is not None:
             self._batches = replay.replay_batches(run, self._learner, task.batch)
-        # Held, since what nobody holds is closed at once, and undoes both.
+        # Kept as an attribute: a generator's context manager that is garbage collected
+        # would end its context.
         self._for_good = contextlib.ExitStack()
         self._for_good.enter_context(fused.for_training(self._learner))
         computing = precision.scope(self._learner, run.hardware.precision)
         self._for_good.enter_context(computing)
 
     def steps(self, count):
-        """Some training steps, to the end of the last: what Keras logs of them."""
+        """Trains some steps, waits for the last, and returns what Keras logs."""
         if keras.backend.backend() == "jax":
             endless = (batch for batch in self._batches)
             past = self._learner.fit(
@@ -65,7 +66,7 @@ class Learner:
         return logs
 
     def loss(self) -> float:
-        """One training step: its loss, without penalties, which others do not log."""
+        """Trains one step; returns its loss without penalties, as the peers do."""
         self._learner.reset_metrics()
         logs = self.steps(1)
         return float(logs["loss"] - logs["regularization_loss"])
@@ -75,15 +76,15 @@ class _Watching(keras.callbacks.Callback):
     """Makes Keras wait for each step, as `resume.fit` does."""
 
     def on_train_batch_end(self, batch, logs=None):
-        """Has the logs, as numbers."""
+        """Does nothing: Keras converts the logs to numbers for any such callback."""
 
 
 def costs(task) -> dict:
-    """Role to `parameters` and `macs`; writes the weights, too."""
+    """`parameters` and `macs` of each role's network; also writes the weights."""
     found, arrays = {}, {}
     for role in files.ROLES:
         network = build.build(role, task.run)
-        # Untrained, its logits would lie as far apart as no trained teacher's do.
+        # The logits of an untrained network would be larger than any trained one's.
         trainer.recalibrate(network, [task.batch[0]])
         counted = cost.count(network)
         found[role] = {"parameters": counted.parameters, "macs": counted.macs}
@@ -95,13 +96,13 @@ def costs(task) -> dict:
 
 
 def package() -> str:
-    """What these steps run on."""
+    """Library, version and device of these steps."""
     device = keras.distribution.list_devices()[0]
     return f"Keras {keras.__version__} on {keras.backend.backend()}, {device}"
 
 
 def layers(network: keras.Model) -> list[keras.layers.Layer]:
-    """Every layer that has weights of its own, nested ones too."""
+    """Every layer with weights of its own, including nested ones."""
     return [
         layer
         for layer in network._flatten_layers(include_self=False)
@@ -110,11 +111,11 @@ def layers(network: keras.Model) -> list[keras.layers.Layer]:
 
 
 def load(network: keras.Model, weights: dict[str, list[np.ndarray]]) -> None:
-    """Sets the weights of every layer, by name."""
+    """Sets the weights of every layer by its name."""
     for layer in layers(network):
         layer.set_weights(weights[layer.name])
 
 
 def sgd(stage) -> keras.optimizers.Optimizer:
-    """The optimizer that all peers have."""
+    """The optimizer that all peers use."""
     return keras.optimizers.SGD(child.RATE, momentum=stage.momentum)

@@ -1,8 +1,8 @@
-"""KD and LIT in plain PyTorch, as one would write them without this project.
+"""KD and LIT in plain PyTorch, written as usual without this project.
 
-The networks are those of `students.resnet`, layer by layer; maps are channels last
-in memory. On a GPU where there is one; compiled, and in half precision, where the run's
-`hardware` says so.
+The networks have the same layers as those of `students.resnet`; feature maps are
+channels last in memory. They run on a GPU if there is one, compiled and in half
+precision if the run's `hardware` says so.
 """
 
 import torch
@@ -17,11 +17,11 @@ _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Learner:
-    """Trains a student by one stage's method: the loss of the LIT authors' code.
+    """Trains a student by one stage's method, with the loss of the LIT authors' code.
 
     Source:
-        Hinton et al., 2015, section 2; Koratana et al., "LIT", ICML 2019, section 3:
-        the weights are those of the stage.
+        Hinton et al., 2015, section 2; Koratana et al., "LIT", ICML 2019, section 3.
+        The weights of the losses are the stage's.
     """
 
     def __init__(self, task, stage):
@@ -30,7 +30,7 @@ class Learner:
         if _DEVICE == "cuda":
             self._batch = [part.pin_memory() for part in self._batch]
             torch.backends.cudnn.benchmark = True
-            torch.set_float32_matmul_precision("high")  # As it is in JAX: TF32.
+            torch.set_float32_matmul_precision("high")  # TF32, as in JAX.
         self._half = task.run.hardware.precision == "mixed_bfloat16"
         compiled = task.run.hardware.jit == "true"
         self._loss = torch.compile(self._loss_of) if compiled else self._loss_of
@@ -41,12 +41,12 @@ class Learner:
             for name in ("stem", "head"):
                 state = getattr(self._teacher, name).state_dict()
                 getattr(student, name).load_state_dict(state)
-                # As in Keras, a norm that is frozen keeps to its statistics.
+                # As in Keras, a frozen norm uses its statistics, not the batch's.
                 getattr(student, name).requires_grad_(False).eval()
         learning = [value for value in student.parameters() if value.requires_grad]
         kernels = [value for value in learning if value.ndim > 1]
         others = [value for value in learning if value.ndim == 1]
-        # The gradient of a penalty is twice its weight.
+        # Keras' penalty is w^2, of which the gradient is 2 w; PyTorch's decay adds w.
         decay = 2 * task.run.student.weight_decay
         self._optimizer = torch.optim.SGD(
             [{"params": kernels, "weight_decay": decay}, {"params": others}],
@@ -55,7 +55,7 @@ class Learner:
         )
 
     def steps(self, count):
-        """Some training steps, to the end of the last: its loss, a tensor."""
+        """Trains some steps, waits for the last, and returns its loss, a tensor."""
         for _ in range(count):
             images, labels = (
                 part.to(_DEVICE, non_blocking=True) for part in self._batch
@@ -85,12 +85,12 @@ class Learner:
         return loss
 
     def loss(self) -> float:
-        """One training step: its loss."""
+        """Trains one step; returns its loss."""
         return self.steps(1).item()
 
 
 def costs(task) -> dict:
-    """Role to `parameters` and `macs`."""
+    """`parameters` and `macs` of each role's network."""
     found = {}
     for role in _ROLES:
         network = _network(task, role).eval()
@@ -106,7 +106,7 @@ def costs(task) -> dict:
 
 
 def package() -> str:
-    """What these steps run on."""
+    """Library, version and device of these steps."""
     return f"PyTorch {torch.__version__}, {_DEVICE}"
 
 
@@ -122,7 +122,7 @@ _ROLES = ("teacher", "student")
 
 
 def _network(task, role):
-    """With the weights of the task."""
+    """The network of a role with the task's weights."""
     part = task.run.teacher.network if role == "teacher" else task.run.student
     channels, classes = task.run.data.input_shape[-1], task.run.data.num_classes
     network = ResNet(part.depth, part.width, channels, classes)
@@ -144,7 +144,7 @@ def _network(task, role):
 
 
 def _named(network):
-    """Name of each layer in `students.resnet` to its module."""
+    """The module of each layer, by its name in `students.resnet`."""
     stem = network.stem
     found = {"stem_conv": stem[0], "stem_norm": stem[1], "head": network.head}
     for number, section in enumerate(network.sections, 1):
@@ -157,11 +157,14 @@ def _named(network):
 
 
 class _Conv(nn.Conv2d):
-    """Without bias; pads as TensorFlow does, where a stride of 2 pads the end alone."""
+    """A convolution without bias, padded as in TensorFlow.
+
+    There a stride of 2 pads only the end.
+    """
 
     def __init__(self, channels, more, kernel_size, stride):
         self.one_sided = stride > 1 and kernel_size > 1
-        # Of few channels, oneDNN's gradient would end the process: see `strided`.
+        # With few channels, oneDNN's gradient crashes: see `distill.runtime.strided`.
         spoilt = kernel_size == 1 and channels < 16
         self.step = stride if spoilt else 1
         padding = 0 if self.one_sided else kernel_size // 2
@@ -179,7 +182,7 @@ def _norm(channels):
 
 
 class Block(nn.Module):
-    """Two convolutions and a shortcut, a projection where the size changes."""
+    """Two convolutions and a shortcut, which is a projection if the size changes."""
 
     def __init__(self, channels: int, more: int, stride: int):
         super().__init__()
@@ -192,12 +195,12 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(_Conv(channels, more, 1, stride), _norm(more))
 
     def pairs(self):
-        """Each convolution and its norm; the shortcut's, if there is one, third."""
+        """Each convolution with its norm; a projection, if there is one, is third."""
         first, second = (self.conv1, self.norm1), (self.conv2, self.norm2)
         return [first, second, *([tuple(self.shortcut)] if self.shortcut else [])]
 
     def forward(self, x):
-        """The sum of both ways, rectified."""
+        """The rectified sum of both branches."""
         y = functional.relu(self.norm1(self.conv1(x)), inplace=True)
         y = self.norm2(self.conv2(y))
         y += x if self.shortcut is None else self.shortcut(x)
@@ -205,7 +208,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """See `students.resnet.ResNet`: here with projections and rectifiers at the end."""
+    """`students.resnet.ResNet` with projections and rectifiers at the end of blocks."""
 
     def __init__(self, depth, width, channels, num_classes):
         super().__init__()
@@ -224,7 +227,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(given, num_classes)
 
     def forward(self, x):
-        """Images `(batch, channels, height, width)` to representations and logits."""
+        """Representations and logits of images `(batch, channels, height, width)`."""
         maps = [self.stem(x)]
         for section in self.sections:
             maps.append(section(maps[-1]))

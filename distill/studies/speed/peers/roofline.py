@@ -1,12 +1,12 @@
-"""What a card could do at most, beside what was measured."""
+"""Compares measured speed with the peak of a card."""
 
 import re
 import shutil
 import statistics
 import subprocess
 
-# Part of the driver's name to TFLOP/s of dense products, by the maker's data sheets: in
-# bfloat16, and in TF32, which both frameworks make of float32's convolutions.
+# Part of the driver's name to TFLOP/s of dense products, from the maker's data sheets:
+# in bfloat16, and in TF32, which both frameworks use for convolutions in float32.
 PEAKS = {
     "H100 PCIe": (756, 378),
     "H100 NVL": (835, 418),
@@ -16,11 +16,11 @@ PEAKS = {
     "A100": (312, 156),
     "L4": (121, 60),
 }
-PRECISIONS = {"mixed_bfloat16": 0, "float32": 1}  # To the place in a row of `PEAKS`.
+PRECISIONS = {"mixed_bfloat16": 0, "float32": 1}  # To the index in a row of `PEAKS`.
 
 
 def peaks(card: str | None) -> tuple[float, float] | None:
-    """TFLOP/s of a card in bfloat16 and in float32; None where they are not known."""
+    """TFLOP/s of a card in bfloat16 and in float32; None for an unknown card."""
     for name, found in PEAKS.items():
         if card is not None and re.search(rf"\b{name}\b", card):
             return found
@@ -30,13 +30,13 @@ def peaks(card: str | None) -> tuple[float, float] | None:
 def flops(name: str, costs: dict, batch_size: int) -> float:
     """Floating-point operations of a step: two for a multiply-accumulate of a kernel.
 
-    The teacher goes forward once. The student goes forward and, at twice the cost,
-    backward; for LIT a second time, section by section.
+    The teacher has one forward pass. The student has a forward pass and a backward
+    pass, which costs twice as much; for LIT both again, section by section.
 
     Args:
-        name: Of the method.
-        costs: Role to its `macs`, for one image.
-        batch_size: Images in a step.
+        name: Name of the method.
+        costs: The `macs` of each role's network, for one image.
+        batch_size: Number of images in a step.
     """
     passes = 2 if name == "lit" else 1
     macs = costs["teacher"]["macs"] + 3 * passes * costs["student"]["macs"]
@@ -44,7 +44,7 @@ def flops(name: str, costs: dict, batch_size: int) -> float:
 
 
 def table(result: dict) -> str:
-    """What was found, for people."""
+    """Formats the results for the console."""
     import tabulate
 
     rows, notes, packages = [], [], {}
@@ -77,7 +77,7 @@ def table(result: dict) -> str:
 
 
 def _said(learned):
-    """A line for each network that has learned, and why there are no more."""
+    """A line for each trained network, and the reason if one is missing."""
     lines = [
         f"{one['network']}: test accuracy {one['accuracy']:.2f} % after "
         f"{one['epochs']:.1f} epochs of {one['examples']} images, {one['seconds']:.0f} "

@@ -1,4 +1,4 @@
-"""One library's steps in a process of its own, told when to go."""
+"""Starts and controls the process of one library, and times its steps."""
 
 import contextlib
 import json
@@ -16,20 +16,20 @@ from distill.runtime.process import death
 OWN = "own"
 # Name to the package that it needs.
 PEERS = {"pytorch": "torch", "keras_distillation": "keras"}
-CHECKED = 3  # Steps whose losses are compared; they trace and fill caches, too.
-TOLERANCE = 1e-4  # Share of a loss; float32 in another order is far below.
+CHECKED = 3  # Steps whose losses are compared. They also trace and fill caches.
+TOLERANCE = 1e-4  # Relative to a loss; the rounding of float32 is far below.
 
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 class Terms(NamedTuple):
-    """What else holds where peers are timed.
+    """Conditions of a measurement.
 
     Attributes:
-        peers: Who is timed beside this project: names of `PEERS`.
-        tolerance: Share of a loss in which two may differ.
-        environment: Variables of their processes, beside this one's.
-        end: When, by `time.monotonic`, processes that are still at work are killed.
+        peers: Names of the `PEERS` that are timed beside this project.
+        tolerance: The largest relative difference of two losses.
+        environment: Environment variables for the processes, beside this one's.
+        end: The time, by `time.monotonic`, at which running processes are killed.
     """
 
     peers: tuple[str, ...] = tuple(PEERS)
@@ -42,9 +42,10 @@ PLAIN = Terms()
 
 
 def _timed(index, name, workers, rounds, steps, tolerance=TOLERANCE):
-    """One stage by all that know its method."""
+    """Times one stage in all workers that implement its method."""
     able = {who: worker for who, worker in workers.items() if name in worker.methods}
-    for worker in able.values():  # All at once: here they compile.
+    # All at the same time: the first steps compile, and are not timed.
+    for worker in able.values():
         worker.send(stage=index, check=CHECKED)
     losses = {who: worker.answer() for who, worker in able.items()}
     for who, found in losses.items():
@@ -72,7 +73,7 @@ def _timed(index, name, workers, rounds, steps, tolerance=TOLERANCE):
 
 
 class _Worker:
-    """A process that answers a line of JSON with another; see `child`."""
+    """A process that answers each line of JSON with another; see `child`."""
 
     def __init__(self, name, folder, threads, terms=PLAIN):
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
@@ -100,7 +101,7 @@ class _Worker:
             self._end.start()
         try:
             ready: Any = self.answer()
-        except BaseException:  # Ctrl-C, too: nobody else knows of the process.
+        except BaseException:  # Also Ctrl-C: `__exit__` is not called for `__init__`.
             self.__exit__()
             raise
         self.costs, self.methods = ready["costs"], ready["methods"]
@@ -114,23 +115,23 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
-        with contextlib.suppress(OSError):  # What was not sent stays so.
+        with contextlib.suppress(OSError):  # Unsent data cannot be written any more.
             self._process.stdin.close()
         self._errors.close()
 
     def ask(self, **what):
-        """Sends a question, waits for the answer."""
+        """Sends a request and waits for the answer."""
         self.send(**what)
         return self.answer()
 
     def send(self, **what):
-        """Sends a question."""
-        with contextlib.suppress(OSError):  # It has ended: `answer` says why.
+        """Sends a request."""
+        with contextlib.suppress(OSError):  # The process has ended: `answer` says why.
             self._process.stdin.write(json.dumps(what) + "\n")
             self._process.stdin.flush()
 
     def answer(self):
-        """Waits for the answer to the question that was sent last."""
+        """Waits for the answer to the last request."""
         line = self._process.stdout.readline()
         if not line:
             code = self._process.wait()
