@@ -103,7 +103,7 @@ def trained(method, folder, part):
         epochs=2,
         store=checkpoint.Store(folder, "stage"),
         callbacks=lambda past: [
-            *stitching.callbacks(learner, validation),
+            *stitching.callbacks(learner, validation, 0),
             *([Death()] if dies else []),
         ],
         validation=validation,

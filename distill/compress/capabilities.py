@@ -1,21 +1,18 @@
 """What tf_keras, TF-MOT and our own engine can do with each layer of a network."""
 
 import functools
-import pathlib
-import tempfile
+import json
 from collections.abc import Callable
 
 import keras
-import numpy as np
-import tensorflow as tf
 import tf_keras
 
-from distill.compress import convert
+from distill.compress import trials
+from distill.compress.finishers import quantized
 from distill.compress.prune import magnitude
 from distill.compress.quantize import simulation, tfmot
 from distill.compress.quantize.clustering import wrap
-from distill.compress.twin import folding
-from distill.measure import facts
+from distill.compress.twin import calls, folding
 from distill.runtime import errors
 
 # Name of each engine that simulates eight bits, in the order in which `auto` asks.
@@ -23,15 +20,17 @@ ENGINES: dict[str, Callable[..., tf_keras.Model]] = {
     "tfmot": tfmot.simulate,
     "keras": simulation.simulate,
 }
-WAYS = ("prune", "cluster", *ENGINES)
 
 
-def engine(model: tf_keras.Model, wanted: str) -> tuple[str, dict[str, str]]:
+def engine(
+    model: tf_keras.Model, wanted: str, scheme: str = ""
+) -> tuple[str, dict[str, str]]:
     """Which of `ENGINES` quantizes a twin.
 
     Args:
         model: The twin; it is left as it is.
         wanted: An engine, or `auto`.
+        scheme: Of `quantized.SCHEMES`: what has to stay.
 
     Returns:
         The engine's name; and where it is not the first that was asked, name of
@@ -44,7 +43,8 @@ def engine(model: tf_keras.Model, wanted: str) -> tuple[str, dict[str, str]]:
     asked = _asked()
     refused: dict[str, str] = {}
     for name in ENGINES if wanted == "auto" else (wanted,):
-        why = asked.layers(name, model) or asked.model(name, model)
+        way = f"{name}{scheme}"
+        why = asked.layers(way, model) or asked.model(way, model)
         if not why:
             return name, refused
         refused = why if isinstance(why, dict) else {"model": why}
@@ -78,33 +78,60 @@ class _Asked:
                 clusters=2,
                 cluster_centroids_init=clustering.CentroidInitialization.LINEAR,
             ),
-            **ENGINES,
+            **{
+                f"{name}{scheme}": functools.partial(trials.simulate, simulate, kept)
+                for scheme, kept in quantized.SCHEMES.items()
+                for name, simulate in ENGINES.items()
+            },
         }
         self._known: dict[tuple, str | None] = {}
+        self._last: tuple = ()  # Of a model and its ways: to each why it is refused.
 
     def layers(self, way, model):
         """Name of each layer of a model that is refused to the reason."""
-        model = _written(model) if way in ENGINES else model
-        reasons = {layer.name: self._layer(way, layer) for layer in _layers(model)}
+        who = way.split()[0]
+        model = _written(model) if who in ENGINES else model
+        behind = {norm: kernel for kernel, norm in folding.normed(model).items()}
+        often = calls.counts(model)
+        reasons = {}
+        for layer in _layers(model):
+            if who == "tfmot" and often[layer.name] > 1 and layer.weights:
+                reasons[layer.name] = tfmot.SHARED
+            elif who == "tfmot" and layer.name in behind:
+                # The two become one layer; alone, it is refused.
+                kernel = model.get_layer(behind[layer.name])
+                dense = isinstance(kernel, tf_keras.layers.Dense)
+                reasons[layer.name] = _NORMED_DENSE if dense else None
+            else:
+                reasons[layer.name] = self._layer(way, layer)
         return {name: why for name, why in reasons.items() if why}
 
     def model(self, way, model):
         """Why a model is refused; None where it is taken."""
-        return _why(self._actions[way], model)
+        way = _decisive(way)
+        if not self._last or self._last[0] is not model:
+            self._last = model, {}
+        if way not in self._last[1]:
+            why = trials.why(self._actions[way], lambda: trials.shaken(model))
+            self._last[1][way] = why
+        return self._last[1][way]
 
     def _layer(self, way, layer):
-        if way == "tfmot" and _is_norm_behind_kernel(layer):
-            # The two become one layer; alone, it is refused.
-            dense = isinstance(folding.before(layer), tf_keras.layers.Dense)
-            return _NORMED_DENSE if dense else None
+        way = _decisive(way)
         given = keras.tree.flatten(layer.get_input_at(0))
-        ranks = tuple(len(one.shape) for one in given)
-        key = way, type(layer), _activation(layer), ranks
+        key = way, type(layer), _options(layer), tuple(len(one.shape) for one in given)
         if key not in self._known:
-            action = _converted if way == "keras" else self._actions[way]
-            refused = _why(action, _alone(layer))
-            self._known[key] = refused and _reason(way, layer)
+            action = trials.make_file if way == "keras" else self._actions[way]
+            said = _reason(way, layer)
+            self._known[key] = trials.why(
+                action, lambda: trials.shaken(trials.alone(layer)), said
+            )
         return self._known[key]
+
+
+def _decisive(way):
+    """Our engine keeps zeros and clusters by gradients alone: always, or never."""
+    return "keras" if way.startswith("keras") else way
 
 
 @functools.cache
@@ -113,48 +140,24 @@ def _asked():
     return _Asked()
 
 
-def _why(action, model):
-    try:
-        action(tf_keras.models.clone_model(model))
-    except Exception as mistake:  # TF-MOT and the converter raise what they like.
-        return _line(mistake)
-    return None
-
-
-def _converted(alone):
-    """Makes the file of a layer alone, in which nothing may compute in float."""
-    model = simulation.simulate(alone)
-    draw = np.random.default_rng(0).uniform
-    given = [
-        draw(size=(2, *one.shape[1:])).astype(one.dtype.name) for one in model.inputs
-    ]
-    model(tf.nest.pack_sequence_as(model.input, given), training=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "alone.tflite"
-        path.write_bytes(convert.to_tflite(model, "int8"))
-        # A layer that changes nothing, such as a `Normalization` that has learned
-        # nothing yet, leaves a file of these two alone.
-        floats = set(facts.read_facts(path).float_ops) - {"QUANTIZE", "DEQUANTIZE"}
-    if floats:
-        raise ValueError(f"float ops left: {', '.join(sorted(floats))}")
-
-
-def _alone(layer):
-    """A model of this one layer."""
-    inputs = keras.tree.map_structure(
-        lambda one: tf_keras.Input(one.shape[1:], dtype=one.dtype),
-        layer.get_input_at(0),
-    )
-    return tf_keras.Model(inputs, type(layer).from_config(layer.get_config())(inputs))
+def _options(layer):
+    """All that decides whether a layer is taken: not its name, nor how wide it is."""
+    left_out = ("name", "filters", "units", "trainable", "dtype", "input_dim")
+    left_out += ("output_dim", "initializer", "regularizer", "constraint")
+    config = layer.get_config().items()
+    kept = {key: value for key, value in config if not key.endswith(left_out)}
+    return json.dumps(kept, sort_keys=True, default=str)
 
 
 def _reason(way, layer):
-    who, what = _SAID.get(way, ("TF-MOT", way))
+    engine, *kept = way.split()
+    who, what = _SAID.get(engine, ("TF-MOT", way))
     if isinstance(layer, tf_keras.layers.BatchNormalization) and who == "TF-MOT":
         return f"TF-MOT can {what} a norm only behind a kernel"
     activation = _activation(layer)
     more = f" with activation `{activation}`" if activation else ""
-    return f"{who} can {what} no {type(layer).__name__}{more}"
+    staying = f" whose {' and '.join(kept)} stay" if kept else ""
+    return f"{who} can {what} no {type(layer).__name__}{more}{staying}"
 
 
 _SAID = {"tfmot": ("TF-MOT", "quantize"), "keras": ("our engine", "quantize")}
@@ -164,12 +167,3 @@ _NORMED_DENSE = "TF-MOT leaves a Dense in float that has a norm behind it"
 def _activation(layer):
     name = layer.get_config().get("activation")
     return None if name == "linear" else name
-
-
-def _is_norm_behind_kernel(layer):
-    norm = isinstance(layer, tf_keras.layers.BatchNormalization)
-    return norm and not folding.is_norm_alone(layer)
-
-
-def _line(mistake):
-    return " ".join(str(mistake).split())[:200]

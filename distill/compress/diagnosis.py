@@ -1,61 +1,73 @@
 """A network -> what can be done with each of its layers, by asking and trying."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 
 from distill.compress import capabilities
+from distill.compress.finishers import quantized
 from distill.compress.prune import channels
-from distill.compress.twin import twin
+from distill.compress.twin import calls, twin
 
 
-def diagnose(network: keras.Model) -> dict:
+def diagnose(
+    network: keras.Model, schemes: Sequence[str] = tuple(quantized.SCHEMES)
+) -> dict:
     """Asks TF-MOT and our own engine about each layer of a network, and the whole.
 
     Args:
         network: Built; it need not be trained.
+        schemes: Of `quantized.SCHEMES`, those that are asked about.
 
     Returns:
         Plain data: `twin`, name of each layer without a tf_keras twin to the
-        reason, else nothing else is asked; `engine`, what quantizes the network
-        where nothing is chosen; `layers`, one mapping a layer of the twin: `name`,
-        `kind` (its class), `macs` for one image, `bytes` of its weights in
-        float32, `kernels` (whether it has one), `rewritten` (see
-        `folding.make_quantizable`), for each of `WAYS` why the layer is refused, or
-        None, and as `quantize` what `engine` says; `whole`, likewise of the model
-        for no layer's sake, and for `narrow` why no filter can go; `least_macs`,
-        the share of the MACs that `narrowed` cannot go below.
+        reason, else nothing else is asked; `engines`, each scheme to what quantizes
+        the network where nothing is chosen; `layers`, one mapping a layer of the
+        twin: `name`, `kind` (its class), `macs` for one image, `bytes` of its
+        weights in float32, `kernels` (whether it has one), `rewritten` (see
+        `folding.make_quantizable`), for `prune`, `cluster` and each engine with each
+        scheme (`tfmot`, `tfmot zeros`, ...) why the layer is refused, or None, and as
+        `quantize`, `quantize zeros`, ... what the engine of that scheme says;
+        `whole`, likewise of the model for no layer's sake, and for `narrow` why no
+        filter can go; `least_macs`, the share of the MACs that `narrowed` cannot go
+        below.
     """
+    ways = {
+        f"{name}{scheme}": (name, scheme)
+        for scheme in schemes
+        for name in capabilities.ENGINES
+    }
+    every = ("prune", "cluster", *ways)
     try:
         model = twin.to_tf_keras(network)
     except twin.NoTwin as mistake:
         missing = mistake.layers or {network.name: str(mistake)}
-        whole = dict.fromkeys([*capabilities.WAYS, "quantize", "narrow"])
-        found = {"engine": "keras", "layers": [], "whole": whole, "least_macs": 1.0}
+        whole = dict.fromkeys([*every, *(f"quantize{x}" for x in schemes), "narrow"])
+        engines = dict.fromkeys(schemes, "keras")
+        found = {"engines": engines, "layers": [], "whole": whole, "least_macs": 1.0}
         return {"twin": missing, **found}
     asked, written = capabilities._asked(), capabilities._written(model)
-    refused = {way: asked.layers(way, model) for way in capabilities.WAYS}
-    whole = {
-        way: None if refused[way] else asked.model(way, model)
-        for way in capabilities.WAYS
-    }
+    refused = {way: asked.layers(way, model) for way in every}
+    whole = {way: None if refused[way] else asked.model(way, model) for way in every}
     layers = [
         {
-            **_described(layer, written.get_layer(layer.name)),
-            **{way: refused[way].get(layer.name) for way in capabilities.WAYS},
+            **_described(model, layer, written.get_layer(layer.name)),
+            **{way: refused[way].get(layer.name) for way in every},
         }
         for layer in capabilities._layers(model)
     ]
-    able = [
-        name for name in capabilities.ENGINES if not refused[name] and not whole[name]
-    ]
-    engine = able[0] if able else "keras"
-    for record in (*layers, whole):
-        record["quantize"] = record[engine]
+    engines = {}
+    for scheme in schemes:
+        able = [f"{name}{scheme}" for name in capabilities.ENGINES]
+        able = [way for way in able if not refused[way] and not whole[way]]
+        engines[scheme], _ = ways[able[0]] if able else ("keras", scheme)
+        for record in (*layers, whole):
+            record[f"quantize{scheme}"] = record[f"{engines[scheme]}{scheme}"]
     least, whole["narrow"] = _least(model)
     return {
         "twin": {},
-        "engine": engine,
+        "engines": engines,
         "layers": layers,
         "whole": whole,
         "least_macs": least,
@@ -64,23 +76,18 @@ def diagnose(network: keras.Model) -> dict:
 
 def _least(model):
     """Share of the MACs that no cut goes below; if no filter can go, why."""
-    try:
-        return channels.least(model), None if channels.inner(model) else channels.BOUND
-    except AttributeError as mistake:  # Of a layer that is used in two sizes.
-        return 1.0, capabilities._line(mistake)
+    return channels.least(model), None if channels.inner(model) else channels.BOUND
 
 
-def _described(layer, written):
-    kernels = [weight for weight in layer.weights if "kernel" in weight.name]
-    pixels = math.prod(size or 1 for size in layer.get_output_shape_at(0)[1:-1])
+def _described(model, layer, written):
     same = type(written) is type(layer) and capabilities._activation(
         written
     ) == capabilities._activation(layer)
     return {
         "name": layer.name,
         "kind": type(layer).__name__,
-        "macs": pixels * sum(math.prod(kernel.shape) for kernel in kernels),
+        "macs": channels.macs(model).get(layer.name, 0),
         "bytes": 4 * sum(math.prod(weight.shape) for weight in layer.weights),
-        "kernels": bool(kernels),
+        "kernels": bool(calls.kernels(layer)),
         "rewritten": not same,
     }

@@ -44,7 +44,7 @@ class Reference:
 
     Args:
         twin: Its tf_keras twin.
-        inputs: Real ones, `(n, ...)`.
+        inputs: Real ones, `(n, ...)`; `EXAMPLES` of them are enough.
     """
 
     def __init__(self, twin: tf_keras.Model, inputs: np.ndarray):
@@ -54,7 +54,7 @@ class Reference:
             for layer in model.layers
             if type(layer) in _STORED and len(layer.inbound_nodes) == 1
         }
-        self._inputs = inputs[:EXAMPLES]
+        self._inputs = inputs
         self._given = tf_keras.Model(
             model.inputs, {name: layer.input for name, layer in layers.items()}
         )

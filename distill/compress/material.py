@@ -57,19 +57,29 @@ class Material:
     @functools.cached_property
     def images(self) -> np.ndarray:
         """Training examples on which a twin and a file are compared."""
-        return self.splits.train.take(slice(CHECKED)).floats()
+        return self.sample(CHECKED, "checked").floats()
 
     def calibration(self, count: int) -> np.ndarray:
-        """Training examples without augmentation, drawn by the run's seed."""
-        train = self.splits.train
-        draw = np.random.default_rng(seeds.seed_of(self.seed, "calibration"))
-        return train.take(draw.permutation(len(train.labels))[:count]).floats()
+        """Training examples without augmentation, drawn by class."""
+        return self.sample(count, "calibration").floats()
+
+    def sample(self, count: int, purpose: str) -> data.Split:
+        """So many training examples at most, drawn by class, seed and purpose."""
+        return self.splits.train.sample(count, seeds.seed_of(self.seed, purpose))
+
+    def changed(self, name: str) -> np.ndarray:
+        """Training examples of each class, as `stream` gives them."""
+        sample = self.sample(CHECKED, "ranges")
+        return self._batches(name, sample, len(sample.labels)).batch(0)[0]
 
     def batches(self, name: str) -> batches.Batches:
         """Of the training of the finisher of this name."""
+        return self._batches(name, self.splits.train, self.batch_size)
+
+    def _batches(self, name, split, batch_size):
         return batches.Batches(
-            self.splits.train,
-            batch_size=self.batch_size,
+            split,
+            batch_size=batch_size,
             seed=seeds.seed_of(self.seed, "finish order", name),
             augmentation=self.augmentation,
         )

@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from distill.compress import (
-    capabilities,
-    convert,
-    finishers,
-    layer_errors,
-    training,
-)
+from distill.compress import capabilities, convert, finishers, layer_errors, training
 from distill.compress import material as materials
-from distill.compress.finishers import finisher
+from distill.compress.finishers import finisher, quantized
 from distill.compress.prune import channels, magnitude
-from distill.compress.quantize import clustering, ranges
+from distill.compress.quantize import checked, clustering, ranges
 from distill.compress.twin import folding, twin
 from distill.measure import parity
 from distill.runtime import files, progress, seeds, strided
@@ -112,8 +106,12 @@ class Workbench:
         return model
 
     def fold(self, model: tf_keras.Model) -> tf_keras.Model:
-        """A twin with its norms in its kernels; see `folding.fold`."""
-        return folding.fold(model)
+        """A twin with its norms in its kernels; see `folding.fold`.
+
+        Raises:
+            FinishError: If it answers otherwise.
+        """
+        return checked.checked(model, folding.fold(model), self._material.images)
 
     def prune(self, model: tf_keras.Model, part) -> tf_keras.Model:
         """Trains a twin while its smallest weights go; see `magnitude.prune`."""
@@ -175,7 +173,8 @@ class Workbench:
     @functools.cached_property
     def _reference(self):
         try:
-            return layer_errors.Reference(self._twin, self._material.images)
+            examples = self._material.sample(layer_errors.EXAMPLES, "layers")
+            return layer_errors.Reference(self._twin, examples.floats())
         except twin.NoTwin:
             return None
 
@@ -187,25 +186,26 @@ class Workbench:
         """The finisher of this name in the run."""
         return self._parts[name]
 
-    def engine(self, part, model: tf_keras.Model) -> Callable[..., tf_keras.Model]:
-        """What simulates eight bits for a finisher; says it, and notes it.
+    def simulate(self, part, model: tf_keras.Model) -> tf_keras.Model:
+        """A model that trains in eight bits; says and notes by which engine.
 
         Args:
             part: The `QuantizedFinisher`.
-            model: The twin that it trains.
+            model: The twin that it starts from.
 
         Returns:
-            One of `capabilities.ENGINES`.
+            What one of `capabilities.ENGINES` made of it.
 
         Raises:
-            FinishError: If no engine takes the model.
+            FinishError: If no engine takes the model, or it then answers otherwise.
         """
-        name, refused = capabilities.engine(model, part.engine)
+        name, refused = capabilities.engine(model, part.engine, part.scheme)
         tf_keras.backend.reset_uids()  # As in `twin`: asking has made layers.
         self.engines[finishers.name_of(part)] = name
         reasons = "; ".join(dict.fromkeys(refused.values()))
         progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
-        return capabilities.ENGINES[name]
+        made = capabilities.ENGINES[name](model, **quantized.SCHEMES[part.scheme])
+        return checked.checked(model, made, self._material.images)
 
     def store(self, name: str) -> checkpoint.Store:
         """Where the training of one finisher is committed."""
@@ -225,7 +225,7 @@ class Workbench:
         tf_keras.utils.set_random_seed(
             seeds.seed_of(self._material.seed, "finish", name)
         )
-        ranges.settle(model, self._material.images)
+        ranges.settle(model, self._material.changed(name))
         steps = part.epochs * self.steps_per_epoch
         training.prepare(model, part, steps, taught=self._material.teacher is not None)
         with strided.unstrided(model.submodules):

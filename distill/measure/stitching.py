@@ -98,13 +98,14 @@ class Watch(keras.callbacks.Callback):
 
     Args:
         learner: A `Trainer` that learns from a teacher.
-        split: Of which at most `MOST` examples are asked: the first.
+        split: Of which at most `MOST` examples are asked, drawn by class.
+        seed: Decides them.
     """
 
-    def __init__(self, learner, split: data.Split):
+    def __init__(self, learner, split: data.Split, seed: int):
         super().__init__()
         self._stitched = stitch(learner.teacher, learner.student)
-        self._split = split.take(slice(MOST))
+        self._split = split.sample(MOST, seed)
 
     def on_epoch_end(self, epoch, logs=None):
         """Asks; the callbacks after this one see the numbers too."""
@@ -116,7 +117,7 @@ class Watch(keras.callbacks.Callback):
             logs[f"stitched/{name}"] = value
 
 
-def callbacks(learner, split: data.Split) -> list[keras.callbacks.Callback]:
+def callbacks(learner, split: data.Split, seed: int) -> list[keras.callbacks.Callback]:
     """What a stage that trains sections wants beside its metrics; see `Watch`."""
     wanted = isinstance(learner.method, trainers.LIT)
-    return [Watch(learner, split)] if wanted else []
+    return [Watch(learner, split, seed)] if wanted else []

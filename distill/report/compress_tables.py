@@ -101,8 +101,10 @@ _OBSTACLES = ("prune", "cluster", "tfmot", "keras")
 def _explain_engine(diagnosis):
     """Yields the reason why the engine is not TF-MOT, if there is one."""
     refused = [layer["name"] for layer in diagnosis["layers"] if layer["tfmot"]]
-    if diagnosis["engine"] == "keras" and refused:
+    if diagnosis["engines"][""] == "keras" and refused:
         yield f"quantize: engine keras; TF-MOT refuses {join_names(refused)}"
+    elif diagnosis["whole"]["tfmot"]:
+        yield f"quantize: engine keras; {diagnosis['whole']['tfmot']}"
 
 
 def _mark(layer, method):

@@ -90,7 +90,7 @@ def write_run(
     sheet = _texts if run.data.kind == "texts" else _image
     for part, inputs in (
         ("training", source.batch(0)[0][:SAMPLES]),
-        ("test", splits.test.take(slice(SAMPLES)).floats()),
+        ("test", splits.test.sample(SAMPLES, run.seed).floats()),
     ):
         file.write(0, sheet(f"{run.data.kind}/{part}", splits.decode(inputs)))
     file.write(0, hparams_summary.hparams_pb(_flat(report["run"])))

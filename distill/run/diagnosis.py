@@ -68,7 +68,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
 def _engine(part, diagnosed):
     """The engine that a finisher trains with; None for one without."""
     chosen = getattr(part, "engine", None)
-    return diagnosed["engine"] if chosen == "auto" else chosen
+    return diagnosed["engines"][part.scheme] if chosen == "auto" else chosen
 
 
 def _advice(diagnosed, files):
@@ -81,7 +81,8 @@ def _advice(diagnosed, files):
     for layer in diagnosed["layers"]:
         if layer["name"] in blocking:
             remedy = _REMEDIES.get(layer["kind"], _OTHERWISE.format(free=free))
-            if layer["name"] in tfmot and layer["tfmot"] and not layer["keras"]:
+            refused = [key for key in layer if key.startswith("tfmot") and layer[key]]
+            if layer["name"] in tfmot and refused and not layer["keras"]:
                 remedy = _AUTO
             remedies.setdefault(remedy, []).append(layer["name"])
     if diagnosed["twin"]:

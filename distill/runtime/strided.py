@@ -50,6 +50,28 @@ def without(x: Any, kernel_size: Sequence[int], strides: Sequence[int]) -> tuple
     return _chosen(x, strides), (1,) * len(strides)
 
 
+def without_transposed(
+    x: Any,
+    kernel_size: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] | None,
+) -> tuple:
+    """As `without`, for a transposed convolution.
+
+    Args:
+        x: As there.
+        kernel_size: As there.
+        strides: As there.
+        padding: Its `output_padding`.
+
+    Returns:
+        Both as given, where oneDNN has nothing to spoil.
+    """
+    if not _is_spoilt(kernel_size, strides):
+        return x, strides
+    return _spread(x, strides, padding, True), (1,) * len(strides)
+
+
 def _is_spoilt(kernel_size, strides):
     one_pixel = set(kernel_size) == {1} and max(strides) > 1
     return one_pixel and onednn.computes()

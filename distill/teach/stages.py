@@ -71,7 +71,7 @@ def train(
                 source,
                 inputs,
                 lambda past: [
-                    *stitching.callbacks(learner, splits.validation),
+                    *stitching.callbacks(learner, splits.validation, run.seed),
                     *tensorboard.callbacks(log_dir, run.batch_size, past),
                 ],
                 store=store,

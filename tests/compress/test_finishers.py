@@ -20,6 +20,7 @@ import tf_keras
 from distill import config
 from distill.compress import finishers
 from distill.compress.finishers import clustered, narrowed, pruned, quantized
+from distill.compress import layer_errors
 from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding
@@ -167,8 +168,14 @@ said["moved"] = sorted(
 shown = model(seen, training=True).numpy()
 (top,) = [x for x in model.variables if x.name == "quant_head/post_activation_max:0"]
 said["range"] = [float(top.numpy()), float(shown.max())]
+settled, settle = [], ranges.settle
+ranges.settle = lambda model, inputs: settled.append(inputs) or settle(model, inputs)
 work.fit(model, quantized.Int8(epochs=1))
 work.store("int8").clear()
+ranges.settle = settle
+said["settled"] = np.array_equal(*settled, work._material.changed("int8"))
+sampled = work._material.sample(layer_errors.EXAMPLES, "layers").floats()
+said["explained"] = np.array_equal(work._reference._inputs, sampled)
 said["momentum"] = {
     layer.momentum
     for layer in model.submodules
@@ -340,6 +347,10 @@ def test_ranges_are_measured_before_training_and_nothing_else_moves(said):
     width, shown = said["range"]
     assert shown == pytest.approx(width, rel=0.05)
     assert width != pytest.approx(6, rel=0.05)
+
+
+def test_ranges_and_errors_of_layers_are_measured_on_samples(said):
+    assert said["settled"] and said["explained"]
 
 
 def test_norms_follow_a_short_training(said):

@@ -10,6 +10,7 @@ import pytest
 
 from distill import config, data, finish
 from distill.compress import finishers
+from distill.compress.finishers import quantized
 from distill.compress.search import budget, choices, search
 from distill.config import finishing
 from distill.measure import cost
@@ -18,10 +19,11 @@ from distill.run import gather
 from distill.runtime import errors
 from distill.runtime.trust import provenance
 
+QUANTIZE = [f"quantize{scheme}" for scheme in quantized.SCHEMES]
 FOUND = {
     "twin": {},
     "layers": [],
-    "whole": dict.fromkeys(("prune", "cluster", "quantize", "narrow")),
+    "whole": dict.fromkeys(("prune", "cluster", "narrow", *QUANTIZE)),
     "least_macs": 0.35,
 }
 COST = cost.Cost(
@@ -225,7 +227,7 @@ def test_what_cannot_be_made_is_not_chosen(tmp_path):
         if "macs" in x.options
     }
     assert shares == {0.4, 0.5, 0.6, 0.75}  # 0.35 is the least.
-    whole = {**FOUND["whole"], "quantize": "for some reason"}
+    whole = {**FOUND["whole"], **dict.fromkeys(QUANTIZE, "for some reason")}
     names = {x.name for x in every(the_run(tmp_path), whole=whole).values()}
     assert "int8" not in names and "narrowed_int8" not in names
     assert {"pruned", "int8_calibrated", "narrowed"} <= names

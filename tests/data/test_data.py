@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from distill import data
-from distill.data import augmentation, batches
+from distill.data import augmentation, batches, memmap
 from distill.runtime import errors
 
 RNG = np.random.default_rng(0)
@@ -78,6 +78,40 @@ def test_a_validation_split_that_is_too_large_is_refused(wanted):
     part = data.DATASETS["digits"](train_examples=200, validation_examples=wanted)
     with pytest.raises(errors.DataError, match=r"above 20.* at most 1257.*Received"):
         part.load()
+
+
+def by_class(*sizes):
+    """Examples as they are often read: class by class; each is its own number."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return data.Split(np.arange(len(labels))[:, None], labels)
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_sample_has_its_share_of_every_class(kind):
+    split = by_class(500, 300, 200)
+    if kind == "disk":
+        split = data.Split(memmap.Rows(split.inputs), split.labels)
+    found = split.sample(100, seed=3)
+    assert np.bincount(found.labels).tolist() == [50, 30, 20]
+    numbers = found.inputs[:].ravel()
+    assert (split.labels[numbers] == found.labels).all()
+    assert (np.diff(numbers) > 0).all()
+
+
+def test_a_rare_class_is_in_a_sample_too():
+    labels = by_class(990, 1, 9).sample(12, seed=0).labels
+    assert np.bincount(labels, minlength=3).min() >= 1
+    assert len(set(by_class(9, 9, 9).sample(2, seed=0).labels)) == 2
+
+
+def test_a_sample_is_drawn_by_its_seed_and_is_all_where_there_are_no_more():
+    split = by_class(40, 40)
+    drawn = [split.sample(20, seed).inputs.ravel().tolist() for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] != list(range(10)) + list(range(40, 50))
+    everything = split.sample(80, seed=1).inputs
+    assert np.array_equal(everything, split.inputs)
+    assert np.array_equal(split.sample(200, seed=1).inputs, split.inputs)
 
 
 def test_the_test_split_does_not_depend_on_how_much_is_trained_on():

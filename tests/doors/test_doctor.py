@@ -28,7 +28,7 @@ import json
 import keras
 from keras import layers
 
-from distill.compress import capabilities, diagnosis
+from distill.compress import capabilities, diagnosis, trials
 from distill.compress.twin import twin
 from students import ResNet
 
@@ -42,6 +42,7 @@ def gated(name):
     return keras.Model(images, layers.Flatten()(x))
 
 
+rows = layers.Reshape((4, 12))(images)
 networks = {
     "plain": ResNet(depth=8, width=4).build((8, 8, 1), 3),
     "before": ResNet(depth=8, width=4, activation_order="pre").build((8, 8, 1), 3),
@@ -50,18 +51,27 @@ networks = {
         images, layers.BatchNormalization(name="norm")(layers.Flatten()(images))
     ),
     "none": keras.Model(images, layers.RMSNormalization(name="rms")(images)),
+    "transposed": keras.Model(
+        images, layers.Conv2DTranspose(3, 2, strides=2, name="up")(images)
+    ),
+    "wrapped": keras.Model(
+        images, layers.Bidirectional(layers.LSTM(2), name="both")(rows)
+    ),
+    "attentive": keras.Model(
+        images, layers.MultiHeadAttention(1, 2, name="attention")(rows, rows)
+    ),
 }
 said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
 
 
 def takes(name, way):
     model = twin.to_tf_keras(networks[name])
-    actions = {**capabilities._asked()._actions, "keras": capabilities._converted}
-    return capabilities._why(actions[way], model) is None
+    actions = {**capabilities._asked()._actions, "keras": trials.make_file}
+    return trials.why(actions[way], lambda: trials.shaken(model)) is None
 
 
 for name in ("plain", "before", "gated", "alone"):
-    ways = capabilities.WAYS[:-1] if name == "plain" else capabilities.WAYS
+    ways = ("prune", "cluster", "tfmot", *(() if name == "plain" else ("keras",)))
     said[name]["takes"] = {way: takes(name, way) for way in ways}
 print(json.dumps(said))
 """
@@ -101,12 +111,12 @@ def test_every_layer_in_the_way_is_named_with_the_reason(said):
 
 
 def test_tf_mot_quantizes_what_it_can_and_our_engine_the_rest(said):
-    engines = {name: found["engine"] for name, found in said.items()}
+    engines = {name: found["engines"][""] for name, found in said.items()}
     assert engines["plain"] == engines["before"] == "tfmot"
     assert engines["gated"] == engines["alone"] == "keras"
     for found in said.values():
         for layer in found["layers"]:
-            assert layer["quantize"] == layer[found["engine"]]
+            assert layer["quantize"] == layer[found["engines"][""]]
 
 
 def test_norms_before_kernels_are_rewritten_and_not_refused(said):
@@ -119,6 +129,31 @@ def test_norms_before_kernels_are_rewritten_and_not_refused(said):
 def test_what_has_no_twin_is_said_and_nothing_else_asked(said):
     assert "rms" in next(iter(said["none"]["twin"]))
     assert said["none"]["layers"] == []
+
+
+def test_the_scheme_that_will_train_is_asked_about(said, monkeypatch):
+    engines = said["transposed"]["engines"]
+    assert engines[""] == "tfmot"
+    assert engines[" zeros"] == engines[" zeros clusters"] == "keras"
+    found = examined(monkeypatch, said["transposed"])
+    files = {file["name"]: (file["engine"], file["blocked"]) for file in found["files"]}
+    assert files["int8"] == ("tfmot", {})
+    assert files["pruned_int8"] == ("keras", {})
+    part = finishers.FINISHERS["pruned_int8"](engine="tfmot")
+    (why,) = part.blocked(said["transposed"]).values()
+    assert why == "TF-MOT can quantize no Conv2DTranspose whose zeros stay"
+    assert finishers.FINISHERS["int8"](engine="tfmot").blocked(said["transposed"]) == {}
+
+
+@pytest.mark.parametrize("name", ["wrapped", "attentive"])
+def test_what_a_library_raises_for_a_layer_is_that_layers_reason(
+    said, monkeypatch, name
+):
+    found = examined(monkeypatch, said[name])
+    blocked = {file["name"]: file["blocked"] for file in found["files"]}
+    assert {each for each, why in blocked.items() if not why} >= NEED_NOTHING
+    (layer,) = blocked["int8"]
+    assert layer in ("`both` (Bidirectional)", "attention")
 
 
 def examined(monkeypatch, found, parts=PARTS):
@@ -245,7 +280,7 @@ def test_the_table_of_networks(capsys):
             for way in (*ways, "quantize")
         }
         cells = ["yes" if able[way] else "no" for way in ("prune", "cluster")]
-        cells.append(found["engine"] if able["quantize"] else "no")
+        cells.append(found["engines"][""] if able["quantize"] else "no")
         blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         twin = "no" if found["twin"] else "equal"
         lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")

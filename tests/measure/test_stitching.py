@@ -65,18 +65,18 @@ def test_a_record_is_in_percent_of_the_split(pair):
 
 def test_stages_that_teach_sections_are_watched_on_so_many_examples(pair):
     made = trainer.Trainer(**pair, method=trainers.KD())
-    assert stitching.callbacks(made, SPLIT) == []
+    assert stitching.callbacks(made, SPLIT, 5) == []
     made = trainer.Trainer(**pair, method=trainers.LITParallel())
     made.compile("sgd", loss="sparse_categorical_crossentropy", jit_compile=False)
-    (watch,) = stitching.callbacks(made, SPLIT)
+    (watch,) = stitching.callbacks(made, SPLIT, 5)
     before = [np.array(ops.convert_to_numpy(v)) for v in made.student.variables]
     logs = made.fit(
         IMAGES, SPLIT.labels[:7], epochs=2, verbose=0, callbacks=[watch]
     ).history
     after = made.student.get_weights()
     assert any(not np.array_equal(*each) for each in zip(before, after, strict=True))
-    seen = stitching.accuracies(
-        stitching.stitch(**pair), SPLIT.take(slice(stitching.MOST))
-    )
+    drawn = SPLIT.sample(stitching.MOST, 5)
+    assert len(drawn.labels) == stitching.MOST < len(SPLIT.labels)
+    seen = stitching.accuracies(stitching.stitch(**pair), drawn)
     for name, value in seen.items():
         assert logs[f"stitched/{name}"][-1] == value

@@ -14,6 +14,8 @@ from distill import config, train
 from distill.data import split_file
 from distill.measure import stitching
 from distill.runtime.trust import loader
+from distill.teach import stages, workspace
+from trainers import trainer
 
 SHORT = [
     "--config=lit_resnet.yaml",
@@ -124,6 +126,26 @@ def test_the_report_tells_of_every_stage(report):
     for stage in report["stages"][:4]:
         assert len(stage["metrics"]["val_accuracy"]) == stage["epochs"]
         assert stage["examples_per_second"] > 0
+
+
+def test_after_lit_norms_know_what_the_student_makes_and_not_the_teacher(folder):
+    run = config.load(folder / "run.yaml")
+    student = loader.open_own(folder / "checkpoint" / "student.0.keras")
+    work = workspace.Workspace(run, run.data.load(), folder)
+    source = stages.build_batches(
+        work, run.stages[0], 0, teacher=student, generator=None
+    )
+    norms = []
+    for layer in student._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = not layer.name.startswith("stem")  # The teacher's.
+            norms += [layer] if layer.trainable else []
+    assert norms
+    before = [np.array(layer.moving_variance) for layer in norms]
+    batches = [source.batch(step)[0] for step in range(source.steps_per_epoch)]
+    trainer.recalibrate(student, batches)
+    for layer, kept in zip(norms, before, strict=True):
+        np.testing.assert_allclose(layer.moving_variance, kept, rtol=1e-3)
 
 
 def test_the_report_tells_at_which_section_the_student_loses(folder, report):

@@ -624,10 +624,12 @@ def test_too_few_images_of_a_class_are_refused_before_training(split, fewest):
 
 
 def test_a_sheet_shows_each_image_above_itself_as_of_every_class():
-    split = data.Split(np.tile(REAL, (2, 1, 1, 1)), np.zeros(12, "int64"))
+    split = data.Split(np.tile(REAL, (2, 1, 1, 1)), np.repeat(np.arange(3), 4))
     sheet = translation.samples(Painter(), split)
     assert sheet.shape == (4 * 8, *SHAPE)
-    np.testing.assert_array_equal(sheet[:8], split.inputs[:8])
+    shown = split.sample(8, 0)
+    assert set(shown.labels) == {0, 1, 2}  # Though eight from the start are two.
+    np.testing.assert_array_equal(sheet[:8], shown.inputs)
     for label in range(CLASSES):
         row = sheet[8 * (label + 1) : 8 * (label + 2)]
         np.testing.assert_allclose(row, (label + 1) / 4)

@@ -100,13 +100,14 @@ class ClusteredInt8(quantized.QuantizedFinisher):
 
     needs: ClassVar[tuple[str, ...]] = ("clustered",)
     asks: ClassVar[tuple[str, ...]] = ("cluster", "quantize")
+    scheme: ClassVar[str] = " clusters"
 
     learning_rate: float = 0.001  # As that of `clustered`.
 
     def make(self, bench):
         """Trains what was clustered."""
         model = bench.kept("clustered", bench.fold)
-        return self.integers(bench, model, clusters=True)
+        return self.integers(bench, model)
 
     def breaches(self, facts, parts, student):
         """Integers alone, and the clusters kept in every channel."""
@@ -121,11 +122,12 @@ class PrunedClusteredInt8(ClusteredInt8):
 
     needs: ClassVar[tuple[str, ...]] = ("pruned_clustered", "pruned")
     asks: ClassVar[tuple[str, ...]] = ("prune", "cluster", "quantize")
+    scheme: ClassVar[str] = " zeros clusters"
 
     def make(self, bench):
         """Trains what was pruned and clustered."""
         model = bench.kept("pruned_clustered", bench.fold)
-        return self.integers(bench, model, zeros=True, clusters=True)
+        return self.integers(bench, model)
 
     def breaches(self, facts, parts, student):
         """Integers alone; clusters and zeros kept."""

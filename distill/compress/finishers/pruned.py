@@ -177,10 +177,11 @@ class PrunedInt8(quantized.QuantizedFinisher):
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
     asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
+    scheme: ClassVar[str] = " zeros"
 
     def make(self, bench):
         """Trains what `pruned` made."""
-        return self.integers(bench, bench.kept("pruned"), zeros=True)
+        return self.integers(bench, bench.kept("pruned"))
 
     def breaches(self, facts, parts, student):
         """Integers alone, and the zeros of `pruned` kept."""

@@ -6,6 +6,14 @@ from typing import Any, ClassVar, Literal
 from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.finishers.integers import Integers
 
+# What stays as it was while eight bits are learned -> the engines' options.
+SCHEMES: dict[str, dict[str, bool]] = {
+    "": {},
+    " zeros": {"zeros": True},
+    " clusters": {"clusters": True},
+    " zeros clusters": {"zeros": True, "clusters": True},
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantizedFinisher(TrainedFinisher, Integers):
@@ -17,24 +25,23 @@ class QuantizedFinisher(TrainedFinisher, Integers):
             TF-MOT where it takes the network, else `keras`.
     """
 
+    scheme: ClassVar[str] = ""  # Of `SCHEMES`.
+
     engine: Literal["auto", "tfmot", "keras"] = "auto"
 
     @property
     def ways(self):
-        """Also which engine must be able to."""
-        chosen = {} if self.engine == "auto" else {"quantize": self.engine}
+        """Also which engine must be able to, and what has to stay."""
+        engine = "quantize" if self.engine == "auto" else self.engine
+        chosen = {"quantize": f"{engine}{self.scheme}"}
         return tuple(chosen.get(way, way) for way in self.asks)
 
-    def integers(
-        self, bench: Any, model: Any, *, zeros: bool = False, clusters: bool = False
-    ) -> bytes:
+    def integers(self, bench: Any, model: Any) -> bytes:
         """Trains a twin with simulated quantization, and converts it.
 
         Args:
             bench: The `distill.compress.workbench.Workbench`.
             model: The twin.
-            zeros: Whether zeros of its kernels stay.
-            clusters: Whether equal weights of a kernel stay equal.
 
         Returns:
             The `.tflite` file.
@@ -42,8 +49,7 @@ class QuantizedFinisher(TrainedFinisher, Integers):
         Raises:
             FinishError: If no engine takes the network; names the layers.
         """
-        simulated = bench.engine(self, model)
-        model = simulated(model, zeros=zeros, clusters=clusters)
+        model = bench.simulate(self, model)
         bench.fit(model, self)
         return bench.convert(model, "int8", io=self.io)
 

@@ -1,13 +1,15 @@
 """Channels that may go from a network, and the network without them."""
 
+import collections
 import dataclasses
 import math
 
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 from distill.compress.finishers import narrowed
-from distill.compress.twin import folding
+from distill.compress.twin import calls, folding
 from distill.runtime.errors import FinishError
 
 LAYERS = tf_keras.layers
@@ -87,18 +89,17 @@ def inner(model: tf_keras.Model) -> list[Inner]:
 
 
 def macs(model: tf_keras.Model) -> dict[str, int]:
-    """Layer with a kernel -> its multiply-accumulates for one image."""
-    kernels = {
-        layer.name: (getattr(layer, "depthwise_kernel", None), layer.output_shape)
-        if isinstance(layer, LAYERS.DepthwiseConv2D)
-        else (getattr(layer, "kernel", None), layer.output_shape)
-        for layer in model.layers
-    }
-    return {
-        name: math.prod(kernel.shape) * math.prod(shape[1:-1])
-        for name, (kernel, shape) in kernels.items()
-        if kernel is not None
-    }
+    """Layer with a kernel -> its multiply-accumulates for one image, in all calls."""
+    found: collections.Counter[str] = collections.Counter()
+    for node in calls.nodes(model):
+        kernels = calls.kernels(node.layer)
+        transposed = isinstance(node.layer, LAYERS.Conv2DTranspose)
+        seen = node.keras_inputs[0] if transposed else tf.nest.flatten(node.outputs)[0]
+        places = math.prod(size or 1 for size in seen.shape[1:-1])
+        if kernels:
+            each = sum(math.prod(one.shape) for one in kernels)
+            found[node.layer.name] += places * each
+    return dict(found)
 
 
 def counts(
@@ -215,12 +216,15 @@ def _is_kernel(layer):
 def _is_channelwise(layer):
     if isinstance(layer, LAYERS.DepthwiseConv2D):
         return layer.depth_multiplier == 1
+    if isinstance(layer, LAYERS.BatchNormalization):
+        return folding.is_channel_norm(layer)
     return isinstance(layer, CHANNELWISE) and not _is_softmax(layer)
 
 
 def _is_softmax(layer):
     """Whether each channel of what a layer gives depends on all others."""
-    return getattr(layer, "activation", None) is tf_keras.activations.softmax
+    activation = getattr(layer, "activation", None)
+    return "softmax" in getattr(activation, "__name__", "")
 
 
 def _take(array, axis, stay, count):

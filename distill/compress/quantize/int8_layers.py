@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
-from distill.compress.quantize import rounding
-from distill.runtime import strided
+from distill.compress.quantize import products, rounding
 
 
 class Quantized(rounding.layers.Wrapper):
@@ -76,75 +74,6 @@ def _with_kernel(product):
     return rule
 
 
-def _convolved(self, x, training):
-    layer = self.layer
-    x, strides = _strides(layer, x, training)
-    kernel = self.kernel(layer.kernel)
-    return _convolution(layer, x, kernel, strides, layer.dilation_rate)
-
-
-def _convolved_1d(self, x, training):
-    """As an image of one row: a scale for each channel wants four axes."""
-    layer = self.layer
-    if layer.padding == "causal":
-        before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
-        x = tf.pad(x, [[0, 0], [before, 0], [0, 0]])
-    x, strides = _strides(layer, x, training)
-    kernel, strides = self.kernel(layer.kernel[None]), (1, *strides)
-    made = _convolution(layer, x[:, None], kernel, strides, (1, *layer.dilation_rate))
-    length = made.shape[2] or tf.shape(made)[2]  # Texts train without a fixed length.
-    return tf.reshape(made, (-1, length, made.shape[3]))
-
-
-def _strides(layer, x, training):
-    """Inputs and strides; the file has the layer's own, whose gradient nobody asks."""
-    if not training:
-        return x, layer.strides
-    return strided.without(x, layer.kernel_size, layer.strides)
-
-
-def _convolution(layer, x, kernel, strides, dilations):
-    # As in tf_keras: on a CPU TensorFlow has no other gradient of groups.
-    compiled = tf.function(tf.nn.convolution, jit_compile=True)
-    return (tf.nn.convolution if layer.groups == 1 else compiled)(
-        x,
-        kernel,
-        strides,
-        "SAME" if layer.padding == "same" else "VALID",
-        dilations=dilations,
-    )
-
-
-def _depthwise(self, x, training):
-    layer, shape = self.layer, self.layer.depthwise_kernel.shape
-    x, strides = _strides(layer, x, training)
-    kernel = tf.reshape(layer.depthwise_kernel, (*shape[:2], shape[2] * shape[3]))
-    return tf_keras.backend.depthwise_conv2d(
-        x,
-        tf.reshape(self.kernel(kernel), shape),
-        strides,
-        layer.padding,
-        dilation_rate=layer.dilation_rate,
-    )
-
-
-def _multiplied(self, x, training):
-    """A convolution where a norm follows: the converter folds it into no other op."""
-    shape, kernel = x.shape[1:-1], self.layer.kernel
-    if self.normed:
-        made = tf.nn.conv2d(
-            tf.reshape(x, (-1, 1, max(1, int(np.prod(shape))), x.shape[-1])),
-            self.kernel(kernel[None, None]),
-            1,
-            "VALID",
-        )
-    else:
-        made = tf.matmul(
-            tf.reshape(x, (-1, x.shape[-1])), self.kernel(kernel, per_channel=False)
-        )
-    return tf.reshape(made, (-1, *shape, kernel.shape[-1]))
-
-
 def _activation(self, x, training):
     return self.activated(x, self.layer.activation)
 
@@ -181,7 +110,17 @@ def _normed(self, x, training):
     scale = tf.math.rsqrt(norm.moving_variance + norm.epsilon)
     scale = scale * norm.gamma if norm.scale else scale
     offset = (norm.beta if norm.center else 0.0) - norm.moving_mean * scale
+    scale, offset = (_along(norm.axis, one, x) for one in (scale, offset))
     return self.rounded(x * scale, "scaled") + offset
+
+
+def _along(axes, values, x):
+    """What belongs to these axes of a tensor, so that it broadcasts against it."""
+    rank = len(x.shape)
+    if list(axes) == list(range(rank - len(axes), rank)):
+        return values
+    sizes = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
+    return tf.reshape(values, sizes)
 
 
 def _layer_normed(self, x, training):
@@ -198,8 +137,10 @@ def _layer_normed(self, x, training):
         variance = tf.maximum(variance, self._ranges["shifted"].high / 255)
     x = x * self.rounded(tf.math.rsqrt(variance), "inverse")
     if norm.scale:
-        x = self.rounded(x, "normal") * norm.gamma
-    return self.rounded(x, "scaled") + norm.beta if norm.center else x
+        x = self.rounded(x, "normal") * _along(axes, norm.gamma, x)
+    if norm.center:
+        x = self.rounded(x, "scaled") + _along(axes, norm.beta, x)
+    return x
 
 
 def _added(self, inputs, training):
@@ -215,10 +156,13 @@ _RULES: dict[type, Callable] = {
     rounding.layers.Activation: _activation,
     rounding.layers.Add: _added,
     rounding.layers.BatchNormalization: _normed,
-    rounding.layers.Conv1D: _with_kernel(_convolved_1d),
-    rounding.layers.Conv2D: _with_kernel(_convolved),
-    rounding.layers.Dense: _with_kernel(_multiplied),
-    rounding.layers.DepthwiseConv2D: _with_kernel(_depthwise),
+    rounding.layers.Conv1D: _with_kernel(products.convolved_1d),
+    rounding.layers.Conv1DTranspose: _with_kernel(products.transposed_1d),
+    rounding.layers.Conv2D: _with_kernel(products.convolved),
+    rounding.layers.Conv2DTranspose: _with_kernel(products.transposed),
+    rounding.layers.Dense: _with_kernel(products.multiplied),
+    rounding.layers.DepthwiseConv1D: _with_kernel(products.depthwise_1d),
+    rounding.layers.DepthwiseConv2D: _with_kernel(products.depthwise),
     rounding.layers.LayerNormalization: _layer_normed,
     rounding.layers.Normalization: _standardized,
     rounding.layers.Rescaling: _rescaled,

@@ -18,6 +18,7 @@ class Range(layers.Layer):
 
     def build(self, shape):
         """Makes the state: both ends, zero between them, and the steps so far."""
+        self.shape = shape
         state = {"trainable": False, "initializer": "zeros"}
         self.low = self.add_weight("low", (), **state)
         self.high = self.add_weight("high", (), **state)
@@ -25,6 +26,8 @@ class Range(layers.Layer):
 
     def call(self, inputs, training=None):
         """The same shape, rounded."""
+        # What a generator feeds has no sizes in Keras' graphs.
+        inputs.set_shape((None, *self.shape[1:]))
         if training:
             self.steps.assign_add(1.0)
             rate = tf.maximum(1 / self.steps, RATE)
@@ -42,7 +45,9 @@ def is_linear(layer: layers.Layer) -> bool:
 
 
 def _rounded(x, low, high, **options):
-    return keras.quantizers.fake_quant_with_min_max_vars(x, low, high, **options)
+    made = keras.quantizers.fake_quant_with_min_max_vars(x, low, high, **options)
+    made.set_shape(x.shape)  # Which Keras forgets in a graph.
+    return made
 
 
 def _fixed(x, activation):

@@ -6,7 +6,7 @@ import tf_keras
 
 from distill.compress.prune import magnitude
 from distill.compress.quantize import int8_layers, rounding
-from distill.compress.twin import folding, operations
+from distill.compress.twin import calls, folding, operations
 
 layers = tf_keras.layers
 
@@ -18,7 +18,8 @@ def simulate(
 
     Kernels have a symmetric scale for each output channel, so that a norm behind
     one may go into it without another rounding; `Dense` without a norm has one for
-    all. A table in which ids are looked up stays as it is.
+    all. A table in which ids are looked up stays as it is. Each call of a layer has
+    ranges of its own; its weights are shared as ever.
 
     Args:
         model: A functional tf_keras model without nested models.
@@ -36,14 +37,17 @@ def simulate(
     for layer in model.layers:
         if getattr(layer, "mask_zero", False) or isinstance(layer, layers.Masking):
             raise ValueError(f"`{layer.name}` makes a mask, which no int8 op heeds")
-    model = folding.make_quantizable(model)
+    model, owners = calls.apart(model)
+    model = folding.make_quantizable(model, leave={*owners, *owners.values()})
     joined = _joined(model)
     unrounded = _unrounded(model, joined)
+    shared: dict[str, layers.Layer] = {}
 
     def clone(layer):
         made = type(layer).from_config(layer.get_config())
         if _keeps_scale(layer):
             return made
+        made = shared.setdefault(owners.get(layer.name, layer.name), made)
         return int8_layers.Quantized(
             made,
             rounds=layer.name not in unrounded,
@@ -71,8 +75,8 @@ def _joined(model):
     """Name of each kernel to that of the norm straight behind it: they are one op."""
     return {
         layer.name: behind.name
-        for layer, behind in _followed(model).items()
-        if isinstance(layer, _KERNELS)
+        for layer, behind in calls.followed(model).items()
+        if type(layer) in _KERNELS
         and rounding.is_linear(layer)
         and isinstance(behind, layers.BatchNormalization)
         and list(behind.axis) == [len(layer.output.shape) - 1]
@@ -81,11 +85,11 @@ def _joined(model):
 
 def _unrounded(model, joined):
     """Names of layers whose output the next takes as it is, in one op with them."""
-    followed = _followed(model)
+    followed = calls.followed(model)
     found = set(joined)
     for layer, behind in followed.items():
         sums = isinstance(layer, _SUMS) or layer.name in joined.values()
-        kernel = isinstance(layer, _KERNELS) and rounding.is_linear(layer)
+        kernel = type(layer) in _KERNELS and rounding.is_linear(layer)
         if _is_rectifier(behind) and (sums or kernel):
             found.add(layer.name)
     for layer in model.layers:
@@ -93,18 +97,6 @@ def _unrounded(model, joined):
         if all(part in followed for part in gate):
             found.update(part.name for part in gate)
     return found
-
-
-def _followed(model):
-    """Each layer that only one other hears, and only once, to that one."""
-    heard = [out._keras_history.layer for out in model.outputs]
-    return {
-        layer: layer.outbound_nodes[0].outbound_layer
-        for layer in model.layers
-        if len(layer.outbound_nodes) == len(layer.inbound_nodes) == 1
-        and layer not in heard
-        and len(layer.outbound_nodes[0].outbound_layer.inbound_nodes) == 1
-    }
 
 
 def _hard_swish(layer):

@@ -2,10 +2,15 @@
 
 import tf_keras
 from tensorflow_model_optimization.experimental import combine
+from tensorflow_model_optimization.python.core.quantization.keras import (
+    quantize_wrapper,
+)
 from tensorflow_model_optimization.quantization import keras as quantization
 
 from distill.compress.quantize import clustering
-from distill.compress.twin import folding, operations
+from distill.compress.twin import calls, folding, operations
+
+SHARED = "TF-MOT has one range for all calls of a layer"
 
 
 class Untouched(quantization.QuantizeConfig):
@@ -44,7 +49,14 @@ def simulate(
 
     Returns:
         A model of the same inputs and outputs.
+
+    Raises:
+        ValueError: If TF-MOT has no means for what it would have to do.
     """
+    model, owners = calls.apart(model)
+    for name in owners.values():
+        if model.get_layer(name).weights:
+            raise ValueError(f"`{name}`: {SHARED}")
     model = folding.make_quantizable(model)
     tables = [x for x in model.layers if isinstance(x, tf_keras.layers.Embedding)]
 
@@ -59,15 +71,27 @@ def simulate(
         copy = tf_keras.models.clone_model(model, start or None, annotate)
         copy = quantization.quantize_apply(copy, **_scheme(zeros, clusters))
     for layer in copy.submodules:
-        for _, _, kept in getattr(layer, "_weight_vars", ()):
-            if "clst_impl" in kept:  # TF-MOT gives no choice here.
-                kept["clst_impl"].cluster_gradient_aggregation = clustering.averaging()
+        if isinstance(layer, quantize_wrapper.QuantizeWrapper):
+            _complete(layer)
     if not tables:
         return copy
     (table,) = tables
     table.trainable = False
     ids = tf_keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="ids")
     return tf_keras.Model(ids, copy(table(ids)), name=model.name)
+
+
+def _complete(wrapper):
+    """Sets what TF-MOT gives no choice of; refuses what it leaves in float."""
+    for _, _, kept in wrapper._weight_vars:
+        if "clst_impl" in kept:
+            kept["clst_impl"].cluster_gradient_aggregation = clustering.averaging()
+    rounded = [weight.name for weight, _, _ in wrapper._weight_vars]
+    for weight in calls.kernels(wrapper.layer):
+        if weight.name not in rounded:
+            raise ValueError(
+                f"TF-MOT leaves the kernel of `{wrapper.layer.name}` in float"
+            )
 
 
 def _scheme(zeros, clusters):

@@ -15,16 +15,24 @@ class Unmatched(ValueError):
     """Why one layer has no counterpart, in a few words."""
 
 
-def of_layer(layer, name: str) -> tuple[tf_keras.layers.Layer, Callable]:
+def reason(mistake: Exception) -> str:
+    """What was raised, in one line that is not too long."""
+    return " ".join(str(mistake).split())[:200]
+
+
+def of_layer(layer, name: str) -> tuple[list[tf_keras.layers.Layer], Callable]:
     """The tf_keras layer of the same class and options.
+
+    A separable convolution becomes the two that it is made of: TF-MOT and our own
+    tools know what to do with those.
 
     Args:
         layer: Of Keras 3, built.
         name: For the counterpart.
 
     Returns:
-        The layer, which takes the weights of `layer`; and a function that calls
-        it, with whatever tf_keras cannot do inside it behind.
+        The layers which take the weights of `layer`, in their order; and a function
+        that calls them, with whatever tf_keras cannot do inside one behind.
 
     Raises:
         Unmatched: If there is none.
@@ -38,14 +46,37 @@ def of_layer(layer, name: str) -> tuple[tf_keras.layers.Layer, Callable]:
     if type(layer) is keras.layers.Normalization:
         # As constants: the two keep what they have learned in different variables.
         options["mean"], options["variance"] = _moments(layer)
+    if "layer" in options:
+        raise Unmatched("it wraps another layer")
     behind = None
     if isinstance(options.get("activation"), str):
         options["activation"], behind = activation(options["activation"])
-    made = kind(**options, name=name)
-    if behind is None:
-        return made, made
-    behind = behind(name)
-    return made, lambda *given, **more: behind(made(*given, **more))
+    parts = _parts(kind, options, name)
+    behind = [behind(name)] if behind else []
+    return parts, lambda *given, **more: functools.reduce(
+        lambda x, part: part(x), [*parts[1:], *behind], parts[0](*given, **more)
+    )
+
+
+def _parts(kind, options, name):
+    """The layers that stand for one, the last of which has its name."""
+    if kind not in _SEPARABLE:
+        return [kind(**options, name=name)]
+    first, second = _SEPARABLE[kind]
+    known = set(inspect.signature(first.__init__).parameters)
+    of_first = {key: value for key, value in options.items() if key in known}
+    of_first |= {"activation": None, "use_bias": False}
+    of_second = {key: options[key] for key in ("filters", "activation", "use_bias")}
+    return [
+        first(**of_first, name=f"{name}_depthwise"),
+        second(**of_second, kernel_size=1, name=name),
+    ]
+
+
+_SEPARABLE = {
+    layers.SeparableConv1D: (layers.DepthwiseConv1D, layers.Conv1D),
+    layers.SeparableConv2D: (layers.DepthwiseConv2D, layers.Conv2D),
+}
 
 
 def _options(layer, kind):

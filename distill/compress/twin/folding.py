@@ -1,10 +1,16 @@
 """A twin written otherwise, so that TF-MOT's work on it reaches the file whole."""
 
+from collections.abc import Collection
+
 import numpy as np
 import tf_keras
 
+from distill.compress.twin import calls
 
-def make_quantizable(model: tf_keras.Model) -> tf_keras.Model:
+
+def make_quantizable(
+    model: tf_keras.Model, leave: Collection[str] = ()
+) -> tf_keras.Model:
     """Writes a model so that each of its kernels learns to bear eight bits.
 
     A norm that no kernel goes before, as in pre-activation networks, becomes a
@@ -14,22 +20,32 @@ def make_quantizable(model: tf_keras.Model) -> tf_keras.Model:
     float while it trains, and let a pruned one forget its zeros.
 
     Args:
-        model: A functional tf_keras model without nested or shared ones.
+        model: A functional tf_keras model without nested models.
+        leave: Names of layers that stay as they are.
 
     Returns:
         A model that answers as `model` does in inference mode; `model` itself
         if there is nothing to rewrite.
     """
+    pairs = calls.followed(model)
+    bound = {  # Taken together with their kernels.
+        norm
+        for kernel, norm in normed(model).items()
+        if not isinstance(model.get_layer(kernel), tf_keras.layers.Conv2DTranspose)
+    }
     norms = {
         layer.name
         for layer in model.layers
-        if is_norm_alone(layer) and len(layer.output.shape) == 4
+        if is_channel_norm(layer)
+        and len(layer.get_output_shape_at(0)) == 4
+        and layer.name not in {*bound, *leave}
     }
     rectifiers = {
-        layer.name: before(layer).name
-        for layer in model.layers
-        if _is_rectifier(layer)
-        and (_has_kernel(before(layer)) or before(layer).name in norms)
+        behind.name: layer.name
+        for layer, behind in pairs.items()
+        if _is_rectifier(behind)
+        and (layer.name in norms or _is_linear_kernel(layer))
+        and not {layer.name, behind.name} & set(leave)
     }
     if not norms and not rectifiers:
         return model
@@ -62,23 +78,17 @@ def fold(model: tf_keras.Model) -> tf_keras.Model:
     factor, after which 16 different weights would be 16 in every channel.
 
     Args:
-        model: A functional tf_keras model without nested or shared ones.
+        model: A functional tf_keras model without nested models.
 
     Returns:
         A model that answers as `model` does in inference mode; its other norms
         train on.
     """
-    norms = {
-        layer.name: before(layer)
-        for layer in model.layers
-        if isinstance(layer, tf_keras.layers.BatchNormalization)
-        and _has_kernel(before(layer))
-        and before(layer).activation is tf_keras.activations.linear
-    }
-    owners = {kernel.name: model.get_layer(name) for name, kernel in norms.items()}
+    found = normed(model)
+    owners = {name: model.get_layer(norm) for name, norm in found.items()}
 
     def clone(layer):
-        if layer.name in norms:
+        if layer.name in found.values():
             return tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
         more = {"use_bias": True} if layer.name in owners else {}
         return type(layer).from_config({**layer.get_config(), **more})
@@ -89,18 +99,19 @@ def fold(model: tf_keras.Model) -> tf_keras.Model:
         if layer.name in owners:
             scale, offset = _affine(owners[layer.name])
             kernel, bias = weights[0], weights[1] if layer.use_bias else 0
-            depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
-            factors = scale.reshape(kernel.shape[2:]) if depthwise else scale
-            weights = [kernel * factors, bias * scale + offset]
-        if layer.name not in norms:
+            weights = [kernel * _factors(layer, scale), bias * scale + offset]
+        if layer.name not in found.values():
             copy.get_layer(layer.name).set_weights(weights)
     return copy
 
 
-def is_norm_alone(layer: tf_keras.layers.Layer) -> bool:
-    """Whether this is a norm that TF-MOT cannot take together with a kernel."""
-    norm = isinstance(layer, tf_keras.layers.BatchNormalization)
-    return norm and not _has_kernel(before(layer))
+def normed(model: tf_keras.Model) -> dict[str, str]:
+    """Name of each kernel to that of the norm of its channels straight behind it."""
+    return {
+        layer.name: behind.name
+        for layer, behind in calls.followed(model).items()
+        if _is_linear_kernel(layer) and is_channel_norm(behind)
+    }
 
 
 def _affine(norm):
@@ -111,20 +122,32 @@ def _affine(norm):
     return scale, beta - norm.moving_mean.numpy() * scale
 
 
+def _factors(layer, scale):
+    """One factor an output channel, in the shape of the kernel's last axes."""
+    if isinstance(layer, tf_keras.layers.Conv2DTranspose):
+        return scale[:, None]
+    if isinstance(layer, tf_keras.layers.DepthwiseConv2D):
+        return scale.reshape(layer.depthwise_kernel.shape[2:])
+    return scale
+
+
+def is_channel_norm(layer: tf_keras.layers.Layer) -> bool:
+    """Whether this is a norm of the channels, which are last."""
+    norm = isinstance(layer, tf_keras.layers.BatchNormalization)
+    return norm and list(layer.axis) == [len(layer.get_output_shape_at(0)) - 1]
+
+
 def _is_rectifier(layer):
+    if type(layer) is tf_keras.layers.Activation:
+        return layer.activation is tf_keras.activations.relu
     if type(layer) is not tf_keras.layers.ReLU:
         return False
     options = layer.max_value, float(layer.negative_slope), float(layer.threshold)
-    return options == (None, 0.0, 0.0) and len(before(layer).outbound_nodes) == 1
+    return options == (None, 0.0, 0.0)
 
 
-def _has_kernel(layer):
-    """Whether a layer has a kernel, and one user: TF-MOT then takes them together."""
+def _is_linear_kernel(layer):
+    """Whether this is a kernel with nothing behind it in the layer itself."""
     layers = tf_keras.layers
     kernel = isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense)
-    return kernel and len(layer.outbound_nodes) == 1
-
-
-def before(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
-    """The layer whose output this one is given; a list where there are several."""
-    return layer.inbound_nodes[0].inbound_layers
+    return kernel and layer.activation is tf_keras.activations.linear

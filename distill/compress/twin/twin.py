@@ -1,6 +1,7 @@
 """A Keras 3 model -> its tf_keras twin, for tools that never moved to Keras 3."""
 
 import functools
+import itertools
 from typing import Any
 
 import keras
@@ -52,20 +53,20 @@ def to_tf_keras(model: keras.Model, output: str | None = "logits") -> tf_keras.M
         for given in graph.inputs
     ]
     outputs = graph._run_through_graph(inputs, operation_fn=builder.placer(""))
-    if builder.unmatched:
-        listed = "; ".join(f"{name}: {why}" for name, why in builder.unmatched.items())
-        raise NoTwin(
-            f"These layers have no twin in tf_keras: {listed}. Replace them by "
-            "standard layers",
-            builder.unmatched,
-        )
+    builder.check()
     if output is not None and isinstance(outputs, dict):
         outputs = outputs[output]
     given = keras.tree.pack_sequence_as(graph._inputs_struct, inputs)
     twin = tf_keras.Model(given, outputs, name=model.name)
-    for layer, copy, _ in builder.made.values():
-        if copy.weights:
-            copy.set_weights(layer.get_weights())
+    for layer, parts, _ in builder.made.values():
+        weights = iter(layer.get_weights())
+        for part in parts:
+            try:
+                part.set_weights(list(itertools.islice(weights, len(part.weights))))
+            except ValueError as mistake:
+                reason = f"tf_keras: {counterparts.reason(mistake)}"
+                builder.unmatched[f"`{part.name}` ({type(layer).__name__})"] = reason
+    builder.check()
     return twin
 
 
@@ -136,8 +137,8 @@ class _Builder:
     """What has been made of a model.
 
     Attributes:
-        made: Identity of each layer to the layer, its counterpart, and a
-            function that calls it.
+        made: Identity of each layer to the layer, its counterparts, and a
+            function that calls them.
         unmatched: Each layer without a counterpart, as `name` (class), and why.
     """
 
@@ -145,6 +146,17 @@ class _Builder:
         self.made: dict[int, tuple] = {}
         self.unmatched: dict[str, str] = {}
         self._names: set[str] = set()
+
+    def check(self):
+        """Raises `NoTwin` where a layer has no counterpart."""
+        if not self.unmatched:
+            return
+        listed = "; ".join(f"{name}: {why}" for name, why in self.unmatched.items())
+        raise NoTwin(
+            f"These layers have no twin in tf_keras: {listed}. Replace them by "
+            "standard layers",
+            self.unmatched,
+        )
 
     def placer(self, prefix):
         """A function from a layer or operation to what stands for it."""
@@ -171,8 +183,10 @@ class _Builder:
                 return self._layer(operation, prefix)(*given, **known)
             placed = operations.of_operation(operation)
             return placed(self._name(operation, prefix), *given, **options)
-        except counterparts.Unmatched as why:
-            return self._refuse(operation, prefix, str(why), *given, **options)
+        except Exception as why:  # tf_keras raises what it likes.
+            known = isinstance(why, counterparts.Unmatched)
+            reason = f"{'' if known else 'tf_keras: '}{counterparts.reason(why)}"
+            return self._refuse(operation, prefix, reason)
 
     def _layer(self, layer, prefix):
         """Makes a counterpart once: what is shared stays so."""
@@ -190,19 +204,11 @@ class _Builder:
         self._names.add(name)
         return name
 
-    def _refuse(self, operation, prefix, reason, *given, **options):
+    def _refuse(self, operation, prefix, reason, *_, **__):
         """Notes the reason, and goes on with new inputs in the output's place."""
         name = prefix + operation.name.removeprefix(prefix)
         self.unmatched[f"`{name}` ({type(operation).__name__})"] = reason
-        seen = keras.tree.map_structure(
-            lambda x: (
-                keras.KerasTensor(x.shape, x.dtype.name)
-                if operations.is_tensor(x)
-                else x
-            ),
-            (given, {key: val for key, val in options.items() if val is not None}),
-        )
         return keras.tree.map_structure(
             lambda out: tf_keras.Input(out.shape[1:], dtype=out.dtype),
-            operation.compute_output_spec(*seen[0], **seen[1]),
+            operation.output,
         )

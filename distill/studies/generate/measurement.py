@@ -173,7 +173,7 @@ def export_and_measure(
     # The other outputs are representations for LIT: a file needs only the images.
     exported = keras.Model(network.input, network.output["images"])
     files.atomic_write(path, convert.to_tflite(exported, "float32"))
-    images = split.take(slice(CHECKED)).floats()
+    images = _sample(split, CHECKED).floats()
     classes = network.input.shape[-1] - images.shape[-1]
     inputs = translation.add_label(images, classes - 1, classes)
     expected = keras.ops.convert_to_numpy(exported(inputs))

@@ -52,12 +52,12 @@ def samples(network: keras.Model, split: data.Split) -> np.ndarray:
 
     Args:
         network: A generator under the contract of `gan.translators`.
-        split: The split whose first eight images are used.
+        split: The split; eight of its images are used, of as many classes.
 
     Returns:
         `((1 + classes) * 8, height, width, channels)`.
     """
-    images = split.take(slice(COLUMNS)).floats()
+    images = split.sample(COLUMNS, 0).floats()
     classes = network.input.shape[-1] - images.shape[-1]
     translated = [translate(network, images, label) for label in range(classes)]
     return np.concatenate([images, *translated])

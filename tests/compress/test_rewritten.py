@@ -1,0 +1,195 @@
+"""A network that is written anew answers as before, or is refused by name."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+# TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
+CHILD = """
+import json, pathlib, sys, tempfile
+import numpy as np, tf_keras
+from distill.compress import capabilities, convert, trials
+from distill.compress.prune import channels
+from distill.compress.quantize import checked
+from distill.compress.twin import folding
+from distill.measure import facts, interpreter
+
+L, said = tf_keras.layers, {}
+rng = np.random.default_rng(0)
+images = rng.uniform(size=(16, 8, 8, 3)).astype("float32")
+
+def network(body, seed=0):
+    tf_keras.utils.set_random_seed(seed)
+    given = tf_keras.Input((8, 8, 3))
+    return trials.shaken(tf_keras.Model(given, body(given)))
+
+def conv(x, name, act=None, width=4, **options):
+    return L.Conv2D(width, 3, padding="same", activation=act, name=name)(x)
+
+def head(x):
+    return L.Dense(3, name="head")(L.GlobalAveragePooling2D(name="pool")(x))
+
+def twice(x):
+    kernel = L.Conv2D(4, 3, padding="same", name="kernel")
+    both = x, L.Rescaling(20.0, name="louder")(x)
+    both = [L.ReLU(name=f"relu{i}")(kernel(y)) for i, y in enumerate(both)]
+    return head(L.Concatenate(name="both")(both))
+
+def twice_normed(x):
+    kernel = L.Conv2D(4, 3, padding="same", name="kernel")
+    norm = L.BatchNormalization(name="norm")
+    both = [norm(kernel(y)) for y in (x, L.Rescaling(0.5, name="quieter")(x))]
+    return head(L.Concatenate(name="both")(both))
+
+def reused(x):
+    relu = L.ReLU(name="relu")
+    return head(relu(conv(relu(conv(x, "a")), "b")))
+
+NETWORKS = {
+    "tanh before relu": lambda x: head(L.ReLU(name="relu")(conv(x, "a", "tanh"))),
+    "sigmoid before activation": lambda x: head(
+        L.Activation("relu", name="relu")(conv(x, "a", "sigmoid"))),
+    "relu of six": lambda x: head(L.ReLU(6.0, name="relu")(conv(x, "a"))),
+    "activation": lambda x: head(L.Activation("relu", name="relu")(conv(x, "a"))),
+    "rows": lambda x: head(L.BatchNormalization(axis=1, name="norm")(conv(x, "a"))),
+    "rows alone": lambda x: head(
+        conv(L.BatchNormalization(axis=2, name="norm")(x), "a")),
+    "norm behind a relu": lambda x: head(
+        L.BatchNormalization(name="norm")(conv(x, "a", "relu"))),
+    "layer norm of places": lambda x: head(
+        L.LayerNormalization(axis=[1, 2], name="norm")(conv(x, "a"))),
+    "transposed": lambda x: head(L.ReLU(name="relu")(L.BatchNormalization(name="norm")(
+        L.Conv2DTranspose(5, 3, strides=2, name="a")(x)))),
+    "transposed rows": lambda x: L.Dense(3)(L.Flatten()(L.Conv1DTranspose(
+        4, 3, strides=2, padding="same", name="a")(L.Reshape((8, 24))(x)))),
+    "depthwise rows": lambda x: L.Dense(3)(L.Flatten()(L.BatchNormalization()(
+        L.DepthwiseConv1D(3, depth_multiplier=2, name="a")(L.Reshape((8, 24))(x))))),
+    "shared": twice,
+    "shared norm": twice_normed,
+    "reused": reused,
+    "heard twice": lambda x: head(
+        L.Add(name="sum")([y := conv(x, "a"), L.ReLU(name="relu")(y)])),
+}
+for name, body in NETWORKS.items():
+    model = network(body)
+    found = {}
+    for engine, simulated in capabilities.ENGINES.items():
+        try:
+            made = simulated(model)
+        except Exception as mistake:
+            found[engine] = str(mistake)
+            continue
+        checked.check(model, made, images)
+        found[engine] = None
+    checked.check(model, folding.fold(model), images)
+    said[name] = found
+
+# A precondition that is not asked, and who says so.
+linear = folding._is_linear_kernel
+folding._is_linear_kernel = lambda layer: hasattr(layer, "activation") and bool(
+    layer.weights)
+model = network(lambda x: head(L.ReLU(name="relu")(conv(conv(x, "a"), "b", "tanh"))))
+for engine in ("tfmot", "keras"):
+    try:
+        checked.check(model, capabilities.ENGINES[engine](model), images)
+    except checked.Otherwise as mistake:
+        said[f"lost, {engine}"] = str(mistake)
+said["lost, asked"] = capabilities._asked().model("tfmot", model)
+folding._is_linear_kernel = linear
+
+# A shared kernel: a range for each call, and one kernel in training and in the file.
+model = network(twice)
+made = capabilities.ENGINES["keras"](model, zeros=True)
+made(images, training=True)
+said["highs"] = sorted(
+    float(v.numpy()) for v in made.variables if "relu" in v.name and "high" in v.name)
+said["trained"] = len([v for v in made.trainable_variables if "kernel:0" in v.name])
+path = pathlib.Path(tempfile.mkdtemp()) / "x.tflite"
+path.write_bytes(convert.to_tflite(made, "int8"))
+held, wanted = facts.read_facts(path), model(images).numpy()
+apart = abs(interpreter.predict(path, images) - wanted).max() / abs(wanted).max()
+said["file"] = [float(apart), list(held.float_ops), held.parameters]
+said["parameters"] = model.count_params()
+said["inner"] = [part.maker for part in channels.inner(model)]
+said["macs"] = channels.macs(model)["kernel"]
+
+# Norms of other axes are no norms of channels.
+rows = network(NETWORKS["rows"])
+asked = capabilities._asked()
+said["axis"] = {way: asked.layers(way, rows) for way in ("tfmot", "keras")}
+said["axis"]["inner"] = [part.maker for part in channels.inner(rows)]
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said():
+    root = pathlib.Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+NETWORKS = [
+    *["tanh before relu", "sigmoid before activation", "relu of six", "activation"],
+    *["rows", "rows alone", "norm behind a relu", "layer norm of places"],
+    *["transposed", "transposed rows", "depthwise rows", "heard twice"],
+    *["shared", "shared norm", "reused"],
+]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_our_engine_writes_it_so_that_it_answers_as_before(said, name):
+    assert said[name]["keras"] is None
+
+
+def test_tf_mot_is_refused_where_it_would_leave_a_kernel_in_float(said):
+    for name in ("tanh before relu", "sigmoid before activation", "relu of six"):
+        assert "leaves the kernel of `a` in float" in said[name]["tfmot"]
+    for name in ("activation", "norm behind a relu", "transposed", "heard twice"):
+        assert said[name]["tfmot"] is None
+
+
+def test_a_layer_without_weights_may_be_called_twice_and_others_are_named(said):
+    assert said["reused"]["tfmot"] is None
+    for name in ("shared", "shared norm"):
+        assert "`kernel`: TF-MOT has one range for all calls" in said[name]["tfmot"]
+
+
+@pytest.mark.parametrize("engine", ["tfmot", "keras"])
+def test_a_lost_activation_is_refused_by_the_layers_name(said, engine):
+    line = said[f"lost, {engine}"]
+    assert "`b`: written anew for this file, the network answers otherwise" in line
+    assert "\n" not in line
+
+
+def test_the_doctor_sees_it_too(said):
+    assert "`b`: written anew" in said["lost, asked"]
+
+
+def test_each_call_of_a_shared_layer_has_its_own_range(said):
+    quiet, loud = said["highs"]
+    assert loud > 5 * quiet
+
+
+def test_a_shared_kernel_is_one_in_training_and_in_the_file(said):
+    assert said["trained"] == 2  # The kernel and the head.
+    apart, floats, parameters = said["file"]
+    assert apart < 0.03 and floats == []
+    assert parameters == said["parameters"] + 4  # A bias is scaled for each call.
+
+
+def test_a_shared_layer_stays_as_wide_and_counts_at_each_call(said):
+    assert said["inner"] == []
+    assert said["macs"] == 2 * 64 * 9 * 3 * 4
+
+
+def test_a_norm_of_rows_is_no_norm_of_channels(said):
+    assert "only behind a kernel" in said["axis"]["tfmot"]["norm"]
+    assert said["axis"]["keras"] == {}
+    assert said["axis"]["inner"] == []
