@@ -88,7 +88,10 @@ def _pairs(shapes):
 
 
 def _costs(costs):
-    rows = [(name, cost.parameters, cost.macs) for name, cost in costs.items()]
+    rows = [
+        (name, cost.parameters, formats.macs(vars(cost), formats.whole))
+        for name, cost in costs.items()
+    ]
     return formats.table(rows, ["network", "parameters", "MACs an image"])
 
 

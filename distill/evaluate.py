@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from distill import cli, config, data
 from distill.config import finishing
 from distill.data import checks, split_file
-from distill.runtime import packages, progress
+from distill.runtime import formats, packages, progress
 from distill.runtime.errors import EXIT_FAILED, ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
@@ -78,18 +78,20 @@ def _config(arguments):
 def _lines(record):
     import tabulate
 
-    latency = record["latency_ms"] or {"median": None, "p90": None, "machine": None}
+    timed = record["latency_ms"]
+    latency = timed or {"median": None, "p90": None, "machine": None}
     rows = [
         ("file", record["file"]),
         ("examples", record["test_examples"]),
         ("accuracy, %", record["accuracy"]),
         ("failed", "; ".join(record["failed"]) or None),
         ("parameters", record["parameters"]),
-        ("MACs an image", record["macs"]),
+        ("MACs an image", formats.macs(record, str)),
         ("zeros, %", 100 * record["sparsity"]),
         ("bytes", record["bytes"]),
         ("bytes, gzip", record["gzip_bytes"]),
         ("latency, ms: median", latency["median"]),
+        ("latency, ms: its interval", timed and formats.interval(timed)),
         ("latency, ms: 90th percentile", latency["p90"]),
         (
             "latency, ms: all threads",

@@ -78,7 +78,7 @@ def _lines(found):
         ("bytes", found["bytes"]),
         ("bytes, gzip", found["gzip_bytes"]),
         ("parameters", found["parameters"]),
-        ("MACs an image", found["macs"]),
+        ("MACs an image", formats.macs(found, formats.whole)),
         ("zeros, %", f"{100 * found['sparsity']:.1f}"),
         ("ops", ops),
         ("in float", ", ".join(found["float_ops"]) or "none"),

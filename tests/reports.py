@@ -58,6 +58,7 @@ def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
         "file": name + (".keras" if latency is None else ".tflite"),
         "parameters": 175_258 if teacher else 40_826,
         "macs": 2_617_472 if teacher else 546_944,
+        "uncounted": [],
         "test_examples": 360,
         "accuracy": accuracy,
         "validation_accuracy": accuracy + 0.2,
@@ -70,6 +71,8 @@ def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
         "latency_ms": latency
         and {
             "median": latency,
+            "low": latency * 0.98,
+            "high": latency * 1.02,
             "p90": latency * 1.2,
             "threads": 1,
             "runs": 200,

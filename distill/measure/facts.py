@@ -2,12 +2,12 @@
 
 import dataclasses
 import gzip
-import math
 import pathlib
 
-from distill.measure import graph as graphs
-from distill.measure import kernel
+from distill.measure import graph as graphs  # `graph` is a file's, below.
+from distill.measure.counting import op_macs
 from distill.measure.end import End
+from distill.measure.kernel import Kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Facts:
 
     Attributes:
         parameters: Entries of all kernels, biases and tables, zeros too.
-        macs: Multiply-accumulates of kernels, for one input.
+        macs: Multiply-accumulates for one input, see `layer_macs`.
         bytes: Size of the file.
         gzip_bytes: Size of the file through gzip.
         sparsity: Share of exact zeros among the entries of all kernels but
@@ -27,6 +27,8 @@ class Facts:
         kernels: Each kernel but depthwise ones, in order.
         takes: The file's inputs.
         gives: Its outputs.
+        uncounted: Names of ops whose multiply-accumulates are not known: where there
+            are any, `macs` is a lower bound.
     """
 
     parameters: int
@@ -36,7 +38,8 @@ class Facts:
     sparsity: float
     float_ops: tuple[str, ...]
     ops: dict[str, int]
-    kernels: tuple[kernel.Kernel, ...] = ()
+    kernels: tuple[Kernel, ...] = ()
+    uncounted: tuple[str, ...] = ()
     takes: tuple[End, ...] = ()
     gives: tuple[End, ...] = ()
 
@@ -48,27 +51,23 @@ def read_facts(path: pathlib.Path) -> Facts:
         ValueError: If it is no TFLite file.
     """
     graph = graphs.Graph(path.read_bytes(), path)
-    names = [graph.name(op) for op in graph.ops]
-    sizes, described, others, macs = {}, {}, {}, 0
-    for op, name in zip(graph.ops, names, strict=True):
-        if name == "GATHER":
-            table = graph.constant(op.inputs[graphs.TABLE])
-            others[table] = graph.size(table)
-        if name not in graphs.WEIGHTED:
-            continue
-        kernel = graph.constant(op.inputs[graphs.KERNEL])
-        sizes[kernel] = graph.size(kernel)
-        if name != "DEPTHWISE_CONV_2D":
-            described[kernel] = graph.kernel(kernel)
-        if len(op.inputs) > graphs.BIAS and op.inputs[graphs.BIAS] >= 0:
-            bias = graph.constant(op.inputs[graphs.BIAS])
-            others[bias] = graph.size(bias)
-        macs += _macs(name, graph.shape(kernel), graph.shape(op.outputs[0]))
+    sizes, described, macs = {}, {}, 0
+    names, uncounted = [], []
+    for part, op, times in op_macs.times(graph):
+        name, rule = part.name(op), op_macs.rule(part, op)
+        names.append(name)
+        if name in op_macs.UNKNOWN or (rule and times is None):
+            uncounted.append(name)
+        macs += rule.macs(part, op) * (times or 1) if rule else 0
+        for index, axis in op_macs.weights(part, op).items():
+            sizes[part.place(index)] = part.size(index)
+            if axis is not None and name != "DEPTHWISE_CONV_2D":
+                described[part.place(index)] = part.kernel(index, axis)
     takes, gives = graph.ends()
     zeros = sum(kernel.zeros for kernel in described.values())
     prunable = sum(kernel.size for kernel in described.values())
     return Facts(
-        parameters=sum(sizes.values()) + sum(others.values()),
+        parameters=sum(sizes.values()),
         macs=macs,
         bytes=path.stat().st_size,
         gzip_bytes=gzip_bytes(path),
@@ -78,17 +77,10 @@ def read_facts(path: pathlib.Path) -> Facts:
         kernels=tuple(described.values()),
         takes=takes,
         gives=gives,
+        uncounted=tuple(dict.fromkeys(uncounted)),
     )
 
 
 def gzip_bytes(path: pathlib.Path) -> int:
     """Size of a file through gzip, in bytes."""
     return len(gzip.compress(path.read_bytes(), mtime=0))
-
-
-def _macs(name, kernel, output):
-    """Kernel is `(out, ...)`, for a depthwise one `(1, ..., out)`; NHWC output."""
-    pixels = math.prod(output[1:-1])
-    if name == "FULLY_CONNECTED":
-        pixels = math.prod(output[:-1])
-    return math.prod(kernel) * pixels

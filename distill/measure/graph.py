@@ -1,19 +1,20 @@
 """The ops and tensors of a TFLite file, without running it. Needs no TensorFlow."""
 
+import copy
 import functools
 import math
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from distill.measure.end import End
 from distill.measure.kernel import Kernel, describe, to_dense, unpack
 
-# Which of an op's inputs are the kernel, the bias, what is looked up.
-KERNEL, BIAS = 1, 2
-TABLE = 0
+# Ops with a kernel and an activation in one, and which of their inputs is the kernel.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+KERNEL = 1
 _STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
 _TYPES = {  # Of four bits, a byte holds two.
     "INT4": np.uint8,
@@ -28,14 +29,16 @@ _TYPES = {  # Of four bits, a byte holds two.
 
 
 class Graph:
-    """The ops and tensors of a file's only graph.
+    """The ops and tensors of a file's graph, or of a loop in it.
 
     Args:
         content: The file's bytes.
         path: Named in errors.
 
     Attributes:
-        ops: In the order in which they run.
+        ops: In the order in which they run, without those inside a loop.
+        inputs: Indices of the tensors that it is given.
+        outputs: Of those that it makes.
 
     Raises:
         ValueError: If it is no TFLite file.
@@ -47,12 +50,37 @@ class Graph:
         schema = _schema()
         try:
             self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-            graph = self._model.subgraphs[0]
-            self.ops, self._tensors = graph.operators, graph.tensors
-            self._inputs, self._outputs = set(graph.inputs), set(graph.outputs)
+            self._take(0)
         except Exception as error:  # A damaged file raises anything.
             raise ValueError(f"{path} is a damaged TFLite file: {error}") from None
+
+    def _take(self, index):
+        graph = self._model.subgraphs[index]
+        self.ops, self._tensors = graph.operators, graph.tensors
+        self.inputs, self.outputs = list(graph.inputs), list(graph.outputs)
         self._maker = {made: op for op in self.ops for made in op.outputs}
+
+    def inside(self, op: Any) -> list["Graph"]:
+        """The graphs that an op runs: of a loop, what checks it, and its body."""
+        options = vars(op.builtinOptions) if op.builtinOptions else {}
+        found = []
+        for name, index in options.items():
+            if name.lower().endswith("subgraphindex"):
+                part = copy.copy(self)
+                part._take(index)
+                found.append(part)
+        return found
+
+    def walk(self) -> Iterator[tuple["Graph", Any]]:
+        """Every op with the graph that it is in; those inside a loop come behind it."""
+        for op in self.ops:
+            yield self, op
+            for part in self.inside(op):
+                yield from part.walk()
+
+    def maker(self, index: int) -> Any:
+        """The op that makes a tensor; None of one that is given or constant."""
+        return self._maker.get(index)
 
     def name(self, op) -> str:
         """The name of what an op computes, such as `CONV_2D`."""
@@ -74,6 +102,15 @@ class Graph:
         while index in self._maker and self.name(self._maker[index]) in _STORED:
             index = self._maker[index].inputs[0]
         return index
+
+    def is_constant(self, index: int) -> bool:
+        """Whether the file holds the entries of a tensor."""
+        data = self._model.buffers[self._tensors[index].buffer].data
+        return data is not None and len(data) > 0
+
+    def place(self, index: int) -> int:
+        """Where the file holds a constant; two tensors may share the place."""
+        return self._tensors[index].buffer
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Sizes of a tensor."""
@@ -99,10 +136,19 @@ class Graph:
         """Entries of a tensor."""
         return math.prod(self.shape(index))
 
-    def kernel(self, index: int) -> Kernel:
-        """What there is to say of a constant."""
+    def kernel(self, index: int, axis: int = 0) -> Kernel:
+        """What there is to say of a constant.
+
+        Args:
+            index: Of the tensor.
+            axis: On which each output has an entry.
+        """
         values, bits = self._entries(index)
-        return describe(self.label(index), values, bits)
+        how = self._tensors[index].quantization
+        if how is not None and how.zeroPoint is not None and np.any(how.zeroPoint):
+            # Zero is what stands for zero.
+            values = values.astype(np.int32) - self._along(how, how.zeroPoint, values)
+        return describe(self.label(index), np.moveaxis(values, axis, 0), bits)
 
     def values(self, index: int) -> np.ndarray:
         """The numbers that a constant stands for, float32."""
@@ -119,11 +165,18 @@ class Graph:
         entries = entries.astype(np.float32)
         if how is None or how.scale is None:
             return entries
+        zeros, scales = (
+            self._along(how, np.asarray(numbers, np.float32), entries)
+            for numbers in (how.zeroPoint, how.scale)
+        )
+        return (entries - zeros) * scales
+
+    def _along(self, how, numbers, entries):
+        """One number for each channel, or one for all, as it meets the entries."""
         sizes = [1] * entries.ndim
-        if len(how.scale) > 1:
+        if len(numbers) > 1:
             sizes[how.quantizedDimension] = -1
-        zeros = np.asarray(how.zeroPoint, np.float32).reshape(sizes)
-        return (entries - zeros) * np.asarray(how.scale, np.float32).reshape(sizes)
+        return numbers.reshape(sizes)
 
     def _entries(self, index):
         """A constant as it is stored, and the bits of an entry.
@@ -145,14 +198,15 @@ class Graph:
 
         Not the conversion of the input and of the output.
         """
-        for op in self.ops:
-            name = self.name(op)
-            edge = (name == "QUANTIZE" and set(op.inputs) <= self._inputs) or (
-                name == "DEQUANTIZE" and set(op.outputs) <= self._outputs
+        for part, op in self.walk():
+            name = part.name(op)
+            edge = part.ops is self.ops and (
+                (name == "QUANTIZE" and set(op.inputs) <= set(self.inputs))
+                or (name == "DEQUANTIZE" and set(op.outputs) <= set(self.outputs))
             )
             touched = [*op.inputs, *op.outputs]
             floats = any(
-                index >= 0 and _type(self._tensors[index]) == "FLOAT32"
+                index >= 0 and _type(part._tensors[index]) == "FLOAT32"
                 for index in touched
             )
             if floats and not edge:

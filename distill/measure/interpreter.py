@@ -1,12 +1,14 @@
-"""Runs a `.tflite` file: its answers, and how long they take."""
+"""Runs `.tflite` files: their answers, and how long they take."""
 
-import gc
+import functools
 import os
 import pathlib
-import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from distill.measure import latency
 from distill.runtime import quiet, versions
 
 BATCH = 64  # Images at once where only answers are wanted.
@@ -32,65 +34,46 @@ def predict(path: pathlib.Path, inputs: np.ndarray) -> np.ndarray:
     for start in range(0, len(inputs), size):
         batch = inputs[start : start + size]
         if run is None or len(batch) != size:
-            run = _Runner(path, batch.shape, os.cpu_count() or 1)
+            run = Runner(path, batch.shape, os.cpu_count() or 1)
         answers.append(run.real(run(run.stored(batch))))
     return np.concatenate(answers)
 
 
-def latency(
-    path: pathlib.Path,
-    example: np.ndarray,
-    *,
-    threads: int = 1,
-    runs: int = 200,
-    warmup: int = 20,
-) -> dict:
-    """How long a file takes for one input.
+def latencies(
+    paths: Sequence[pathlib.Path], example: np.ndarray, *, threads: int = 1
+) -> dict[str, dict[str, Any]]:
+    """How long each file takes for one input; the files take turns.
 
     Args:
-        path: The file.
+        paths: The files.
         example: As in `predict`, one alone.
         threads: That the interpreter may use.
-        runs: Measured calls.
-        warmup: Calls before them.
 
     Returns:
-        `median` and `p90` in milliseconds; `threads`, `runs`, `machine`.
+        Name of each file to its record: as `latency.timed`, and `threads`, `machine`.
+
+    Raises:
+        ValueError: If a file cannot be run on such an input.
     """
-    run = _Runner(path, example.shape, threads)
-    example = run.stored(example)  # As a user of eight bits has it already.
-    for _ in range(warmup):
-        run(example)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            run(example)
-            times.append(1000 * (time.perf_counter() - start))
-    finally:
-        if collecting:
-            gc.enable()
-    return {
-        "median": float(np.median(times)),
-        "p90": float(np.percentile(times, 90)),
-        "threads": threads,
-        "runs": runs,
-        "machine": versions.machine(),
-    }
+    runs = {}
+    for path in paths:
+        run = Runner(path, example.shape, threads)
+        # As a user of eight bits has it already.
+        runs[path.name] = functools.partial(run, run.stored(example))
+    told = {"threads": threads, "machine": versions.machine()}
+    return {name: {**record, **told} for name, record in latency.timed(runs).items()}
 
 
 def _takes(path, shape):
     """Whether a file runs on such a batch; a reshape inside may bind it to one."""
     try:
-        _Runner(path, shape, 1)
+        Runner(path, shape, 1)
     except ValueError:
         return False
     return True
 
 
-class _Runner:
+class Runner:
     """Runs a file on inputs of one shape, from what it takes to what it gives."""
 
     def __init__(self, path, shape, threads):
@@ -112,6 +95,7 @@ class _Runner:
             raise ValueError(f"{path} cannot be run: {error}") from None
 
     def __call__(self, inputs):
+        """What the file makes of inputs, both as it stores them."""
         self._model.set_tensor(self._given["index"], inputs)
         self._model.invoke()
         return self._model.get_tensor(self._made["index"])

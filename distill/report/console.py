@@ -2,8 +2,10 @@
 
 import textwrap
 
+import numpy as np
 import tabulate
 
+from distill.measure import latency
 from distill.report import layer_errors
 from distill.report.charts import pareto
 from distill.runtime import formats
@@ -43,8 +45,23 @@ def table(report: dict) -> str:
         for row in report["stitched"]
     ]
     notes.append(layer_errors.line(report["models"]))
+    notes.append(_spread(report["models"]))
+    notes.append(formats.not_counted(report["models"]))
     wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
     return "\n".join(filter(None, [lines, *wrapped]))
+
+
+def _spread(models):
+    """How far apart two latencies must be to differ."""
+    timed = [model["latency_ms"] for model in models if model["latency_ms"]]
+    spreads = [np.ptp(latency.bounds(one)) / one["median"] for one in timed]
+    if not spreads:
+        return ""
+    width = f"{100 * max(spreads):.1f} %"
+    return (
+        f"ms: medians, whose intervals are up to {width} wide; where two overlap, "
+        "neither file is faster"
+    )
 
 
 def _cells(model):
@@ -54,7 +71,7 @@ def _cells(model):
         formats.kilobytes(model["bytes"]),
         formats.kilobytes(model["gzip_bytes"]),
         formats.whole(model["parameters"]),
-        formats.short(model["macs"]),
+        formats.macs(model),
         formats.percent(100 * model["sparsity"], 1),
         formats.milliseconds(model["latency_ms"]),
     ]

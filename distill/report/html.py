@@ -5,6 +5,7 @@ import base64
 import jinja2
 import numpy as np
 
+from distill.measure import latency
 from distill.report import images
 from distill.runtime import formats
 
@@ -23,6 +24,7 @@ def template(name: str) -> jinja2.Template:
     )
     environment.filters["points"] = _points
     environment.globals["formats"] = formats
+    environment.globals["differ"] = latency.differ
     environment.globals["share"] = _share
     return environment.get_template(name)
 

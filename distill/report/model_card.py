@@ -92,7 +92,7 @@ def _row(model):
         formats.percent(model["validation_accuracy"]),
         formats.whole(model["bytes"]),
         formats.whole(model["gzip_bytes"]),
-        formats.whole(model["macs"]),
+        formats.macs(model, formats.whole),
         *("; ".join(str(End(**end)) for end in model[key]) for key in _ENDS),
         f"`{model['sha256'][:16]}`",
     ]
@@ -104,6 +104,7 @@ def _limits(result, chosen):
     return [
         *_promises(result["models"]),
         *result["warnings"],
+        *filter(None, [formats.not_counted(result["models"])]),
         *([worst] if worst else []),
         "measured on this test split alone: nothing is known of other inputs",
     ]

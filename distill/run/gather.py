@@ -15,7 +15,7 @@ from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
 from distill.run import parent
-from distill.run.record import model_record
+from distill.run.record import model_record, put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
@@ -45,11 +45,13 @@ def gather(
     made = run if finished else dataclasses.replace(run, finish=())
     taught = _taught(folder / "teacher.keras", splits.test)
     for path in _files(made, folder, taught is not None):
-        with progress.step(f"measure {path.name}", "accuracy, size, latency"):
+        with progress.step(f"measure {path.name}", "accuracy, size"):
             record, answers[path.stem] = model_record(
                 path, splits.test, taught, validation=splits.validation
             )
         models.append(record)
+    with progress.step("measure latency", "all files in turn"):
+        put_latencies(models, folder, splits.test)
     _judge(made, folder, models, stages)
     promised = _promised(run, models)
     search = folder / "search.json"

@@ -66,12 +66,6 @@ def model_record(
     if taught is not None:
         agrees = (said == accuracy.classes(taught)) & (said >= 0)
         record["agreement_with_teacher"] = 100 * float(agrees.mean())
-    if path.suffix == ".tflite":
-        example = split.floats()[:1]
-        record["latency_ms"] = interpreter.latency(path, example)
-        if (cores := versions.cores()) > 1:
-            all_of_them = interpreter.latency(path, example, threads=cores)
-            record["latency_all_threads_ms"] = all_of_them
     return record, answers
 
 
@@ -87,16 +81,38 @@ def foreign_record(
     given = path.suffix == ".keras"
     network = incoming.open_given(path, None, dataset) if given else None
     try:
-        return model_record(path, split, None, network)[0]
+        record, _ = model_record(path, split, None, network)
+        put_latencies([record], path.parent, split)
+        return record
     except Exception as mistake:  # A damaged file raises whatever its reader does.
         raise errors.ConfigError(f"{path}: cannot be run: {mistake}") from None
+
+
+def put_latencies(models: list[dict], folder: pathlib.Path, split: data.Split) -> None:
+    """Writes the latencies of `.tflite` files, measured in turn, into their entries.
+
+    Args:
+        models: Entries, as `model_record` makes them.
+        folder: Holds the files.
+        split: Its first example is what they are given.
+    """
+    files = [model for model in models if model["file"].endswith(".tflite")]
+    if not files:
+        return
+    paths, example = [folder / model["file"] for model in files], split.floats()[:1]
+    asked = {"latency_ms": 1, "latency_all_threads_ms": versions.cores()}
+    for key, threads in asked.items():
+        if key == "latency_ms" or threads > 1:
+            found = interpreter.latencies(paths, example, threads=threads)
+            for model in files:
+                model[key] = found[model["file"]]
 
 
 def _facts(path, network):
     """The properties of a file that are known without running it."""
     if network is None:
         facts = read_facts(path)
-        names = ("parameters", "macs", "sparsity", "bytes", "gzip_bytes")
+        names = ("parameters", "macs", "uncounted", "sparsity", "bytes", "gzip_bytes")
         ends = {"takes": facts.takes, "gives": facts.gives}
         return {
             **{name: getattr(facts, name) for name in names},
@@ -108,6 +124,7 @@ def _facts(path, network):
         "gives": _ends([network.output["logits"]]),
         "parameters": counted.parameters,
         "macs": counted.macs,
+        "uncounted": counted.uncounted,
         "sparsity": cost.sparsity(network),
         "bytes": path.stat().st_size,
         "gzip_bytes": gzip_bytes(path),

@@ -1,7 +1,8 @@
 """Formats numbers as short text; a missing or non-finite number becomes a dash."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
@@ -12,6 +13,7 @@ def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
 
 
 NOTHING = "\N{EN DASH}"
+AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -44,12 +46,39 @@ def short(value: float | None) -> str:
     return _scaled(value, "")
 
 
+def macs(model: Mapping[str, Any], text: Callable[[float | None], str] = short) -> str:
+    """Multiply-accumulates; where some are not known, a lower bound that says so.
+
+    Args:
+        model: Has `macs`, and as `uncounted` the names of what is not known.
+        text: Writes the number.
+    """
+    bound = AT_LEAST if model.get("uncounted") else ""
+    return f"{bound}{text(model['macs'])}"
+
+
+def not_counted(models: Sequence[Mapping[str, Any]]) -> str:
+    """What the sign of a lower bound means; empty where there is none."""
+    names = dict.fromkeys(name for each in models for name in each.get("uncounted", ()))
+    if not names:
+        return ""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"{AT_LEAST}at least: the multiply-accumulates of {listed} are not known"
+
+
+def interval(latency: Mapping[str, Any] | None) -> str:
+    """The interval of a median of `latency_ms`, without the unit."""
+    if latency is None:
+        return NOTHING
+    return f"{plain(latency.get('low'))} to {plain(latency.get('high'))}"
+
+
 def plain(value: float | None) -> str:
     """Three significant digits: `0.0123`, `1e-05`."""
     return _number(value, ".3g")
 
 
-def milliseconds(latency: dict | None, key: str = "median") -> str:
+def milliseconds(latency: Mapping[str, Any] | None, key: str = "median") -> str:
     """One of the numbers of `latency_ms`, without the unit."""
     value = None if latency is None else latency[key]
     digits = 3 if not value or value < 1 else 2 if value < 10 else 1

@@ -8,7 +8,7 @@ import pytest
 
 from distill import export
 from distill.compress import convert
-from distill.measure import cost, interpreter
+from distill.measure import cost, interpreter, latency
 from distill.measure.end import End
 from distill.measure.facts import read_facts
 from distill.runtime import versions
@@ -115,11 +115,14 @@ def test_answers_of_the_whole_set_are_those_of_each_image(network, files):
 
 def test_latency_is_measured_as_asked(files):
     image = np.zeros((1, *SHAPE), "float32")
-    taken = interpreter.latency(files / "float32.tflite", image, runs=30, warmup=2)
-    assert 0 < taken["median"] <= taken["p90"]
-    assert taken["runs"] == 30
-    assert taken["threads"] == 1
-    assert taken["machine"] == versions.machine() != ""
+    paths = [files / f"{name}.tflite" for name in ("float32", "int8")]
+    taken = interpreter.latencies(paths, image, threads=1)
+    assert list(taken) == ["float32.tflite", "int8.tflite"]
+    for one in taken.values():
+        assert 0 < one["low"] <= one["median"] <= one["high"]
+        assert one["runs"] >= latency.ROUNDS
+        assert one["threads"] == 1
+        assert one["machine"] == versions.machine() != ""
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.finishers.finisher import Finisher
+from distill.compress.finishers.finisher import Finisher, described
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Float32(Finisher):
 
     def predicted_bytes(self, cost, parts=None):
         """Four bytes a weight."""
-        return 4 * (cost.tables + cost.kernels + cost.channels) + 350 * cost.layers
+        return 4 * (cost.tables + cost.kernels + cost.channels) + described(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Float16(Finisher):
 
     def predicted_bytes(self, cost, parts=None):
         """Two bytes a weight."""
-        return 2 * (cost.tables + cost.kernels + cost.channels) + 550 * cost.layers
+        weights = 2 * (cost.tables + cost.kernels + cost.channels)
+        return weights + described(cost, 250)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,5 +46,6 @@ class DynamicInt8(Finisher):
         return bench.export("dynamic_int8")
 
     def predicted_bytes(self, cost, parts=None):
-        """One byte a weight, a scale a channel."""
-        return cost.tables + cost.kernels + 16 * cost.channels + 550 * cost.layers
+        """One byte a weight, but of small kernels; a scale a channel."""
+        weights = cost.tables + cost.kernels + 3 * cost.small + 16 * cost.channels
+        return weights + described(cost)

@@ -131,6 +131,18 @@ class Finisher:
         raise NotImplementedError
 
 
+def described(cost: cost.Cost, each: int = 0) -> int:
+    """About how many bytes of a file say what to do with the weights.
+
+    Fitted to files of networks of all kinds; names of tensors are most of it.
+
+    Args:
+        cost: Of the student.
+        each: Bytes more for each kernel.
+    """
+    return 3_500 + 300 * cost.ops + each * cost.layers
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedFinisher(Finisher):
     """A finisher that trains on the labels and the teacher's answers.

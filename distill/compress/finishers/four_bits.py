@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.finishers.finisher import Finisher
+from distill.compress.finishers.finisher import Finisher, described
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class DynamicInt4(Finisher):
     def predicted_bytes(self, cost, parts=None):
         """Half a byte a weight; scale, zero point and bias for each channel."""
         left = cost.kernels // 2
-        return 4 * cost.tables + left + 16 * cost.channels + 550 * cost.layers
+        return 4 * cost.tables + left + 16 * cost.channels + described(cost)
 
 
 def _rewritten(file):

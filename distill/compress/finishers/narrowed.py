@@ -5,7 +5,7 @@ import math
 from typing import ClassVar
 
 from distill.compress.finishers import quantized
-from distill.compress.finishers.finisher import TrainedFinisher
+from distill.compress.finishers.finisher import TrainedFinisher, described
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Narrowed(TrainedFinisher):
     def predicted_bytes(self, cost, parts=None):
         """As `float32` of so many weights."""
         left = round(4 * self.macs * cost.kernels)
-        return 4 * cost.tables + left + 3 * cost.channels + 350 * cost.layers
+        return 4 * cost.tables + left + 3 * cost.channels + described(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class NarrowedInt8(quantized.QuantizedFinisher):
         """As `int8` of so many weights."""
         narrowed = (parts or {}).get("narrowed", Narrowed())
         left = round(narrowed.macs * cost.kernels)
-        return cost.tables + left + 27 * cost.channels + 550 * cost.layers
+        return cost.tables + left + 21 * cost.channels + described(cost, 300)
 
 
 def too_little(macs: float, least: float) -> str:

@@ -5,7 +5,7 @@ import fnmatch
 from typing import ClassVar, Literal
 
 from distill.compress.finishers import conversions, quantized
-from distill.compress.finishers.finisher import TrainedFinisher
+from distill.compress.finishers.finisher import TrainedFinisher, described
 
 TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
 
@@ -140,7 +140,7 @@ class Pruned(TrainedFinisher):
         if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
         left = round(5.5 * (1 - self.sparsity) * cost.kernels)
-        return 4 * cost.tables + left + 550 * cost.layers
+        return 4 * (cost.tables + cost.channels) + left + described(cost)
 
     @property
     def in_fours(self) -> bool:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
-from distill.compress.finishers.finisher import TrainedFinisher
+from distill.compress.finishers.finisher import TrainedFinisher, described
 from distill.compress.finishers.integers import Integers
 
 # What stays as it was while eight bits are learned -> the engines' options.
@@ -55,7 +55,8 @@ class QuantizedFinisher(TrainedFinisher, Integers):
 
     def predicted_bytes(self, cost, parts=None):
         """One byte a weight; scale, zero point and bias for each channel."""
-        return cost.tables + cost.kernels + 36 * cost.channels + 550 * cost.layers
+        weights = cost.tables + cost.kernels + 28 * cost.channels
+        return weights + described(cost, 300)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,24 +5,29 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from distill.measure import latency
 from distill.runtime import formats
 
 
-def dominated(size: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
+def dominated(
+    size: Sequence[float] | np.ndarray, accuracy: Sequence[float]
+) -> np.ndarray:
     """Which models are dominated: another is no larger, no worse, and not equal.
 
     Args:
-        size: Bytes, `(n,)`.
+        size: Bytes, `(n,)`; or `(n, 2)`, from and to: two that overlap are equal.
         accuracy: Percent, `(n,)`.
 
     Returns:
         bool, `(n,)`.
     """
-    size, accuracy = np.asarray(size, float), np.asarray(accuracy, float)
-    smaller = size[None] <= size[:, None]
-    better = accuracy[None] >= accuracy[:, None]
-    equal = (size[None] == size[:, None]) & (accuracy[None] == accuracy[:, None])
-    return (smaller & better & ~equal).any(axis=1)
+    accuracy, sizes = np.asarray(accuracy, float), np.asarray(size, float)
+    low, high = sizes.T if sizes.ndim == 2 else (sizes, sizes)
+    smaller = high[None] < low[:, None]
+    equal = ~(smaller | smaller.T)
+    better = accuracy[None] > accuracy[:, None]
+    as_good = accuracy[None] >= accuracy[:, None]
+    return (smaller & as_good | equal & better).any(axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +48,13 @@ class Measure:
         """The value of a model; None if it was not measured."""
         value = model[self.key]
         return value["median"] if isinstance(value, dict) else value
+
+    def spread(self, model: dict) -> tuple[float, float]:
+        """From and to: what a model's value cannot be told from."""
+        value = model[self.key]
+        if isinstance(value, dict):
+            return latency.bounds(value)
+        return value, value
 
 
 MEASURES = {
@@ -74,7 +86,8 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
     """
     measured = [model for model in models if measure.of(model)]
     sound = [model for model in measured if not model["failed"]]
-    found = dominated([measure.of(m) for m in sound], [m["accuracy"] for m in sound])
+    spreads = np.array([measure.spread(m) for m in sound], float).reshape(-1, 2)
+    found = dominated(spreads, [m["accuracy"] for m in sound])
     names = (model["name"] for model in sound)
     known = dict(zip(names, map(bool, found), strict=True))
     return {model["name"]: known.get(model["name"], True) for model in measured}

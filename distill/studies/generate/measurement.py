@@ -150,6 +150,7 @@ def costs(network: keras.Model) -> dict[str, int]:
         "depth": counts.layers,
         "parameters": counts.parameters,
         "macs": counts.macs,
+        "uncounted": counts.uncounted,
     }
 
 
@@ -180,7 +181,7 @@ def export_and_measure(
     return {
         "file": path.name,
         "bytes": path.stat().st_size,
-        "latency_ms": interpreter.latency(path, inputs[:1]),
+        "latency_ms": interpreter.latencies([path], inputs[:1])[path.name],
         "largest_difference": float(
             np.abs(interpreter.predict(path, inputs) - expected).max()
         ),

@@ -97,7 +97,7 @@ def _summarize(name, records):
     return {
         "name": name,
         "title": TITLES[name],
-        **{key: first[key] for key in ("depth", "parameters", "macs")},
+        **{key: first[key] for key in ("depth", "parameters", "macs", "uncounted")},
         **{
             key: intervals.summary([model[key] for model in models])
             for key in measurement.SCORES
@@ -136,7 +136,7 @@ def cells(result: Mapping, model: Mapping) -> list[str]:
     frechet = model["frechet_classifier"]
     return [
         formats.whole(model["depth"]),
-        formats.short(model["macs"]),
+        formats.macs(model),
         formats.whole(result["updates"][model["name"]]),
         formats.plain(frechet["mean"]),
         formats.plain(frechet["sd"]),

@@ -1,0 +1,1 @@
+"""What is multiplied how often, in a network and in a file."""
