@@ -50,9 +50,11 @@ def diagnose(
     asked, written = capabilities._asked(), capabilities._written(model)
     refused = {way: asked.layers(way, model) for way in every}
     whole = {way: None if refused[way] else asked.model(way, model) for way in every}
+    macs = channels.macs(model)
     layers = [
         {
-            **_described(model, layer, written.get_layer(layer.name)),
+            **_described(layer, written.get_layer(layer.name)),
+            "macs": macs.get(layer.name, 0),
             **{way: refused[way].get(layer.name) for way in every},
         }
         for layer in capabilities._layers(model)
@@ -79,14 +81,13 @@ def _least(model):
     return channels.least(model), None if channels.inner(model) else channels.BOUND
 
 
-def _described(model, layer, written):
+def _described(layer, written):
     same = type(written) is type(layer) and capabilities._activation(
         written
     ) == capabilities._activation(layer)
     return {
         "name": layer.name,
         "kind": type(layer).__name__,
-        "macs": channels.macs(model).get(layer.name, 0),
         "bytes": 4 * sum(math.prod(weight.shape) for weight in layer.weights),
         "kernels": bool(calls.kernels(layer)),
         "rewritten": not same,

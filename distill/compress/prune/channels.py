@@ -10,6 +10,7 @@ import tf_keras
 
 from distill.compress.finishers import narrowed
 from distill.compress.twin import calls, folding
+from distill.measure.counting import layer_macs
 from distill.runtime.errors import FinishError
 
 LAYERS = tf_keras.layers
@@ -89,17 +90,13 @@ def inner(model: tf_keras.Model) -> list[Inner]:
 
 
 def macs(model: tf_keras.Model) -> dict[str, int]:
-    """Layer with a kernel -> its multiply-accumulates for one image, in all calls."""
+    """Layer that multiplies -> its multiply-accumulates for one image, in all calls."""
     found: collections.Counter[str] = collections.Counter()
     for node in calls.nodes(model):
-        kernels = calls.kernels(node.layer)
-        transposed = isinstance(node.layer, LAYERS.Conv2DTranspose)
-        seen = node.keras_inputs[0] if transposed else tf.nest.flatten(node.outputs)[0]
-        places = math.prod(size or 1 for size in seen.shape[1:-1])
-        if kernels:
-            each = sum(math.prod(one.shape) for one in kernels)
-            found[node.layer.name] += places * each
-    return dict(found)
+        given = [tuple(one.shape) for one in node.keras_inputs]
+        made = tuple(tf.nest.flatten(node.outputs)[0].shape)
+        found[node.layer.name] += layer_macs.count(node.layer, given, made) or 0
+    return {name: number for name, number in found.items() if number}
 
 
 def counts(
