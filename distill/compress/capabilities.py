@@ -107,8 +107,11 @@ class _Asked:
         return {name: why for name, why in reasons.items() if why}
 
     def model(self, way, model):
-        """Why a model is refused; None where it is taken."""
-        way = _decisive(way)
+        """Why a model is refused for no layer's sake; None where it is taken.
+
+        Whatever keeps zeros or clusters does it within each layer: `layers` asks it.
+        """
+        way = way.split()[0]
         if not self._last or self._last[0] is not model:
             self._last = model, {}
         if way not in self._last[1]:

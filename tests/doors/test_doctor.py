@@ -61,7 +61,22 @@ networks = {
         images, layers.MultiHeadAttention(1, 2, name="attention")(rows, rows)
     ),
 }
+tried, simulate = [], trials.simulate
+
+
+def noted(engine, kept, model):
+    tried.append([len(model.layers), model.output_shape[-1]])
+    simulate(engine, kept, model)
+
+
+trials.simulate = noted
+wide = layers.Conv2D(96, 1, groups=3, name="grouped")(layers.Conv2D(96, 3)(images))
+diagnosis.diagnose(keras.Model(images, layers.ReLU()(wide)))
+kept = list(tried)
 said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
+said["plain"]["tried"] = kept
+
+TFMOT = [way for way in capabilities._asked()._actions if way.startswith("tfmot")]
 
 
 def takes(name, way):
@@ -70,9 +85,11 @@ def takes(name, way):
     return trials.why(actions[way], lambda: trials.shaken(model)) is None
 
 
-for name in ("plain", "before", "gated", "alone"):
-    ways = ("prune", "cluster", "tfmot", *(() if name == "plain" else ("keras",)))
-    said[name]["takes"] = {way: takes(name, way) for way in ways}
+asked = ("prune", "cluster", "tfmot", "keras")
+ways = dict.fromkeys(("before", "gated", "alone"), asked)
+ways |= {"plain": ("prune", "cluster", *TFMOT), "transposed": TFMOT}
+for name in ways:
+    said[name]["takes"] = {way: takes(name, way) for way in ways[name]}
 print(json.dumps(said))
 """
 
@@ -94,12 +111,21 @@ def refused(found, way):
     return {layer["name"]: layer[way] for layer in found["layers"] if layer[way]}
 
 
-@pytest.mark.parametrize("name", ["plain", "before", "gated", "alone"])
+@pytest.mark.parametrize("name", ["plain", "before", "gated", "alone", "transposed"])
 def test_a_network_is_refused_just_where_a_layer_or_the_whole_is_blamed(said, name):
     found = said[name]
     for way, takes in found["takes"].items():
         blamed = bool(refused(found, way) or found["whole"][way])
         assert takes == (not blamed), way
+
+
+def test_what_is_tried_is_small_and_the_whole_tried_once_an_engine(said):
+    whole = [width for size, width in said["plain"]["tried"] if size > 3]
+    alone = [width for size, width in said["plain"]["tried"] if size < 3]
+    assert whole == [96, 96]
+    assert len(alone) > 4
+    # Of eight filters a group; a rectifier is as wide as what it is given.
+    assert sorted(set(alone)) == [8, 24, 96]
 
 
 def test_every_layer_in_the_way_is_named_with_the_reason(said):
