@@ -86,6 +86,8 @@ def recurrent():
         L.SimpleRNN(4),
         L.RNN([L.LSTMCell(3), L.GRUCell(4)]),
         L.Bidirectional(L.LSTM(2), merge_mode="sum"),
+        L.LSTM(4, unroll=True),
+        L.Bidirectional(L.GRU(2, unroll=True)),
     )
 
 

@@ -30,6 +30,11 @@ class Kernel:
         return "DepthwiseConv" in kind or _name(self.variable) == "depthwise_kernel"
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether it multiplies the state that a step before has left."""
+        return _name(self.variable) == "recurrent_kernel"
+
+    @property
     def outputs(self) -> int:
         """Channels that it makes."""
         *_, before, last = self.variable.shape

@@ -149,7 +149,11 @@ def _recurrent(layer, given, made):
     axes = getattr(layer.cell, "rank", 0)  # Of the map that a convolution makes.
     first = getattr(layer.cell, "data_format", None) == "channels_first"
     places = (made[-axes:] if first else made[-1 - axes : -1]) if axes else ()
-    return size([batch, steps, *places]) * sum(map(_entries, cells))
+    held = list(kernels.find(cells))
+    uses = (steps or 1) * sum(kernel.size for kernel in held)
+    if layer.unroll and len(given) == 1:  # The file knows that the state begins as 0.
+        uses -= sum(kernel.size for kernel in held if kernel.is_recurrent)
+    return size([batch, *places]) * uses
 
 
 def _both_ways(layer, given, made):
