@@ -114,15 +114,15 @@ def _repeated(parts):
     # Hashes instead of examples, of which there may be too many for memory.
     hashes = {name: _hashes(part.inputs) for name, part in parts.items()}
     repeats = []
-    for one, other in itertools.combinations(parts, 2):
-        found = np.flatnonzero(np.isin(hashes[other], hashes[one]))
-        if not len(found):
+    for earlier, later in itertools.combinations(parts, 2):
+        repeated = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
+        if not len(repeated):
             continue
-        twin = np.flatnonzero(hashes[one] == hashes[other][found[0]])[0]
-        pair = f"{parts[other].names[found[0]]} is {parts[one].names[twin]}"
+        original = np.flatnonzero(hashes[earlier] == hashes[later][repeated[0]])[0]
+        pair = f"{parts[later].names[repeated[0]]} is {parts[earlier].names[original]}"
         repeats.append(
-            f"{len(found):,} of {len(hashes[other]):,} {other} examples in {one} "
-            f"({pair})"
+            f"{len(repeated):,} of {len(hashes[later]):,} {later} examples in "
+            f"{earlier} ({pair})"
         )
     return repeats
 

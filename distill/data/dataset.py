@@ -152,30 +152,30 @@ class Dataset:
 
     def _split_train(self, indices):
         """Splits indices into `train_examples`, validation included, and the rest."""
-        available, wanted = len(indices.labels), self.train_examples
-        if wanted is None or wanted == available:
+        available, size = len(indices.labels), self.train_examples
+        if size is None or size == available:
             return indices, indices.take(slice(0))
-        if wanted > available:
+        if size > available:
             raise DataError(
                 f"`train_examples` must be absent, or at most {available}, the number "
-                f"of examples. Received: {wanted}"
+                f"of examples. Received: {size}"
             )
-        return self._draw(indices, "train_examples", available - wanted)
+        return self._draw(indices, "train_examples", available - size)
 
     def _validation_indices(self, aside, rest):
         """Indices of the validation split: those set aside, and some of the rest."""
-        wanted, least = self.validation_examples, len(aside.labels)
-        if wanted is None:
+        size, least = self.validation_examples, len(aside.labels)
+        if size is None:
             return aside.inputs
         maximum = least + len(rest.labels)
-        if not least < wanted <= maximum:
+        if not least < size <= maximum:
             raise DataError(
                 f"`validation_examples` must be above {least}, which "
                 f"`validation_fraction` sets aside, and at most {maximum}, with all "
-                f"that `train_examples` leaves out. Received: {wanted}"
+                f"that `train_examples` leaves out. Received: {size}"
             )
-        if wanted < maximum:
-            _, rest = self._draw(rest, "validation_examples", wanted - least)
+        if size < maximum:
+            _, rest = self._draw(rest, "validation_examples", size - least)
         return np.sort(np.concatenate([aside.inputs, rest.inputs]))
 
     def _draw(self, split, name, aside):

@@ -87,8 +87,7 @@ class LIT(KD):
                 f"Received: {list(weights)}"
             )
         for name, least in (("section_noise", 0), ("merge", 1)):
-            value = getattr(self, name)
-            if value < least:
+            if (value := getattr(self, name)) < least:
                 raise ValueError(
                     f"`{name}` must be at least {least}. Received: {value}"
                 )

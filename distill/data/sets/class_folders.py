@@ -42,9 +42,9 @@ def layout(root: pathlib.Path) -> dict[str, pathlib.Path]:
     if others:
         expected = f"all class folders in {train}, or no folder of a split at all"
         raise _error(root, expected, f"{', '.join(others)} beside it")
-    found = {split: root / names[0] for split, names in named.items() if names}
-    _check_classes(root, found)
-    return found
+    splits = {split: root / names[0] for split, names in named.items() if names}
+    _check_classes(root, splits)
+    return splits
 
 
 def folders(root: pathlib.Path) -> tuple[str, ...]:
@@ -75,14 +75,14 @@ def images(
     Returns:
         Image files with their labels, sorted by class and name; and all other entries.
     """
-    found, others = [], [entry for entry in _list_visible(root) if not entry.is_dir()]
+    files, others = [], [entry for entry in _list_visible(root) if not entry.is_dir()]
     for label, name in enumerate(classes):
         for entry in _list_visible(root / name):
             if entry.suffix.lower() in image_file.SUFFIXES:
-                found.append((entry, label))
+                files.append((entry, label))
             else:
                 others.append(entry)
-    return found, others
+    return files, others
 
 
 def count_suffixes(entries: Sequence[pathlib.Path]) -> str:
@@ -102,15 +102,15 @@ def _separate(root):
     return named, others
 
 
-def _check_classes(root, found):
+def _check_classes(root, splits):
     """Refuses splits without classes, or with classes that the training split lacks."""
-    classes = folders(found["train"])
-    for split, folder in found.items():
+    classes = folders(splits["train"])
+    for split, folder in splits.items():
         own = folders(folder)
         if not own:
             raise _error(root, f"class folders in {folder.name}", "none")
         if extra := sorted(set(own) - set(classes)):
-            expected = f"in {folder.name} the class folders of {found['train'].name}"
+            expected = f"in {folder.name} the class folders of {splits['train'].name}"
             raise _error(root, expected, f"{', '.join(extra)}, in {split} alone")
 
 

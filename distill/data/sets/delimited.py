@@ -45,20 +45,20 @@ def read_labelled(
 
 
 def columns(
-    path: pathlib.Path, wanted: Sequence[Sequence[str]]
+    path: pathlib.Path, column_names: Sequence[Sequence[str]]
 ) -> Iterator[tuple[int, list[str]]]:
     """Yields line number and some columns of each row.
 
     Args:
         path: A `.csv` or `.tsv` file in UTF-8 with a header, perhaps with suffix `.gz`.
-        wanted: Possible names of each column; the first in the header is used.
+        column_names: Possible names of each column; the first in the header is used.
 
     Raises:
         DataError: If the file cannot be read; the message names the line.
     """
     lines = rows(path)
     _, header = next(lines)
-    indices = [column_index(path, header, names) for names in wanted]
+    indices = [column_index(path, header, names) for names in column_names]
     for line, row in lines:
         yield line, [row[index] for index in indices]
 
@@ -76,19 +76,19 @@ def column_index(
     Raises:
         DataError: If there is no such column, or more than one.
     """
-    found = next((name for name in names if name in header), None)
-    if found is None:
-        wanted = " or ".join(f"`{name}`" for name in names)
+    column = next((name for name in names if name in header), None)
+    if column is None:
+        expected = " or ".join(f"`{name}`" for name in names)
         raise DataError(
-            f"{path}:1: the header must name the column {wanted}{_hint(path, header)}. "
+            f"{path}:1: the header must name the column {expected}"
+            f"{_hint(path, header)}. Received: {', '.join(header)[:200]}"
+        )
+    if header.count(column) > 1:
+        raise DataError(
+            f"{path}:1: the header must name the column `{column}` once. "
             f"Received: {', '.join(header)[:200]}"
         )
-    if header.count(found) > 1:
-        raise DataError(
-            f"{path}:1: the header must name the column `{found}` once. "
-            f"Received: {', '.join(header)[:200]}"
-        )
-    return header.index(found)
+    return header.index(column)
 
 
 def rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:

@@ -101,32 +101,32 @@ class ImageFolder(Dataset):
         return Parts(**parts)
 
     def _read(self, root, bad):
-        found, others = class_folders.images(root, self.class_names)
+        labelled, others = class_folders.images(root, self.class_names)
         if others:
             counts = class_folders.count_suffixes(others)
             progress.say(f"    ignored in {root}, not images: {counts}")
-        if not found:
+        if not labelled:
             raise DataError(f"There is no image in the class folders of {root}")
         if self.on_disk:
-            images, labels, positions = self._decode_to_disk(root, found, bad)
+            images, labels, positions = self._decode_to_disk(root, labelled, bad)
         else:
-            decoded = list(self._decode(found, bad))
+            decoded = list(self._decode(labelled, bad))
             images = np.array([image for image, *_ in decoded])
             labels, positions = (
                 np.array([record[at] for record in decoded], np.int64) for at in (1, 2)
             )
-        files = [file.relative_to(self._root).as_posix() for file, _ in found]
+        files = [file.relative_to(self._root).as_posix() for file, _ in labelled]
         return Split(images, labels, np.array(files, object)[positions])
 
-    def _decode_to_disk(self, root, found, bad):
+    def _decode_to_disk(self, root, labelled, bad):
         # Labels are not in the files, and change if a class is added.
-        labels = [label for _, label in found]
+        labels = [label for _, label in labelled]
         also = f"{image_file.READING} {self.max_bad_images} {labels}"
         try:
             return memmap.read_or_decode(
-                [file for file, _ in found],
+                [file for file, _ in labelled],
                 self.input_shape,
-                lambda: self._decode(found, bad),
+                lambda: self._decode(labelled, bad),
                 also,
             )
         except OSError as error:
@@ -134,9 +134,9 @@ class ImageFolder(Dataset):
                 f"Cannot save the decoded images of {root}: {error}"
             ) from None
 
-    def _decode(self, found, bad):
+    def _decode(self, labelled, bad):
         """Yields image, label, position of each readable file; adds errors to `bad`."""
-        for position, (file, label) in enumerate(found):
+        for position, (file, label) in enumerate(labelled):
             try:
                 image = self._pixels(file)
             except DataError as error:
