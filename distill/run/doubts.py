@@ -1,0 +1,81 @@
+"""What a reader of a run's numbers should doubt, as warnings of one line."""
+
+from collections.abc import Sequence
+
+from distill import config
+from distill.report import front
+
+LEAST = 5  # Examples that a limit on accuracy must amount to, to be more than chance.
+
+
+def of_controls(run: config.Run, models: Sequence[dict]) -> list[str]:
+    """Warnings where a control is better than the student or the teacher."""
+    by_name = {model["name"]: model["accuracy"] for model in models}
+    student, teacher = by_name["student"], by_name.get("teacher")
+    lines = []
+    for control in run.controls:
+        reached = by_name[control.name]
+        if teacher is not None and teacher < reached:
+            lines.append(
+                f"The teacher ({teacher:.2f} %) is worse than {control.name} "
+                f"({reached:.2f} %): train it longer, or take a larger one"
+            )
+        if student <= reached:
+            lines.append(
+                f"The student ({student:.2f} %) is no better than {control.name} "
+                f"({reached:.2f} %): here its teaching brought nothing"
+            )
+    return lines
+
+
+def of_validation(run: config.Run, examples: int) -> list[str]:
+    """A warning if the validation split is too small to decide between files.
+
+    Args:
+        run: The run; without files to decide between, there is no warning.
+        examples: Number of examples in the validation split.
+
+    Returns:
+        The warning in a list, or an empty list.
+    """
+    smallest = min(_limit(run), front.WITHIN)
+    if not run.finish or smallest * examples >= 100 * LEAST:
+        return []
+    return [
+        f"The validation split has {examples} examples, one of which is "
+        f"{100 / examples:.2f} points: too few to tell files apart that may differ "
+        f"by {smallest:g}. Which one is chosen, and which fail, is partly chance: "
+        "raise `data.options.validation_examples` or `validation_fraction`"
+    ]
+
+
+def of_files(run: config.Run, models: Sequence[dict]) -> list[str]:
+    """Warnings for files that pass, but drop too far on the test split."""
+    by_name, limit = {model["name"]: model for model in models}, _limit(run)
+    files = [by_name[f"student.{config.name_of(part)}"] for part in run.finish]
+    drops = {
+        file["name"]: by_name["student"]["accuracy"] - file["accuracy"]
+        for file in files
+        if not file["failed"]
+    }
+    return [
+        f"{name} passes on the validation split, and is {drop:.2f} points below the "
+        f"student on the test split: more than {limit:g}"
+        for name, drop in drops.items()
+        if drop > limit
+    ]
+
+
+def of_stages(records: Sequence[dict]) -> list[str]:
+    """The alarms that methods raised in training."""
+    return [
+        f"{record['model']}, {record['name']}: {alarm}"
+        for record in records
+        for alarm in record.get("warnings", ())
+    ]
+
+
+def _limit(run):
+    """The largest drop in accuracy from the student to a file, in points."""
+    limits = getattr(run, "budget", None)
+    return run.max_accuracy_drop if limits is None else limits.max_drop
