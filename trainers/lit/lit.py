@@ -36,10 +36,9 @@ class LIT(KD):
             representation, so that sections of large activations do not outweigh the
             others: `response.normalized_loss`; or `cosine`, the directions alone:
             `response.cosine_loss`.
-        section_noise: Standard deviation of the Gaussian noise that is added to a
-            section's input in training, as a share of the standard deviation of that
-            representation, for each example. The authors' code has an unused
-            0.1, in units of the activations.
+        section_noise: Standard deviation of the Gaussian noise added to a section's
+            input in training, as a share of the representation's own, for each example.
+            The authors' code has an unused 0.1, in units of the activations.
         merge: Neighbouring sections that are trained as one span: from the teacher's
             representation before it, the span must compute the one after it, and the
             representations between its sections are not compared. Stages with 1, 2, 3
@@ -59,9 +58,9 @@ class LIT(KD):
         Koratana et al., "LIT: Learned Intermediate Representation Training for
         Model Compression", ICML 2019, section 3; noise: the authors' code,
         `stanford-futuredata/lit-code`. `merge`: "StableKD: Breaking Inter-block
-        Optimization Entanglement for Stable Knowledge Distillation", 2023, of which
-        only the abstract was read: what is compared within a span is our choice.
-        https://arxiv.org/abs/2312.13223. `projectors`: see `FitNet`.
+        Optimization Entanglement for Stable Knowledge Distillation", 2023,
+        https://arxiv.org/abs/2312.13223, of which only the abstract was read: what is
+        compared within a span is our choice. `projectors`: see `FitNet`.
     """
 
     only_with: ClassVar[dict[str, str]] = dict.fromkeys(
@@ -88,9 +87,8 @@ class LIT(KD):
             )
         for name, least in (("section_noise", 0), ("merge", 1)):
             if (value := getattr(self, name)) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}. Received: {value}"
-                )
+                message = f"`{name}` must be at least {least}. Received: {value}"
+                raise ValueError(message)
 
     def check_shapes(self, teacher, student):
         """Some section must have counterparts in the teacher, of equal channels."""
