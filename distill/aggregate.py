@@ -64,10 +64,10 @@ def _command(arguments: argparse.Namespace) -> int:
         ours = list(group.values())
         named = {"runs": groups.label(group), "data": groups.describe_data(ours[0])}
         try:
-            found = aggregate.aggregate(ours, theirs)
+            table = aggregate.aggregate(ours, theirs)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        rows += [{**(named if len(several) > 1 else {}), **row} for row in found]
+        rows += [{**(named if len(several) > 1 else {}), **row} for row in table]
     print(aggregate.table(rows))
     counts = " or ".join(map(str, sorted({len(group) for group in several})))
     print(
@@ -90,17 +90,17 @@ def _best(rows, max_kb):
     code = 0
     for data in dict.fromkeys(row.get("data") for row in rows):
         part = [row for row in rows if row.get("data") == data]
-        wanted = f"file of at most {max_kb:g} kB" + (f" on {data}" if data else "")
-        found = aggregate.best(part, max_kb)
-        if found is None:
-            print(f"no {wanted}")
+        description = f"file of at most {max_kb:g} kB" + (f" on {data}" if data else "")
+        best = aggregate.best(part, max_kb)
+        if best is None:
+            print(f"no {description}")
             code = errors.EXIT_FAILED
             continue
         print(
-            f"the best {wanted}: {found['name']}"
-            + (f" of {found['runs']}" if data else "")
-            + f", {formats.kilobytes(found['bytes']['mean'])} kB, "
-            f"{formats.percent(found['accuracy']['mean'])} % of the test split"
+            f"the best {description}: {best['name']}"
+            + (f" of {best['runs']}" if data else "")
+            + f", {formats.kilobytes(best['bytes']['mean'])} kB, "
+            f"{formats.percent(best['accuracy']['mean'])} % of the test split"
         )
     return code
 

@@ -40,12 +40,12 @@ class _Explain(argparse.Action):
 
     def __call__(self, parser, namespace, values, option_string=None):
         try:
-            found = (
+            text = (
                 explain.explain(ROOTS, values) if values else explain.format_page(ROOTS)
             )
         except ConfigError as error:
             parser.error(str(error))
-        print(found, end="")
+        print(text, end="")
         parser.exit()
 
 

@@ -48,24 +48,26 @@ def _command(arguments: argparse.Namespace) -> int:
     from distill.teach.networks import build
 
     network = build.build("student", run) if path is None else _open(path)
-    found = diagnosis.examine(network, parts)
+    result = diagnosis.examine(network, parts)
     print(
-        json.dumps(found, indent=1) if arguments.json else compress_tables.tables(found)
+        json.dumps(result, indent=1)
+        if arguments.json
+        else compress_tables.tables(result)
     )
-    return errors.EXIT_FAILED if any(file["blocked"] for file in found["files"]) else 0
+    return errors.EXIT_FAILED if any(file["blocked"] for file in result["files"]) else 0
 
 
 def _read(arguments):
     """The config or None, and the path of the model or None."""
     if arguments.config is None:
         return None, arguments.model
-    kind, given = finishing.config_class(arguments.config), arguments.model
+    kind, path = finishing.config_class(arguments.config), arguments.model
     overrides = list(arguments.set)
-    if given is not None and kind is finishing.Finishing:
-        overrides.append(f"model={json.dumps(str(given))}")
+    if path is not None and kind is finishing.Finishing:
+        overrides.append(f"model={json.dumps(str(path))}")
     run = config.read(kind, arguments.config, overrides)
-    named = getattr(run, "model", None)
-    return run, given or (pathlib.Path(named).expanduser() if named else None)
+    model = getattr(run, "model", None)
+    return run, path or (pathlib.Path(model).expanduser() if model else None)
 
 
 def _open(path):

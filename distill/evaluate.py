@@ -71,8 +71,8 @@ def _config(arguments):
     kind = finishing.config_class(arguments.config)
     if kind is config.Run:
         return cli.load_run(arguments)
-    given = f"model={json.dumps(str(arguments.model))}"
-    return config.read(kind, arguments.config, [*cli.overrides(arguments), given])
+    model = f"model={json.dumps(str(arguments.model))}"
+    return config.read(kind, arguments.config, [*cli.overrides(arguments), model])
 
 
 def _lines(record):

@@ -51,8 +51,8 @@ def _command(arguments: argparse.Namespace) -> int:
     path = arguments.model
     try:
         facts, origin = read_facts(path), provenance.read(path)
-    except ValueError as mistake:
-        raise ConfigError(str(mistake)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     found = {
         "file": path.name,
         "sha256": hashes.file_hash(path),
@@ -94,14 +94,14 @@ def _lines(found):
             f"{validation['accuracy']:.2f} % of {validation['examples']} examples",
         ),
         ("data", origin["data"]),
-        *_described(origin),
+        *_describe_inputs(origin),
         *((f"weights of {name}", sha) for name, sha in origin["weights"].items()),
         ("versions", ", ".join(f"{n} {v}" for n, v in origin["versions"].items())),
     ]
     return formats.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
 
 
-def _described(origin):
+def _describe_inputs(origin):
     """Rows for the inputs and the classes, as far as the file's metadata has them."""
     rows = []
     if (kind := origin.get("kind")) is not None:

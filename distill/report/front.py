@@ -20,12 +20,12 @@ def write(folder: pathlib.Path, result: dict) -> None:
         folder: The run's folder.
         result: The content of `report.json`.
     """
-    found = front(result["models"])
+    summary = front(result["models"])
     page = html.template("front.html").render(
         report=result,
-        found=found,
+        summary=summary,
         chosen=next(
-            (m for m in result["models"] if m["name"] == found["chosen"]), None
+            (m for m in result["models"] if m["name"] == summary["chosen"]), None
         ),
         charts_of={
             measure.title: scatter.front(result["models"], 480, 300, measure=measure)
@@ -33,8 +33,8 @@ def write(folder: pathlib.Path, result: dict) -> None:
             if any(measure.of(model) for model in result["models"])
         },
     )
-    files.atomic_write(folder / "front.json", json.dumps(found, indent=1))
-    files.atomic_write(folder / "front.csv", _csv(found["models"]))
+    files.atomic_write(folder / "front.json", json.dumps(summary, indent=1))
+    files.atomic_write(folder / "front.csv", _csv(summary["models"]))
     files.atomic_write(folder / "front.html", page)
 
 

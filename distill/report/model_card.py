@@ -33,19 +33,20 @@ def text(result: dict) -> str:
     name = chosen["name"] if chosen else "student"
     parts = [
         f"# {name}, on {data['name']}",
-        f"Maps {_taken(data)} to the logits of {_named(data['class_names'])}, in the "
-        f"order of `{sidecar.LABELS}`. {_typed(data)}",
+        f"Maps {_describe_inputs(data)} to the logits of "
+        f"{_format_classes(data['class_names'])}, in the order of "
+        f"`{sidecar.LABELS}`. {_describe_types(data)}",
         "## Measured",
         f"On {data['test']:,} test examples, each file by running it; "
         f"{result['machine']}. What passes, and what is named above, was decided by "
         f"{data['validation']:,} validation examples.",
         _table([_COLUMNS, *map(_row, result["models"])]),
         "## What to know",
-        _listed(_limits(result, chosen)),
+        _format_list(_limits(result, chosen)),
         "## Training",
-        _listed(map(_stage, result["stages"])),
+        _format_list(map(_stage, result["stages"])),
         "## Made of",
-        _listed(
+        _format_list(
             [
                 f"data: {data['name']}, {data['train']:,} training and "
                 f"{data['validation']:,} validation examples, fingerprint "
@@ -58,7 +59,7 @@ def text(result: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _taken(data):
+def _describe_inputs(data):
     """A description of the network's inputs."""
     shape = " x ".join(map(str, data["input_shape"]))
     if data["kind"] == "texts":
@@ -66,7 +67,7 @@ def _taken(data):
     return f"images {shape}, numbers in [0, 1],"
 
 
-def _typed(data):
+def _describe_types(data):
     """A sentence on the types of inputs and outputs, which a reader may not expect."""
     if data["kind"] == "texts":
         return (
@@ -79,7 +80,7 @@ def _typed(data):
     )
 
 
-def _named(names):
+def _format_classes(names):
     count = f"{len(names)} classes"
     return f"{count}: {', '.join(names)}" if len(names) <= NAMED else count
 
@@ -127,12 +128,12 @@ def _worst(model, names):
 
 
 def _stage(record):
-    spent = f"{record['epochs']} epochs, {formats.seconds(record['seconds'])}"
+    duration = f"{record['epochs']} epochs, {formats.seconds(record['seconds'])}"
     engine = f", engine {record['engine']}" if "engine" in record else ""
-    return f"{record['model']}: {record['name']}, {spent}{engine}"
+    return f"{record['model']}: {record['name']}, {duration}{engine}"
 
 
-def _listed(lines):
+def _format_list(lines):
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -47,7 +47,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         training=training_curves.charts(report["stages"]),
         classes=_classes(report, chosen),
         layered=layer_errors.table(models),
-        tried=compress_tables.rows(report["search"]) if report.get("search") else [],
+        trials=compress_tables.rows(report["search"]) if report.get("search") else [],
         wrong=[(_source(example), *classes) for example, *classes in wrong[:WRONG]],
         missed=len(wrong),
         config=yaml.safe_dump(report["run"], sort_keys=False),

@@ -5,7 +5,7 @@ import pathlib
 
 from distill import config, data
 from distill.config import lessons
-from distill.run import doubts, leftovers, legs, parent
+from distill.run import leftovers, legs, parent, warn
 from distill.run.folder import claim, claim_together
 from distill.runtime import files, onednn, progress
 from distill.runtime.process import distributed
@@ -55,7 +55,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         from distill.teach.workspace import Workspace
 
         splits = data.read(run.data, lessons.pretrained_names(run))
-        for line in doubts.of_validation(run, len(splits.validation.labels)):
+        for line in warn.few_examples(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
         with strategy.scope(strategy.resolve(run), run.hardware):
             records = training.train_all(Workspace(run, splits, folder))

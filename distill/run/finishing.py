@@ -10,7 +10,7 @@ from distill.compress.search.budget import Budget
 from distill.config import finishing
 from distill.data import sidecar
 from distill.report import compress_tables
-from distill.run import doubts, gather, parent
+from distill.run import gather, parent, warn
 from distill.run.folder import check_ground, claim, is_begun
 from distill.runtime import errors, files, progress, versions
 from distill.runtime.hashes import file_hash
@@ -83,7 +83,7 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
         splits = data.read(run.data, list(_network_files(run)))
         check_ground(folder, ground(run, splits))
         sidecar.write(folder, run.data, splits)
-        for line in doubts.of_validation(run, len(splits.validation.labels)):
+        for line in warn.few_examples(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
         with progress.step("networks", "opening and checking"):
             open_networks(run, splits, folder)

@@ -14,7 +14,7 @@ from distill.measure import accuracy, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
-from distill.run import doubts, parent
+from distill.run import parent, warn
 from distill.run.record import model_record, put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
@@ -41,7 +41,7 @@ def gather(
     unread = packages.missing(packages.LITERT)
     finished = (folder / "finish.json").exists() and not unread
     made = run if finished else dataclasses.replace(run, finish=())
-    taught = _taught(folder / "teacher.keras", splits.test)
+    taught = _teacher_logits(folder / "teacher.keras", splits.test)
     for path in _files(made, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size"):
             record, answers[path.stem] = model_record(
@@ -51,7 +51,7 @@ def gather(
     with progress.step("measure latency", "all files in turn"):
         put_latencies(models, folder, splits.test)
     _judge(made, folder, models, stages)
-    promised = _promised(run, models)
+    promised = _shipped_models(run, models)
     search = folder / "search.json"
     result = {
         "run": _plain(run),
@@ -70,15 +70,15 @@ def gather(
             "fingerprint": splits.fingerprint(),
         },
         "models": models,
-        "stitched": _stitched(run, folder, splits.test),
+        "stitched": _stitch(run, folder, splits.test),
         "stages": stages,
         "search": json.loads(search.read_text()) if search.exists() else None,
         "warnings": [
             *splits.warnings,
-            *doubts.of_controls(run, models),
-            *doubts.of_validation(made, len(splits.validation.labels)),
-            *doubts.of_files(made, models),
-            *doubts.of_stages(stages),
+            *warn.controls(run, models),
+            *warn.few_examples(made, len(splits.validation.labels)),
+            *warn.test_drops(made, models),
+            *warn.alarms(stages),
             *([parent.left_out()] if made != run else []),
         ],
         "failures": [
@@ -87,7 +87,7 @@ def gather(
             for reason in model["failed"]
         ],
     }
-    wrong = _wrong(pareto.smallest(models), answers, splits, run.data.class_names)
+    wrong = _find_errors(pareto.smallest(models), answers, splits, run.data.class_names)
     files.atomic_write(folder / "report.html", page.html(result, wrong))
     files.atomic_write(folder / "MODEL_CARD.md", model_card.text(result))
     front.write(folder, result)
@@ -102,12 +102,12 @@ def _plain(run):
     return plain | {key: [] for key in ("stages", "controls") if key not in plain}
 
 
-def _taught(path, split):
+def _teacher_logits(path, split):
     """The teacher's logits; None without a teacher."""
     return accuracy.logits(loader.open_own(path), split) if path.exists() else None
 
 
-def _stitched(run, folder, split):
+def _stitch(run, folder, split):
     """The accuracy of stitched networks; empty without a stage of LIT."""
     if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
         return []
@@ -148,10 +148,10 @@ def _judge(run, folder, models, stages):
         model["failed"] += part.breaches(facts, parts, counted)
         if model["parity"]:
             model["failed"] += part.conversion_breaches(model["parity"])
-        model["failed"] += _too_much(run, model, student)
+        model["failed"] += _limit_breaches(run, model, student)
 
 
-def _too_much(run, model, student):
+def _limit_breaches(run, model, student):
     """How a file breaks the budget or, without one, the limit on accuracy."""
     drops = [student[key] - model[key] for key in ("validation_accuracy", "accuracy")]
     limits = getattr(run, "budget", None)
@@ -160,12 +160,12 @@ def _too_much(run, model, student):
     return budget.too_low("max_accuracy_drop", run.max_accuracy_drop, *drops)
 
 
-def _promised(run, models):
+def _shipped_models(run, models):
     """The models that must keep their promises: with a budget, only the last one."""
     return models[-1:] if getattr(run, "budget", None) else models
 
 
-def _wrong(chosen, answers, splits, class_names):
+def _find_errors(chosen, answers, splits, class_names):
     """Test examples that the chosen file misclassifies and its reference does not."""
     if chosen is None:
         return []
@@ -175,6 +175,6 @@ def _wrong(chosen, answers, splits, class_names):
     missed = np.flatnonzero((said != split.labels) & (taught == split.labels))
     shown = splits.decode(split.take(missed).floats())
     return [
-        (look, *(named[given[index]] for given in (split.labels, said, taught)))
-        for look, index in zip(shown, missed, strict=True)
+        (example, *(named[given[index]] for given in (split.labels, said, taught)))
+        for example, index in zip(shown, missed, strict=True)
     ]

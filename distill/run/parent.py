@@ -35,11 +35,11 @@ def finish(folder: pathlib.Path) -> list[dict]:
     Raises:
         As `run` does.
     """
-    made = folder / "finish.json"
-    if not made.exists():
+    records = folder / "finish.json"
+    if not records.exists():
         with progress.step("finish", "prune, quantize, export, in a process apart"):
             run_child(folder)
-    return json.loads(made.read_text())
+    return json.loads(records.read_text())
 
 
 def missing_packages() -> list[str]:

@@ -40,8 +40,8 @@ def model_record(
         network = loader.open_own(path)
     source = path if network is None else network
     answers = accuracy.logits(source, split)
-    said = accuracy.classes(answers)
-    right, lost = said == split.labels, int((said < 0).sum())
+    predicted = accuracy.classes(answers)
+    right, missing = predicted == split.labels, int((predicted < 0).sum())
     record = {
         "name": path.stem,
         "file": path.name,
@@ -61,10 +61,12 @@ def model_record(
         ],
         "latency_ms": None,
         "latency_all_threads_ms": None,
-        "failed": [f"NaN for {lost} of {len(said)} examples"] if lost else [],
+        "failed": [f"NaN for {missing} of {len(predicted)} examples"]
+        if missing
+        else [],
     }
     if taught is not None:
-        agrees = (said == accuracy.classes(taught)) & (said >= 0)
+        agrees = (predicted == accuracy.classes(taught)) & (predicted >= 0)
         record["agreement_with_teacher"] = 100 * float(agrees.mean())
     return record, answers
 
@@ -78,14 +80,14 @@ def foreign_record(
         ConfigError: If the file does not fit the data, or cannot be run.
         Untrusted: If it may be unsafe.
     """
-    given = path.suffix == ".keras"
-    network = incoming.open_given(path, None, dataset) if given else None
+    is_keras = path.suffix == ".keras"
+    network = incoming.open_given(path, None, dataset) if is_keras else None
     try:
         record, _ = model_record(path, split, None, network)
         put_latencies([record], path.parent, split)
         return record
-    except Exception as mistake:  # A damaged file raises whatever its reader does.
-        raise errors.ConfigError(f"{path}: cannot be run: {mistake}") from None
+    except Exception as error:  # A damaged file raises whatever its reader does.
+        raise errors.ConfigError(f"{path}: cannot be run: {error}") from None
 
 
 def put_latencies(models: list[dict], folder: pathlib.Path, split: data.Split) -> None:

@@ -9,7 +9,7 @@ import pytest
 from distill import config, data
 from distill.compress.finishers import FINISHERS
 from distill.compress.search import budget
-from distill.run import doubts, gather
+from distill.run import gather, warn
 from distill.run.record import model_record
 
 FINISH = (FINISHERS["float32"](),)
@@ -42,20 +42,20 @@ def models(validation, test, failed=()):
 @pytest.mark.parametrize("made", [run(), run(limit=100, max_drop=1.0)])
 def test_a_file_fails_by_its_accuracy_on_the_validation_split(made):
     student, file = models(validation=1.5, test=0.25)
-    (line,) = gather._too_much(made, file, student)
+    (line,) = gather._limit_breaches(made, file, student)
     assert "on the validation split is 1.50 points below the student's" in line
     assert line.endswith("= 1.0; on the test split 0.25 points")
     student, file = models(validation=1.0, test=9.0)
-    assert gather._too_much(made, file, student) == []
+    assert gather._limit_breaches(made, file, student) == []
 
 
 @pytest.mark.parametrize("made", [run(), run(limit=100, max_drop=1.0)])
 def test_what_the_test_split_says_otherwise_is_a_warning(made):
-    (line,) = doubts.of_files(made, models(validation=1.0, test=9.0))
+    (line,) = warn.test_drops(made, models(validation=1.0, test=9.0))
     assert line.startswith("student.float32 passes on the validation split")
     assert "9.00 points below the student on the test split: more than 1" in line
-    assert doubts.of_files(made, models(1.5, 9.0, ["failed"])) == []
-    assert doubts.of_files(made, models(1.0, 1.0)) == []
+    assert warn.test_drops(made, models(1.5, 9.0, ["failed"])) == []
+    assert warn.test_drops(made, models(1.0, 1.0)) == []
 
 
 @pytest.mark.parametrize(
@@ -63,23 +63,21 @@ def test_what_the_test_split_says_otherwise_is_a_warning(made):
     [(30, 1.0, True), (499, 1.0, True), (500, 1.0, False), (500, 0.5, True)],
 )
 def test_a_validation_split_too_small_to_decide_is_a_warning(examples, limit, too_few):
-    lines = doubts.of_validation(run(limit), examples)
+    lines = warn.few_examples(run(limit), examples)
     assert len(lines) == too_few
     if too_few:
         share = f"has {examples} examples, one of which is {100 / examples:.2f} points"
         assert share in lines[0]
     made = run(limit)
     made.finish = ()  # Nothing to choose from.
-    assert doubts.of_validation(made, examples) == []
+    assert warn.few_examples(made, examples) == []
 
 
 @pytest.mark.parametrize("name", ["lit_resnet", "finish_resnet", "gan_tsc_resnet"])
 def test_a_shipped_config_has_enough_to_decide_by(name):
     made = config.load(f"{name}.yaml")
     splits = made.data.load()
-    assert (
-        made.finish and doubts.of_validation(made, len(splits.validation.labels)) == []
-    )
+    assert made.finish and warn.few_examples(made, len(splits.validation.labels)) == []
     assert len(splits.train.labels) == 270
 
 

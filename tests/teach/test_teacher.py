@@ -9,7 +9,7 @@ import pytest
 
 import students
 from distill import config, data
-from distill.run import doubts
+from distill.run import warn
 from distill.runtime import errors, versions
 from distill.teach import stages, teacher
 from distill.teach.workspace import Workspace
@@ -144,7 +144,7 @@ def model(name, accuracy):
 def test_a_teacher_or_student_beaten_by_the_control_is_a_warning():
     run = load()
     models = [model("teacher", 90.0), model("student", 91.0), model("control", 92.0)]
-    lines = doubts.of_controls(run, models)
+    lines = warn.controls(run, models)
     assert ["teacher" in lines[0].lower(), "student" in lines[1].lower()] == [True] * 2
     models[2]["accuracy"] = 89.0
-    assert doubts.of_controls(run, models) == []
+    assert warn.controls(run, models) == []

@@ -62,7 +62,7 @@ def obtain(
         run.teacher.cache, run.data.num_classes, stage.trainer, *shapes, co_teachers
     )
     outputs = {name: teacher.output[name] for name in layout.names}
-    answering = keras.Model(teacher.inputs, outputs, name="asked")
+    answering = keras.Model(teacher.inputs, outputs, name="answering")
     home = cache_fingerprint.folder(
         folder, FOLDER, fingerprint(run, splits, answering, layout)
     )

@@ -1,4 +1,4 @@
-"""What a reader of a run's numbers should doubt, as warnings of one line."""
+"""Warnings of a report: one line for each reason to doubt a number."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from distill.report import front
 LEAST = 5  # Examples that a limit on accuracy must amount to, to be more than chance.
 
 
-def of_controls(run: config.Run, models: Sequence[dict]) -> list[str]:
+def controls(run: config.Run, models: Sequence[dict]) -> list[str]:
     """Warnings where a control is better than the student or the teacher."""
     by_name = {model["name"]: model["accuracy"] for model in models}
     student, teacher = by_name["student"], by_name.get("teacher")
@@ -28,7 +28,7 @@ def of_controls(run: config.Run, models: Sequence[dict]) -> list[str]:
     return lines
 
 
-def of_validation(run: config.Run, examples: int) -> list[str]:
+def few_examples(run: config.Run, examples: int) -> list[str]:
     """A warning if the validation split is too small to decide between files.
 
     Args:
@@ -49,7 +49,7 @@ def of_validation(run: config.Run, examples: int) -> list[str]:
     ]
 
 
-def of_files(run: config.Run, models: Sequence[dict]) -> list[str]:
+def test_drops(run: config.Run, models: Sequence[dict]) -> list[str]:
     """Warnings for files that pass, but drop too far on the test split."""
     by_name, limit = {model["name"]: model for model in models}, _limit(run)
     files = [by_name[f"student.{config.name_of(part)}"] for part in run.finish]
@@ -66,7 +66,7 @@ def of_files(run: config.Run, models: Sequence[dict]) -> list[str]:
     ]
 
 
-def of_stages(records: Sequence[dict]) -> list[str]:
+def alarms(records: Sequence[dict]) -> list[str]:
     """The alarms that methods raised in training."""
     return [
         f"{record['model']}, {record['name']}: {alarm}"
