@@ -57,13 +57,14 @@ def make_file(alone):
 def _trained(model, given):
     """A step of training, without its change."""
 
-    def step(inputs):
+    def step():
         with tf.GradientTape() as tape:
-            made = tf.nest.flatten(model(inputs, training=True))
-            loss = tf.add_n([tf.reduce_sum(one) for one in made])
+            made = tf.nest.flatten(model(given, training=True))
+            loss = sum(tf.reduce_sum(one) for one in made if one.dtype.is_floating)
         return tape.gradient(loss, model.trainable_variables)
 
-    tf.function(step)(given)
+    # Called by way of its graph: to TensorFlow each of these is one traced too often.
+    tf.function(step).get_concrete_function()()
 
 
 def _inputs(model):

@@ -18,9 +18,8 @@ import numpy as np
 import tf_keras
 
 from distill import config
-from distill.compress import finishers
+from distill.compress import finishers, layer_errors
 from distill.compress.finishers import clustered, narrowed, pruned, quantized
-from distill.compress import layer_errors
 from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding

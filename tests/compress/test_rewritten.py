@@ -14,7 +14,7 @@ import numpy as np, tf_keras
 from distill.compress import capabilities, convert, trials
 from distill.compress.prune import channels
 from distill.compress.quantize import checked
-from distill.compress.twin import folding
+from distill.compress.twin import folding, moves
 from distill.measure import facts, interpreter
 
 L, said = tf_keras.layers, {}
@@ -121,6 +121,26 @@ rows = network(NETWORKS["rows"])
 asked = capabilities._asked()
 said["axis"] = {way: asked.layers(way, rows) for way in ("tfmot", "keras")}
 said["axis"]["inner"] = [part.maker for part in channels.inner(rows)]
+
+# What only moves or chooses values stays in eight bits, whoever hears it.
+def moved(x):
+    x = conv(x, "a", "relu")
+    most, _ = moves.TopK(2, name="most")(x)
+    one = moves.Slice(["...", 3], name="one")(x)
+    other = moves.Slice([[None] * 3, [0, 4, 2]], name="other")(L.Permute((3, 2, 1))(x))
+    less = L.Minimum(name="less")([one, moves.Slice(["...", 0], name="first")(x)])
+    two = moves.Take([1, 0], 3, name="two")(x)
+    return L.Dense(3)(L.Concatenate()([L.Flatten()(y) for y in (
+        most, one, other, less, two)]))
+
+model = network(moved)
+said["moved"] = {way: asked.layers(way, model) for way in ("tfmot", "keras")}
+said["moved"]["model"] = asked.model("keras", model)
+made = capabilities.ENGINES["keras"](model)
+made(images, training=True)
+path.write_bytes(convert.to_tflite(made, "int8"))
+apart = abs(interpreter.predict(path, images) - model(images).numpy()).max()
+said["moved"]["file"] = [float(apart), list(facts.read_facts(path).float_ops)]
 print(json.dumps(said))
 """
 
@@ -193,3 +213,10 @@ def test_a_norm_of_rows_is_no_norm_of_channels(said):
     assert "only behind a kernel" in said["axis"]["tfmot"]["norm"]
     assert said["axis"]["keras"] == {}
     assert said["axis"]["inner"] == []
+
+
+def test_what_moves_or_chooses_values_stays_in_eight_bits(said):
+    assert said["moved"]["keras"] == {} and said["moved"]["model"] is None
+    assert set(said["moved"]["tfmot"]) == {"less"}  # A minimum, which it refuses.
+    apart, floats = said["moved"]["file"]
+    assert apart < 0.1 and floats == []

@@ -56,6 +56,16 @@ outputs = {"mean": mean, "more": more}
 copy = tried("operations", keras.Model({"a": images, "b": other}, outputs))
 said["structure"] = sorted(copy.output), len(copy.output["more"]), sorted(copy.input)
 
+# Values that are moved or chosen.
+a, b = ops.split(images, 2, axis=1)
+parts = [a[:, ::2, 1:-1], b[..., 0], ops.take(b, [2, 0, -1], axis=-1)]
+parts += [ops.swapaxes(a, 1, 3), ops.transpose(b, (0, 3, 1, 2)), ops.minimum(a, b)]
+parts = [ops.concatenate([layers.Flatten()(part)], axis=-1) for part in parts]
+moved = keras.Model(images, ops.concatenate(parts, axis=-1))
+drawn = np.random.default_rng(2).uniform(size=(3, 6, 6, 3)).astype("float32")
+twin.check_equal(moved, tried("moved", moved), drawn)
+tried("examples", keras.Model(images, images[0]))
+
 for name in (
     "relu",
     "sigmoid",
@@ -142,6 +152,11 @@ def test_an_activation_is_the_same_function_or_none(said):
 @pytest.mark.parametrize("name", ["shared", "names", "normalization", "whole numbers"])
 def test_more_models_have_equal_twins(said, name):
     assert "refused" not in said[name]
+
+
+def test_values_are_moved_and_chosen_within_an_example(said):
+    assert "refused" not in said["moved"]
+    assert "it chooses among the examples" in said["examples"]["refused"]
 
 
 def test_a_shared_layer_and_its_activation_are_made_once(said):

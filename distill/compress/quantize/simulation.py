@@ -6,7 +6,7 @@ import tf_keras
 
 from distill.compress.prune import magnitude
 from distill.compress.quantize import int8_layers, rounding
-from distill.compress.twin import calls, folding, operations
+from distill.compress.twin import calls, folding, moves
 
 layers = tf_keras.layers
 
@@ -173,8 +173,8 @@ def _held(layer, zeros, clusters):
 
 _KERNELS = (layers.Conv1D, layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
 _SUMS = (layers.Add, layers.Subtract, layers.Multiply, layers.Rescaling)
-_KEEP_SCALE = (
-    operations.TopK,
+_KEEP_SCALE = (  # A slice would, but the converter fails where several share one.
+    moves.TopK,
     layers.AveragePooling1D,
     layers.AveragePooling2D,
     layers.Cropping1D,

@@ -8,7 +8,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 from tensorflow_model_optimization.quantization import keras as quantization
 
 from distill.compress.quantize import clustering
-from distill.compress.twin import calls, folding, operations
+from distill.compress.twin import calls, folding, moves
 
 SHARED = "TF-MOT has one range for all calls of a layer"
 
@@ -63,11 +63,11 @@ def simulate(
     def annotate(layer):
         if layer in tables:
             layer = tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
-        known = Untouched() if isinstance(layer, operations.TopK) else None
+        known = Untouched() if isinstance(layer, moves.Move) else None
         return quantization.quantize_annotate_layer(layer, known)
 
     start = [tf_keras.Input(table.output.shape[1:], name="read") for table in tables]
-    with quantization.quantize_scope({"TopK": operations.TopK, "Untouched": Untouched}):
+    with quantization.quantize_scope({**moves.KINDS, "Untouched": Untouched}):
         copy = tf_keras.models.clone_model(model, start or None, annotate)
         copy = quantization.quantize_apply(copy, **_scheme(zeros, clusters))
     for layer in copy.submodules:

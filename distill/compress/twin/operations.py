@@ -6,37 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tf_keras
 
-from distill.compress.twin import counterparts
+from distill.compress.twin import counterparts, moves
 
 layers = tf_keras.layers
-
-
-class TopK(tf_keras.layers.Layer):
-    """The twin of `keras.ops.top_k`: the largest values of the last axis, and where.
-
-    Args:
-        k: How many, the largest first.
-        **options: Of every layer.
-    """
-
-    def __init__(self, k: int, **options):
-        super().__init__(**options)
-        self.k = k
-
-    def call(self, inputs):
-        """Values and places, `(..., k)` each."""
-        return tf.math.top_k(inputs, self.k)
-
-    def get_config(self):
-        """What makes the same layer again."""
-        return {**super().get_config(), "k": self.k}
-
-    def get_prunable_weights(self):
-        """None: TF-MOT asks each layer that it does not know."""
-        return []
 
 
 def of_operation(operation) -> Callable[..., Any]:
@@ -147,7 +121,46 @@ def _pooled(kinds):
 
 
 def _joined(operation, name, parts):
+    if len(parts) == 1:  # Which tf_keras cannot copy.
+        return layers.Activation("linear", name=name)(*parts)
     return layers.Concatenate(operation.axis, name=name)(list(parts))
+
+
+def _turned(axes_of):
+    """Axes in another order, the first of which stays."""
+
+    def place(operation, name, x):
+        axes = axes_of(operation, list(range(len(x.shape))))
+        if axes[0] != 0:
+            raise counterparts.Unmatched("it moves the axis of the examples")
+        return layers.Permute(axes[1:], name=name)(x)
+
+    return place
+
+
+def _transposed(operation, axes):
+    return [axes[axis] for axis in operation.axes or axes[::-1]]
+
+
+def _swapped(operation, axes):
+    a, b = axes[operation.axis1], axes[operation.axis2]
+    axes[a], axes[b] = b, a
+    return axes
+
+
+def _taken(operation, name, x, indices):
+    return moves.taken(operation, name, x, _constant(indices))
+
+
+def _largest(kind):
+    """Of two tensors, the larger or the smaller value."""
+
+    def place(operation, name, a, b):
+        if not (is_tensor(a) and is_tensor(b)):
+            raise counterparts.Unmatched("tf_keras has no layer for these operands")
+        return kind(name=name)([a, b])
+
+    return place
 
 
 _ADD = _merge(layers.Add, _sum)
@@ -175,7 +188,14 @@ _OPERATIONS: dict[str, Callable] = {
     "Squeeze": _shaped,
     "ExpandDims": _shaped,
     "Concatenate": _joined,
-    "TopK": lambda operation, name, x: TopK(operation.k, name=name)(x),
+    "GetItem": moves.sliced,
+    "Maximum": _largest(layers.Maximum),
+    "Minimum": _largest(layers.Minimum),
+    "Split": moves.split,
+    "Swapaxes": _turned(_swapped),
+    "Take": _taken,
+    "TopK": lambda operation, name, x: moves.TopK(operation.k, name=name)(x),
+    "Transpose": _turned(_transposed),
     "Mean": _pooled(
         {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}
     ),
