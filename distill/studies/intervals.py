@@ -73,16 +73,16 @@ def paired_difference(
         Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003,
         section 4.
     """
-    found = summary([a - b for a, b in zip(ours, theirs, strict=True)])
-    if found["n"] < 2:
-        return {**found, "low": None, "high": None, "clear_of_zero": None}
-    if found["sd"] <= ROUNDING * np.max(np.abs([ours, theirs])):
-        return {**found, "low": None, "high": None, "clear_of_zero": False}
+    result = summary([a - b for a, b in zip(ours, theirs, strict=True)])
+    if result["n"] < 2:
+        return {**result, "low": None, "high": None, "clear_of_zero": None}
+    if result["sd"] <= ROUNDING * np.max(np.abs([ours, theirs])):
+        return {**result, "low": None, "high": None, "clear_of_zero": False}
     from scipy import special
 
-    quantile = special.stdtrit(found["n"] - 1, (1 + CONFIDENCE) / 2)
+    quantile = special.stdtrit(result["n"] - 1, (1 + CONFIDENCE) / 2)
     # Draws that share rows vary less than independent ones: the correction adds the
     # ratio to 1 / n.
-    half = float(quantile) * found["sd"] * math.sqrt(1 / found["n"] + test_to_train)
-    low, high = found["mean"] - half, found["mean"] + half
-    return {**found, "low": low, "high": high, "clear_of_zero": low > 0 or high < 0}
+    half = float(quantile) * result["sd"] * math.sqrt(1 / result["n"] + test_to_train)
+    low, high = result["mean"] - half, result["mean"] + half
+    return {**result, "low": low, "high": high, "clear_of_zero": low > 0 or high < 0}

@@ -59,19 +59,19 @@ def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:
 
 def _models(seeds):
     """One entry for each model of each config; teachers once, if all share them."""
-    found = [
+    models = [
         _summarize_model(name, index, runs)
         for name, runs in seeds.items()
         for index in range(len(runs[0][1]["models"]))
     ]
-    hashes = {tuple(m["sha256"]) for m in found if m["model"] == "teacher"}
+    hashes = {tuple(m["sha256"]) for m in models if m["model"] == "teacher"}
     if len(hashes) > 1:
-        return found
+        return models
     first = next(iter(seeds))
-    shared = [m["model"].split(".")[0] == "teacher" for m in found]
+    shared = [m["model"].split(".")[0] == "teacher" for m in models]
     return [
         m | ({"name": m["model"]} if once else {})
-        for m, once in zip(found, shared, strict=True)
+        for m, once in zip(models, shared, strict=True)
         if not once or m["config"] == first
     ]
 
@@ -122,12 +122,12 @@ def _differences(seeds, models):
     """Differences of each student to its controls and to the first config's student."""
     accuracy = {m["name"]: m["accuracy"]["values"] for m in models}
     first = next(iter(seeds))
-    found = []
+    differences = []
     for name, runs in seeds.items():
         ours = f"{name}.student"
         others = [f"{name}.{control.name}" for control in runs[0][0].run.controls]
         others += [f"{first}.student"] if name != first else []
-        found += [
+        differences += [
             {
                 "of": ours,
                 "to": other,
@@ -135,7 +135,7 @@ def _differences(seeds, models):
             }
             for other in others
         ]
-    return found
+    return differences
 
 
 def _warnings(seeds):

@@ -25,7 +25,7 @@ def read_reports(folders: Sequence[pathlib.Path]) -> dict[str, dict]:
     Raises:
         ConfigError: If a folder has no report, or a run occurs twice.
     """
-    found: dict[str, dict] = {}
+    reports: dict[str, dict] = {}
     for folder in folders:
         paths = [folder / "report.json"]
         if not paths[0].is_file():
@@ -36,13 +36,13 @@ def read_reports(folders: Sequence[pathlib.Path]) -> dict[str, dict]:
                 f"{folder / 'report.json'}"
             )
         for path in paths:
-            if str(path.parent) in found:
+            if str(path.parent) in reports:
                 raise ConfigError(
                     "runs must be of different seeds or folders. "
                     f"Received twice: {path.parent}"
                 )
-            found[str(path.parent)] = _read(path)
-    return found
+            reports[str(path.parent)] = _read(path)
+    return reports
 
 
 def _read(path):

@@ -133,7 +133,7 @@ class Munge(Generated):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gan(Generated):
-    """Rows from a class-conditional generator that is trained on the training rows.
+    """Rows from a generator that is trained on the training rows and their classes.
 
     Attributes:
         generator: The generator, dense; its activation is `linear`, since scaled
