@@ -62,17 +62,18 @@ def _command(arguments: argparse.Namespace) -> int:
         finish=not arguments.no_finish,
     )
     onednn.choose(jobs[0].run.hardware.onednn)
-    # Imports Keras, which is slow: mistakes in a config are reported before.
-    from distill.run import conductor, preflight
-    from distill.studies.compare import gather, report
-
-    for run in {job.name: job.run for job in jobs}.values():
-        preflight.check(run)
     with files.lock(out):
         # All are claimed first: a folder of another config is refused before training.
         for job in jobs:
             with files.lock(job.folder):
                 folder.claim(job.folder, job.run)
+        # Imports Keras, which is slow: a mistake in a config, or a folder that is in
+        # use, is reported before.
+        from distill.run import conductor, preflight
+        from distill.studies.compare import gather, report
+
+        for run in {job.name: job.run for job in jobs}.values():
+            preflight.check(run)
         folder.check_ground(out, versions.versions())
         reports = [
             _report(job, f"{i} of {len(jobs)}", conductor.train)

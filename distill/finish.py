@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from distill import cli, config
 from distill.config import finishing
 from distill.run import parent
+from distill.run.folder import claim_finish
+from distill.runtime import files
 from distill.runtime.process import command
 
 
@@ -45,15 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     paths = {"model": arguments.model, "teacher": arguments.teacher}
     # JSON is YAML: it quotes whatever the name of a file contains.
-    files = [f"{name}={json.dumps(path)}" for name, path in paths.items() if path]
-    overrides = [*files, *cli.overrides(arguments)]
+    networks = [f"{name}={json.dumps(path)}" for name, path in paths.items() if path]
+    overrides = [*networks, *cli.overrides(arguments)]
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
     parent.require_packages()
-    # Imports Keras, which is slow: mistakes in the config are reported before.
-    from distill.run.finishing import finish
+    with files.lock(folder):
+        claim_finish(folder, run)
+        # Imports Keras, which is slow: a mistake in the config, or a folder that is in
+        # use, is reported before.
+        from distill.run.finishing import finish
 
-    return cli.print_result(finish(run, folder), folder)
+        report = finish(run, folder)
+    return cli.print_result(report, folder)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import pathlib
 from collections.abc import Sequence
 
 from distill import cli
-from distill.runtime import progress
+from distill.run.folder import claim
+from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
 from distill.studies.score import plan
@@ -62,12 +63,16 @@ def _command(arguments: argparse.Namespace) -> int:
     _check(run, arguments.seeds, arguments.examples)
     rows = plan.plan(run, arguments.generator_epochs)
     folder = arguments.out or _default_folder(arguments)
-    # Imports Keras, which is slow: mistakes in the config are reported before.
-    from distill.studies.score import report, score
+    onednn.choose(run.hardware.onednn)
+    with files.lock(folder):
+        claim(folder, run)
+        # Imports Keras, which is slow: a mistake in the config, or a folder that is in
+        # use, is reported before.
+        from distill.studies.score import report, score
 
-    result = score.score(
-        run, rows, arguments.seeds, arguments.examples, folder, arguments.split
-    )
+        result = score.score(
+            run, rows, arguments.seeds, arguments.examples, folder, arguments.split
+        )
     print(report.table(result))
     for line in result["warnings"]:
         progress.say(f"warning: {line}")

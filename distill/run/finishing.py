@@ -11,8 +11,8 @@ from distill.config import finishing
 from distill.data import sidecar
 from distill.report import compress_tables
 from distill.run import gather, parent, warn
-from distill.run.folder import check_ground, claim, is_begun
-from distill.runtime import errors, files, progress, versions
+from distill.run.folder import check_ground, claim
+from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash
 from distill.teach import incoming, stages
 from distill.teach.networks import logits
@@ -69,7 +69,7 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
 
     Args:
         run: The config.
-        folder: The run's folder, created if it is missing.
+        folder: The run's folder, locked and claimed; see `folder.claim_finish`.
 
     Returns:
         The report, as in `report.json`.
@@ -77,41 +77,18 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
     Raises:
         As `open_networks` and `parent.finish`.
     """
-    with files.lock(folder):
-        _claim(folder, run)
-        progress.say(f"    run folder: {folder}")
-        splits = data.read(run.data, list(_network_files(run)))
-        check_ground(folder, ground(run, splits))
-        sidecar.write(folder, run.data, splits)
-        for line in warn.few_examples(run, len(splits.validation.labels)):
-            progress.say(f"    warning: {line}")
-        with progress.step("networks", "opening and checking"):
-            open_networks(run, splits, folder)
-        if run.searches:
-            run = _search(run, folder)
-        records = parent.finish(folder)
-        return gather.gather(run, splits, folder, records)
-
-
-def _claim(folder, run):
-    """Claims the run's folder; before a search, only `search/` in it.
-
-    The folder itself is claimed for the winner's config, once that is known.
-
-    Raises:
-        ConfigError: If the folder belongs to another run.
-    """
-    search = folder / "search"
-    if not run.searches:
-        claim(folder, run)
-        return
-    if (folder / "run.yaml").exists() and not (search / "run.yaml").exists():
-        raise errors.ConfigError(
-            f"{folder} holds a run without a search: name another folder with --out"
-        )
-    search.mkdir(exist_ok=True)
-    # The files of a search are not all in `search/`: networks are beside it.
-    claim(search, run, yields=not is_begun(folder))
+    progress.say(f"    run folder: {folder}")
+    splits = data.read(run.data, list(_network_files(run)))
+    check_ground(folder, ground(run, splits))
+    sidecar.write(folder, run.data, splits)
+    for line in warn.few_examples(run, len(splits.validation.labels)):
+        progress.say(f"    warning: {line}")
+    with progress.step("networks", "opening and checking"):
+        open_networks(run, splits, folder)
+    if run.searches:
+        run = _search(run, folder)
+    records = parent.finish(folder)
+    return gather.gather(run, splits, folder, records)
 
 
 def _search(run, folder):

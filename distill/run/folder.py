@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distill import config
+from distill.config import finishing
 from distill.data import sidecar
 from distill.runtime import errors, files, versions
 from distill.runtime.process import distributed
@@ -43,6 +44,27 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
             )
     lines = [f"# {name} {version}" for name, version in versions.versions().items()]
     files.atomic_write(path, "\n".join([*lines, config.dump(run)]))
+
+
+def claim_finish(folder: pathlib.Path, run: finishing.Finishing) -> None:
+    """Claims the folder of a `finish`; before a search, only `search/` in it.
+
+    The folder itself is claimed for the winner's config, once that is known.
+
+    Raises:
+        ConfigError: If the folder belongs to another run.
+    """
+    search = folder / "search"
+    if not run.searches:
+        claim(folder, run)
+        return
+    if (folder / "run.yaml").exists() and not (search / "run.yaml").exists():
+        raise errors.ConfigError(
+            f"{folder} holds a run without a search: name another folder with --out"
+        )
+    search.mkdir(exist_ok=True)
+    # The files of a search are not all in `search/`: networks are beside it.
+    claim(search, run, yields=not is_begun(folder))
 
 
 def claim_together(claim: Callable[[], None], path: pathlib.Path) -> None:

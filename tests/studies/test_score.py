@@ -11,7 +11,8 @@ from scipy import linalg
 from distill import config, data, score
 from distill.data.synthetic import sources
 from distill.measure import quality
-from distill.runtime import errors
+from distill.run.folder import claim
+from distill.runtime import errors, files
 from distill.runtime.resume import resume
 from distill.studies.score import plan, report
 from distill.studies.score import score as score_score
@@ -226,7 +227,9 @@ def scores_in(folder, seeds=1, examples=3000):
     """Real examples beside those of a generator that has learned next to nothing."""
     run = the_run()
     rows = plan.plan(run, [1])[:2]
-    return score_score.score(run, rows, seeds, examples, folder)
+    with files.lock(folder):
+        claim(folder, run)
+        return score_score.score(run, rows, seeds, examples, folder)
 
 
 def rows_of(result):

@@ -9,8 +9,8 @@ from distill import config, data
 from distill.config import lessons
 from distill.measure import quality
 from distill.run import preflight, training
-from distill.run.folder import check_ground, claim
-from distill.runtime import files, onednn
+from distill.run.folder import check_ground
+from distill.runtime import files
 from distill.runtime.errors import ConfigError
 from distill.studies.score import plan, report, scorer
 from distill.teach import generator, teacher
@@ -32,7 +32,8 @@ def score(
         rows: The sets to score; see `plan`.
         seeds: Number of students for each row.
         examples: Number of examples that a student is trained on.
-        folder: Created if missing; `score.json` and `score.html` are written there.
+        folder: Locked and claimed for `run`; `score.json` and `score.html` are
+            written there.
         split: The split that sets are measured on, `test` or `validation`.
 
     Returns:
@@ -43,35 +44,32 @@ def score(
             examples.
         Otherwise as `conductor.train`.
     """
-    onednn.choose(run.hardware.onednn)
     preflight.check(run)
-    with files.lock(folder):
-        claim(folder, run)
-        splits = data.read(run.data, lessons.pretrained_names(run))
-        ground = {**training.ground(run, splits), "examples": examples, "split": split}
-        check_ground(folder, ground)
-        sizes = {name: len(getattr(splits, name).labels) for name in ("train", split)}
-        # Precision and recall look for the nearest neighbours within a set.
-        if min(sizes.values()) <= quality.NEIGHBOURS:
-            raise ConfigError(
-                f"scores need more than {quality.NEIGHBOURS} examples in each split. "
-                f"Received: {sizes}"
-            )
+    splits = data.read(run.data, lessons.pretrained_names(run))
+    ground = {**training.ground(run, splits), "examples": examples, "split": split}
+    check_ground(folder, ground)
+    sizes = {name: len(getattr(splits, name).labels) for name in ("train", split)}
+    # Precision and recall look for the nearest neighbours within a set.
+    if min(sizes.values()) <= quality.NEIGHBOURS:
+        raise ConfigError(
+            f"scores need more than {quality.NEIGHBOURS} examples in each split. "
+            f"Received: {sizes}"
+        )
 
-        work = Workspace(run, splits, folder)
-        network, _ = teacher.obtain(work)
-        epochs = scorer.epochs(splits.train, run.batch_size, examples)
-        rows = [_with_epochs(row, epochs) for row in rows]
-        generators = [generator.obtain(work.of(row.run))[0] for row in rows]
-        bench = scorer.Scorer(splits, network, folder, split)
-        # Seeds outside: an interrupted study then has all rows of its finished seeds.
-        for seed in range(run.seed, run.seed + seeds):
-            for row, trained in zip(rows, generators, strict=True):
-                bench.measure(row, seed, trained)
-        result = bench.gather(run, rows, seeds)
-        page = report.html(result)
-        files.atomic_write(folder / "score.html", page)
-        files.atomic_write(folder / "score.json", json.dumps(result, indent=1))
+    work = Workspace(run, splits, folder)
+    network, _ = teacher.obtain(work)
+    epochs = scorer.epochs(splits.train, run.batch_size, examples)
+    rows = [_with_epochs(row, epochs) for row in rows]
+    generators = [generator.obtain(work.of(row.run))[0] for row in rows]
+    bench = scorer.Scorer(splits, network, folder, split)
+    # Seeds outside: an interrupted study then has all rows of its finished seeds.
+    for seed in range(run.seed, run.seed + seeds):
+        for row, trained in zip(rows, generators, strict=True):
+            bench.measure(row, seed, trained)
+    result = bench.gather(run, rows, seeds)
+    page = report.html(result)
+    files.atomic_write(folder / "score.html", page)
+    files.atomic_write(folder / "score.json", json.dumps(result, indent=1))
     return result
 
 
