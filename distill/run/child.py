@@ -12,7 +12,7 @@ from absl.flags import argparse_flags
 
 from distill import config
 from distill.config import finishing
-from distill.run import legs
+from distill.run import blocked, legs
 from distill.runtime import errors, files, progress
 from distill.runtime.process import command, signals
 from distill.runtime.trust import loader
@@ -49,9 +49,13 @@ def _finish(folder):
     """Makes the TFLite files of a run folder, and writes their records."""
     path = folder / "run.yaml"
     run = config.read(finishing.config_class(path), path)
-    from distill.compress import convert
+    from distill.compress import convert, diagnosis
 
     progress.expect(legs.legs(run))
+    if _is_untried(run, folder):
+        student = loader.open_own(folder / "student.keras")
+        with progress.step("finishers", "trying each layer of the network"):
+            blocked.check(diagnosis.diagnose(student), run.finish)
     work = open_workbench(run, folder)
     teacher, exported = folder / "teacher.keras", folder / "teacher.float32.tflite"
     if teacher.exists() and not exported.exists():
@@ -60,6 +64,16 @@ def _finish(folder):
         files.atomic_write(exported, work.stamped("teacher.float32", file))
     records = [_make_file(part, work, folder) for part in run.finish]
     files.atomic_write(folder / "finish.json", json.dumps(records))
+
+
+def _is_untried(run, folder):
+    """Whether it is not known yet that all files can be made of the network.
+
+    The students of `distill.train` are tried before they are trained; see `preflight`.
+    """
+    begun = any(files.checkpoints(folder).glob("finish.*"))
+    asking = any(part.asks for part in run.finish)
+    return asking and not begun and not isinstance(run, config.Run)
 
 
 def open_workbench(run: Any, folder: pathlib.Path) -> Any:

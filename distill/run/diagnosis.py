@@ -1,6 +1,5 @@
 """Predicts which files can be made of a network, and which layers prevent others."""
 
-import collections
 from collections.abc import Sequence
 
 from distill import config
@@ -8,6 +7,7 @@ from distill.compress import finishers
 from distill.measure import cost
 from distill.report import compress_tables
 from distill.run import parent
+from distill.run.blocked import find_blocked
 
 # Advice for a layer that is refused, by its class.
 _REMEDIES = {
@@ -35,12 +35,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
     """
     diagnosed = parent.diagnose(network)
     counted = cost.count(network)
-    blocked: dict[str, dict[str, str]] = {}
-    for part in parts:
-        # A file is also blocked by what blocks the files that it starts from.
-        own = part.blocked(diagnosed)
-        inherited = [blocked.get(name, {}) for name in part.needs]
-        blocked[config.name_of(part)] = dict(collections.ChainMap(own, *inherited))
+    blocked = find_blocked(diagnosed, parts)
     by_name = {config.name_of(part): part for part in parts}
     files = [
         {

@@ -6,13 +6,15 @@ are refused while it is read, by its dataclasses and `config.lessons`.
 
 import pathlib
 
+import students
 from distill import config, data
 from distill.data import batches
+from distill.run import blocked, parent
 from distill.runtime import onednn
 from distill.teach import incoming
 from distill.teach.cache import size
 from distill.teach.hardware import strategy
-from distill.teach.networks import checks
+from distill.teach.networks import build, checks
 
 
 def check(run: config.Run) -> list[tuple] | None:
@@ -31,8 +33,21 @@ def check(run: config.Run) -> list[tuple] | None:
     strategy.resolve(run)
     pairs = checks.check_pairs(run)
     checks.check_finish(run)
+    _check_files(run)
     onednn.check(run.hardware.onednn)
     return pairs
+
+
+def _check_files(run):
+    """Refuses a foreign student of which some file cannot be made.
+
+    The project's own networks become all files; foreign layers are tried, in a process
+    of their own, which takes some seconds.
+    """
+    asking = any(part.asks for part in run.finish)
+    foreign = isinstance(run.student, students.KerasModel)
+    if asking and foreign and not parent.missing_packages():
+        blocked.check(parent.diagnose(build.build("student", run)), run.finish)
 
 
 def check_data(

@@ -1,0 +1,81 @@
+"""A foreign network of which some file cannot be made is refused before it trains."""
+
+import collections
+
+import keras
+import pytest
+
+from distill import config, finish
+from distill.compress import finishers
+from distill.run import blocked, parent, preflight
+from distill.runtime import errors
+
+LINES = """
+data: {name: digits, options: {train_examples: 128}}
+finish: [{name: float32}, {name: pruned, options: {epochs: 1}}]
+"""
+NOTHING = collections.defaultdict(type(None))
+
+
+def network():
+    images = keras.Input((8, 8, 1))
+    x = keras.layers.RMSNormalization(name="rms")(keras.layers.Flatten()(images))
+    return keras.Model(images, keras.layers.Dense(10)(x))
+
+
+def diagnosed(**reasons):
+    return {
+        "twin": {},
+        "whole": NOTHING,
+        "engines": {"": "tfmot", " zeros": "tfmot"},
+        "layers": [{"name": "odd", **reasons}],
+    }
+
+
+def test_what_blocks_a_file_blocks_those_that_start_from_it():
+    parts = [finishers.FINISHERS[name]() for name in ("float32", "pruned")]
+    parts += [finishers.FINISHERS[name]() for name in ("int8", "pruned_int8")]
+    found = blocked.find_blocked(diagnosed(prune="no kernel"), parts)
+    assert not found["float32"] and not found["int8"]
+    assert found["pruned"] == found["pruned_int8"] == {"odd": "no kernel"}
+    with pytest.raises(errors.ConfigError) as caught:
+        blocked.check(diagnosed(prune="no kernel"), parts)
+    assert "no `pruned`, `pruned_int8` can" in str(caught.value)
+    assert "`odd`: no kernel" in str(caught.value)
+    blocked.check(diagnosed(), parts)
+
+
+def test_finish_makes_nothing_of_it(tmp_path, capfd):
+    network().save(tmp_path / "given.keras")
+    (tmp_path / "finish.yaml").write_text(LINES)
+    flags = [f"--model={tmp_path / 'given.keras'}", f"--out={tmp_path / 'out'}"]
+    with pytest.raises(SystemExit) as ended:
+        finish.main([*flags, f"--config={tmp_path / 'finish.yaml'}"])
+    assert ended.value.code == 2
+    said = capfd.readouterr().err
+    assert said.count("error: ") == 1 and "`rms`" in said
+    assert not list((tmp_path / "out").glob("*.tflite"))
+
+
+@pytest.mark.parametrize("student", ["keras_file", "resnet"])
+def test_train_refuses_a_foreign_student_before_it_is_trained(
+    student, tmp_path, monkeypatch
+):
+    tried = []
+
+    def diagnose(network):
+        tried.append(network)
+        return diagnosed(quantize="no form", tfmot="no form", keras="no form")
+
+    monkeypatch.setattr(parent, "diagnose", diagnose)
+    network().save(tmp_path / "given.keras")
+    options = f"{{path: {tmp_path / 'given.keras'}, sections: []}}"
+    given = f"student={{name: keras_file, options: {options}}}"
+    run = config.load("kd_resnet.yaml", [given] if student == "keras_file" else [])
+    if student == "resnet":
+        preflight.check(run)
+        assert not tried
+        return
+    with pytest.raises(errors.ConfigError, match="`odd`: no form"):
+        preflight.check(run)
+    assert len(tried) == 1
