@@ -1,11 +1,14 @@
 """The script for a GPU stands ready: it runs here at toy size, and in its time."""
 
+import contextlib
 import importlib.util
+import io
 import itertools
 import json
 import os
 import pathlib
 import sys
+import threading
 import time
 import types
 
@@ -13,7 +16,7 @@ import pytest
 
 from distill import config
 from distill.studies.speed import peers
-from distill.studies.speed.peers import accuracy, gpu, roofline
+from distill.studies.speed.peers import accuracy, gpu, learning, roofline, turns
 from trainers import trainer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -48,8 +51,7 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else name
     )
-    learned = {"networks": [], "error": "none"}
-    monkeypatch.setattr(gpu, "_learned", lambda *run: asked.append(run) or learned)
+    monkeypatch.setattr(gpu, "_learning", lambda *run: asked.append(run))
     out = tmp_path / "gpu.json"
     more = ["--batches=4", "--precisions=mixed_bfloat16", "--rounds=2", "--steps=2"]
     assert gpu.main(flags(*more, "--peak", "1e-3", "1", f"--json={out}")) == 0
@@ -68,7 +70,7 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     assert "own: Keras" in said
     assert "on jax, cpu:0" in said
     ((run, *_),) = asked
-    assert (run.batch_size, run.hardware.precision) == (4, "mixed_bfloat16")
+    assert (run.batch_size, run.hardware.precision) == (512, "mixed_bfloat16")
 
 
 def test_operations_are_those_of_one_teacher_and_three_students_a_pass():
@@ -102,58 +104,74 @@ def timed(run, **_):
     return {"costs": COSTS, "methods": [method], "packages": packages, "missing": {}}
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still unless it is moved."""
-    now = [1000.0]
-    monkeypatch.setattr(gpu, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
-    return now
+def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_path):
+    compiled, alone = threading.Barrier(4), threading.Lock()  # Networks, too.
+    out = tmp_path / "gpu.json"
 
-
-def test_cells_are_left_out_when_the_time_is_up_and_the_rest_is_for_learning(
-    clock, monkeypatch, capsys
-):
-    seen, left = [], []
-
-    def slow(run, terms, **how):
-        assert terms.end == pytest.approx(1000 + 600 - gpu._END)
-        seen.append((run.batch_size, run.hardware.precision))
-        clock[0] += 170
+    def side_by_side(run, terms, **how):
+        compiled.wait(10)
+        with terms.turn():
+            assert alone.acquire(blocking=False)
+            time.sleep(0.01)
+            alone.release()
         return timed(run)
 
-    def learned(run, file, environment, end):
-        left.append(end - clock[0])
-        return {"networks": [], "error": "none here"}
+    class Learning:
+        wait = staticmethod(lambda: compiled.wait(10))
 
-    monkeypatch.setattr(peers, "side_by_side", slow)
-    monkeypatch.setattr(gpu, "_learned", learned)
-    assert gpu.main(flags("--minutes=10", "--peak", "1e-6", "5e-7")) == 0
-    assert seen == [(128, "mixed_bfloat16"), (128, "float32")]
-    assert left == [600 - gpu._END - 340]
+        def go(self):
+            cells = json.loads(out.read_text())["cells"]
+            assert not any("error" in cell for cell in cells)
+            yield {"networks": [], "error": "none here"}
+
+    monkeypatch.setattr(peers, "side_by_side", side_by_side)
+    learning = contextlib.nullcontext(Learning())
+    learning.wait, learning.go = Learning.wait, learning.enter_result.go
+    monkeypatch.setattr(gpu, "_learning", lambda *_: learning)
+    assert gpu.main(flags("--peak", "1e-6", "5e-7", f"--json={out}")) == 0
     said = capsys.readouterr().out
-    assert f"batch of 512 in float32: {gpu.LATE}" in said
     assert "no more accuracy: none here" in said
     rows = [line.split() for line in said.splitlines() if line.startswith("kd")]
     # 128 images in one second by us, in two by them; 2 x 1030 operations an image.
-    assert rows[0][3:5] == ["own", "128"]
+    assert rows[0][1:5] == ["128", "mixed_bfloat16", "own", "128"]
     assert rows[1][3:6] == ["pytorch", "64", "2.00"]
     assert float(rows[0][5]) == pytest.approx(128 * 2060 / 1e12, rel=0.01)
-    assert [row[-2] for row in rows] == ["26.4", "13.2", "52.7", "26.4"]
+    assert [row[-2] for row in rows] == [
+        "26.4",
+        "13.2",
+        "105.5",
+        "52.7",
+        "421.9",
+        "210.9",
+    ]
 
 
-def test_a_cell_that_fails_is_said_and_the_next_goes_on(monkeypatch, capsys):
-    def failing(run, **how):
+def test_who_is_ready_does_not_wait_for_ever():
+    waiting = turns.Turns(["quick", "slow"], time.monotonic() + 0.05)
+    with waiting.taken("quick"):
+        pass
+    waiting.ready("slow")
+    waiting = turns.Turns(["quick", "slow"], time.monotonic() + 60)
+    waiting.ready("slow")  # It has failed.
+    with waiting.taken("quick"):
+        pass
+
+
+def test_a_cell_that_fails_is_said_and_the_next_goes_on(monkeypatch, capsys, tmp_path):
+    def failing(run, terms, **how):
         if run.batch_size == 128:
-            raise RuntimeError("pytorch computes another kd")
-        return timed(run)
+            raise RuntimeError("own ended")
+        with terms.turn():
+            return timed(run)
 
     monkeypatch.setattr(peers, "side_by_side", failing)
-    monkeypatch.setattr(gpu, "_learned", lambda *_: {"networks": [], "error": "none"})
-    assert gpu.main(flags("--precisions=float32")) == 0
+    monkeypatch.setattr(gpu, "_learning", lambda *_: None)
+    assert gpu.main(flags("--batches", "128", "512", "--precisions=float32")) == 0
     said = capsys.readouterr().out
-    assert "batch of 128 in float32: pytorch computes another kd" in said
+    assert "batch of 128 in float32: own ended" in said
     assert sum(line.startswith("kd") for line in said.splitlines()) == 2
     assert "unknown" in said
+    assert "no more accuracy: digits.npz is not in DISTILL_DATA" in said
 
 
 @pytest.fixture
@@ -165,65 +183,95 @@ def saying(tmp_path, monkeypatch):
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(path))
-        monkeypatch.setattr(gpu, "_END", 0)
 
     return do
 
 
-def learned(seconds):
-    run = config.load(gpu.CONFIG, [*gpu.SHORTCUTS, *TOY])
-    return gpu._learned(run, "run.yaml", {}, time.monotonic() + seconds)
+def learned(folder, seconds):
+    """All that is said of what was learned."""
+    end = time.monotonic() + seconds
+    with learning.Learning(folder, folder, {}, compiled=end, end=end) as process:
+        process.wait()
+        return list(process.go())
 
 
-LINE = {"network": "teacher", "accuracy": 90.0, "epochs": 2.5, "examples": 5}
+LINE = {
+    "network": "teacher",
+    "accuracy": 90.0,
+    "epochs": 2.5,
+    "steps": 80,
+    "examples": 5,
+    "seconds": 3.0,
+    "stages": [{"steps": 80, "images_per_second": 9000.0, "waiting": 0.25}],
+}
 
 
-def test_what_was_learned_in_time_is_said_when_the_rest_was_not(saying):
-    saying(f"echo '{json.dumps(LINE | {'seconds': 3.0})}'; exec sleep 60")
-    found = learned(1)
-    assert found["error"] == gpu.LATE
-    assert "teacher: test accuracy 90.00 % after 2.5 epochs of 5" in roofline._said(
-        found
-    )
-    assert gpu.LATE in roofline._said(found)
+def script(lines, then):
+    """Says lines once the time has come; the process that rehearses says nothing."""
+    said = "".join(f"echo '{json.dumps(line)}'; " for line in lines)
+    return f'[ "$4" = rehearse ] && exit; echo {{}}; read when; {said}{then}'
 
 
-def test_who_has_said_all_lacks_nothing(saying):
-    line = json.dumps(LINE | {"seconds": 3.0})
-    saying(f"echo '{line}'; echo '{line}'; exec sleep 60")
-    assert learned(1)["error"] is None
+def test_what_was_learned_in_time_is_said_when_the_rest_was_not(saying, tmp_path):
+    saying(script([LINE], "exec sleep 60"))
+    first, last = learned(tmp_path, 2)
+    assert first["networks"] == last["networks"] == [LINE]
+    assert first["error"] == last["error"] == learning.LATE
+    said = roofline._said(last)
+    assert "teacher: test accuracy 90.00 % after 80 steps, 2.5 epochs of 5" in said
+    assert "9000 images/s, 25 % of the time waiting for input" in said
+    assert learning.LATE in said
 
 
-def test_a_process_that_ends_is_said(saying):
-    saying("echo out of memory >&2; exit 1")
-    assert learned(30) == {
-        "networks": [],
-        "error": "the process ended: out of memory",
-    }
+def test_who_has_said_all_lacks_nothing(saying, tmp_path):
+    saying(script([LINE] * 4, "exec sleep 60"))
+    *_, last = learned(tmp_path, 60)
+    assert (len(last["networks"]), last["error"]) == (4, None)
+
+
+@pytest.mark.parametrize(
+    ("then", "why"),
+    [
+        ("echo out of memory >&2; exit 1", "the process ended: out of memory"),
+        ("kill -11 $$", "the process was ended by SIGSEGV (a library crashed)"),
+    ],
+)
+def test_a_process_that_ends_is_said(then, why, saying, tmp_path):
+    saying(script([], then))
+    assert learned(tmp_path, 30) == [{"networks": [], "error": why}]
 
 
 def test_without_the_data_there_is_no_accuracy(monkeypatch, tmp_path):
     monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
     run = config.load(gpu.CONFIG, gpu.SHORTCUTS)
-    found = gpu._learned(run, None, {}, time.monotonic() + 60)
-    assert found["error"].startswith("cifar10.npz is not in DISTILL_DATA")
+    assert gpu._learning(run, tmp_path, {}, {}) is None
 
 
-def test_teacher_and_student_learn_by_the_clock(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def toy_run(tmp_path):
+    """The file of a run of two stages, that learns within seconds."""
     small = "{name: lenet, options: {}}"
     parts = [
-        *TOY,
+        *TOY[:1],
         "augmentation={}",
         f"teacher.network={small}",
         f"student={small}",
+        "stages=[{trainer: {name: kd}, epochs: 3}, {trainer: {name: kd}, epochs: 1}]",
         "batch_size=32",
     ]
     run = config.load(gpu.CONFIG, parts)
     (tmp_path / "run.yaml").write_text(config.dump(run))
+    return str(tmp_path / "run.yaml")
+
+
+def test_students_learn_as_many_steps_as_the_first_by_the_clock(
+    toy_run, capsys, monkeypatch
+):
     ticks = itertools.count(0, 0.25)  # Whoever looks at the clock moves it.
-    clock = types.SimpleNamespace(monotonic=lambda: next(ticks))
+    clock = types.SimpleNamespace(monotonic=lambda: next(ticks), time=lambda: 0)
     monkeypatch.setattr(accuracy, "time", clock)
-    monkeypatch.setattr(accuracy, "RATE", 0.03)
+    monkeypatch.setattr(accuracy, "RATE", 0.1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("14\n"))
     rates = []
     fit = trainer.Trainer.fit
 
@@ -232,18 +280,32 @@ def test_teacher_and_student_learn_by_the_clock(tmp_path, capsys, monkeypatch):
         return fit(self, *given, **options)
 
     monkeypatch.setattr(trainer.Trainer, "fit", watched)
-    accuracy.main(str(tmp_path / "run.yaml"), "12")
-    teacher, student = map(json.loads, capsys.readouterr().out.splitlines())
-    assert [teacher["network"], student["network"]] == ["teacher", "student"]
-    # Until 4.8 s and 10.2 s; three looks a round, each of twice as many steps.
-    assert [teacher["epochs"], student["epochs"]] == [127 / 40, 63 / 40]
-    assert teacher["examples"] == 1293
-    assert min(teacher["accuracy"], student["accuracy"]) > 50  # Of ten classes.
-    # Down along half a cosine, twice.
-    assert rates[:7] == sorted(rates[:7], reverse=True)
-    assert rates[7:] == sorted(rates[7:], reverse=True)
-    assert min(rates[0], rates[7]) > 0.027
-    assert max(rates[6], rates[12]) < 0.006
+    accuracy.main(toy_run)
+    ready, *lines = map(json.loads, capsys.readouterr().out.splitlines())
+    assert ready == {}
+    names = ["teacher", "student by kd, then kd", "student by labels"]
+    assert [line["network"] for line in lines] == [*names, "student by kd alone"]
+    steps = [line["steps"] for line in lines]
+    assert steps[1] == steps[2] == steps[3] > 60
+    assert all(line["epochs"] == line["steps"] / 40 for line in lines)
+    assert min(line["accuracy"] for line in lines) > 30, lines  # Of ten classes.
+    for line in lines:
+        for stage in line["stages"]:
+            assert 0 <= stage["waiting"] < 1
+            assert stage["images_per_second"] > 0
+    assert rates[0] == 0  # It rises from nothing, then falls.
+    most = 0.1 * 32 / accuracy.BATCH
+    assert 0.8 * most < max(rates) <= most
+
+
+def test_a_rehearsal_makes_one_step_of_each_stage(toy_run, capsys, monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        accuracy, "_steps", lambda *given: steps.append(given[3]) or given[3]
+    )
+    accuracy.main(toy_run, "rehearse")
+    assert steps == [1, 1, 1, 1]
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,8 @@ def _timed(theirs, calls=None):
         "own": Fake("own", [1.0, 2.0, 4.0], [3.0, 2.0], calls),
         "other": Fake("other", [2.0, 3.0, 4.0], theirs, calls),
     }
-    return worker._timed(0, "kd", workers, rounds=3, steps=5)
+    losses, _ = worker._agreed(0, "kd", workers)
+    return worker._clocked(0, losses, workers, rounds=3, steps=5)
 
 
 def test_peers_are_timed_in_turn_and_compared_round_by_round():
@@ -137,6 +138,24 @@ def test_peers_are_timed_in_turn_and_compared_round_by_round():
 def test_who_computes_something_else_is_not_timed():
     with pytest.raises(RuntimeError, match="other computes another kd"):
         _timed([3.0, 2.001])
+
+
+def test_who_differs_or_ends_can_be_left_out():
+    def ends():
+        raise errors.Killed("by SIGKILL")
+
+    workers = {
+        "own": Fake("own", [1.0], [3.0], []),
+        "other": Fake("other", [1.0], [4.0], []),
+        "gone": Fake("gone", [1.0], [3.0], []),
+    }
+    workers["gone"].answer = ends
+    losses, out = worker._agreed(0, "kd", workers, worker.PLAIN._replace(alone=True))
+    assert losses["own"] == [3.0]
+    assert "other computes another kd" in out["other"]
+    assert out["gone"] == "by SIGKILL"
+    with pytest.raises(RuntimeError):
+        worker._agreed(0, "kd", workers)
 
 
 def test_who_has_other_networks_is_not_timed():

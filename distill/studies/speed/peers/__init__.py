@@ -108,11 +108,20 @@ def side_by_side(
             if name not in missing
         }
         costs = _agreed({name: worker.costs for name, worker in workers.items()})
-        how = rounds, steps, terms.tolerance
-        methods = [
-            {"name": stage.name, **worker._timed(index, stage.name, workers, *how)}
-            for index, stage in enumerate(run.stages)
-        ]
+        losses = []
+        for index, stage in enumerate(run.stages):
+            found, out = worker._agreed(index, stage.name, workers, terms)
+            losses.append(found)
+            missing |= out
+        able = {who: workers[who] for who in workers if who not in missing}
+        with terms.turn():
+            methods = [
+                {
+                    "name": stage.name,
+                    **worker._clocked(index, losses[index], able, rounds, steps),
+                }
+                for index, stage in enumerate(run.stages)
+            ]
         packages = {name: worker.package for name, worker in workers.items()}
         if run.teacher.cache is not None:
             packages[worker.OWN] += ", on kept answers"

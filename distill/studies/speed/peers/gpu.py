@@ -1,42 +1,49 @@
-"""Times KD and LIT on one GPU, compared with compiled PyTorch.
+"""KD and LIT on one GPU, beside compiled PyTorch.
 
-This project runs on JAX here; nothing needs TensorFlow. For each batch size and
-precision both are timed in turn, as in `peers`. The remaining time is used for
-training.
+This project runs on JAX here; nothing needs TensorFlow. Compiling takes most of the
+time: all batch sizes, precisions and networks compile at once, each in a process of its
+own, and are then timed in turn, as in `peers`. What time is left goes to training. What
+is known so far is in `--json`'s file after each of these.
 """
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import os
 import pathlib
 import statistics
-import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from distill import config
 from distill.config import hardware
 from distill.runtime import errors, files, progress, versions
-from distill.runtime.process import command, death
+from distill.runtime.process import command
 from distill.studies.speed import peers
 from distill.studies.speed.peers import roofline, worker
+from distill.studies.speed.peers.learning import LATE, Learning
+from distill.studies.speed.peers.turns import Turns
 
-# The networks of the LIT paper, with the shortcuts that all peers implement.
+# What the LIT paper compares, with the shortcuts that all peers know.
 CONFIG = "lit_resnet_cifar10.yaml"
 SHORTCUTS = tuple(
     f"{role}.options.shortcut=projection" for role in ("teacher.network", "student")
 )
 
-# Relative to a loss, after three steps with other kernels and fewer digits. On a CPU,
-# `distill.benchmark --peers` checks to 1e-4 that the losses are the same.
+# Of a loss, after three steps in other kernels and in fewer digits; that the losses
+# are the same ones is seen to 1e-4 on a processor, by `distill.benchmark --peers`.
 TOLERANCE = 0.05
-TIMED = 0.6  # Share of the time in which steps are timed; the rest is for training.
-LATE = "no time was left; see --minutes"
-_END = 10.0  # Seconds that are reserved for printing and writing the result.
+TIMED = 0.6  # Share of the time in which steps are timed; the rest is for learning.
+COMPILED = 0.45  # Share of the time in which those who are ready wait for the others.
+_CACHE = "JAX_COMPILATION_CACHE_DIR"  # Each process is one of its own.
+_END = 10.0  # Seconds that are kept back for the end.
+_LEARNING = "learning"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     flags.add_argument("--config", default=CONFIG, help=f"default: {CONFIG}")
     command.add_set_flag(flags)
-    flags.add_argument("--batches", type=int, nargs="+", default=[128, 512])
+    flags.add_argument("--batches", type=int, nargs="+", default=[128, 512, 2048])
     flags.add_argument(
         "--precisions",
         nargs="+",
         choices=roofline.PRECISIONS,
-        default=[*roofline.PRECISIONS],
+        default=["mixed_bfloat16"],
     )
     flags.add_argument("--rounds", type=int, default=5, help="default: 5")
     flags.add_argument("--steps", type=int, default=30, help="a round; default: 30")
@@ -66,67 +73,128 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="TFLOPS",
         help="of the chip, in bfloat16 and in float32; default: of a known card",
     )
+    flags.add_argument(
+        "--learning-batch",
+        type=int,
+        default=512,
+        help="images in a step of learning; default: 512",
+    )
     flags.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
     return command.run_command(_command, flags, argv)
 
 
 def _command(arguments):
-    end = time.monotonic() + 60 * arguments.minutes - _END
-    for name in ("rounds", "steps", "minutes", "batches", "peak"):
-        given = getattr(arguments, name)
-        if (
-            given is not None
-            and min(given if isinstance(given, list) else [given]) <= 0
-        ):
-            raise errors.ConfigError(f"--{name} must be above 0. Received: {given}")
-    command.check_written(arguments.json)
+    clock = _Clock(time.monotonic(), 60 * arguments.minutes)
+    _check(arguments)
     run = config.load(arguments.config, [*SHORTCUTS, *arguments.set])
     peers.check(run)
     card = roofline._card()
+    cells = [*itertools.product(arguments.batches, arguments.precisions)]
     result = {
         "card": card,
         "peaks": arguments.peak or roofline.peaks(card),
         "versions": versions.versions(),
         "run": config.plain(run),
+        "cells": [{**_place(_run(run, *cell)), "error": LATE} for cell in cells],
+        "learned": {"networks": [], "error": LATE},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "jax"),
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # The peer needs memory, too.
-            "JAX_COMPILATION_CACHE_DIR": folder,  # Shared by the cells' processes.
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        }
-        result["cells"], slowest = [], 0.0
-        for cell in itertools.product(arguments.batches, arguments.precisions):
-            begun = time.monotonic()
-            late = begun + slowest > end - (1 - TIMED) * 60 * arguments.minutes
-            terms = worker.Terms(("pytorch",), TOLERANCE, environment, end)
-            result["cells"].append(
-                _cell(_run(run, *cell), arguments, None if late else terms)
-            )
-            slowest = max(slowest, time.monotonic() - begun)
-        file = pathlib.Path(folder) / "run.yaml"
-        widest = _run(run, max(arguments.batches), arguments.precisions[0])
-        file.write_text(config.dump(widest))
-        result["learned"] = _learned(widest, file, environment, end)
+
+    def keep():
+        if arguments.json is not None:
+            files.atomic_write(arguments.json, json.dumps(result, indent=1))
+
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        environment = _environment(folder)
+        turns = Turns([*cells, _LEARNING], clock.at(COMPILED))
+        learner = _run(run, arguments.learning_batch, arguments.precisions[0])
+        ends = {"compiled": clock.at(COMPILED), "end": clock.at(1) - _END}
+        learning = _learning(learner, folder, environment, ends)
+        if learning is not None:
+            stack.enter_context(learning)
+            _start(lambda: (learning.wait(), turns.ready(_LEARNING)))
+        else:
+            turns.ready(_LEARNING)
+            name = config.name_of(run.data)
+            result["learned"]["error"] = f"{name}.npz is not in DISTILL_DATA"
+        terms = worker.Terms(
+            ("pytorch",), TOLERANCE, environment, clock.at(TIMED), alone=True
+        )
+
+        def fill(index):
+            cell = cells[index]
+            turn = functools.partial(turns.taken, cell)
+            try:
+                timed = _cell(_run(run, *cell), arguments, terms._replace(turn=turn))
+            finally:  # Perhaps before its turn.
+                turns.ready(cell)
+            result["cells"][index] = timed
+            keep()
+
+        for thread in [_start(fill, index) for index in range(len(cells))]:
+            thread.join()
+        if learning is not None:
+            for learned in learning.go():
+                result["learned"] = learned
+                keep()
+    keep()
     print(roofline.table(result))
-    if arguments.json is not None:
-        files.atomic_write(arguments.json, json.dumps(result, indent=1))
     return 0
 
 
+class _Clock(NamedTuple):
+    """When this began, by `time.monotonic`, and the seconds that it has in all."""
+
+    begun: float
+    whole: float
+
+    def at(self, share):
+        """When a share of the time is over."""
+        return self.begun + share * self.whole
+
+
+def _check(arguments):
+    for name in ("rounds", "steps", "minutes", "batches", "peak", "learning_batch"):
+        given = getattr(arguments, name)
+        if (
+            given is not None
+            and min(given if isinstance(given, list) else [given]) <= 0
+        ):
+            said = f"--{name.replace('_', '-')}"
+            raise errors.ConfigError(f"{said} must be above 0. Received: {given}")
+    command.check_written(arguments.json)
+
+
+def _environment(folder):
+    """What all processes are told; a cache that is there already is theirs, too."""
+    return {
+        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "jax"),
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # The peer needs memory, too.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        _CACHE: os.environ.get(_CACHE, str(folder)),
+    }
+
+
+def _start(work, *given):
+    """Runs something in a thread that does not hold up the end of this process."""
+    thread = threading.Thread(target=work, args=given, daemon=True)
+    thread.start()
+    return thread
+
+
 def _run(run, batch_size, precision):
-    """The run of one cell: with its batch size, its precision, and XLA."""
+    """The run of one cell; its stages are those that peers can compute."""
     part = hardware.Hardware(precision=precision, jit="true", strategy="one_device")
     return dataclasses.replace(run, batch_size=batch_size, hardware=part)
 
 
-def _cell(run, arguments, terms):
-    """The result of `peers.side_by_side` for one cell, or its error."""
-    found = {"batch_size": run.batch_size, "precision": run.hardware.precision}
-    if terms is None:
-        return {**found, "error": LATE}
+def _place(run):
+    return {"batch_size": run.batch_size, "precision": run.hardware.precision}
 
+
+def _cell(run, arguments, terms):
+    """One batch size in one precision: what `peers.side_by_side` says, or an error."""
+    found = _place(run)
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
     try:
         timed = peers.side_by_side(run, **how, threads=versions.cores(), terms=terms)
@@ -143,44 +211,13 @@ def _cell(run, arguments, terms):
     return {**found, **timed}
 
 
-def _learned(run, file, environment, end):
-    """What `accuracy` prints for each network, and why one is missing."""
-    seconds = end - time.monotonic()
-    if getattr(run.data, "file", file) is None:
-        error = f"{run.data.name}.npz is not in DISTILL_DATA: steps saw random images"
-        return {"networks": [], "error": error}
-    if seconds < _END:
-        return {"networks": [], "error": LATE}
-    command = [
-        sys.executable,
-        "-m",
-        "distill.studies.speed.peers.accuracy",
-        file,
-        f"{seconds:.0f}",
-    ]
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as errors:
-        error = None
-        try:
-            done = subprocess.run(
-                command,
-                env={**os.environ, **environment},
-                stdout=said,
-                stderr=errors,
-                timeout=seconds,
-            )
-        except subprocess.TimeoutExpired:
-            error = LATE
-        else:
-            errors.seek(0)
-            last = errors.read().strip().split("\n")[-1]
-            died = death.number(done.returncode)
-            last = last if died is None else death.say(died)
-            error = f"the process ended: {last}" if done.returncode else None
-        said.seek(0)
-        found = [json.loads(line) for line in said if line.startswith("{")]
-    # If it is killed after its last line, nothing is missing.
-    whole = len(found) == 2
-    return {"networks": found, "error": None if whole else error}
+def _learning(run, folder, environment, ends):
+    """The process in which networks learn; None without the data."""
+    if getattr(run.data, "file", folder) is None:
+        return None
+    file = folder / "run.yaml"
+    file.write_text(config.dump(run))
+    return Learning(file, folder, environment, **ends)
 
 
 if __name__ == "__main__":

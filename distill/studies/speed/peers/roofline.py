@@ -79,14 +79,24 @@ def table(result: dict) -> str:
 def _said(learned):
     """A line for each trained network, and the reason if one is missing."""
     lines = [
-        f"{one['network']}: test accuracy {one['accuracy']:.2f} % after "
-        f"{one['epochs']:.1f} epochs of {one['examples']} images, {one['seconds']:.0f} "
-        "s after the start of training"
+        f"{one['network']}: test accuracy {one['accuracy']:.2f} % after {one['steps']} "
+        f"steps, {one['epochs']:.1f} epochs of {one['examples']} images, "
+        f"{one['seconds']:.0f} s after the start of training{_pace(one['stages'])}"
         for one in learned["networks"]
     ]
     if learned["error"]:
         lines.append(f"no more accuracy: {learned['error']}")
     return "\n".join(lines)
+
+
+def _pace(stages):
+    """What the first steps of a network's stages took, where it was measured."""
+    paced = [stage for stage in stages if "waiting" in stage]
+    if not paced:
+        return ""
+    rates = ", ".join(f"{stage['images_per_second']:.0f}" for stage in paced)
+    shares = ", ".join(f"{100 * stage['waiting']:.0f} %" for stage in paced)
+    return f"; {rates} images/s, {shares} of the time waiting for input"
 
 
 def _card():

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from distill.runtime.process import death
@@ -30,30 +31,54 @@ class Terms(NamedTuple):
         tolerance: The largest relative difference of two losses.
         environment: Environment variables for the processes, beside this one's.
         end: The time, by `time.monotonic`, at which running processes are killed.
+        turn: A context that is entered for timing, once all have compiled.
+        alone: Whether this project is timed also if a peer ends or differs.
     """
 
     peers: tuple[str, ...] = tuple(PEERS)
     tolerance: float = TOLERANCE
     environment: Mapping[str, str] = {}
     end: float | None = None
+    turn: Callable[[], AbstractContextManager] = contextlib.nullcontext
+    alone: bool = False
 
 
 PLAIN = Terms()
 
 
-def _timed(index, name, workers, rounds, steps, tolerance=TOLERANCE):
-    """Times one stage in all workers that implement its method."""
+def _agreed(index, name, workers, terms=PLAIN):
+    """The losses of one stage's first steps, by all that know its method.
+
+    Returns:
+        The losses, and who has ended or found others, to why.
+    """
     able = {who: worker for who, worker in workers.items() if name in worker.methods}
     # All at the same time: the first steps compile, and are not timed.
     for worker in able.values():
         worker.send(stage=index, check=CHECKED)
-    losses = {who: worker.answer() for who, worker in able.items()}
-    for who, found in losses.items():
-        pairs = zip(losses[OWN], found, strict=True)
-        if not all(abs(own - other) <= tolerance * abs(own) for own, other in pairs):
-            raise RuntimeError(
-                f"{who} computes another {name}: losses {found}, not {losses[OWN]}"
-            )
+    losses, out = {}, {}
+    for who, worker in able.items():
+        try:
+            losses[who] = worker.answer()
+            _compare(who, name, losses, terms.tolerance)
+        except RuntimeError as error:
+            if who == OWN or not terms.alone:
+                raise
+            out[who] = str(error)
+    return losses, out
+
+
+def _compare(who, name, losses, tolerance):
+    pairs = zip(losses[OWN], losses[who], strict=True)
+    if not all(abs(own - other) <= tolerance * abs(own) for own, other in pairs):
+        raise RuntimeError(
+            f"{who} computes another {name}: losses {losses[who]}, not {losses[OWN]}"
+        )
+
+
+def _clocked(index, losses, workers, rounds, steps):
+    """One stage by all of the workers who have found its losses."""
+    able = {who: worker for who, worker in workers.items() if who in losses}
     clocks = {clock: {who: [] for who in able} for clock in ("seconds", "cpu_seconds")}
     for _ in range(rounds):
         for who, worker in able.items():
