@@ -244,7 +244,7 @@ def opened(tmp_path, monkeypatch):
 
 
 def test_probabilities_are_refused_with_the_cure(opened):
-    with pytest.raises(errors.ConfigError, match=r"as a softmax.*activations.linear"):
+    with pytest.raises(errors.ConfigError, match=r"as from a softmax.*activations.linear"):
         opened(network("softmax"))
     with pytest.raises(errors.ConfigError, match=r"its_teacher.*probabilities"):
         opened(network(), network("softmax"))
