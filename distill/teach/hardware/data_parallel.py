@@ -42,15 +42,15 @@ class Feed(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Shards the training batches."""
-        self._spread.whole = False
+        self._spread.replicated = False
 
     def on_test_begin(self, logs=None):
         """Shards the validation batches, if they divide."""
-        self._spread.whole = not self._shards_validation
+        self._spread.replicated = not self._shards_validation
 
     def on_test_end(self, logs=None):
         """Replicates again: later callbacks may call a network on any batch."""
-        self._spread.whole = True
+        self._spread.replicated = True
 
 
 def current() -> Spread | None:
