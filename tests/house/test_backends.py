@@ -42,3 +42,26 @@ def test_the_laws_hold_on_another_backend(backend, file):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
+
+
+COUNT = """
+import students
+from distill.measure import cost
+
+counted = cost.count(students.ResNet(depth=8, width=4).build((8, 8, 1), 10))
+print(counted.macs, counted.uncounted)
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_macs_are_the_same_on_every_backend(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: pip install -e '.[{backend}]'")
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["49568", "()"], done.stderr[-1000:]

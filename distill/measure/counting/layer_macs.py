@@ -26,7 +26,13 @@ def count(layer: Any, given: Sequence[Shape], made: Shape) -> int | None:
         None where it is not known: of a class of a user's own, of one that runs
         code of any kind, or of an operation without a rule.
     """
-    names = {kind.__name__ for kind in type(layer).__mro__}
+    # On JAX every layer has a base of the backend's that is called JaxLayer, as is the
+    # layer that runs a function of JAX.
+    names = {
+        kind.__name__
+        for kind in type(layer).__mro__
+        if not kind.__module__.startswith("keras.src.backend.")
+    }
     if not kernels.is_standard(layer) or names & _UNKNOWN:
         return None
     rule = next((_RULES[name] for name in _RULES if name in names), _nothing)
