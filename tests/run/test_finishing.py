@@ -98,7 +98,7 @@ def test_what_was_trained_elsewhere_may_know_the_test_split_and_this_is_said(mad
 
 def test_a_file_beside_its_splits_is_not_of_elsewhere(made, caplog, tmp_path):
     file = shutil.copy(made[0] / "student.keras", tmp_path / "student.keras")
-    data = "--set=data={name: digits, options: {train_examples: 128}}"
+    data = "--set=data={name: digits, options: {train_examples: 600}}"
     flags = [f"--model={file}", "--config=kd_resnet.yaml", data]
     caplog.set_level("INFO", "distill")
     assert evaluate.main(flags) == 0

@@ -334,7 +334,7 @@ def splits():
         ("assistants.0.stages.0.epochs=2", True),
         ("student.options.width_multiplier=0.2", False),
         ("stages.0.epochs=3", False),
-        ("max_accuracy_drop=3", False),
+        ("finish=[{name: float32}]", False),
     ],
 )
 def test_what_decides_an_assistant_changes_its_fingerprint(change, decides, splits):
