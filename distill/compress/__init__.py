@@ -1,35 +1,35 @@
-"""What a trained student can become, and how it is made.
+"""Makes the files that a trained student can become.
 
-A finisher makes one file and states the promise that is checked on that file. It asks
-a workbench for all that trains and converts, so that finishers, which a config reads,
-need no TensorFlow. No file here knows a run: networks, data, seed and options are
-handed over as they are.
+A finisher makes one file and defines the promise that is checked on that file. A
+workbench trains and converts for it, so that finishers, which a config reads, need no
+TensorFlow. No file here takes a whole run: networks, data, seed and options are passed
+as they are.
 """
 
 import typing
 
 
 def to_tf_keras(model: typing.Any) -> typing.Any:
-    """The tf_keras twin of a Keras 3 model, for TF-MOT and whatever else wants one.
+    """The tf_keras twin of a Keras 3 model, for TF-MOT and other tools of tf_keras.
 
-    Nested models are inlined, shared layers stay shared, operations that are no
-    layers become layers. The two are compared on made inputs.
+    Nested models are inlined, shared layers stay shared, and operations that are not
+    layers become layers. The outputs of both are compared on random inputs.
 
     Args:
-        model: A functional `keras.Model`, or a built `Sequential`; with any
-            structure of inputs and outputs.
+        model: A functional `keras.Model` or a built `Sequential`, with any structure
+            of inputs and outputs.
 
     Returns:
-        A functional `tf_keras.Model` from and to the same structures, without
-        regularizers, constraints and initializers.
+        A functional `tf_keras.Model` with the same structures of inputs and outputs,
+        without regularizers, constraints and initializers.
 
     Raises:
-        ValueError: A `distill.compress.twin.twin.NoTwin`, which names every layer that
-            tf_keras has no counterpart of, and why; or by how much the twin
-            answers otherwise.
+        ValueError: A `distill.compress.twin.twin.NoTwin`. It names every layer without
+            a counterpart in tf_keras, and the reason; or says by how much the outputs
+            differ.
     """
     from distill.compress.twin import twin
 
-    made = twin.to_tf_keras(model, output=None)
-    twin.check_equal(model, made, twin.examples(model, 4), output=None)
-    return made
+    copy = twin.to_tf_keras(model, output=None)
+    twin.check_equal(model, copy, twin.random_inputs(model, 4), output=None)
+    return copy

@@ -1,4 +1,4 @@
-"""What tf_keras, TF-MOT and our own engine can do with each layer of a network."""
+"""Which layers of a network TF-MOT and our own engine support."""
 
 import functools
 import json
@@ -15,36 +15,36 @@ from distill.compress.quantize.clustering import wrap
 from distill.compress.twin import calls, folding
 from distill.runtime import errors
 
-# Name of each engine that simulates eight bits, in the order in which `auto` asks.
+# Engines that simulate eight bits, by name, in the order in which `auto` tries them.
 ENGINES: dict[str, Callable[..., tf_keras.Model]] = {
     "tfmot": tfmot.simulate,
     "keras": simulation.simulate,
 }
 
 
-def engine(
+def choose_engine(
     model: tf_keras.Model, wanted: str, scheme: str = ""
 ) -> tuple[str, dict[str, str]]:
-    """Which of `ENGINES` quantizes a twin.
+    """The first of `ENGINES` that supports a twin.
 
     Args:
-        model: The twin; it is left as it is.
+        model: The twin; it is not changed.
         wanted: An engine, or `auto`.
-        scheme: Of `quantized.SCHEMES`: what has to stay.
+        scheme: What must be preserved, a key of `quantized.SCHEMES`.
 
     Returns:
-        The engine's name; and where it is not the first that was asked, name of
-        each layer that the first refuses (`model` where it is no single one) to
-        the reason.
+        The engine's name. If another was tried first, also the name of each layer
+        that the other does not support (`model` if it is no single layer) to the
+        reason.
 
     Raises:
-        FinishError: If none takes the model; names each layer in the way.
+        FinishError: If no engine supports the model; names the layers.
     """
-    asked = _asked()
+    support = get_support()
     refused: dict[str, str] = {}
     for name in ENGINES if wanted == "auto" else (wanted,):
         way = f"{name}{scheme}"
-        why = asked.layers(way, model) or asked.model(way, model)
+        why = support.layers(way, model) or support.model(way, model)
         if not why:
             return name, refused
         refused = why if isinstance(why, dict) else {"model": why}
@@ -52,21 +52,27 @@ def engine(
     raise errors.FinishError(f"this student cannot be quantized: {listed}")
 
 
-def _layers(model):
+def noninput_layers(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    """The layers of a model without its inputs."""
     kind = tf_keras.layers.InputLayer
     return [layer for layer in model.layers if not isinstance(layer, kind)]
 
 
-def _written(model):
-    """The model as quantization gets it, if it can be written so."""
+def rewrite(model: tf_keras.Model) -> tf_keras.Model:
+    """The model as quantization receives it; unchanged if it cannot be rewritten."""
     try:
         return folding.make_quantizable(model)
-    except Exception:  # Whatever tf_keras makes of odd shapes; said of the whole.
+    except Exception:
+        # tf_keras raises anything for unusual shapes. `Support.model` rewrites the
+        # model again, and reports the error as one of the whole model.
         return model
 
 
-class _Asked:
-    """What can be done; of layers that are alike one is tried."""
+class Support:
+    """What is supported, by trying it; of layers that are alike, one is tried.
+
+    A way is `prune`, `cluster`, or an engine with a scheme, such as `tfmot zeros`.
+    """
 
     def __init__(self):
         from tensorflow_model_optimization.clustering import keras as clustering
@@ -85,20 +91,20 @@ class _Asked:
             },
         }
         self._known: dict[tuple, str | None] = {}
-        self._last: tuple = ()  # Of a model and its ways: to each why it is refused.
+        self._last: tuple = ()  # The last model, and each way to its reason or None.
 
     def layers(self, way, model):
-        """Name of each layer of a model that is refused to the reason."""
-        who = way.split()[0]
-        model = _written(model) if who in ENGINES else model
-        behind = {norm: kernel for kernel, norm in folding.normed(model).items()}
-        often = calls.counts(model)
+        """Name of each layer of a model that is not supported to the reason."""
+        tool = way.split()[0]
+        model = rewrite(model) if tool in ENGINES else model
+        behind = {norm: kernel for kernel, norm in folding.kernel_norms(model).items()}
+        call_counts = calls.counts(model)
         reasons = {}
-        for layer in _layers(model):
-            if who == "tfmot" and often[layer.name] > 1 and layer.weights:
+        for layer in noninput_layers(model):
+            if tool == "tfmot" and call_counts[layer.name] > 1 and layer.weights:
                 reasons[layer.name] = tfmot.SHARED
-            elif who == "tfmot" and layer.name in behind:
-                # The two become one layer; alone, it is refused.
+            elif tool == "tfmot" and layer.name in behind:
+                # TF-MOT quantizes kernel and norm as one; it refuses a norm alone.
                 kernel = model.get_layer(behind[layer.name])
                 dense = isinstance(kernel, tf_keras.layers.Dense)
                 reasons[layer.name] = _NORMED_DENSE if dense else None
@@ -107,44 +113,50 @@ class _Asked:
         return {name: why for name, why in reasons.items() if why}
 
     def model(self, way, model):
-        """Why a model is refused for no layer's sake; None where it is taken.
+        """Why a model as a whole is not supported; None if it is.
 
-        Whatever keeps zeros or clusters does it within each layer: `layers` asks it.
+        A scheme preserves zeros or clusters within each layer, so only `layers` tries
+        schemes.
         """
         way = way.split()[0]
         if not self._last or self._last[0] is not model:
             self._last = model, {}
         if way not in self._last[1]:
-            why = trials.why(self._actions[way], lambda: trials.shaken(model))
+            why = trials.try_action(self._actions[way], lambda: trials.perturb(model))
             self._last[1][way] = why
         return self._last[1][way]
 
     def _layer(self, way, layer):
-        way = _decisive(way)
-        given = keras.tree.flatten(layer.get_input_at(0))
-        key = way, type(layer), _options(layer), tuple(len(one.shape) for one in given)
+        way = _normalize(way)
+        inputs = keras.tree.flatten(layer.get_input_at(0))
+        ranks = tuple(len(tensor.shape) for tensor in inputs)
+        key = way, type(layer), _options(layer), ranks
         if key not in self._known:
             action = trials.make_file if way == "keras" else self._actions[way]
-            said = _reason(way, layer)
-            self._known[key] = trials.why(
-                action, lambda: trials.shaken(trials.alone(layer)), said
+            reason = _reason(way, layer)
+            self._known[key] = trials.try_action(
+                action, lambda: trials.perturb(trials.isolate(layer)), reason
             )
         return self._known[key]
 
 
-def _decisive(way):
-    """Our engine keeps zeros and clusters by gradients alone: always, or never."""
+def _normalize(way):
+    """The way that decides for this one.
+
+    Our engine preserves zeros and clusters by changing gradients, whatever the layer:
+    its schemes need no trials of their own.
+    """
     return "keras" if way.startswith("keras") else way
 
 
 @functools.cache
-def _asked():
-    """One for the whole process: answers do not change."""
-    return _Asked()
+def get_support() -> Support:
+    """The support of this process; cached, since results do not change."""
+    return Support()
 
 
 def _options(layer):
-    """All that decides whether a layer is taken: not its name, nor how wide it is."""
+    """All options that decide whether a layer is supported, not its name or width."""
     left_out = ("name", "filters", "units", "trainable", "dtype", "input_dim")
     left_out += ("output_dim", "initializer", "regularizer", "constraint")
     config = layer.get_config().items()
@@ -154,19 +166,20 @@ def _options(layer):
 
 def _reason(way, layer):
     engine, *kept = way.split()
-    who, what = _SAID.get(engine, ("TF-MOT", way))
-    if isinstance(layer, tf_keras.layers.BatchNormalization) and who == "TF-MOT":
-        return f"TF-MOT can {what} a norm only behind a kernel"
-    activation = _activation(layer)
+    tool, verb = _WORDS.get(engine, ("TF-MOT", way))
+    if isinstance(layer, tf_keras.layers.BatchNormalization) and tool == "TF-MOT":
+        return f"TF-MOT can {verb} a norm only behind a kernel"
+    activation = activation_name(layer)
     more = f" with activation `{activation}`" if activation else ""
     staying = f" whose {' and '.join(kept)} stay" if kept else ""
-    return f"{who} can {what} no {type(layer).__name__}{more}{staying}"
+    return f"{tool} can {verb} no {type(layer).__name__}{more}{staying}"
 
 
-_SAID = {"tfmot": ("TF-MOT", "quantize"), "keras": ("our engine", "quantize")}
+_WORDS = {"tfmot": ("TF-MOT", "quantize"), "keras": ("our engine", "quantize")}
 _NORMED_DENSE = "TF-MOT leaves a Dense in float that has a norm behind it"
 
 
-def _activation(layer):
+def activation_name(layer: tf_keras.layers.Layer) -> str | None:
+    """The name of a layer's activation; None if it has none or a linear one."""
     name = layer.get_config().get("activation")
     return None if name == "linear" else name

@@ -1,10 +1,10 @@
-"""A network -> a `.tflite` file."""
+"""Converts a network to a `.tflite` file."""
 
 from typing import Any
 
 from distill.compress import ends
 
-# What a user may ask of a trained model without further training.
+# The variants that need neither data nor further training.
 FORMATS = ("float32", "float16", "dynamic_int8")
 
 
@@ -14,37 +14,40 @@ def to_tflite(
     """Converts a model.
 
     Args:
-        model: A built Keras 3 or tf_keras model. Of a dict with `"logits"` the file
-            answers those alone, else all that the model does.
-        variant: `float32`, `float16`, `dynamic_int8`; or, of what TF-MOT made,
-            `int8`, `pruned`; or, by calibration, `int8`,
+        model: A built Keras 3 or tf_keras model. If it returns a dict with
+            `"logits"`, these are the only output of the file; else the file has all
+            outputs of the model.
+        variant: `float32`, `float16`, `dynamic_int8`; for a model of TF-MOT or of our
+            own engine also `int8`, `pruned`; with `calibration` also `int8`,
             `int16x8`.
         calibration: Real images, float32, `(n, height, width, channels)`, that set
             the ranges of activations.
-        io: What an `int8` file takes for images and gives: `float32`; or `int8`,
-            `uint8`, by the scale and zero point that the file states. Ids are int32.
+        io: Type of images and outputs of an `int8` file: `float32`; or `int8`,
+            `uint8`, by the scale and zero point in the file. Ids are always int32.
 
     Returns:
-        The file. Its input is one image `(1, height, width, channels)`, which may
-        be resized to a batch, or one text `(1, length)`. Several inputs or outputs
-        keep the model's order and names.
+        The file's bytes. Its input is one image `(1, height, width, channels)`, which
+        may be resized to a batch, or one text `(1, length)`. Several inputs or
+        outputs keep the model's order and names.
     """
     import tensorflow as tf
 
     def answer(given):
         given = tf.nest.pack_sequence_as(model.input, tf.nest.flatten(given))
-        return ends.outputs(model, model(given, training=False))
+        return ends.select_outputs(model, model(given, training=False))
 
-    # The concrete function and not the Keras model: the batch is known, which
-    # leaves no shape arithmetic in the file, and no copy is written to disk.
+    # The concrete function and not the Keras model: its batch size is fixed, so that
+    # no shape arithmetic is left in the file, and no copy is written to disk.
     shapes = [
         tf.TensorSpec((1, *given.shape[1:]), tf.as_dtype(given.dtype), name=name)
-        for given, name in zip(model.inputs, ends.inputs(model), strict=True)
+        for given, name in zip(model.inputs, ends.input_names(model), strict=True)
     ]
     function = tf.function(answer).get_concrete_function(
         shapes if len(shapes) > 1 else shapes[0]
     )
-    holder = tf.Module()  # A Keras 3 model does not show TensorFlow its variables.
+    # The converter finds variables by way of a trackable object. TensorFlow does not
+    # see those of a Keras 3 model, so a module holds them.
+    holder = tf.Module()
     holder.kept = function.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
     if variant == "pruned":
@@ -61,12 +64,12 @@ def to_tflite(
         converter.representative_dataset = lambda: (
             [image[None]] for image in calibration
         )
-    _set_ends(converter, io, shapes)
-    return ends.named(converter.convert(), model)
+    _set_types(converter, io, shapes)
+    return ends.restore_names(converter.convert(), model)
 
 
-def _set_ends(converter, io, shapes):
-    """Lets a file take and give eight bits; ids stay what they are."""
+def _set_types(converter, io, shapes):
+    """Sets the types of inputs and outputs; ids stay int32."""
     import tensorflow as tf
 
     if io == "float32":

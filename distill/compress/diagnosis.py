@@ -1,4 +1,4 @@
-"""A network -> what can be done with each of its layers, by asking and trying."""
+"""Diagnoses which finishers a network supports, by trying each of its layers."""
 
 import math
 from collections.abc import Sequence
@@ -14,24 +14,26 @@ from distill.compress.twin import calls, twin
 def diagnose(
     network: keras.Model, schemes: Sequence[str] = tuple(quantized.SCHEMES)
 ) -> dict:
-    """Asks TF-MOT and our own engine about each layer of a network, and the whole.
+    """Tries what TF-MOT and our own engine support, for each layer and the whole.
 
     Args:
-        network: Built; it need not be trained.
-        schemes: Of `quantized.SCHEMES`, those that are asked about.
+        network: A built network; it need not be trained.
+        schemes: The keys of `quantized.SCHEMES` to try.
 
     Returns:
-        Plain data: `twin`, name of each layer without a tf_keras twin to the
-        reason, else nothing else is asked; `engines`, each scheme to what quantizes
-        the network where nothing is chosen; `layers`, one mapping a layer of the
-        twin: `name`, `kind` (its class), `macs` for one image, `bytes` of its
-        weights in float32, `kernels` (whether it has one), `rewritten` (see
-        `folding.make_quantizable`), for `prune`, `cluster` and each engine with each
-        scheme (`tfmot`, `tfmot zeros`, ...) why the layer is refused, or None, and as
-        `quantize`, `quantize zeros`, ... what the engine of that scheme says;
-        `whole`, likewise of the model for no layer's sake, and for `narrow` why no
-        filter can go; `least_macs`, the share of the MACs that `narrowed` cannot go
-        below.
+        Plain data:
+        `twin`: name of each layer without a tf_keras twin to the reason. If there is
+            any, nothing else is tried.
+        `engines`: each scheme to the engine that `auto` chooses.
+        `layers`: one mapping for each layer of the twin: `name`, `kind` (its class),
+            `macs` for one image, `bytes` of its weights in float32, `kernels`
+            (whether it has one), `rewritten` (see `folding.make_quantizable`). For
+            `prune`, `cluster` and each engine with each scheme (`tfmot`, `tfmot
+            zeros`, ...) the reason why the layer is not supported, or None; under
+            `quantize`, `quantize zeros`, ... that of the scheme's engine.
+        `whole`: the same for reasons that concern no single layer, and under
+            `narrow` why no filter can be removed.
+        `least_macs`: the smallest share of the MACs that `narrowed` can reach.
     """
     ways = {
         f"{name}{scheme}": (name, scheme)
@@ -45,19 +47,20 @@ def diagnose(
         missing = mistake.layers or {network.name: str(mistake)}
         whole = dict.fromkeys([*every, *(f"quantize{x}" for x in schemes), "narrow"])
         engines = dict.fromkeys(schemes, "keras")
-        found = {"engines": engines, "layers": [], "whole": whole, "least_macs": 1.0}
-        return {"twin": missing, **found}
-    asked, written = capabilities._asked(), capabilities._written(model)
-    refused = {way: asked.layers(way, model) for way in every}
-    whole = {way: None if refused[way] else asked.model(way, model) for way in every}
+        empty = {"engines": engines, "layers": [], "whole": whole, "least_macs": 1.0}
+        return {"twin": missing, **empty}
+    support, rewritten = capabilities.get_support(), capabilities.rewrite(model)
+    refused = {way: support.layers(way, model) for way in every}
+    # Trying the whole is slow, and would only repeat what a layer has shown.
+    whole = {way: None if refused[way] else support.model(way, model) for way in every}
     macs = channels.macs(model)
     layers = [
         {
-            **_described(layer, written.get_layer(layer.name)),
+            **_describe(layer, rewritten.get_layer(layer.name)),
             "macs": macs.get(layer.name, 0),
             **{way: refused[way].get(layer.name) for way in every},
         }
-        for layer in capabilities._layers(model)
+        for layer in capabilities.noninput_layers(model)
     ]
     engines = {}
     for scheme in schemes:
@@ -66,7 +69,7 @@ def diagnose(
         engines[scheme], _ = ways[able[0]] if able else ("keras", scheme)
         for record in (*layers, whole):
             record[f"quantize{scheme}"] = record[f"{engines[scheme]}{scheme}"]
-    least, whole["narrow"] = _least(model)
+    least, whole["narrow"] = _narrowing_limit(model)
     return {
         "twin": {},
         "engines": engines,
@@ -76,15 +79,15 @@ def diagnose(
     }
 
 
-def _least(model):
-    """Share of the MACs that no cut goes below; if no filter can go, why."""
+def _narrowing_limit(model):
+    """The smallest possible share of the MACs; and why no filter can be removed."""
     return channels.least(model), None if channels.inner(model) else channels.BOUND
 
 
-def _described(layer, written):
-    same = type(written) is type(layer) and capabilities._activation(
-        written
-    ) == capabilities._activation(layer)
+def _describe(layer, rewritten):
+    same = type(rewritten) is type(layer) and capabilities.activation_name(
+        rewritten
+    ) == capabilities.activation_name(layer)
     return {
         "name": layer.name,
         "kind": type(layer).__name__,

@@ -1,4 +1,4 @@
-"""The ends of a TFLite file: inputs and outputs, in the model's order, by its names."""
+"""Inputs and outputs of a TFLite file: restores the model's order and names."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,82 +7,85 @@ from ai_edge_litert import schema_py_generated as schema
 
 from distill.runtime.trust import provenance
 
-_GIVEN, _MADE = "given_", "made_"
+# Prefixes of names during conversion, before the number of the input or output.
+_INPUT, _OUTPUT = "given_", "made_"
 
 
-def inputs(model: Any) -> list[str]:
-    """A name for each input, before conversion.
+def input_names(model: Any) -> list[str]:
+    """The name of each input during conversion.
 
     Args:
         model: A built Keras 3 or tf_keras model.
     """
     if len(model.inputs) > 1:
-        return [f"{_GIVEN}{index}" for index in range(len(model.inputs))]
+        return [f"{_INPUT}{index}" for index in range(len(model.inputs))]
     return ["images" if "float" in str(model.inputs[0].dtype) else "ids"]
 
 
-def outputs(model: Any, answers: Any) -> Any:
-    """What a file answers of all that a model does.
+def select_outputs(model: Any, outputs: Any) -> Any:
+    """The outputs of a model that its file will have.
 
     Args:
         model: The model.
-        answers: What it returned.
+        outputs: What it returned.
 
     Returns:
-        The logits, where they are named or all there is; else every output, under a
-        name that says its place.
+        The logits, if an output has this name; a single output as it is; else every
+        output, under a name that contains its number.
     """
-    if isinstance(answers, dict) and "logits" in answers:
-        return answers["logits"]
-    made = [answers[name] for name in _keys(model)] or _flat(answers)
-    if len(made) == 1:
-        return answers
-    return {f"{_MADE}{index}": answer for index, answer in enumerate(made)}
+    if isinstance(outputs, dict) and "logits" in outputs:
+        return outputs["logits"]
+    ordered = [outputs[name] for name in _keys(model)] or _flat(outputs)
+    if len(ordered) == 1:
+        return outputs
+    return {f"{_OUTPUT}{index}": output for index, output in enumerate(ordered)}
 
 
-def named(file: bytes, model: Any) -> bytes:
-    """A file of several inputs or outputs in the model's order, with the model's names.
+def restore_names(file: bytes, model: Any) -> bytes:
+    """Gives a file's inputs and outputs the model's order and names.
 
-    The converter orders them as it likes, and forgets what they were called.
+    The converter may order several of them differently, and drops the model's names.
 
     Args:
-        file: Converted by the names of `inputs` and `outputs`.
-        model: What it was made of.
+        file: A file that was converted with `input_names` and `select_outputs`.
+        model: The model of that file.
 
     Returns:
-        The file; the same bytes where there is one input and one output.
+        The file; the same bytes if it has one input and one output.
     """
     packed = schema.ModelT.InitFromPackedBuf(file, 0)
     (graph,), signatures = packed.subgraphs[:1], packed.signatureDefs or []
     if len(graph.inputs) == len(graph.outputs) == 1 or not signatures:
         return file
     (signature,) = signatures
-    given = _unique(tensor.name.split(":")[0] for tensor in model.inputs)
-    made = _unique(_keys(model) or model.output_names)
+    names = _unique(tensor.name.split(":")[0] for tensor in model.inputs)
+    output_names = _unique(_keys(model) or model.output_names)
     if len(graph.inputs) > 1:
-        signature.inputs = _sorted(signature.inputs, _GIVEN, given, graph)
+        signature.inputs = _reorder(signature.inputs, _INPUT, names, graph)
         graph.inputs = [entry.tensorIndex for entry in signature.inputs]
     if len(graph.outputs) > 1:
-        signature.outputs = _sorted(signature.outputs, _MADE, made, graph)
+        signature.outputs = _reorder(signature.outputs, _OUTPUT, output_names, graph)
         graph.outputs = [entry.tensorIndex for entry in signature.outputs]
     return provenance.packed(packed, len(file))
 
 
 def _keys(model):
-    """The names of outputs that a model returns by name, in its order."""
-    made = model.output
-    flat = isinstance(made, dict) and all(hasattr(x, "shape") for x in made.values())
-    return list(made) if flat else []
+    """The keys of a model's outputs in its order; none if it returns no flat dict."""
+    outputs = model.output
+    flat = isinstance(outputs, dict) and all(
+        hasattr(output, "shape") for output in outputs.values()
+    )
+    return list(outputs) if flat else []
 
 
-def _flat(answers):
+def _flat(outputs):
     import tensorflow as tf
 
-    return tf.nest.flatten(answers)
+    return tf.nest.flatten(outputs)
 
 
-def _sorted(entries, prefix, names: Sequence[str], graph):
-    """Entries of a signature by place, under their names, and their tensors too."""
+def _reorder(entries, prefix, names: Sequence[str], graph):
+    """Sorts entries of a signature by number, and names them and their tensors."""
     for entry in entries:
         entry.place = int(entry.name.decode().removeprefix(prefix))
         entry.name = names[entry.place].encode()
@@ -91,11 +94,11 @@ def _sorted(entries, prefix, names: Sequence[str], graph):
 
 
 def _unique(names: Iterable[str]) -> list[str]:
-    """The names; one that comes again gets a number."""
-    found: list[str] = []
+    """The names; a number is appended to a name that repeats."""
+    unique: list[str] = []
     for name in names:
-        again = (f"{name}_{number}" for number in range(1, len(found) + 1))
-        found.append(
-            name if name not in found else next(n for n in again if n not in found)
+        numbered = (f"{name}_{number}" for number in range(1, len(unique) + 1))
+        unique.append(
+            name if name not in unique else next(n for n in numbered if n not in unique)
         )
-    return found
+    return unique

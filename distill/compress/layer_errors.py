@@ -1,4 +1,4 @@
-"""What a file does to each layer of the float student, on the same inputs."""
+"""Error of each layer of a file against the float student, on the same inputs."""
 
 import contextlib
 import pathlib
@@ -17,8 +17,8 @@ from distill.measure import interpreter as runner
 from distill.runtime import quiet
 
 EXAMPLES = 64  # More change no number that a reader acts on.
-_TOGETHER = 8  # So many examples' activations are held at a time.
-_LIKE = 0.5  # Less in common, of name and weights, and it is another layer's kernel.
+_BATCH = 8  # Examples whose activations are in memory at a time.
+_SIMILAR = 0.5  # Similarity of name and weights below which two kernels differ.
 _SUFFIX = re.compile(r"_\d+$")  # Keras 3 adds one to every name in a graph.
 
 # Layer with a kernel -> that kernel as a file holds it, `(out, ..., in)`.
@@ -30,7 +30,7 @@ _STORED = {
     ),
     tf_keras.layers.Dense: np.transpose,
 }
-# What an op does at once to what its kernel makes.
+# Fused activation of an op -> the function.
 _ACTIVATIONS = {
     "NONE": lambda x: x,
     "RELU": lambda x: np.maximum(x, 0),
@@ -43,8 +43,8 @@ class Reference:
     """The float student, its norms folded into kernels as the converter does.
 
     Args:
-        twin: Its tf_keras twin.
-        inputs: Real ones, `(n, ...)`; `EXAMPLES` of them are enough.
+        twin: The student's tf_keras twin.
+        inputs: Real inputs, `(n, ...)`; `EXAMPLES` of them are enough.
     """
 
     def __init__(self, twin: tf_keras.Model, inputs: np.ndarray):
@@ -55,7 +55,7 @@ class Reference:
             if type(layer) in _STORED and len(layer.inbound_nodes) == 1
         }
         self._inputs = inputs
-        self._given = tf_keras.Model(
+        self._layer_inputs = tf_keras.Model(
             model.inputs, {name: layer.input for name, layer in layers.items()}
         )
         self._layers = {name: _linear(layer) for name, layer in layers.items()}
@@ -65,29 +65,29 @@ class Reference:
         }
 
     def errors(self, file: bytes) -> list[dict]:
-        """How far each layer of a file is from the student's.
+        """Measures the error of each layer of a file.
 
-        Errors are root mean squares over all examples, as a share of that of what
-        the student has in its place; None where that is zero throughout.
+        An error is a root mean square over all examples, relative to that of the
+        student's own values; None if these are all zero.
 
         Args:
-            file: A `.tflite` file, of this student.
+            file: A `.tflite` file of this student.
 
         Returns:
             One mapping for each layer with a kernel of the student's shape, in the
             order in which the file computes them: `layer`, its name;
             `weight_error`, of the kernel with its norm; `own_error`, of the output
-            that the layer makes of what the file gives it, which is what this layer
-            adds; `output_error`, of the output, with all that the layers before
-            have added.
+            for the file's own input of the layer, so that only this layer's error
+            counts; `output_error`, of the output, with the errors of all layers
+            before.
         """
         graph = graphs.Graph(file)
-        places = self._places(graph)
+        matches = self._match(graph)
         with _runner(file) as run:
-            sums = [np.zeros((2, 2)) for _ in places]
-            for start in range(0, len(self._inputs), _TOGETHER):
-                inputs = self._inputs[start : start + _TOGETHER]
-                self._add(inputs, graph, places, run, sums)
+            sums = [np.zeros((2, 2)) for _ in matches]
+            for start in range(0, len(self._inputs), _BATCH):
+                inputs = self._inputs[start : start + _BATCH]
+                self._add(inputs, graph, matches, run, sums)
         return [
             {
                 "layer": name,
@@ -97,56 +97,57 @@ class Reference:
                 "own_error": _share(*own),
                 "output_error": _share(*all_),
             }
-            for (name, _, weights), (own, all_) in zip(places, sums, strict=True)
+            for (name, _, weights), (own, all_) in zip(matches, sums, strict=True)
             if own.any() or all_.any()
         ]
 
-    def _places(self, graph):
-        """Name of the layer, op and kernel of each op with one that is the student's.
+    def _match(self, graph):
+        """Matches ops with layers of the student: name of the layer, op and kernel.
 
-        A tensor's name tells the layer in most files, but not in all, and Keras 3
-        may give one layer the name of another: weights tell the rest.
+        A tensor's name contains the layer's in most files, but not in all, and Keras 3
+        may give one layer the name of another. Weights decide in those cases.
         """
         ops = [op for op in graph.ops if graph.name(op) in graphs.WEIGHTED]
-        found = [graph.values(graph.constant(op.inputs[graphs.KERNEL])) for op in ops]
+        kernels = [graph.values(graph.constant(op.inputs[graphs.KERNEL])) for op in ops]
         names = list(self._layers)
-        likeness = np.array(
+        similarities = np.array(
             [
                 [
-                    _likeness(kernel, self._kernels[name], name in _names(graph, op))
+                    _similarity(kernel, self._kernels[name], name in _names(graph, op))
                     for name in names
                 ]
-                for op, kernel in zip(ops, found, strict=True)
+                for op, kernel in zip(ops, kernels, strict=True)
             ]
         ).reshape(len(ops), len(names))
-        pairs = zip(*optimize.linear_sum_assignment(-likeness), strict=True)
+        pairs = zip(*optimize.linear_sum_assignment(-similarities), strict=True)
         return [
-            (names[column], ops[row], found[row])
+            (names[column], ops[row], kernels[row])
             for row, column in pairs
-            if likeness[row, column] >= _LIKE
+            if similarities[row, column] >= _SIMILAR
         ]
 
-    def _add(self, inputs, graph, places, run, sums):
+    def _add(self, inputs, graph, matches, run, sums):
         """Adds the squares of error and signal of some examples to the sums."""
-        given = self._given(inputs, training=False)
-        tensors = [(op.inputs[0], op.outputs[0]) for _, op, _ in places]
-        seen = run(inputs, [index for pair in tensors for index in pair])
+        references = self._layer_inputs(inputs, training=False)
+        tensors = [(op.inputs[0], op.outputs[0]) for _, op, _ in matches]
+        measured = run(inputs, [index for pair in tensors for index in pair])
         for (name, op, _), (before, after), pair in zip(
-            places, tensors, sums, strict=True
+            matches, tensors, sums, strict=True
         ):
-            wanted = given[name].numpy()
-            if seen[before].size != wanted.size:
+            reference = references[name].numpy()
+            # The op's input is another one, such as one that another op has padded.
+            if measured[before].size != reference.size:
                 continue
             activation = _ACTIVATIONS[graph.activation(op)]
-            got = graph.real(after, seen[after])
-            own = graph.real(before, seen[before]).reshape(wanted.shape)
-            for square, start in zip(pair, (own, wanted), strict=True):
-                answer = activation(self._layers[name](start).numpy())
-                square += _squares(got, answer.reshape(got.shape))
+            output = graph.dequantize(after, measured[after])
+            own = graph.dequantize(before, measured[before]).reshape(reference.shape)
+            for square, start in zip(pair, (own, reference), strict=True):
+                expected = activation(self._layers[name](start).numpy())
+                square += _squares(output, expected.reshape(output.shape))
 
 
 def _linear(layer):
-    """The layer without its activation, which in a file may be an op of its own."""
+    """A copy of a layer without its activation, which a file may have as its own op."""
     options = {**layer.get_config(), "activation": None}
     copy = type(layer).from_config(options)
     copy.build(layer.input_shape)
@@ -154,22 +155,25 @@ def _linear(layer):
     return copy
 
 
-def _likeness(kernel, other, named):
-    """Cosine of two kernels, and more for the name; 0 where they differ in shape."""
+def _similarity(kernel, other, named):
+    """Cosine of two kernels, plus a bonus for the name; 0 if their shapes differ."""
     if kernel.size != other.size or kernel.shape[0] != other.shape[0]:
         return 0.0
     size = np.linalg.norm(kernel) * np.linalg.norm(other)
     cosine = float(np.vdot(kernel, other)) / size if size else 0.0
-    return max(0.0, cosine) + (_LIKE if named else 0.0)
+    return max(0.0, cosine) + (_SIMILAR if named else 0.0)
 
 
 def _names(graph, op):
-    """Every name of a layer that the tensors of an op may bear."""
-    labels = [graph.label(index) for index in (op.inputs[graphs.KERNEL], op.outputs[0])]
+    """Every name of a layer that is part of the names of an op's tensors.
+
+    The converter joins the names of fused ops with `;`, and scopes with `/`.
+    """
+    indices = (op.inputs[graphs.KERNEL], op.outputs[0])
     parts = {
         part.removeprefix("quant_")
-        for label in labels
-        for piece in label.split(";")
+        for index in indices
+        for piece in graph.tensor_name(index).split(";")
         for part in piece.split("/")
     }
     return parts | {_SUFFIX.sub("", part) for part in parts}
@@ -177,9 +181,10 @@ def _names(graph, op):
 
 @contextlib.contextmanager
 def _runner(file):
-    """A function from inputs and indices of tensors to these, for all inputs."""
+    """A function from inputs and indices of tensors to their values for all inputs."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # That to keep all tensors takes memory.
+        # LiteRT warns that keeping all tensors needs memory.
+        warnings.simplefilter("ignore")
         path = pathlib.Path(folder) / "made.tflite"
         path.write_bytes(file)
         with quiet.native():
@@ -187,23 +192,24 @@ def _runner(file):
                 str(path), experimental_preserve_all_tensors=True
             )
             model.allocate_tensors()
-        given = model.get_input_details()[0]
+        details = model.get_input_details()[0]
 
         def run(inputs, indices):
-            kept = {index: [] for index in indices}
-            for one in runner.quantized(inputs, given):
-                model.set_tensor(given["index"], one[None])
+            tensors = {index: [] for index in indices}
+            for example in runner.quantize(inputs, details):
+                model.set_tensor(details["index"], example[None])
                 model.invoke()
-                for index, values in kept.items():
+                for index, values in tensors.items():
                     values.append(model.get_tensor(index))
-            return {index: np.concatenate(values) for index, values in kept.items()}
+            return {index: np.concatenate(values) for index, values in tensors.items()}
 
         yield run
 
 
-def _squares(got, wanted):
-    """Sum of the squared differences, and of the squares of what was wanted."""
-    return np.array([np.square(got - wanted).sum(), np.square(wanted).sum()], float)
+def _squares(output, expected):
+    """Sum of the squared differences, and of the squares of the expected values."""
+    difference = output - expected
+    return np.array([np.square(difference).sum(), np.square(expected).sum()], float)
 
 
 def _share(error, signal):

@@ -1,4 +1,4 @@
-"""What all finishers of a run work on: student, teacher and data."""
+"""The networks and data of a run for its finishers."""
 
 import dataclasses
 import functools
@@ -15,21 +15,21 @@ from distill.measure import accuracy, parity
 from distill.runtime import hashes, seeds, versions
 from distill.runtime.trust import loader, provenance
 
-CHECKED = 256  # Examples on which the twin must answer as the student.
+CHECKED = 256  # Examples on which student, twin and files are compared.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """Networks and data, opened once, and what decides how they are trained on.
+    """Networks and data, opened once, and all that determines the batches.
 
     Attributes:
-        folder: Holds `student.keras` and, if there is a teacher, `teacher.keras`.
+        folder: Contains `student.keras` and, if there is a teacher, `teacher.keras`.
         splits: The data.
         batch_size: Examples in a step.
-        seed: Of the run.
-        augmentation: Of training examples.
-        kind: Of the inputs: `images` or `texts`.
-        classes: Their names, in the order of the logits.
+        seed: The run's seed.
+        augmentation: The augmentation of training examples.
+        kind: Kind of the inputs: `images` or `texts`.
+        classes: Names of the classes, in the order of the logits.
     """
 
     folder: pathlib.Path
@@ -47,7 +47,7 @@ class Material:
 
     @functools.cached_property
     def teacher(self) -> answers.Answers | None:
-        """The teacher's answers, if there is a teacher."""
+        """The teacher's logits, or None without a teacher."""
         return answers.open_teacher(
             self.folder / "teacher.keras",
             self.splits,
@@ -55,25 +55,25 @@ class Material:
         )
 
     @functools.cached_property
-    def images(self) -> np.ndarray:
-        """Training examples on which a twin and a file are compared."""
+    def check_inputs(self) -> np.ndarray:
+        """Training examples on which student, twin and files are compared."""
         return self.sample(CHECKED, "checked").floats()
 
     def calibration(self, count: int) -> np.ndarray:
-        """Training examples without augmentation, drawn by class."""
+        """Training examples without augmentation, stratified by class."""
         return self.sample(count, "calibration").floats()
 
     def sample(self, count: int, purpose: str) -> data.Split:
-        """So many training examples at most, drawn by class, seed and purpose."""
+        """At most `count` training examples, stratified; seed and purpose decide."""
         return self.splits.train.sample(count, seeds.seed_of(self.seed, purpose))
 
-    def changed(self, name: str) -> np.ndarray:
-        """Training examples of each class, as `stream` gives them."""
+    def augmented_sample(self, name: str) -> np.ndarray:
+        """Training examples of each class, augmented as in `stream`."""
         sample = self.sample(CHECKED, "ranges")
         return self._batches(name, sample, len(sample.labels)).batch(0)[0]
 
     def batches(self, name: str) -> batches.Batches:
-        """Of the training of the finisher of this name."""
+        """The batches that train the finisher of this name."""
         return self._batches(name, self.splits.train, self.batch_size)
 
     def _batches(self, name, split, batch_size):
@@ -85,27 +85,30 @@ class Material:
         )
 
     def stream(self, name: str, step: int) -> Iterator[tuple]:
-        """Batches of that training from a step on, without end; see `asked`."""
+        """The batches of that training from a step on, endless; see `add_targets`."""
         for inputs, labels in self.batches(name).stream(step):
-            yield self.asked(inputs, labels)
+            yield self.add_targets(inputs, labels)
 
-    def asked(self, inputs: np.ndarray, labels: np.ndarray) -> tuple:
-        """Inputs, and what is asked: label first, then any teacher's logits."""
+    def add_targets(self, inputs: np.ndarray, labels: np.ndarray) -> tuple:
+        """Inputs and targets: the label, then the teacher's logits if there are any."""
         if self.teacher is None:
             return inputs, np.asarray(labels)[:, None]
         return inputs, np.column_stack([labels, self.teacher(inputs)])
 
     def stamp(self, name: str, file: bytes, config: dict) -> bytes:
-        """A file that says what it was made of; see `provenance.stamp`.
+        """Writes the file's origin into it; see `provenance.stamp`.
 
         Args:
-            name: Of the model, such as `student.int8`.
+            name: Name of the model, such as `student.int8`.
             file: The `.tflite` file.
             config: The whole run as plain data.
+
+        Returns:
+            The file with its origin.
         """
         split = self.splits.validation
-        said = accuracy.classes(parity.answers(file, split.floats()))
-        right = said == split.labels
+        classes = accuracy.classes(parity.predict(file, split.floats()))
+        right = classes == split.labels
         origin = {
             "model": name,
             "kind": self.kind,
@@ -123,7 +126,7 @@ class Material:
 
     @functools.cached_property
     def _weights(self):
-        """Fingerprint of student and teacher, as far as there are any."""
+        """Fingerprints of the weights of student and teacher, if there is one."""
         paths = [self.folder / f"{name}.keras" for name in ("student", "teacher")]
         return {
             path.stem: hashes.weights_hash(loader.open_own(path))

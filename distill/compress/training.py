@@ -1,4 +1,4 @@
-"""Training a network of tf_keras on the teacher's answers."""
+"""Compiles a tf_keras network to train on labels and the teacher's logits."""
 
 from typing import Any
 
@@ -7,19 +7,20 @@ import tf_keras
 
 from trainers.losses import response
 
-WINDOWS = 10  # Times that statistics of norms start anew, as it were, in a training.
+WINDOWS = 10  # Averaging windows of norm statistics within one training.
 
 
 def prepare(model: tf_keras.Model, part: Any, steps: int, *, taught: bool) -> None:
-    """Compiles a twin for its training, and lets its norms follow it.
+    """Compiles a twin, and adapts the momentum of its norms to a short training.
 
     Args:
-        model: Inputs to logits.
+        model: A model from inputs to logits.
         part: The `TrainedFinisher` with the options.
-        steps: Of the whole training.
-        taught: Whether what is asked has a teacher's logits behind the labels.
+        steps: Steps of the whole training.
+        taught: Whether targets contain the teacher's logits behind the labels.
     """
-    # At Keras' 0.99, half of what 70 steps end with is what was before them.
+    # At Keras' momentum of 0.99, the statistics after 70 steps would still be half
+    # those from before the training.
     for layer in model.submodules:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, max(1 - WINDOWS / steps, 0.5))
@@ -30,30 +31,32 @@ def prepare(model: tf_keras.Model, part: Any, steps: int, *, taught: bool) -> No
             momentum=0.9,
             nesterov=True,
         ),
-        loss=lambda asked, made: sum(term(asked, made) for term in terms),
+        loss=lambda targets, logits: sum(term(targets, logits) for term in terms),
         metrics=[*terms, accuracy],
     )
 
 
 def _terms(part, taught):
-    """The terms of the loss, each also shown as a metric by its name."""
-    # The whole weight is on the labels where nobody else teaches: the learning
-    # rate was chosen for it.
+    """The terms of the loss; each is also a metric, named after its function."""
+    # Without a teacher, labels get the weight of both terms, since the default
+    # learning rate was chosen for a loss of that size.
     weight = part.task_weight + (0.0 if taught else part.kd_weight)
 
-    def task_loss(asked, made):
+    def task_loss(targets, logits):
         return weight * tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.cast(asked[:, 0], tf.int32), made
+            tf.cast(targets[:, 0], tf.int32), logits
         )
 
-    def kd_loss(asked, made):
-        answered = asked[:, 1:]
-        return part.kd_weight * response.kd_loss(answered, made, part.temperature)
+    def kd_loss(targets, logits):
+        teacher_logits = targets[:, 1:]
+        return part.kd_weight * response.kd_loss(
+            teacher_logits, logits, part.temperature
+        )
 
     return (task_loss, kd_loss) if taught else (task_loss,)
 
 
-def accuracy(asked, made):
-    """Whether the largest logit is the label's; the metric bears this name."""
-    right = tf.equal(tf.argmax(made, -1), tf.cast(asked[:, 0], tf.int64))
+def accuracy(targets, logits):
+    """Whether the largest logit is the label's; the name is also the metric's."""
+    right = tf.equal(tf.argmax(logits, -1), tf.cast(targets[:, 0], tf.int64))
     return tf.cast(right, tf.float32)

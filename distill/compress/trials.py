@@ -1,4 +1,4 @@
-"""What a network or one layer of it becomes, tried on made inputs."""
+"""Tries engines and tools on a network, or on one of its layers, on random inputs."""
 
 import pathlib
 import tempfile
@@ -9,76 +9,101 @@ import tf_keras
 
 from distill.compress import convert
 from distill.compress.prune import magnitude
-from distill.compress.quantize import checked, simulation
+from distill.compress.quantize import equivalence, simulation
 from distill.compress.twin import counterparts
 from distill.measure import facts
 
-FEW = 8  # Filters of a group; TF-MOT takes seconds for the clusters of a hundred.
+FEW = 8  # Filters of a group: TF-MOT needs seconds to cluster a hundred.
 
 
-def why(action, build, told=None):
-    """Why an action fails on what is built for it, in these words if they are told."""
+def try_action(action, build, reason=None):
+    """Tries an action on a model that is built for it.
+
+    Args:
+        action: A function that raises what it likes if the model is not supported.
+        build: A function that returns the model.
+        reason: What to return for an error without a clear message of its own.
+
+    Returns:
+        The reason why the action failed; None if it did not.
+    """
     try:
         action(build())
-    except checked.Otherwise as mistake:
+    except equivalence.OutputsDiffer as mistake:
         return str(mistake)
-    except Exception as mistake:  # TF-MOT and the converter raise what they like.
-        return told or counterparts.reason(mistake)
+    except Exception as mistake:  # TF-MOT and the converter raise errors of any class.
+        return reason or counterparts.reason(mistake)
     return None
 
 
-def simulate(simulated, kept, model):
-    """Makes the network that would train, and asks whether it answers as before."""
-    if "clusters" in kept:
+def simulate(engine, options, model):
+    """Builds the network that would train, and compares its outputs with the model's.
+
+    Args:
+        engine: A function of `capabilities.ENGINES`.
+        options: Its options, from `quantized.SCHEMES`.
+        model: The twin, or a model of one layer.
+
+    Raises:
+        Exception: If the engine does not support the model, or the outputs differ.
+    """
+    if "clusters" in options:
+        # Preserving clusters needs a clustered kernel: two weights in each.
         for layer in model.layers:
-            for kernel in magnitude.kernels(layer):  # Two weights each.
+            for kernel in magnitude.kernels(layer):
                 kernel.assign(tf.sign(kernel) * tf.reduce_mean(tf.abs(kernel)))
-    made, given = simulated(model, **kept), _inputs(model)
-    checked.check(model, made, given)
-    if len(model.layers) < 4:  # One that stands alone.
-        _trained(made, given)
+    simulated, inputs = engine(model, **options), _random_inputs(model)
+    equivalence.check(model, simulated, inputs)
+    # A model of one layer has at most two inputs beside it. A whole network is not
+    # trained here, for its layers have been tried one by one.
+    if len(model.layers) < 4:
+        _train_step(simulated, inputs)
 
 
-def make_file(alone):
-    """Makes the file of a layer alone, in which nothing may compute in float."""
-    model, given = simulation.simulate(alone), _inputs(alone)
-    checked.check(alone, model, given)
-    _trained(model, given)
+def make_file(single):
+    """Makes the int8 file of a single layer, and checks that no op computes in float.
+
+    The layer's own kernel in TFLite decides: our engine could simulate more layers
+    than the converter can write.
+    """
+    model, inputs = simulation.simulate(single), _random_inputs(single)
+    equivalence.check(single, model, inputs)
+    _train_step(model, inputs)
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "alone.tflite"
+        path = pathlib.Path(folder) / "single.tflite"
         path.write_bytes(convert.to_tflite(model, "int8"))
-        # A layer that changes nothing, such as a `Normalization` that has learned
-        # nothing yet, leaves a file of these two alone.
+        # A layer without effect, such as a `Normalization` that is not adapted yet,
+        # leaves a file with these two ops alone.
         floats = set(facts.read_facts(path).float_ops) - {"QUANTIZE", "DEQUANTIZE"}
     if floats:
         raise ValueError(f"float ops left: {', '.join(sorted(floats))}")
 
 
-def _trained(model, given):
-    """A step of training, without its change."""
+def _train_step(model, inputs):
+    """Computes the gradients of one training step, and does not apply them."""
 
     def step():
         with tf.GradientTape() as tape:
-            made = tf.nest.flatten(model(given, training=True))
-            loss = sum(tf.reduce_sum(one) for one in made if one.dtype.is_floating)
+            outputs = tf.nest.flatten(model(inputs, training=True))
+            loss = sum(tf.reduce_sum(one) for one in outputs if one.dtype.is_floating)
         return tape.gradient(loss, model.trainable_variables)
 
-    # Called by way of its graph: to TensorFlow each of these is one traced too often.
+    # The concrete function: TensorFlow would warn of too many traces of `step`.
     tf.function(step).get_concrete_function()()
 
 
-def _inputs(model):
-    """Two made ones; sizes that the model leaves open are 8."""
+def _random_inputs(model):
+    """Two random examples; sizes that the model leaves open are 8."""
     draw = np.random.default_rng(0).uniform
-    given = [
+    arrays = [
         draw(size=(2, *(size or 8 for size in one.shape[1:]))).astype(one.dtype.name)
         for one in model.inputs
     ]
-    return tf.nest.pack_sequence_as(model.input, given)
+    return tf.nest.pack_sequence_as(model.input, arrays)
 
 
-def alone(layer):
-    """A model of this one layer, called as the network calls it, of `FEW` filters."""
+def isolate(layer):
+    """A model of one layer with `FEW` filters, called as the network calls it."""
     node = layer.inbound_nodes[0]
     inputs = {
         str(id(x)): tf_keras.Input(x.shape[1:], dtype=x.dtype)
@@ -90,23 +115,28 @@ def alone(layer):
     if "filters" in config:
         groups = config.get("groups", 1)
         config["filters"] = groups * min(FEW, config["filters"] // groups)
-    made = type(layer).from_config(config)
-    outputs = made(*args, **options)
-    pairs = zip(layer.get_weights(), made.get_weights(), strict=True)
-    made.set_weights([old[tuple(map(slice, new.shape))] for old, new in pairs])
+    copy = type(layer).from_config(config)
+    outputs = copy(*args, **options)
+    # The copy may have fewer filters: it takes the first weights on every axis.
+    pairs = zip(layer.get_weights(), copy.get_weights(), strict=True)
+    copy.set_weights([old[tuple(map(slice, new.shape))] for old, new in pairs])
     first, *others = inputs.values()
     return tf_keras.Model([first, *others] if others else first, outputs)
 
 
-def shaken(model):
-    """A copy with other norms and biases: those of an untrained model say nothing."""
+def perturb(model):
+    """A copy with random norms and biases.
+
+    Those of an untrained model are 0 and 1, with which a forgotten bias or norm would
+    not change any output.
+    """
     rng = np.random.default_rng(0)
     copy = tf_keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     for weight in copy.weights:
         if len(weight.shape) == 1 and weight.dtype.is_floating:
-            moved = weight * rng.uniform(0.7, 1.3, weight.shape)
-            if "variance" not in weight.name:
-                moved += rng.uniform(-0.1, 0.1, weight.shape)
-            weight.assign(moved)
+            value = weight * rng.uniform(0.7, 1.3, weight.shape)
+            if "variance" not in weight.name:  # It must stay positive.
+                value += rng.uniform(-0.1, 0.1, weight.shape)
+            weight.assign(value)
     return copy

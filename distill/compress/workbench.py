@@ -1,4 +1,4 @@
-"""The work bench of the finishing process: student, teacher, data, one `fit`."""
+"""The workbench of the finishing process: trains and converts for finishers."""
 
 import functools
 import pathlib
@@ -12,7 +12,7 @@ from distill.compress import capabilities, convert, finishers, layer_errors, tra
 from distill.compress import material as materials
 from distill.compress.finishers import finisher, quantized
 from distill.compress.prune import channels, magnitude
-from distill.compress.quantize import checked, clustering, ranges
+from distill.compress.quantize import clustering, equivalence, ranges
 from distill.compress.twin import folding, twin
 from distill.measure import parity
 from distill.runtime import files, progress, seeds, strided
@@ -20,21 +20,21 @@ from distill.runtime.resume import checkpoint, resume
 
 
 class Workbench:
-    """What finishers work with. Nothing here is shared with another process.
+    """Everything that finishers use. Nothing here is shared with another process.
 
     Args:
-        material: Networks, data and what decides how they are trained on.
-        parts: The finishers, which may ask for each other.
-        folder: Where the work on them is kept.
+        material: Networks, data, and all that determines the batches.
+        parts: The finishers of the run.
+        folder: The folder of checkpoints and intermediate weights.
         config: The whole run as plain data, written into each file.
 
     Attributes:
         calibration: See `Material.calibration`.
         validation: The validation split.
-        parity: Of the file made last; see `parity.compare`.
+        parity: The parity of the last file; see `parity.compare`.
         engines: Name of each finisher that quantizes in training to its engine.
-        trained: Name of each finisher that has trained to its history (each
-            term, weighted, and metric to one value an epoch) and seconds.
+        trained: Name of each finisher that has trained to its history (each weighted
+            term and each metric to one value for every epoch) and seconds.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Workbench:
     def take_up(
         self, parts: Sequence[finisher.Finisher], folder: pathlib.Path, config: dict
     ) -> None:
-        """Turns to other finishers, with student, teacher and data as they are.
+        """Replaces the finishers; student, teacher and data stay.
 
         Args:
-            parts: What `part` knows from now on.
-            folder: Where the work on them is kept.
-            config: As of the class.
+            parts: The finishers that `part` returns from now on.
+            folder: The folder of their checkpoints and intermediate weights.
+            config: As for the class.
         """
         self._parts = {finishers.name_of(part): part for part in parts}
         self._folder, self._config = folder, config
@@ -69,58 +69,59 @@ class Workbench:
 
     @functools.cached_property
     def _twin(self):
-        """The student's, checked on its own images once one is needed."""
-        made = twin.to_tf_keras(self._material.student)
-        twin.check_equal(self._material.student, made, self._material.images)
-        progress.say("    the student's tf_keras twin answers as the student")
-        return made
+        """The student's twin, checked on real inputs when it is first needed."""
+        copy = twin.to_tf_keras(self._material.student)
+        twin.check_equal(self._material.student, copy, self._material.check_inputs)
+        progress.say("    the student's tf_keras twin gives the student's outputs")
+        return copy
 
     def twin(self) -> tf_keras.Model:
-        """A new tf_keras twin of the student: TF-MOT changes what it is given.
+        """A new copy of the student's tf_keras twin, since TF-MOT changes its input.
 
         Raises:
             twin.NoTwin: If the student has no equal twin.
         """
-        # Names that TF-MOT makes up reach the file: let them start anew, so that
-        # a file does not tell which others its process made.
+        # TF-MOT's automatic names, with their counters, reach the file. Counters are
+        # reset, so that a file does not depend on what was made before it.
         tf_keras.backend.reset_uids()
         copy = tf_keras.models.clone_model(self._twin)
         copy.set_weights(self._twin.get_weights())
         return copy
 
     def keep(self, name: str, model: tf_keras.Model) -> None:
-        """Keeps a twin's weights for a later finisher, also of a later process."""
-        with files.whole_file(self._kept(name)) as temporary:
+        """Saves a twin's weights for a later finisher, possibly in another process."""
+        with files.whole_file(self._weights_path(name)) as temporary:
             np.savez(temporary, *model.get_weights())
 
-    def kept(self, name: str, form: Callable = lambda twin: twin) -> tf_keras.Model:
-        """The twin with the weights that were kept under this name.
+    def restore(self, name: str, adapt: Callable = lambda twin: twin) -> tf_keras.Model:
+        """A twin with the weights that `keep` has saved.
 
         Args:
-            name: As given to `keep`.
-            form: Writes the twin anew, as what was kept was written.
+            name: The name passed to `keep`.
+            adapt: Gives a new twin the architecture of the saved one.
         """
-        model = form(self.twin())
-        with np.load(self._kept(name), allow_pickle=False) as arrays:
+        model = adapt(self.twin())
+        with np.load(self._weights_path(name), allow_pickle=False) as arrays:
             model.set_weights([arrays[key] for key in arrays.files])
         return model
 
     def fold(self, model: tf_keras.Model) -> tf_keras.Model:
-        """A twin with its norms in its kernels; see `folding.fold`.
+        """A twin with norms folded into kernels; see `folding.fold`.
 
         Raises:
-            FinishError: If it answers otherwise.
+            FinishError: If its outputs differ.
         """
-        return checked.checked(model, folding.fold(model), self._material.images)
+        inputs = self._material.check_inputs
+        return equivalence.require(model, folding.fold(model), inputs)
 
     def prune(self, model: tf_keras.Model, part) -> tf_keras.Model:
-        """Trains a twin while its smallest weights go; see `magnitude.prune`."""
+        """Prunes a twin while it trains; see `magnitude.prune`."""
         steps = part.epochs * self.steps_per_epoch
         fit = functools.partial(self.fit, part=part)
         return magnitude.prune(model, part, steps, fit)
 
     def cluster(self, model: tf_keras.Model, part, **options: Any) -> tf_keras.Model:
-        """Trains the clusters of a folded twin; see `clustering.cluster`."""
+        """Trains a folded twin with clustered kernels; see `clustering.cluster`."""
         fit = functools.partial(self.fit, part=part)
         return clustering.cluster(model, part, fit, **options)
 
@@ -129,11 +130,11 @@ class Workbench:
         return channels.narrow(model, share)
 
     def export(self, variant: str, **options: Any) -> bytes:
-        """The student, without further training, as a `.tflite` file.
+        """Converts the student without further training.
 
         Args:
             variant: See `convert.to_tflite`.
-            **options: Of `convert`.
+            **options: Options of `convert`.
         """
         return self.convert(self._material.student, variant, **options)
 
@@ -146,27 +147,23 @@ class Workbench:
         io: str = "float32",
         rewrite: Callable[[bytes], bytes] = bytes,
     ) -> bytes:
-        """What TF-MOT made, as a `.tflite` file; notes whether both answer alike.
+        """Converts a model to a `.tflite` file, and sets `parity` of the two.
 
         Args:
-            model: From inputs to logits, or to a dict with them.
+            model: A model from inputs to logits, or to a dict with them.
             variant: See `convert.to_tflite`.
-            calibration: Likewise.
-            io: Likewise.
-            rewrite: What is done to the file before the two are compared.
+            calibration: See `convert.to_tflite`.
+            io: See `convert.to_tflite`.
+            rewrite: A change of the file before the two are compared.
         """
         file = rewrite(convert.to_tflite(model, variant, calibration, io))
-        self.parity = parity.compare(model, file, self._material.images)
+        self.parity = parity.compare(model, file, self._material.check_inputs)
         return file
 
     def layers(self, file: bytes) -> list[dict]:
-        """What a file does to each layer of the student; see `layer_errors.Reference`.
+        """The error of each layer of a file; see `layer_errors.Reference.errors`.
 
-        Args:
-            file: The `.tflite` file.
-
-        Returns:
-            Nothing of a student that has no twin.
+        Returns no mapping for a student without a twin.
         """
         return self._reference.errors(file) if self._reference else []
 
@@ -178,8 +175,8 @@ class Workbench:
         except twin.NoTwin:
             return None
 
-    def stamped(self, name: str, file: bytes) -> bytes:
-        """A file that says what it was made of; see `Material.stamp`."""
+    def stamp(self, name: str, file: bytes) -> bytes:
+        """Writes the file's origin into it; see `Material.stamp`."""
         return self._material.stamp(name, file, self._config)
 
     def part(self, name: str) -> finisher.Finisher:
@@ -187,45 +184,45 @@ class Workbench:
         return self._parts[name]
 
     def simulate(self, part, model: tf_keras.Model) -> tf_keras.Model:
-        """A model that trains in eight bits; says and notes by which engine.
+        """Wraps a twin for training with simulated eight bits; records the engine.
 
         Args:
             part: The `QuantizedFinisher`.
-            model: The twin that it starts from.
+            model: The twin to start from.
 
         Returns:
-            What one of `capabilities.ENGINES` made of it.
+            The model of one of `capabilities.ENGINES`.
 
         Raises:
-            FinishError: If no engine takes the model, or it then answers otherwise.
+            FinishError: If no engine supports the model, or the outputs then differ.
         """
-        name, refused = capabilities.engine(model, part.engine, part.scheme)
-        tf_keras.backend.reset_uids()  # As in `twin`: asking has made layers.
+        name, refused = capabilities.choose_engine(model, part.engine, part.scheme)
+        # As in `twin`: choosing the engine has built layers.
+        tf_keras.backend.reset_uids()
         self.engines[finishers.name_of(part)] = name
         reasons = "; ".join(dict.fromkeys(refused.values()))
         progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
-        made = capabilities.ENGINES[name](model, **quantized.SCHEMES[part.scheme])
-        return checked.checked(model, made, self._material.images)
+        simulated = capabilities.ENGINES[name](model, **quantized.SCHEMES[part.scheme])
+        inputs = self._material.check_inputs
+        return equivalence.require(model, simulated, inputs)
 
     def store(self, name: str) -> checkpoint.Store:
-        """Where the training of one finisher is committed."""
+        """The store of checkpoints of one finisher's training."""
         return checkpoint.Store(files.checkpoints(self._folder), f"finish.{name}")
 
     def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
-        """Trains on the labels and the teacher's answers to the same inputs.
-
-        What it showed goes into `trained`.
+        """Trains on labels and the teacher's logits; history goes into `trained`.
 
         Args:
-            model: A twin, as TF-MOT wrapped it; inputs to logits.
+            model: A twin from inputs to logits, possibly wrapped by TF-MOT.
             part: The `TrainedFinisher` with the options.
-            callbacks: For tf_keras.
+            callbacks: Callbacks of tf_keras.
         """
         name = finishers.name_of(part)
         tf_keras.utils.set_random_seed(
             seeds.seed_of(self._material.seed, "finish", name)
         )
-        ranges.settle(model, self._material.changed(name))
+        ranges.settle(model, self._material.augmented_sample(name))
         steps = part.epochs * self.steps_per_epoch
         training.prepare(model, part, steps, taught=self._material.teacher is not None)
         with strided.unstrided(model.submodules):
@@ -239,12 +236,12 @@ class Workbench:
                 store=self.store(name),
                 variables=lambda: model.variables,
                 callbacks=lambda past: list(callbacks),
-                validation_data=self._material.asked(
+                validation_data=self._material.add_targets(
                     self._material.splits.validation.floats(),
                     self._material.splits.validation.labels,
                 ),
                 validation_batch_size=self._material.batch_size,
             )
 
-    def _kept(self, name):
+    def _weights_path(self, name):
         return files.checkpoints(self._folder) / f"finish.{name}.npz"

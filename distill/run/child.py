@@ -61,7 +61,7 @@ def _finish(folder):
     if teacher.exists() and not exported.exists():
         network = loader.open_own(teacher)
         file = convert.to_tflite(network, "float32")
-        files.atomic_write(exported, work.stamped("teacher.float32", file))
+        files.atomic_write(exported, work.stamp("teacher.float32", file))
     records = [_make_file(part, work, folder) for part in run.finish]
     files.atomic_write(folder / "finish.json", json.dumps(records))
 
@@ -120,7 +120,7 @@ def _search(folder):
         counted,
         accuracy.accuracy(accuracy.logits(student, split), split),
         folder=folder,
-        finished=lambda choice, place: _try_choice(run, work, counted, choice, place),
+        make=lambda choice, place: _try_choice(run, work, counted, choice, place),
     )
 
 
@@ -179,7 +179,7 @@ def _make_file(part, work, folder, with_layer_errors=True):
         signals.deferred(),
     ):
         file = part.make(work)
-        files.atomic_write(path, work.stamped(f"student.{name}", file))
+        files.atomic_write(path, work.stamp(f"student.{name}", file))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
         record = {
             "model": f"student.{name}",

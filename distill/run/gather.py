@@ -157,7 +157,7 @@ def _limit_breaches(run, model, student):
     limits = getattr(run, "budget", None)
     if limits is not None:
         return limits.breaches(model, *drops)
-    return budget.too_low("max_accuracy_drop", run.max_accuracy_drop, *drops)
+    return budget.accuracy_breaches("max_accuracy_drop", run.max_accuracy_drop, *drops)
 
 
 def _shipped_models(run, models):

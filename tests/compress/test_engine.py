@@ -135,7 +135,7 @@ answers = []
 for engine in ("tfmot", "keras"):
     said[engine] = made(work, folder, int8(engine))
     answers.append(interpreter.predict(folder / "x.tflite", pixels))
-said["auto"] = capabilities.engine(work.twin(), "auto")
+said["auto"] = capabilities.choose_engine(work.twin(), "auto")
 one, other = answers
 said["apart"] = float(abs(one - other).mean() / abs(one).max())
 said["same"] = float((one.argmax(-1) == other.argmax(-1)).mean())
@@ -158,12 +158,12 @@ said["pruned_clustered_int8"] = made(
 work, folder = worked("sequence", sequence)
 said["sequence"] = made(work, folder, int8("auto"))
 said["normed dense"] = (
-    capabilities._asked().layers("tfmot", work.twin()).get("dense_norm")
+    capabilities.get_support().layers("tfmot", work.twin()).get("dense_norm")
 )
 odd = tf_keras.Sequential([tf_keras.layers.Activation("softplus", name="odd")])
 odd.build((None, 4))
 try:
-    capabilities.engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
+    capabilities.choose_engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
 except errors.FinishError as mistake:
     said["odd"] = str(mistake)
 

@@ -172,7 +172,7 @@ ranges.settle = lambda model, inputs: settled.append(inputs) or settle(model, in
 work.fit(model, quantized.Int8(epochs=1))
 work.store("int8").clear()
 ranges.settle = settle
-said["settled"] = np.array_equal(*settled, work._material.changed("int8"))
+said["settled"] = np.array_equal(*settled, work._material.augmented_sample("int8"))
 sampled = work._material.sample(layer_errors.EXAMPLES, "layers").floats()
 said["explained"] = np.array_equal(work._reference._inputs, sampled)
 said["momentum"] = {

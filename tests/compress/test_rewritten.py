@@ -1,4 +1,4 @@
-"""A network that is written anew answers as before, or is refused by name."""
+"""A network that is rewritten has the same outputs, or is refused by name."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ import json, pathlib, sys, tempfile
 import numpy as np, tf_keras
 from distill.compress import capabilities, convert, trials
 from distill.compress.prune import channels
-from distill.compress.quantize import checked
+from distill.compress.quantize import equivalence
 from distill.compress.twin import folding, moves
 from distill.measure import facts, interpreter
 
@@ -24,7 +24,7 @@ images = rng.uniform(size=(16, 8, 8, 3)).astype("float32")
 def network(body, seed=0):
     tf_keras.utils.set_random_seed(seed)
     given = tf_keras.Input((8, 8, 3))
-    return trials.shaken(tf_keras.Model(given, body(given)))
+    return trials.perturb(tf_keras.Model(given, body(given)))
 
 def conv(x, name, act=None, width=4, **options):
     return L.Conv2D(width, 3, padding="same", activation=act, name=name)(x)
@@ -82,9 +82,9 @@ for name, body in NETWORKS.items():
         except Exception as mistake:
             found[engine] = str(mistake)
             continue
-        checked.check(model, made, images)
+        equivalence.check(model, made, images)
         found[engine] = None
-    checked.check(model, folding.fold(model), images)
+    equivalence.check(model, folding.fold(model), images)
     said[name] = found
 
 # A precondition that is not asked, and who says so.
@@ -94,10 +94,10 @@ folding._is_linear_kernel = lambda layer: hasattr(layer, "activation") and bool(
 model = network(lambda x: head(L.ReLU(name="relu")(conv(conv(x, "a"), "b", "tanh"))))
 for engine in ("tfmot", "keras"):
     try:
-        checked.check(model, capabilities.ENGINES[engine](model), images)
-    except checked.Otherwise as mistake:
+        equivalence.check(model, capabilities.ENGINES[engine](model), images)
+    except equivalence.OutputsDiffer as mistake:
         said[f"lost, {engine}"] = str(mistake)
-said["lost, asked"] = capabilities._asked().model("tfmot", model)
+said["lost, asked"] = capabilities.get_support().model("tfmot", model)
 folding._is_linear_kernel = linear
 
 # A shared kernel: a range for each call, and one kernel in training and in the file.
@@ -118,7 +118,7 @@ said["macs"] = channels.macs(model)["kernel"]
 
 # Norms of other axes are no norms of channels.
 rows = network(NETWORKS["rows"])
-asked = capabilities._asked()
+asked = capabilities.get_support()
 said["axis"] = {way: asked.layers(way, rows) for way in ("tfmot", "keras")}
 said["axis"]["inner"] = [part.maker for part in channels.inner(rows)]
 
@@ -184,12 +184,12 @@ def test_a_layer_without_weights_may_be_called_twice_and_others_are_named(said):
 @pytest.mark.parametrize("engine", ["tfmot", "keras"])
 def test_a_lost_activation_is_refused_by_the_layers_name(said, engine):
     line = said[f"lost, {engine}"]
-    assert "`b`: written anew for this file, the network answers otherwise" in line
+    assert "`b`: rewritten for this file, the network's outputs differ" in line
     assert "\n" not in line
 
 
 def test_the_doctor_sees_it_too(said):
-    assert "`b`: written anew" in said["lost, asked"]
+    assert "`b`: rewritten" in said["lost, asked"]
 
 
 def test_each_call_of_a_shared_layer_has_its_own_range(said):

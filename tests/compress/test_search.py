@@ -83,7 +83,7 @@ def searched(run, tmp_path, finished=None):
     folder = tmp_path / "run"
     folder.mkdir(exist_ok=True)
     return search.search(
-        run, FOUND, COST, 98.0, folder=folder, finished=finished or Finished()
+        run, FOUND, COST, 98.0, folder=folder, make=finished or Finished()
     )
 
 

@@ -76,13 +76,13 @@ kept = list(tried)
 said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
 said["plain"]["tried"] = kept
 
-TFMOT = [way for way in capabilities._asked()._actions if way.startswith("tfmot")]
+TFMOT = [way for way in capabilities.get_support()._actions if way.startswith("tfmot")]
 
 
 def takes(name, way):
     model = twin.to_tf_keras(networks[name])
-    actions = {**capabilities._asked()._actions, "keras": trials.make_file}
-    return trials.why(actions[way], lambda: trials.shaken(model)) is None
+    actions = {**capabilities.get_support()._actions, "keras": trials.make_file}
+    return trials.try_action(actions[way], lambda: trials.perturb(model)) is None
 
 
 asked = ("prune", "cluster", "tfmot", "keras")

@@ -1,8 +1,8 @@
-"""What is made of a trained student: files that ship, each with a promise.
+"""Finishers: each makes one exported file of a trained student, with a promise.
 
-TF-MOT lives in a process of its own, `distill.run.child`: importing it
-can turn `tf.keras` into Keras 2 for a whole process. This package is the front,
-and imports neither.
+TF-MOT is imported only in a separate process, `distill.run.child`: importing it can
+turn `tf.keras` into Keras 2 for the whole process. A config reads this package, which
+therefore imports neither TF-MOT nor TensorFlow.
 """
 
 from distill.compress.finishers.calibrated import Int8Calibrated, Int16x8
@@ -41,5 +41,5 @@ FINISHERS = {
 
 
 def name_of(part: Finisher) -> str:
-    """The name of a finisher, as it stands in YAML."""
+    """The name of a finisher in YAML."""
     return next(name for name, kind in FINISHERS.items() if kind is type(part))

@@ -1,4 +1,4 @@
-"""Integers without training: ranges of activations are measured on real images."""
+"""Post-training quantization: ranges of activations are measured on real images."""
 
 import dataclasses
 
@@ -8,20 +8,20 @@ from distill.compress.finishers.finisher import Finisher
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibrated(Finisher):
-    """Ranges of activations as they are on training images.
+    """A finisher that measures the ranges of activations on training images.
 
     Attributes:
-        calibration_examples: Training images whose activations set the ranges;
-            all of them, where there are fewer.
+        calibration_examples: Number of training images whose activations set the
+            ranges; all of them if there are fewer.
 
     Raises:
-        ValueError: If there is no image.
+        ValueError: If `calibration_examples` is below 1.
     """
 
     calibration_examples: int = 200
 
     def __post_init__(self):
-        """Refuses to measure nothing."""
+        """Refuses a calibration without images."""
         if self.calibration_examples < 1:
             raise ValueError(
                 "`calibration_examples` must be at least 1. "
@@ -29,26 +29,26 @@ class Calibrated(Finisher):
             )
 
     def predicted_bytes(self, cost, parts=None):
-        """As `int8`."""
+        """The same as for `int8`."""
         return quantized.Int8.predicted_bytes(self, cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Int8Calibrated(Calibrated, integers.Integers):
-    """Weights and activations in eight bits, as the converter rounds them."""
+    """Weights and activations in eight bits, rounded by the converter."""
 
     def make(self, bench):
-        """Converts the student by what it does on training images."""
+        """Calibrates the student on training images and converts it."""
         examples = bench.calibration(self.calibration_examples)
         return bench.export("int8", calibration=examples, io=self.io)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Int16x8(Calibrated):
-    """Weights in eight bits, activations in sixteen: nearly as exact as floats."""
+    """Weights in eight bits, activations in sixteen; nearly as exact as floats."""
 
     def make(self, bench):
-        """Converts the student by what it does on training images."""
+        """Calibrates the student on training images and converts it."""
         examples = bench.calibration(self.calibration_examples)
         return bench.export("int16x8", calibration=examples)
 

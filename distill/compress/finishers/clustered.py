@@ -1,4 +1,4 @@
-"""Weight clustering: every kernel is written with a few different weights."""
+"""Weight clustering: every kernel has only a few different weights."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,13 +10,14 @@ from distill.compress.finishers.pruned import Pruned
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clustered(TrainedFinisher):
-    """A kernel of few different weights: as large a file, but it packs far smaller.
+    """Kernels with few different weights: the file is as large, but compresses better.
 
-    Norms are put into the kernels before, since the converter would do it after.
-    Depthwise kernels keep all their weights: they are small, and bear no clusters.
+    Norms are folded into the kernels before clustering, since the converter would
+    otherwise do it afterwards. Depthwise kernels are not clustered: they are small,
+    and clusters cost them too much accuracy.
 
     Attributes:
-        clusters: Different weights in each kernel, at most.
+        clusters: Maximum number of different weights in each kernel.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -31,10 +32,11 @@ class Clustered(TrainedFinisher):
     searched: ClassVar[dict[str, tuple]] = {"clusters": (4, 8, 16, 32, 64)}
 
     clusters: int = 16
-    learning_rate: float = 0.001  # No norm is left that would bear longer steps.
+    # Folded kernels have no norm behind them that would tolerate longer steps.
+    learning_rate: float = 0.001
 
     def __post_init__(self):
-        """Refuses clusters that are none."""
+        """Refuses fewer than two clusters."""
         super().__post_init__()
         if self.clusters < 2:
             raise ValueError(
@@ -42,29 +44,29 @@ class Clustered(TrainedFinisher):
             )
 
     def make(self, bench):
-        """Trains the clusters of the student, and converts it."""
+        """Trains the student with clustered kernels and converts it."""
         model = bench.cluster(bench.fold(bench.twin()), self)
         bench.keep("clustered", model)
         return bench.convert(model, "float32")
 
     def breaches(self, facts, parts, student):
-        """The clusters must have reached the file."""
+        """Every kernel of the file must have at most `clusters` different weights."""
         return _clusters_lost(facts, self.clusters, "distinct")
 
     def predicted_bytes(self, cost, parts=None):
-        """As `float32`: each weight is stored, and only packing gains."""
+        """The same as for `float32`: every weight is stored, only gzip gains."""
         return conversions.Float32().predicted_bytes(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunedClustered(Clustered):
-    """The pruned student, clustered with its zeros kept: zero is one cluster."""
+    """The pruned student, clustered while its zeros stay; zero is one cluster."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
     asks: ClassVar[tuple[str, ...]] = ("prune", "cluster")
 
     def __post_init__(self):
-        """Refuses clusters that leave nothing beside zero."""
+        """Refuses fewer than two clusters beside zero."""
         super().__post_init__()
         if self.clusters < 3:
             raise ValueError(
@@ -73,44 +75,44 @@ class PrunedClustered(Clustered):
             )
 
     def make(self, bench):
-        """Trains the clusters of what `pruned` made, and converts it."""
-        pruned = bench.fold(bench.kept("pruned"))
+        """Trains the model of `pruned` with clustered kernels and converts it."""
+        pruned = bench.fold(bench.restore("pruned"))
         model = bench.cluster(pruned, self, preserve_sparsity=True)
         bench.keep("pruned_clustered", model)
         return bench.convert(model, "pruned")
 
     def breaches(self, facts, parts, student):
-        """Clusters, and the zeros of `pruned` kept."""
+        """The file must have the clusters, and the zeros that `pruned` promises."""
         zeros = parts["pruned"].breaches(facts, parts, student)
         return [*_clusters_lost(facts, self.clusters, "distinct"), *zeros]
 
     def predicted_bytes(self, cost, parts=None):
-        """As `pruned`."""
+        """The same as for `pruned`."""
         pruned = (parts or {}).get("pruned", Pruned())
         return pruned.predicted_bytes(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusteredInt8(quantized.QuantizedFinisher):
-    """The clustered student, trained to bear eight bits with its clusters kept.
+    """The clustered student, trained for eight bits while its clusters stay.
 
-    Each output channel has a scale of its own, so that it is a channel which has
-    no more different weights than `clusters`, and no longer the whole kernel.
+    Each output channel has its own scale. The limit `clusters` therefore holds for
+    each channel, and no longer for the whole kernel.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("clustered",)
     asks: ClassVar[tuple[str, ...]] = ("cluster", "quantize")
     scheme: ClassVar[str] = " clusters"
 
-    learning_rate: float = 0.001  # As that of `clustered`.
+    learning_rate: float = 0.001  # The same as for `clustered`.
 
     def make(self, bench):
-        """Trains what was clustered."""
-        model = bench.kept("clustered", bench.fold)
-        return self.integers(bench, model)
+        """Trains the model of `clustered` for eight bits and converts it."""
+        model = bench.restore("clustered", bench.fold)
+        return self.train_int8(bench, model)
 
     def breaches(self, facts, parts, student):
-        """Integers alone, and the clusters kept in every channel."""
+        """Only integer ops, and the clusters in every channel."""
         promised = parts[self.needs[0]].clusters
         lost = _clusters_lost(facts, promised, "channel_distinct")
         return [*super().breaches(facts, parts, student), *lost]
@@ -118,25 +120,28 @@ class ClusteredInt8(quantized.QuantizedFinisher):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunedClusteredInt8(ClusteredInt8):
-    """The pruned and clustered student in eight bits, its zeros and clusters kept."""
+    """The pruned and clustered student in eight bits, with its zeros and clusters."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned_clustered", "pruned")
     asks: ClassVar[tuple[str, ...]] = ("prune", "cluster", "quantize")
     scheme: ClassVar[str] = " zeros clusters"
 
     def make(self, bench):
-        """Trains what was pruned and clustered."""
-        model = bench.kept("pruned_clustered", bench.fold)
-        return self.integers(bench, model)
+        """Trains the model of `pruned_clustered` for eight bits and converts it."""
+        model = bench.restore("pruned_clustered", bench.fold)
+        return self.train_int8(bench, model)
 
     def breaches(self, facts, parts, student):
-        """Integers alone; clusters and zeros kept."""
+        """Only integer ops, and the zeros and clusters."""
         zeros = parts["pruned"].breaches(facts, parts, student)
         return [*super().breaches(facts, parts, student), *zeros]
 
 
 def _clusters_lost(facts, promised, where):
-    """Each kernel with more different weights than promised, in one line."""
+    """One line about the kernels with more different weights than promised.
+
+    `where` is `distinct` (in a kernel) or `channel_distinct` (in a channel).
+    """
     over = {
         kernel.layer: getattr(kernel, where)
         for kernel in facts.kernels

@@ -1,14 +1,14 @@
-"""Files that need no further training: the student's weights, stored narrower."""
+"""Files that need no further training: the student's weights in fewer bits."""
 
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.finishers.finisher import Finisher, described
+from distill.compress.finishers.finisher import Finisher, metadata_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Float32(Finisher):
-    """The student as it was trained."""
+    """The student as it was trained, in single precision."""
 
     tolerance: ClassVar[float] = 1e-4
 
@@ -17,8 +17,8 @@ class Float32(Finisher):
         return bench.export("float32")
 
     def predicted_bytes(self, cost, parts=None):
-        """Four bytes a weight."""
-        return 4 * (cost.tables + cost.kernels + cost.channels) + described(cost)
+        """Four bytes for each weight."""
+        return 4 * (cost.tables + cost.kernels + cost.channels) + metadata_bytes(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,20 +32,20 @@ class Float16(Finisher):
         return bench.export("float16")
 
     def predicted_bytes(self, cost, parts=None):
-        """Two bytes a weight."""
+        """Two bytes for each weight."""
         weights = 2 * (cost.tables + cost.kernels + cost.channels)
-        return weights + described(cost, 250)
+        return weights + metadata_bytes(cost, 250)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DynamicInt8(Finisher):
-    """Weights stored in eight bits; activations are quantized as they come."""
+    """Weights stored in eight bits; activations are quantized at run time."""
 
     def make(self, bench):
         """Converts the student."""
         return bench.export("dynamic_int8")
 
     def predicted_bytes(self, cost, parts=None):
-        """One byte a weight, but of small kernels; a scale a channel."""
+        """One byte for each weight, four in small kernels; a scale for each channel."""
         weights = cost.tables + cost.kernels + 3 * cost.small + 16 * cost.channels
-        return weights + described(cost)
+        return weights + metadata_bytes(cost)

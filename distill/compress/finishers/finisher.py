@@ -1,4 +1,4 @@
-"""What all finishers share: a promise, and training on the teacher's answers."""
+"""The base classes of all finishers: a promise, and training on teacher logits."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
-        asks: What must be possible: to `prune`, `cluster`, `quantize` every layer;
-            `narrow` wants filters that can go.
+        asks: What must be possible: to `prune`, `cluster` or `quantize` every layer;
+            `narrow` requires filters that can be removed.
         tolerance: Largest difference of a logit that conversion may make, as a
-            share of the largest logit: what eight bits need, unless a finisher
-            states less.
-        searched: Options that a search chooses, each to what it chooses from, in
-            order.
+            share of the largest logit. The default is what eight bits need.
+        searched: Name of each option that a search chooses to its candidate values,
+            in order.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -35,14 +34,14 @@ class Finisher:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """What `asks` for, as `distill.run.parent.diagnose` answers to it."""
+        """The entries of `asks`, by their names in `distill.run.parent.diagnose`."""
         return self.asks
 
     def make(self, bench: Any) -> bytes:
         """Makes the file.
 
         Args:
-            bench: The `distill.compress.workbench.Workbench` with student and teacher.
+            bench: The `distill.compress.workbench.Workbench` of the run.
 
         Returns:
             The `.tflite` file.
@@ -50,34 +49,35 @@ class Finisher:
         raise NotImplementedError
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """Refuses a student whose layers do not fit the options.
+        """Refuses options that do not fit the student's layers.
 
         Args:
             layers: Names of the student's layers with a kernel.
 
         Raises:
-            ValueError: In one line; begins with the option's name.
+            ValueError: If they do not fit; one line that begins with the option.
         """
 
-    def blocked(self, found: dict) -> dict[str, str]:
-        """What keeps this file of a network from being made.
+    def blocked(self, diagnosis: dict) -> dict[str, str]:
+        """The layers because of which this file cannot be made.
 
         Args:
-            found: See `distill.run.parent.diagnose`.
+            diagnosis: See `distill.run.parent.diagnose`.
 
         Returns:
-            Name of each layer in the way (`model` where it is no single one) to
-            the reason.
+            Name of each such layer (`model` if it is no single layer) to the reason.
         """
         if not self.asks:
             return {}
-        whole = [found["whole"][way] for way in self.ways if found["whole"][way]]
+        whole = [
+            diagnosis["whole"][way] for way in self.ways if diagnosis["whole"][way]
+        ]
         return {
-            **found["twin"],
+            **diagnosis["twin"],
             **{
                 layer["name"]: layer[way]
                 for way in self.ways
-                for layer in found["layers"]
+                for layer in diagnosis["layers"]
                 if layer.get(way)
             },
             **({"model": whole[0]} if whole else {}),
@@ -89,26 +89,26 @@ class Finisher:
         parts: dict[str, Finisher],
         student: cost.Cost,
     ) -> list[str]:
-        """How a file breaks its promise.
+        """Checks the promise on the made file.
 
         Args:
-            facts: What the file holds.
+            facts: The contents of the file.
             parts: Name to finisher, of the whole run.
-            student: What the student costs.
+            student: The cost of the student.
 
         Returns:
-            Each broken promise in words; empty if all are kept.
+            One line for each broken promise; empty if all are kept.
         """
         return []
 
     def conversion_breaches(self, parity: dict[str, float]) -> list[str]:
-        """How a file answers otherwise than the model that it was converted from.
+        """Checks that the file's logits are those of the model before conversion.
 
         Args:
             parity: See `distill.measure.parity.compare`.
 
         Returns:
-            As `breaches`.
+            As for `breaches`.
         """
         allowed = self.tolerance * parity["scale"]
         if parity["max"] <= allowed:
@@ -122,23 +122,23 @@ class Finisher:
     def predicted_bytes(
         self, cost: cost.Cost, parts: dict[str, Finisher] | None = None
     ) -> int:
-        """About how many bytes the file will have.
+        """The approximate size of the file in bytes.
 
         Args:
-            cost: Of the student.
-            parts: As of `breaches`; None means the finishers at their usual options.
+            cost: The cost of the student.
+            parts: As for `breaches`; None means finishers with default options.
         """
         raise NotImplementedError
 
 
-def described(cost: cost.Cost, each: int = 0) -> int:
-    """About how many bytes of a file say what to do with the weights.
+def metadata_bytes(cost: cost.Cost, each: int = 0) -> int:
+    """The approximate size in bytes of everything in a file but the weights.
 
-    Fitted to files of networks of all kinds; names of tensors are most of it.
+    Fitted to files of many kinds of networks; names of tensors are most of it.
 
     Args:
-        cost: Of the student.
-        each: Bytes more for each kernel.
+        cost: The cost of the student.
+        each: More bytes for each kernel.
     """
     return 3_500 + 300 * cost.ops + each * cost.layers
 
@@ -148,12 +148,13 @@ class TrainedFinisher(Finisher):
     """A finisher that trains on the labels and the teacher's answers.
 
     Attributes:
-        epochs: Times that every training example is seen.
-        learning_rate: Of the first step; falls to zero along a cosine.
+        epochs: Passes over the training examples.
+        learning_rate: Learning rate of the first step; falls to zero along a cosine.
         task_weight: Multiplies the loss on the true labels.
-        kd_weight: Multiplies `trainers.losses.response.kd_loss`; both weights are by
-            default those of `trainers.KD`.
-        temperature: Divides both logits in it; positive, no unit.
+        kd_weight: Multiplies `trainers.losses.response.kd_loss`. The defaults of both
+            weights are those of `trainers.KD`.
+        temperature: Divides teacher and student logits in that loss; positive, no
+            unit.
 
     Raises:
         ValueError: If an option is out of its range.

@@ -1,42 +1,43 @@
-"""Weights in four bits, without training."""
+"""Post-training quantization of weights to four bits."""
 
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.finishers.finisher import Finisher, described
+from distill.compress.finishers.finisher import Finisher, metadata_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DynamicInt4(Finisher):
-    """Kernels stored in four bits, two in a byte; activations as they come.
+    """Kernels in four bits, two in a byte; activations are quantized at run time.
 
-    Depthwise kernels stay as they are: they do not bear it, nor does LiteRT.
+    Depthwise kernels stay as they are: four bits cost them too much accuracy, and
+    LiteRT cannot run them.
 
     Source:
-        LiteRT's quantizer, recipe `dynamic_wi4_afp32`: a scale a channel.
+        LiteRT's quantizer, recipe `dynamic_wi4_afp32`: one scale for each channel.
     """
 
     tolerance: ClassVar[float] = 0.5  # A step is 16 times that of eight bits.
 
     def make(self, bench):
         """Quantizes the kernels of the student's float file."""
-        return bench.export("float32", rewrite=_rewritten)
+        return bench.export("float32", rewrite=_quantize)
 
     def breaches(self, facts, parts, student):
-        """Every kernel but depthwise ones must have four bits a weight."""
+        """Every kernel but depthwise ones must be stored in four bits."""
         wide = [kernel.layer for kernel in facts.kernels if kernel.bits > 4]
         if not wide:
             return []
         return [f"more than four bits a weight in: {', '.join(wide)}"]
 
     def predicted_bytes(self, cost, parts=None):
-        """Half a byte a weight; scale, zero point and bias for each channel."""
+        """Half a byte for each weight; scale, zero point and bias for each channel."""
         left = cost.kernels // 2
-        return 4 * cost.tables + left + 16 * cost.channels + described(cost)
+        return 4 * cost.tables + left + 16 * cost.channels + metadata_bytes(cost)
 
 
-def _rewritten(file):
+def _quantize(file):
     from ai_edge_quantizer import quantizer, recipe
 
-    work = quantizer.Quantizer(bytearray(file), recipe.dynamic_wi4_afp32())
-    return bytes(work.quantize(enable_progress_report=False).quantized_model)
+    worker = quantizer.Quantizer(bytearray(file), recipe.dynamic_wi4_afp32())
+    return bytes(worker.quantize(enable_progress_report=False).quantized_model)

@@ -1,4 +1,4 @@
-"""What all files in eight bits share: integers alone, and how they are fed."""
+"""The base class of files that compute in integers, and the types at their ends."""
 
 import dataclasses
 from typing import Literal
@@ -8,32 +8,32 @@ from distill.compress.finishers.finisher import Finisher
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Integers(Finisher):
-    """A finisher whose file computes in integers alone.
+    """A finisher whose file computes only in integers.
 
     Attributes:
-        io: What the file takes and gives: `float32`, which it turns into eight bits,
-            and its answers back, by itself; or `int8` or `uint8`, for those who have no
+        io: Type of the file's inputs and outputs: `float32`, which the file converts
+            from and to eight bits itself; or `int8` or `uint8`, for devices without
             floats, with scale and zero point in the file. Ids of texts stay int32.
     """
 
     io: Literal["float32", "int8", "uint8"] = "float32"
 
     def breaches(self, facts, parts, student):
-        """Every op must compute in integers, between ends of the promised type."""
-        return [*float_ops(facts), *self._other_ends(facts)]
+        """Every op must compute in integers, and both ends have the promised type."""
+        return [*float_ops(facts), *self._wrong_ends(facts)]
 
-    def _other_ends(self, facts):
-        taken = {end.dtype for end in facts.takes} - {"int32"}
-        given = {end.dtype for end in facts.gives}
+    def _wrong_ends(self, facts):
+        inputs = {end.dtype for end in facts.takes} - {"int32"}  # Ids stay ids.
+        outputs = {end.dtype for end in facts.gives}
         return [
-            f"the file {verb} {', '.join(sorted(found))}, promised io = {self.io}"
-            for verb, found in (("takes", taken), ("gives", given))
-            if found - {self.io}
+            f"the file {verb} {', '.join(sorted(dtypes))}, promised io = {self.io}"
+            for verb, dtypes in (("takes", inputs), ("gives", outputs))
+            if dtypes - {self.io}
         ]
 
 
 def float_ops(facts) -> list[str]:
-    """The breach of a file that must compute in integers alone."""
+    """One line about the float ops of a file that must compute in integers."""
     if not facts.float_ops:
         return []
     return [f"float ops left in an int8 file: {', '.join(facts.float_ops)}"]

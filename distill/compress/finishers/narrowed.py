@@ -1,23 +1,22 @@
-"""Structured pruning: whole filters go, and every file is smaller and faster."""
+"""Structured pruning: whole filters are removed, so the file is smaller and faster."""
 
 import dataclasses
 import math
 from typing import ClassVar
 
 from distill.compress.finishers import quantized
-from distill.compress.finishers.finisher import TrainedFinisher, described
+from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Narrowed(TrainedFinisher):
-    """The student without its smallest filters, trained to do without them.
+    """The student without its smallest filters, trained to recover from the loss.
 
-    Only channels between two kernels go, the same part of each such place; what
-    a sum or an output binds stays.
+    Only channels between two kernels are removed, the same share everywhere. Channels
+    that enter a sum or an output stay.
 
     Attributes:
-        macs: Multiply-accumulates of the file, at most, as a share of the
-            student's.
+        macs: Maximum multiply-accumulates of the file, as a share of the student's.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -34,27 +33,27 @@ class Narrowed(TrainedFinisher):
     epochs: int = 20
 
     def __post_init__(self):
-        """Refuses shares that are none."""
+        """Refuses a share outside (0, 1)."""
         super().__post_init__()
         if not 0 < self.macs < 1:
             raise ValueError(f"`macs` must be between 0 and 1. Received: {self.macs}")
 
     def make(self, bench):
-        """Takes filters out of the student, trains it, and converts it."""
+        """Removes filters from the student, trains it and converts it."""
         model = bench.narrow(bench.twin(), self.macs)
         bench.fit(model, self)
         bench.keep("narrowed", model)
         return bench.convert(model, "float32")
 
-    def blocked(self, found):
-        """Also a student that cannot be made so small."""
-        blocked = super().blocked(found)
-        if blocked or found["least_macs"] <= self.macs:
+    def blocked(self, diagnosis):
+        """Also the whole model, if it cannot be made as small as `macs`."""
+        blocked = super().blocked(diagnosis)
+        if blocked or diagnosis["least_macs"] <= self.macs:
             return blocked
-        return {"model": too_little(self.macs, found["least_macs"])}
+        return {"model": explain_minimum(self.macs, diagnosis["least_macs"])}
 
     def breaches(self, facts, parts, student):
-        """The file must compute no more than was promised."""
+        """The file must need no more multiply-accumulates than promised."""
         if facts.macs <= self.macs * student.macs:
             return []
         return [
@@ -63,43 +62,44 @@ class Narrowed(TrainedFinisher):
         ]
 
     def predicted_bytes(self, cost, parts=None):
-        """As `float32` of so many weights."""
+        """As for `float32`, with that share of the weights."""
         left = round(4 * self.macs * cost.kernels)
-        return 4 * cost.tables + left + 3 * cost.channels + described(cost)
+        return 4 * cost.tables + left + 3 * cost.channels + metadata_bytes(cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NarrowedInt8(quantized.QuantizedFinisher):
-    """The narrowed student, trained to bear eight bits."""
+    """The narrowed student, trained for eight bits."""
 
     needs: ClassVar[tuple[str, ...]] = ("narrowed",)
     asks: ClassVar[tuple[str, ...]] = ("narrow", "quantize")
 
     def make(self, bench):
-        """Trains what `narrowed` made."""
+        """Trains the model of `narrowed` for eight bits and converts it."""
         macs = bench.part("narrowed").macs
-        model = bench.kept("narrowed", lambda twin: bench.narrow(twin, macs))
-        return self.integers(bench, model)
+        model = bench.restore("narrowed", lambda twin: bench.narrow(twin, macs))
+        return self.train_int8(bench, model)
 
     def breaches(self, facts, parts, student):
-        """Integers alone, and no more of them than `narrowed` promised."""
+        """Only integer ops, and no more multiply-accumulates than `narrowed`."""
         more = parts["narrowed"].breaches(facts, parts, student)
         return [*super().breaches(facts, parts, student), *more]
 
     def predicted_bytes(self, cost, parts=None):
-        """As `int8` of so many weights."""
+        """As for `int8`, with that share of the weights."""
         narrowed = (parts or {}).get("narrowed", Narrowed())
         left = round(narrowed.macs * cost.kernels)
-        return cost.tables + left + 21 * cost.channels + described(cost, 300)
+        return cost.tables + left + 21 * cost.channels + metadata_bytes(cost, 300)
 
 
-def too_little(macs: float, least: float) -> str:
-    """Why a student cannot be made so small, in words.
+def explain_minimum(macs: float, least: float) -> str:
+    """Explains why a student cannot be made as small as the option `macs` wants.
 
     Args:
-        macs: Share of its MACs that is asked for.
-        least: Share that must stay.
+        macs: The option's value, a share of the student's multiply-accumulates.
+        least: The smallest share that is possible.
     """
+    # Rounded up: the value in the message must itself be accepted.
     return (
         f"`macs` must be at least {math.ceil(1000 * least) / 1000} for this "
         f"student, the rest of which is bound by sums and outputs. Received: {macs}"

@@ -1,22 +1,22 @@
-"""Magnitude pruning: most weights become exactly zero, and stay so."""
+"""Magnitude pruning: most weights become exactly zero and stay zero."""
 
 import dataclasses
 import fnmatch
 from typing import ClassVar, Literal
 
 from distill.compress.finishers import conversions, quantized
-from distill.compress.finishers.finisher import TrainedFinisher, described
+from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 
 TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Another share of zeros for some layers.
+    """The share of zeros for some of the layers.
 
     Attributes:
-        layers: Pattern of names, as a shell's: `head*`, `section[23]_*`.
-        sparsity: Share of zeros in their kernels at the end; 0 leaves them whole.
+        layers: Pattern of names as in a shell: `head*`, `section[23]_*`.
+        sparsity: Final share of zeros in their kernels; 0 means no pruning.
 
     Raises:
         ValueError: If the share is out of its range.
@@ -26,29 +26,29 @@ class Rule:
     sparsity: float
 
     def __post_init__(self):
-        """Refuses a share that is none."""
+        """Refuses a share outside [0, 1)."""
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"`sparsity` must be in [0, 1). Received: {self.sparsity}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruned(TrainedFinisher):
-    """The smallest weights of every kernel set to zero.
+    """Sets the smallest weights of every kernel to zero.
 
-    The share of zeros rises from none along a cubic over the first part of the
-    training; the rest lets what is left recover. The file is encoded sparse; a
-    table in which ids are looked up is no kernel, and stays whole.
+    The share of zeros rises from 0 along a cubic over the first part of the training;
+    in the rest, the other weights recover. The file is encoded sparse. A table in
+    which ids are looked up is not a kernel and is not pruned.
 
     Attributes:
-        sparsity: Share of zeros in every kernel at the end.
-        schedule: `polynomial`; or `constant`, the whole share from the start.
-        rise: Part of the training over which the share rises, or over which
-            `constant` still chooses anew which weights are zero.
-        pattern: `unstructured`; or `2_of_4`, at least two zeros of any four
+        sparsity: Final share of zeros in every kernel.
+        schedule: `polynomial`; or `constant`, the full share from the start.
+        rise: Part of the training in which the share rises, or in which `constant`
+            still changes which weights are zero.
+        pattern: `unstructured`; or `2_of_4`, at least two zeros among any four
             successive input channels, chosen at the start, as sparse hardware
-            wants it. That file is stored dense, and a kernel whose input channels
-            are no multiple of four is left whole.
-        rules: Other shares for some layers; of those that match, the last.
+            requires. That file is stored dense, and a kernel is not pruned unless
+            its number of input channels is a multiple of four.
+        rules: Shares for some of the layers; the last rule that matches counts.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -75,7 +75,7 @@ class Pruned(TrainedFinisher):
     rules: tuple[Rule, ...] = ()
 
     def __post_init__(self):
-        """Refuses shares that are none."""
+        """Refuses values out of range, and shares that do not fit the pattern."""
         super().__post_init__()
         if not 0 < self.sparsity < 1:
             raise ValueError(
@@ -98,7 +98,7 @@ class Pruned(TrainedFinisher):
                 )
 
     def check_layers(self, layers):
-        """Refuses a rule for no layer, and rules that leave every layer whole."""
+        """Refuses a rule that matches no layer, and rules that prune no layer."""
         for index, rule in enumerate(self.rules):
             if not fnmatch.filter(layers, rule.layers):
                 raise ValueError(
@@ -111,7 +111,7 @@ class Pruned(TrainedFinisher):
             )
 
     def share(self, layer: str) -> float:
-        """Share of zeros that is promised in the kernel of a layer."""
+        """The promised share of zeros in the kernel of a layer."""
         shares = [
             rule.sparsity
             for rule in self.rules
@@ -120,13 +120,13 @@ class Pruned(TrainedFinisher):
         return [self.sparsity, *shares][-1]
 
     def make(self, bench):
-        """Trains the student while it is pruned, and converts it."""
+        """Prunes the student while it trains, and converts it."""
         model = bench.prune(bench.twin(), self)
         bench.keep("pruned", model)
         return bench.convert(model, "float32" if self.in_fours else "pruned")
 
     def breaches(self, facts, parts, student):
-        """The zeros must have reached the file."""
+        """The file must have the promised zeros."""
         if self.in_fours:
             return self._patterns_lost(facts)
         if self.rules:
@@ -136,11 +136,11 @@ class Pruned(TrainedFinisher):
         return [f"sparsity {facts.sparsity:.3f} of the file, promised {self.sparsity}"]
 
     def predicted_bytes(self, cost, parts=None):
-        """A value and an index for each weight that is left; tables stay whole."""
+        """A value and an index for each nonzero weight; all entries of tables."""
         if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
         left = round(5.5 * (1 - self.sparsity) * cost.kernels)
-        return 4 * (cost.tables + cost.channels) + left + described(cost)
+        return 4 * (cost.tables + cost.channels) + left + metadata_bytes(cost)
 
     @property
     def in_fours(self) -> bool:
@@ -163,7 +163,8 @@ class Pruned(TrainedFinisher):
         least = min([self.sparsity, *(rule.sparsity for rule in self.rules)])
         lost = []
         for kernel in facts.kernels:
-            # A sparse file does not tell the name of its last layer.
+            # A sparse file has lost the name of its last layer, which may be under
+            # any rule: the smallest promise is checked. One zero is for rounding.
             share = self.share(kernel.layer) if kernel.layer else least
             if kernel.zeros + 1 < (share - TOLERANCE) * kernel.size:
                 found = kernel.zeros / kernel.size
@@ -173,17 +174,17 @@ class Pruned(TrainedFinisher):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunedInt8(quantized.QuantizedFinisher):
-    """The pruned student, trained to bear eight bits with its zeros kept."""
+    """The pruned student, trained for eight bits while its zeros stay."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
     asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
     scheme: ClassVar[str] = " zeros"
 
     def make(self, bench):
-        """Trains what `pruned` made."""
-        return self.integers(bench, bench.kept("pruned"))
+        """Trains the model of `pruned` for eight bits and converts it."""
+        return self.train_int8(bench, bench.restore("pruned"))
 
     def breaches(self, facts, parts, student):
-        """Integers alone, and the zeros of `pruned` kept."""
+        """Only integer ops, and the zeros that `pruned` promises."""
         zeros = parts["pruned"].breaches(facts, parts, student)
         return [*super().breaches(facts, parts, student), *zeros]

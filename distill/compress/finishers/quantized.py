@@ -1,12 +1,12 @@
-"""Quantization-aware training: integers from the first op to the last."""
+"""Quantization-aware training: every op of the file computes in integers."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
 
-from distill.compress.finishers.finisher import TrainedFinisher, described
+from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 from distill.compress.finishers.integers import Integers
 
-# What stays as it was while eight bits are learned -> the engines' options.
+# What quantization-aware training preserves -> the engines' options.
 SCHEMES: dict[str, dict[str, bool]] = {
     "": {},
     " zeros": {"zeros": True},
@@ -17,27 +17,27 @@ SCHEMES: dict[str, dict[str, bool]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantizedFinisher(TrainedFinisher, Integers):
-    """A finisher that trains what it is given to bear eight bits.
+    """A finisher that trains a network with simulated quantization to eight bits.
 
     Attributes:
-        engine: What simulates eight bits: `tfmot`, TF-MOT; `keras`, layers of our
-            own on Keras 3's fake quantization, which take more networks; `auto`,
-            TF-MOT where it takes the network, else `keras`.
+        engine: What simulates eight bits: `tfmot`, TF-MOT; `keras`, our own layers
+            with Keras 3's fake quantization, which support more networks; `auto`,
+            TF-MOT if it supports the network, else `keras`.
     """
 
-    scheme: ClassVar[str] = ""  # Of `SCHEMES`.
+    scheme: ClassVar[str] = ""  # A key of `SCHEMES`.
 
     engine: Literal["auto", "tfmot", "keras"] = "auto"
 
     @property
     def ways(self):
-        """Also which engine must be able to, and what has to stay."""
+        """The entries of `asks`, with the engine that quantizes and the scheme."""
         engine = "quantize" if self.engine == "auto" else self.engine
         chosen = {"quantize": f"{engine}{self.scheme}"}
         return tuple(chosen.get(way, way) for way in self.asks)
 
-    def integers(self, bench: Any, model: Any) -> bytes:
-        """Trains a twin with simulated quantization, and converts it.
+    def train_int8(self, bench: Any, model: Any) -> bytes:
+        """Trains a twin with simulated quantization and converts it.
 
         Args:
             bench: The `distill.compress.workbench.Workbench`.
@@ -47,21 +47,21 @@ class QuantizedFinisher(TrainedFinisher, Integers):
             The `.tflite` file.
 
         Raises:
-            FinishError: If no engine takes the network; names the layers.
+            FinishError: If no engine supports the network; names the layers.
         """
         model = bench.simulate(self, model)
         bench.fit(model, self)
         return bench.convert(model, "int8", io=self.io)
 
     def predicted_bytes(self, cost, parts=None):
-        """One byte a weight; scale, zero point and bias for each channel."""
+        """One byte for each weight; scale, zero point and bias for each channel."""
         weights = cost.tables + cost.kernels + 28 * cost.channels
-        return weights + described(cost, 300)
+        return weights + metadata_bytes(cost, 300)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Int8(QuantizedFinisher):
-    """Weights and activations in eight bits, trained to bear it.
+    """Weights and activations in eight bits, by quantization-aware training.
 
     Source:
         Jacob et al., "Quantization and Training of Neural Networks for Efficient
@@ -71,5 +71,5 @@ class Int8(QuantizedFinisher):
     asks: ClassVar[tuple[str, ...]] = ("quantize",)
 
     def make(self, bench):
-        """Trains the student."""
-        return self.integers(bench, bench.twin())
+        """Trains the student for eight bits and converts it."""
+        return self.train_int8(bench, bench.twin())

@@ -1,4 +1,4 @@
-"""Channels that may go from a network, and the network without them."""
+"""Structured pruning: finds channels that can be removed, and removes them."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ BOUND = (
     "no filter can go: no channels of this student go from kernel to kernel without a "
     "sum, a group or an output in between"
 )
-# Each channel passes through them on its own.
+# Layers that process each channel on its own.
 CHANNELWISE = (
     LAYERS.BatchNormalization,
     LAYERS.ReLU,
@@ -34,13 +34,13 @@ CHANNELWISE = (
 
 @dataclasses.dataclass(frozen=True)
 class Inner:
-    """Channels between kernels: any number of them may go.
+    """Channels between kernels, any number of which can be removed.
 
     Attributes:
-        maker: Layer whose kernel makes them.
-        between: Layers that each of them passes through on its own.
-        takers: Layers whose kernels alone take them in.
-        count: How many there are.
+        maker: The layer whose kernel produces them.
+        between: Layers on the way that process each channel on its own.
+        takers: The layers whose kernels read them; nothing else does.
+        count: Number of channels.
     """
 
     maker: str
@@ -53,29 +53,29 @@ def narrow(twin: tf_keras.Model, share: float) -> tf_keras.Model:
     """A twin without its smallest filters.
 
     Args:
-        twin: Of the student.
-        share: Of its MACs, at most, that stay.
+        twin: The student's twin.
+        share: Maximum share of its multiply-accumulates that stays.
 
     Raises:
-        FinishError: If no filter can go, or not enough of them.
+        FinishError: If no filter can be removed, or not enough filters.
     """
     costs, found = macs(twin), inner(twin)
     if not found:
         raise FinishError(f"narrowed: {BOUND}")
     kept = counts(costs, found, share)
     if kept is None:
-        raise FinishError(f"narrowed: {narrowed.too_little(share, least(twin))}")
+        raise FinishError(f"narrowed: {narrowed.explain_minimum(share, least(twin))}")
     return without(twin, found, kept)
 
 
 def inner(model: tf_keras.Model) -> list[Inner]:
-    """Every set of channels that nothing but kernels takes in.
+    """Every set of channels that only kernels read.
 
-    A sum, a concatenation or an output binds channels to others; those of a
-    convolution in groups, or of a layer that is used twice, stay too.
+    Channels that enter a sum, a concatenation or an output must match others and
+    stay. So do those of a grouped convolution, or of a layer that is called twice.
 
     Args:
-        model: A functional tf_keras model without nested ones, channels last.
+        model: A functional tf_keras model without nested models, channels last.
     """
     found = []
     for layer in model.layers:
@@ -89,7 +89,7 @@ def inner(model: tf_keras.Model) -> list[Inner]:
 
 
 def macs(model: tf_keras.Model) -> dict[str, int]:
-    """Layer that multiplies -> its multiply-accumulates for one image, in all calls."""
+    """Name of each layer that multiplies to its multiply-accumulates for one image."""
     found: collections.Counter[str] = collections.Counter()
     for node in calls.nodes(model):
         given = [tuple(one.shape) for one in node.keras_inputs]
@@ -101,16 +101,16 @@ def macs(model: tf_keras.Model) -> dict[str, int]:
 def counts(
     costs: dict[str, int], found: list[Inner], share: float
 ) -> dict[str, int] | None:
-    """How many channels each maker keeps: the same part of each, as far as it goes.
+    """The number of channels that each maker keeps: about the same share of each.
 
     Args:
-        costs: As `macs` gives them.
-        found: As `inner` gives them.
-        share: Multiply-accumulates that may be left, of all.
+        costs: The result of `macs`.
+        found: The result of `inner`.
+        share: Maximum share of all multiply-accumulates that stays.
 
     Returns:
-        Maker to channels, the most that cost no more than the share; None if
-        one channel each still costs more.
+        Name of each maker to the largest number of channels within the share; None if
+        even the fewest channels cost more.
     """
     steps = max((part.count for part in found), default=0) * 4
     for step in range(steps, 0, -1):
@@ -121,7 +121,7 @@ def counts(
 
 
 def least(model: tf_keras.Model) -> float:
-    """Share of multiply-accumulates that no cut goes below; 1 if no filter can go."""
+    """The smallest possible share of multiply-accumulates; 1 if no filter can go."""
     costs, found = macs(model), inner(model)
     if not found:
         return 1.0
@@ -130,8 +130,9 @@ def least(model: tf_keras.Model) -> float:
 
 
 def cost(costs: dict[str, int], found: list[Inner], kept: dict[str, int]) -> float:
-    """Multiply-accumulates that are left where each maker keeps so many channels."""
+    """Multiply-accumulates that are left if the makers keep these channels."""
     left = {name: float(value) for name, value in costs.items()}
+    # A layer that is both maker and taker shrinks twice, in outputs and in inputs.
     for part in found:
         for name in {part.maker, *part.between, *part.takers} & set(left):
             left[name] *= kept[part.maker] / part.count
@@ -141,15 +142,15 @@ def cost(costs: dict[str, int], found: list[Inner], kept: dict[str, int]) -> flo
 def without(
     model: tf_keras.Model, found: list[Inner], kept: dict[str, int]
 ) -> tf_keras.Model:
-    """The model with the smallest channels gone, weights copied.
+    """Copies a model without its smallest channels.
 
-    Small is a channel by the L1 norm of its filter, its norm folded in: as it
-    stands in the file.
+    The size of a channel is the L1 norm of its filter after its norm is folded in, as
+    in the file.
 
     Args:
-        model: A functional tf_keras model without nested or shared ones.
-        found: As `inner` gives them.
-        kept: Maker to the number of channels that stay.
+        model: A functional tf_keras model without nested models.
+        found: The result of `inner`.
+        kept: Name of each maker to the number of channels that stay.
 
     Source:
         Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, section 3.
@@ -159,6 +160,7 @@ def without(
     for part in found:
         kernel = np.abs(filters.get_layer(part.maker).kernel.numpy())
         size = kernel.reshape(-1, part.count).sum(axis=0)
+        # A stable sort, so that equal filters give the same file everywhere.
         stay = np.sort(np.argsort(-size, kind="stable")[: kept[part.maker]])
 
         def cut(array, axis, stay=stay, count=part.count):
@@ -166,6 +168,7 @@ def without(
 
         weights[part.maker] = [cut(array, -1) for array in weights[part.maker]]
         for name in part.between:
+            # Depthwise kernels are the only ones here: `(height, width, in, 1)`.
             weights[name] = [
                 cut(array, -2 if array.ndim == 4 else -1) for array in weights[name]
             ]
@@ -187,7 +190,7 @@ def without(
 
 
 def _follow(layer, outputs, between, takers):
-    """Whether only kernels take in what a layer gives; notes who they are."""
+    """Whether only kernels read a layer's outputs; collects the layers on the way."""
     if len(layer.inbound_nodes) != 1 or layer.name in outputs:
         return False
     for node in layer.outbound_nodes:
@@ -218,13 +221,13 @@ def _is_channelwise(layer):
 
 
 def _is_softmax(layer):
-    """Whether each channel of what a layer gives depends on all others."""
+    """Whether each output channel of a layer depends on all others."""
     activation = getattr(layer, "activation", None)
     return "softmax" in getattr(activation, "__name__", "")
 
 
 def _take(array, axis, stay, count):
-    """Channels `stay` of an axis that holds all of them, at each pixel if flat."""
+    """The channels `stay` of an axis, which may hold all pixels if it is flattened."""
     axis %= array.ndim
     before, after = array.shape[:axis], array.shape[axis + 1 :]
     parted = array.reshape(*before, -1, count, *after)
@@ -232,10 +235,11 @@ def _take(array, axis, stay, count):
 
 
 def _rounded(count, part):
-    """Many channels stay in fours, which kernels compute at once."""
+    """The number of channels for a share; a multiple of four if there are many."""
     step = _step(count)
     return min(count, max(step, step * round(part * count / step)))
 
 
 def _step(count):
+    # TFLite's kernels compute four channels at once, so others would save no time.
     return 4 if count >= 16 else 1

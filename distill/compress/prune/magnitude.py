@@ -1,4 +1,4 @@
-"""Pruning by magnitude: which weights TF-MOT takes out, and when."""
+"""Magnitude pruning by TF-MOT: which weights become zero, and when."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,28 +12,28 @@ from distill.compress.finishers import pruned
 def wrap(
     model: Any, options: Callable[[Any], dict[str, Any] | None] = lambda layer: {}
 ) -> Any:
-    """A tf_keras model whose kernels get pruned; its layers are those of `model`.
+    """A copy of a model whose kernels are pruned in training.
 
-    Layers without a kernel are left alone: TF-MOT has nothing to prune in them,
-    and refuses some.
+    Layers without a kernel are not wrapped: TF-MOT has nothing to prune in them, and
+    refuses some.
 
     Args:
         model: A functional tf_keras model.
-        options: From a layer to what TF-MOT is told of it, where nothing means half
-            of the kernel at once; None leaves it whole.
+        options: A function from a layer to TF-MOT's options, by default half of the
+            kernel at once; None for a layer that is not pruned.
     """
 
     def wrap(layer):
-        told = options(layer) if kernels(layer) else None
-        if told is None:
+        chosen = options(layer) if kernels(layer) else None
+        if chosen is None:
             return layer
-        return sparsity.prune_low_magnitude(layer, **told)
+        return sparsity.prune_low_magnitude(layer, **chosen)
 
     return tf_keras.models.clone_model(model, clone_function=wrap)
 
 
 def kernels(layer: Any) -> list[Any]:
-    """The kernels of a tf_keras layer; not a depthwise one, too small to bear less."""
+    """The kernels of a tf_keras layer; not depthwise ones, which are small already."""
     weights = [(weight.name.rpartition("/")[-1], weight) for weight in layer.weights]
     return [
         weight
@@ -48,12 +48,14 @@ def prune(model: Any, part: pruned.Pruned, steps: int, fit: Callable[..., None])
     Args:
         model: A twin of the student.
         part: The finisher with the options.
-        steps: Of the training.
-        fit: Trains what TF-MOT wrapped, with these `callbacks`.
+        steps: Steps of the training.
+        fit: Trains a model that TF-MOT has wrapped, with the given `callbacks`.
 
     Returns:
-        What it has become, without wrappers.
+        The trained model without TF-MOT's wrappers.
     """
+    # TF-MOT changes the zeros only at steps that are a multiple of the frequency. The
+    # last step must be one, or the share would stop below the promise.
     every = max(1, int(steps * part.rise) // 50)
     last = max(1, int(steps * part.rise) // every) * every
     times = {"begin_step": 0, "end_step": last, "frequency": every}

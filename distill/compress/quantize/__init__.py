@@ -1,1 +1,1 @@
-"""Eight bits in training: TF-MOT's way, and our own layers for what it refuses."""
+"""Quantization-aware training: by TF-MOT, and by our own layers for other networks."""

@@ -1,4 +1,4 @@
-"""Clusters of weights that are trained by TF-MOT, and their averaged gradient."""
+"""Weight clustering by TF-MOT, with averaged gradients of the centroids."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from distill.compress.prune import magnitude
 
 
 def wrap(model: Any, clusters: int, **options: Any) -> Any:
-    """A tf_keras model whose kernels get clustered; its layers are those of `model`.
+    """A copy of a model whose kernels are clustered in training.
 
     Args:
-        model: A functional tf_keras model, as `folding.fold` writes it.
-        clusters: Different weights in each kernel, at most. One that has no more is
-            frozen as it is.
-        **options: Of TF-MOT.
+        model: A functional tf_keras model, as `folding.fold` returns it.
+        clusters: Maximum number of different weights in each kernel. A layer whose
+            kernels have no more already is frozen.
+        **options: Options of TF-MOT.
     """
     options = {
         "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
@@ -42,16 +42,16 @@ def wrap(model: Any, clusters: int, **options: Any) -> Any:
 def cluster(
     model: Any, part: clustered.Clustered, fit: Callable[[Any], None], **options: Any
 ) -> Any:
-    """Trains the clusters of a folded twin.
+    """Trains a folded twin with clustered kernels.
 
     Args:
         model: The twin.
         part: The finisher with the options.
-        fit: Trains what TF-MOT wrapped.
-        **options: Of TF-MOT.
+        fit: Trains a model that TF-MOT has wrapped.
+        **options: Options of TF-MOT.
 
     Returns:
-        What it has become, without wrappers.
+        The trained model without TF-MOT's wrappers.
     """
     model = wrap(model, part.clusters, **options)
     fit(model)
@@ -59,5 +59,9 @@ def cluster(
 
 
 def averaging() -> Any:
-    """How TF-MOT's centroids learn: by a sum over hundreds, a step is as long."""
+    """TF-MOT's averaging of the gradients of a cluster's weights.
+
+    TF-MOT adds them by default, so that a centroid of hundreds of weights would take
+    steps hundreds of times as long.
+    """
     return cluster_config.GradientAggregation.AVG

@@ -1,4 +1,4 @@
-"""Ranges of activations, measured before training with simulated quantization."""
+"""Initializes the ranges of activations of TF-MOT's quantizers before training."""
 
 import contextlib
 
@@ -11,21 +11,23 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 
 
 def settle(model: tf_keras.Model, inputs: np.ndarray) -> None:
-    """Sets each range of activations to what these inputs need.
+    """Sets each range of activations to that of some inputs.
 
-    TF-MOT starts every one at [-6, 6] and moves it by a thousandth of the way a
-    step: a training of some hundred steps would end, and ship, ranges that are
-    mostly TF-MOT's own. Nothing else of the model changes.
+    TF-MOT starts every range at [-6, 6] and moves it by a thousandth of the distance
+    in each step. After some hundred steps, the ranges in the file would still be
+    mostly TF-MOT's initial ones. Nothing else of the model changes.
 
     Args:
-        model: What TF-MOT wrapped; one without quantizers is left alone.
+        model: A model that TF-MOT has wrapped; one without quantizers is not changed.
         inputs: Training examples.
     """
     wrappers = (quantize_wrapper.QuantizeWrapper,)
     if not any(isinstance(part, wrappers) for part in model.submodules):
         return
+    # In training mode alone quantizers measure; norms then move their statistics
+    # too, which are put back.
     before = [(variable, variable.numpy()) for variable in model.variables]
-    with _measuring() as ranges:
+    with _measure_ranges() as ranges:
         model(inputs, training=True)
     for variable, value in before:
         if variable.ref() not in ranges:
@@ -33,20 +35,20 @@ def settle(model: tf_keras.Model, inputs: np.ndarray) -> None:
 
 
 @contextlib.contextmanager
-def _measuring():
-    """Moving ranges go all the way while this lasts; yields who has moved."""
-    averaged = quantizers.MovingAverageQuantizer
-    average = averaged.__call__
-    moved = set()
+def _measure_ranges():
+    """Makes TF-MOT's moving averages take the last value; yields the changed ranges."""
+    moving = quantizers.MovingAverageQuantizer
+    average = moving.__call__
+    changed = set()
 
     def measure(quantizer, inputs, training, weights, **options):
-        moved.update(weights[name].ref() for name in ("min_var", "max_var"))
+        changed.update(weights[name].ref() for name in ("min_var", "max_var"))
         return quantizers.LastValueQuantizer.__call__(
             quantizer, inputs, training, weights, **options
         )
 
-    averaged.__call__ = measure
+    moving.__call__ = measure
     try:
-        yield moved
+        yield changed
     finally:
-        averaged.__call__ = average
+        moving.__call__ = average

@@ -1,8 +1,8 @@
-"""Layers that compute while they train as TFLite's int8 kernels will.
+"""Rounding in training as TFLite's int8 kernels round.
 
-Whatever such a kernel writes is rounded here where the file rounds it; the converter
-takes the ranges from the graph. What a layer does not say here it computes as ever,
-with its output rounded.
+Every output of such a kernel is rounded where the file rounds it; the converter reads
+the ranges from the graph. A layer without a rule in `int8_layers` computes as usual,
+and its output is rounded.
 """
 
 import keras
@@ -10,14 +10,14 @@ import tensorflow as tf
 import tf_keras
 
 layers = tf_keras.layers
-RATE = 0.01  # Of a moving range; before that many steps it is their plain mean.
+RATE = 0.01  # Of a moving average; the mean of all steps in the first 1 / RATE.
 
 
 class Range(layers.Layer):
-    """Rounds to 256 steps of a range that follows what it is given in training."""
+    """Rounds to 256 steps of a range, a moving average over inputs in training."""
 
     def build(self, shape):
-        """Makes the state: both ends, zero between them, and the steps so far."""
+        """Creates both ends of the range and the number of steps so far."""
         self.shape = shape
         state = {"trainable": False, "initializer": "zeros"}
         self.low = self.add_weight("low", (), **state)
@@ -25,43 +25,47 @@ class Range(layers.Layer):
         self.steps = self.add_weight("steps", (), **state)
 
     def call(self, inputs, training=None):
-        """The same shape, rounded."""
-        # What a generator feeds has no sizes in Keras' graphs.
+        """The rounded inputs, in the same shape."""
+        # Keras' graphs have no sizes for batches from a generator.
         inputs.set_shape((None, *self.shape[1:]))
         if training:
             self.steps.assign_add(1.0)
             rate = tf.maximum(1 / self.steps, RATE)
-            for end, reached in (
+            # TFLite represents zero exactly, so every range contains it.
+            for end, extreme in (
                 (self.low, tf.minimum(tf.reduce_min(inputs), 0.0)),
                 (self.high, tf.maximum(tf.reduce_max(inputs), 0.0)),
             ):
-                end.assign_add(rate * (tf.stop_gradient(reached) - end))
-        return _rounded(inputs, self.low, self.high)
+                end.assign_add(rate * (tf.stop_gradient(extreme) - end))
+        return round_to_range(inputs, self.low, self.high)
 
 
 def is_linear(layer: layers.Layer) -> bool:
-    """Whether a layer has an activation that changes nothing."""
+    """Whether a layer's activation is the identity."""
     return layer.activation is tf_keras.activations.linear
 
 
-def _rounded(x, low, high, **options):
-    made = keras.quantizers.fake_quant_with_min_max_vars(x, low, high, **options)
-    made.set_shape(x.shape)  # Which Keras forgets in a graph.
-    return made
+def round_to_range(x, low, high, **options):
+    """Rounds a tensor to 256 steps from `low` to `high`."""
+    rounded = keras.quantizers.fake_quant_with_min_max_vars(x, low, high, **options)
+    rounded.set_shape(x.shape)  # Keras loses the shape in a graph.
+    return rounded
 
 
-def _fixed(x, activation):
-    """Rounds what has a range of its own in TFLite, whatever it is given."""
-    ends = _FIXED.get(activation)
-    return x if ends is None else _rounded(x, *ends)
+def round_fixed(x, activation):
+    """Rounds the output of an activation that has a fixed range in TFLite."""
+    ends = _FIXED_RANGES.get(activation)
+    return x if ends is None else round_to_range(x, *ends)
 
 
-_FIXED = {
+# TFLite's kernels of these ops accept no other scale and zero point of the output.
+_FIXED_RANGES = {
     "sigmoid": (0.0, 255 / 256),
     "softmax": (0.0, 255 / 256),
     "tanh": (-1.0, 127 / 128),
 }
 
 
-def _plain(self, inputs, training):
+def call_layer(self, inputs, training):
+    """The rule of a layer that needs none: its output alone is rounded."""
     return self.layer(inputs)

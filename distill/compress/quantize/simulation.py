@@ -1,4 +1,4 @@
-"""Training in eight bits of our own, for the twins that TF-MOT refuses."""
+"""Our own quantization-aware training, for twins that TF-MOT does not support."""
 
 import numpy as np
 import tensorflow as tf
@@ -14,45 +14,47 @@ layers = tf_keras.layers
 def simulate(
     model: tf_keras.Model, *, zeros: bool = False, clusters: bool = False
 ) -> tf_keras.Model:
-    """A model that trains while it computes as with eight bits.
+    """A copy of a model that simulates eight bits in training.
 
-    Kernels have a symmetric scale for each output channel, so that a norm behind
-    one may go into it without another rounding; `Dense` without a norm has one for
-    all. A table in which ids are looked up stays as it is. Each call of a layer has
-    ranges of its own; its weights are shared as ever.
+    Kernels have a symmetric scale for each output channel, so that a norm behind a
+    kernel can be folded into it without another rounding; `Dense` without a norm has
+    one scale. A table of embeddings is not trained. Each call of a layer has its own
+    ranges; weights stay shared.
 
     Args:
         model: A functional tf_keras model without nested models.
         zeros: Whether zeros of the kernels stay zero.
-        clusters: Whether equal weights of a kernel stay equal: they learn by the
-            average of their gradients.
+        clusters: Whether equal weights of a kernel stay equal: they get the average
+            of their gradients.
 
     Returns:
-        A model from the same inputs to the same outputs. Its ranges are those of what
-        it is trained on: before the first step it answers nothing but zeros.
+        A model with the same inputs and outputs. Its ranges are measured in training:
+        before the first step all its outputs are zero.
 
     Raises:
-        ValueError: If a layer makes a mask, of which TFLite knows nothing.
+        ValueError: If a layer makes a mask, which TFLite has not.
     """
     for layer in model.layers:
         if getattr(layer, "mask_zero", False) or isinstance(layer, layers.Masking):
             raise ValueError(f"`{layer.name}` makes a mask, which no int8 op heeds")
-    model, owners = calls.apart(model)
+    # Calls are split first, so that each gets its own ranges. Shared layers are not
+    # rewritten: their copies must keep the weights in common.
+    model, owners = calls.split_calls(model)
     model = folding.make_quantizable(model, leave={*owners, *owners.values()})
-    joined = _joined(model)
-    unrounded = _unrounded(model, joined)
+    norms = _norms_behind(model)
+    unrounded = _unrounded(model, norms)
     shared: dict[str, layers.Layer] = {}
 
     def clone(layer):
-        made = type(layer).from_config(layer.get_config())
+        copy = type(layer).from_config(layer.get_config())
         if _keeps_scale(layer):
-            return made
-        made = shared.setdefault(owners.get(layer.name, layer.name), made)
+            return copy
+        copy = shared.setdefault(owners.get(layer.name, layer.name), copy)
         return int8_layers.Quantized(
-            made,
+            copy,
             rounds=layer.name not in unrounded,
-            normed=layer.name in joined or layer.name in joined.values(),
-            held=_held(layer, zeros, clusters),
+            normed=layer.name in norms or layer.name in norms.values(),
+            change_gradient=_gradient_change(layer, zeros, clusters),
             name=f"quant_{layer.name}",
         )
 
@@ -61,21 +63,21 @@ def simulate(
         new = getattr(new, "layer", new)
         new.set_weights(old.get_weights())
         new.trainable = not isinstance(new, layers.Embedding)
-    given = [tf_keras.Input(one.shape[1:], dtype=one.dtype) for one in model.inputs]
+    inputs = [tf_keras.Input(one.shape[1:], dtype=one.dtype) for one in model.inputs]
     rounded = [
         one if one.dtype.is_integer else rounding.Range(name=f"input{number}")(one)
-        for number, one in enumerate(given)
+        for number, one in enumerate(inputs)
     ]
-    made = copy(tf.nest.pack_sequence_as(model.input, rounded))
-    given = tf.nest.pack_sequence_as(model.input, given)
-    return tf_keras.Model(given, made, name=model.name)
+    outputs = copy(tf.nest.pack_sequence_as(model.input, rounded))
+    inputs = tf.nest.pack_sequence_as(model.input, inputs)
+    return tf_keras.Model(inputs, outputs, name=model.name)
 
 
-def _joined(model):
-    """Name of each kernel to that of the norm straight behind it: they are one op."""
+def _norms_behind(model):
+    """Name of each kernel to that of the norm right behind it; both become one op."""
     return {
         layer.name: behind.name
-        for layer, behind in calls.followed(model).items()
+        for layer, behind in calls.sole_followers(model).items()
         if type(layer) in _KERNELS
         and rounding.is_linear(layer)
         and isinstance(behind, layers.BatchNormalization)
@@ -83,31 +85,32 @@ def _joined(model):
     }
 
 
-def _unrounded(model, joined):
-    """Names of layers whose output the next takes as it is, in one op with them."""
-    followed = calls.followed(model)
-    found = set(joined)
-    for layer, behind in followed.items():
-        sums = isinstance(layer, _SUMS) or layer.name in joined.values()
+def _unrounded(model, norms):
+    """Names of layers whose output is not rounded, since the next is in the same op."""
+    followers = calls.sole_followers(model)
+    names = set(norms)
+    for layer, behind in followers.items():
+        sums = isinstance(layer, _SUMS) or layer.name in norms.values()
         kernel = type(layer) in _KERNELS and rounding.is_linear(layer)
         if _is_rectifier(behind) and (sums or kernel):
-            found.add(layer.name)
+            names.add(layer.name)
     for layer in model.layers:
         gate = _hard_swish(layer)
-        if all(part in followed for part in gate):
-            found.update(part.name for part in gate)
-    return found
+        if all(part in followers for part in gate):
+            names.update(part.name for part in gate)
+    return names
 
 
 def _hard_swish(layer):
-    """The three layers that with this product are TFLite's HARD_SWISH, if it is one."""
+    """The three layers that form TFLite's HARD_SWISH with this product; else none."""
     if type(layer) is not layers.Multiply or len(layer.inbound_nodes) > 1:
         return []
+    # From the product back to x: x * relu6(x + 3) / 6, with the factors in any order.
     for x, gate in (layer.input, layer.input[::-1]):
         parts = []
-        for fits in (_is_sixth, _is_clip, _is_shift):
+        for is_expected in (_is_sixth, _is_clip, _is_shift):
             part = gate._keras_history.layer
-            if not fits(part) or len(part.inbound_nodes) > 1:
+            if not is_expected(part) or len(part.inbound_nodes) > 1:
                 break
             parts.append(part)
             gate = part.input
@@ -137,7 +140,7 @@ def _rescales(layer, scale, offset):
 
 
 def _is_rectifier(layer):
-    """Whether TFLite computes this within the op before it."""
+    """Whether TFLite fuses this layer into the op before it."""
     if type(layer) is layers.Activation:
         return layer.activation is tf_keras.activations.relu
     if type(layer) is not layers.ReLU or layer.max_value not in (None, 6):
@@ -146,34 +149,40 @@ def _is_rectifier(layer):
 
 
 def _keeps_scale(layer):
-    """Whether what this makes has the scale of what it is given, in TFLite too."""
+    """Whether the output has the scale of the input, in TFLite too."""
     if type(layer) is layers.Activation:
         return rounding.is_linear(layer)
     return isinstance(layer, _KEEP_SCALE)
 
 
-def _held(layer, zeros, clusters):
-    """What becomes of a kernel's gradient so that zeros or clusters stay; or None."""
+def _gradient_change(layer, zeros, clusters):
+    """A function that changes a kernel's gradient to preserve zeros or clusters.
+
+    None if nothing is to be preserved.
+    """
     kernels = magnitude.kernels(layer)
     if not kernels or not (zeros or clusters):
         return None
     (values,) = (kernel.numpy() for kernel in kernels)
-    moves = (values.ravel() != 0) | (not zeros)
+    is_trained = (values.ravel() != 0) | (not zeros)
+    # Equal weights are one cluster; without clusters, each weight is its own.
     _, cluster = np.unique(values, return_inverse=True)
     cluster = cluster.ravel() if clusters else np.arange(values.size)
 
     def change(gradient):
         flat = tf.reshape(gradient, [-1])
         mean = tf.math.unsorted_segment_mean(flat, cluster, cluster.max() + 1)
-        kept = tf.gather(mean, cluster) * moves.astype("float32")
-        return tf.reshape(kept, gradient.shape)
+        changed = tf.gather(mean, cluster) * is_trained.astype("float32")
+        return tf.reshape(changed, gradient.shape)
 
     return change
 
 
 _KERNELS = (layers.Conv1D, layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
 _SUMS = (layers.Add, layers.Subtract, layers.Multiply, layers.Rescaling)
-_KEEP_SCALE = (  # A slice would, but the converter fails where several share one.
+# A slice keeps its scale too, but the converter fails where several slices share one
+# scale: a slice is rounded.
+_KEEP_SCALE = (
     moves.TopK,
     layers.AveragePooling1D,
     layers.AveragePooling2D,

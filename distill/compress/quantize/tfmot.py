@@ -1,4 +1,4 @@
-"""Quantization in training as TF-MOT simulates it."""
+"""Quantization-aware training with TF-MOT."""
 
 import tf_keras
 from tensorflow_model_optimization.experimental import combine
@@ -14,46 +14,46 @@ SHARED = "TF-MOT has one range for all calls of a layer"
 
 
 class Untouched(quantization.QuantizeConfig):
-    """Tells TF-MOT of a layer that it keeps the scale of what it is given."""
+    """Tells TF-MOT to quantize nothing in a layer that keeps its input's scale."""
 
     def get_weights_and_quantizers(self, layer):
-        """None."""
+        """No weights, activations or outputs."""
         return []
 
     get_activations_and_quantizers = get_weights_and_quantizers
     get_output_quantizers = get_weights_and_quantizers
 
     def set_quantize_weights(self, layer, quantize_weights):
-        """Nothing to set."""
+        """Does nothing, since nothing is quantized."""
 
     set_quantize_activations = set_quantize_weights
 
     def get_config(self):
-        """Without options."""
+        """No options."""
         return {}
 
 
 def simulate(
     model: tf_keras.Model, *, zeros: bool = False, clusters: bool = False
 ) -> tf_keras.Model:
-    """A model that trains while it computes as with eight bits, made by TF-MOT.
+    """A copy of a model that simulates eight bits in training, by TF-MOT.
 
-    Of a model of texts that is all behind the table in which ids are looked up:
-    TF-MOT would quantize the ids. The table stays as it is, also its zeros; what is
-    read from it is quantized, and so it is itself in the file.
+    In a model of texts, everything behind the table of embeddings is quantized:
+    TF-MOT would quantize the ids in front of it. The table is not trained and keeps
+    its zeros. Its outputs are quantized, and thereby the table itself in the file.
 
     Args:
-        model: As for `quantizable`.
+        model: A functional tf_keras model without nested models.
         zeros: Whether zeros of the kernels stay zero.
         clusters: Whether equal weights of a kernel stay equal.
 
     Returns:
-        A model of the same inputs and outputs.
+        A model with the same inputs and outputs.
 
     Raises:
-        ValueError: If TF-MOT has no means for what it would have to do.
+        ValueError: If TF-MOT does not support a layer.
     """
-    model, owners = calls.apart(model)
+    model, owners = calls.split_calls(model)
     for name in owners.values():
         if model.get_layer(name).weights:
             raise ValueError(f"`{name}`: {SHARED}")
@@ -62,9 +62,10 @@ def simulate(
 
     def annotate(layer):
         if layer in tables:
-            layer = tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
-        known = Untouched() if isinstance(layer, moves.Move) else None
-        return quantization.quantize_annotate_layer(layer, known)
+            # An identity that TF-MOT knows, whose output it quantizes.
+            layer = tf_keras.layers.Dropout(0.0, name=layer.name)
+        config = Untouched() if isinstance(layer, moves.Move) else None
+        return quantization.quantize_annotate_layer(layer, config)
 
     start = [tf_keras.Input(table.output.shape[1:], name="read") for table in tables]
     with quantization.quantize_scope({**moves.KINDS, "Untouched": Untouched}):
@@ -82,7 +83,11 @@ def simulate(
 
 
 def _complete(wrapper):
-    """Sets what TF-MOT gives no choice of; refuses what it leaves in float."""
+    """Sets what TF-MOT has no option for; refuses a kernel that it leaves in float.
+
+    Preserving clusters, TF-MOT adds the gradients of a cluster; see
+    `clustering.averaging`. Some layers it accepts without quantizing their kernels.
+    """
     for _, _, kept in wrapper._weight_vars:
         if "clst_impl" in kept:
             kept["clst_impl"].cluster_gradient_aggregation = clustering.averaging()
@@ -95,7 +100,7 @@ def _complete(wrapper):
 
 
 def _scheme(zeros, clusters):
-    """What TF-MOT is told; nothing where nothing is to be kept."""
+    """TF-MOT's option for what must be preserved."""
     if clusters:
         return {"scheme": combine.Default8BitClusterPreserveQuantizeScheme(zeros)}
     return {"scheme": combine.Default8BitPrunePreserveQuantizeScheme()} if zeros else {}

@@ -1,1 +1,1 @@
-"""The file that keeps a budget: what is tried, in which order, and what is taken."""
+"""Searches for the best file within a budget by short trials of finishers."""

@@ -1,4 +1,4 @@
-"""What the file that ships may cost, and how long a search for it may take."""
+"""The limits of the final file's size and accuracy, and of the search for it."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -9,19 +9,19 @@ from distill.runtime.errors import check
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A promise about the last file of `finish`; with `trials`, a search for that file.
+    """Limits of the last file of `finish`; with `trials`, a search for that file.
 
     Attributes:
-        max_kb: Its size at most, in kB of 1000 bytes.
-        max_drop: Points (percent of the validation split) that its accuracy may be
-            below the model's, at most.
-        counts: Whose bytes: of the `file` as it lies on disk; or through `gzip`, as
-            it is sent: there alone clusters gain, and zeros in eight bits.
-        trials: Short finishes, the best of which is finished at full length; 0 means
-            that nothing is searched, and `finish` is made as it stands.
-        part: Of its epochs, what a trial trains; one epoch at least.
-        among: Names of the finishers to choose from; without any, all that can be
-            made of the model.
+        max_kb: Maximum size in kB of 1000 bytes.
+        max_drop: Maximum loss of accuracy against the model, in percentage points on
+            the validation split.
+        counts: Which bytes count: those of the `file` on disk; or those after `gzip`,
+            as in a download. Clusters, and zeros in eight bits, gain only there.
+        trials: Number of short trials, the best of which is then finished at full
+            length; 0 means no search, and `finish` is made as it is.
+        part: Share of the epochs that a trial trains; at least one epoch.
+        among: Names of the finishers to choose from; if empty, all that the model
+            supports.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -37,7 +37,7 @@ class Budget:
     among: tuple[str, ...] = ()
 
     def __post_init__(self):
-        """Refuses values out of range, and names that are none."""
+        """Refuses values out of range and unknown names."""
         check(self.max_kb > 0, "max_kb", "positive", self.max_kb)
         check(self.max_drop >= 0, "max_drop", "at least 0", self.max_drop)
         check(self.trials >= 0, "trials", "at least 0", self.trials)
@@ -47,25 +47,25 @@ class Budget:
             check(name in finishers.FINISHERS, f"among[{index}]", known, name)
 
     def size(self, model: dict) -> int:
-        """The bytes that count.
+        """The size in bytes that counts.
 
         Args:
-            model: With `bytes` and `gzip_bytes`, as in `report.json`.
+            model: A record of `report.json`, with `bytes` and `gzip_bytes`.
         """
         return model["bytes" if self.counts == "file" else "gzip_bytes"]
 
     def breaches(
         self, model: dict, drop: float, test_drop: float | None = None
     ) -> list[str]:
-        """How a file breaks the budget.
+        """Checks a file against the budget.
 
         Args:
-            model: As in `report.json`.
-            drop: See `too_low`.
-            test_drop: Likewise.
+            model: The file's record, as in `report.json`.
+            drop: See `accuracy_breaches`.
+            test_drop: See `accuracy_breaches`.
 
         Returns:
-            Each broken promise in words; empty if all are kept.
+            One line for each limit that is exceeded; empty if there is none.
         """
         lines, size = [], self.size(model)
         if size > 1000 * self.max_kb:
@@ -73,36 +73,39 @@ class Budget:
             lines.append(
                 f"{size:,} bytes{how}, more than budget.max_kb = {self.max_kb}"
             )
-        return lines + too_low("budget.max_drop", self.max_drop, drop, test_drop)
+        return lines + accuracy_breaches(
+            "budget.max_drop", self.max_drop, drop, test_drop
+        )
 
     def shortage(self, model: dict, drop: float) -> float:
-        """What a search makes small: a point of accuracy is as much as 1 % of size.
+        """The objective that a search minimizes.
+
+        One point of accuracy counts as much as 1 % of excess size.
 
         Args:
-            model: As in `report.json`.
-            drop: As of `breaches`.
+            model: The file's record, as in `report.json`.
+            drop: As for `breaches`.
 
         Returns:
-            The drop, in points; and, of a file that is too large, by how many
-            percent.
+            The drop in points, plus the percentage by which the file is too large.
         """
         over = self.size(model) / (1000 * self.max_kb) - 1
         return drop + 100 * max(0.0, over)
 
 
-def too_low(
+def accuracy_breaches(
     option: str, limit: float, drop: float, test_drop: float | None = None
 ) -> list[str]:
-    """How a file breaks the limit on its accuracy, which the validation split decides.
+    """Checks a file against the limit of its accuracy on the validation split.
 
     Args:
-        option: Name of the limit.
-        limit: In points.
-        drop: Points that the file is below the student on the validation split.
-        test_drop: The same on the test split, to stand beside it, if it is known.
+        option: Name of the limit's option.
+        limit: The limit, in percentage points.
+        drop: Points by which the file is below the student on the validation split.
+        test_drop: The same on the test split, only for the message; None if unknown.
 
     Returns:
-        The broken promise in words; empty if it is kept.
+        One line if the limit is exceeded; else empty.
     """
     if drop <= limit:
         return []
@@ -114,9 +117,9 @@ def too_low(
 
 
 def rank(trial: dict) -> tuple[bool, float, int]:
-    """Less is better: what keeps the budget, then accuracy, then size.
+    """The sort key of trials, best first: within the budget, then accuracy, then size.
 
     Args:
-        trial: As in `search.json`.
+        trial: A trial, as in `search.json`.
     """
     return not trial["fits"], trial["shortage"], trial["size"]

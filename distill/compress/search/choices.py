@@ -1,4 +1,4 @@
-"""What a search for a file chooses from: finishers, and those options that decide."""
+"""The search space: finishers, and those of their options that a search chooses."""
 
 import dataclasses
 import itertools
@@ -11,12 +11,12 @@ from distill.compress.finishers import finisher
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A finisher with its options chosen, and all that it starts from.
+    """A finisher with chosen options, and the finishers that it needs.
 
     Attributes:
-        name: Of the finisher.
-        options: What was chosen, of all steps.
-        steps: The finishers in order, itself last, at full length.
+        name: Name of the finisher.
+        options: The chosen options of all steps.
+        steps: The finishers in order, the chosen one last, at full length.
     """
 
     name: str
@@ -25,12 +25,12 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """What tells it from all others, such as `pruned_int8 sparsity=0.8`."""
+        """A unique label such as `pruned_int8 sparsity=0.8`."""
         return " ".join([self.name, *(f"{k}={x}" for k, x in self.options.items())])
 
     @property
     def parts(self) -> dict[str, finisher.Finisher]:
-        """Name to finisher, as `Finisher.breaches` wants it."""
+        """Name to finisher, for `Finisher.breaches`."""
         return {finishers.name_of(part): part for part in self.steps}
 
     def predicted_bytes(self, cost: Any) -> int:
@@ -38,7 +38,7 @@ class Choice:
         return self.steps[-1].predicted_bytes(cost, self.parts)
 
     def short(self, share: float) -> "Choice":
-        """The same with a share of the epochs, one at least."""
+        """A copy with a share of the epochs, at least one."""
         steps = tuple(
             dataclasses.replace(part, epochs=max(1, round(share * part.epochs)))
             if hasattr(part, "epochs")
@@ -49,15 +49,15 @@ class Choice:
 
 
 def build(run: Any, name: str, options: dict[str, Any]) -> Choice:
-    """A finisher with these options; the others are the config's, if it has any.
+    """A finisher with chosen options; all others are the config's, or the defaults.
 
     Args:
         run: A config with `finish`.
-        name: Of the finisher.
-        options: Of those that are `searched`.
+        name: Name of the finisher.
+        options: Options that are `searched`, by name.
 
     Raises:
-        ValueError: If an option does not go with those of the config.
+        ValueError: If an option contradicts those of the config.
     """
     own = {finishers.name_of(part): part for part in run.finish}
     needed = (*finishers.FINISHERS[name].needs, name)
@@ -69,20 +69,20 @@ def build(run: Any, name: str, options: dict[str, Any]) -> Choice:
     return Choice(name, options, tuple(steps))
 
 
-def all_choices(run: Any, found: dict) -> Iterator[Choice]:
-    """All that can be made of a student.
+def all_choices(run: Any, diagnosis: dict) -> Iterator[Choice]:
+    """All choices that a student supports.
 
     Args:
         run: A config with `finish` and a `budget`.
-        found: See `distill.run.parent.diagnose`.
+        diagnosis: See `distill.run.parent.diagnose`.
     """
     for name in run.budget.among or finishers.FINISHERS:
         steps = build(run, name, {}).steps
         grid = {key: values for part in steps for key, values in part.searched.items()}
         for values in itertools.product(*grid.values()):
             try:
-                made = build(run, name, dict(zip(grid, values, strict=True)))
-            except ValueError:  # Another option that the config gives forbids it.
+                choice = build(run, name, dict(zip(grid, values, strict=True)))
+            except ValueError:  # It contradicts an option of the config.
                 continue
-            if not any(part.blocked(found) for part in made.steps):
-                yield made
+            if not any(part.blocked(diagnosis) for part in choice.steps):
+                yield choice

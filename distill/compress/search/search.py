@@ -1,4 +1,4 @@
-"""Which finisher keeps a budget: short finishes, chosen by optuna."""
+"""Searches for the best finisher within a budget by short trials, with optuna."""
 
 import json
 import pathlib
@@ -9,93 +9,96 @@ from distill.compress.search import budget, choices
 from distill.runtime import errors, files, progress, seeds
 
 FILE = "search.json"
-ROOM = 1.25  # A prediction is off by less: what is predicted larger is not tried.
-BROKEN = 100.0  # Points of a broken promise, whose size and accuracy say nothing.
-_ASKED = 20  # Draws for each trial, at most: many have been drawn before.
+# Predicted sizes are off by less than this factor: a choice is not tried if even then
+# it would be too large.
+MARGIN = 1.25
+BROKEN = 100.0  # Shortage of a broken promise, whose size and accuracy mean nothing.
+_PROPOSALS = 20  # Maximum proposals for each trial, since many repeat earlier ones.
 
 
 def search(
     run: Any,
-    found: dict,
+    diagnosis: dict,
     cost: Any,
     accuracy: float,
     *,
     folder: pathlib.Path,
-    finished: Callable[[choices.Choice, pathlib.Path], dict],
+    make: Callable[[choices.Choice, pathlib.Path], dict],
 ) -> dict:
-    """Tries finishers, and says which of those that keep the budget is best.
+    """Tries finishers, and finds the best within the budget.
 
-    What is drawn depends on the run's seed and on what was measured alone. What was
-    tried is written at once, and never tried again: a search that was killed goes on,
-    and ends like one that was not.
+    The order of trials depends only on the run's seed and on earlier results. Each
+    result is written at once and never measured again, so that a search that was
+    killed continues and ends like one that was not.
 
     Args:
-        run: With a `budget`.
-        found: See `distill.run.parent.diagnose`.
-        cost: What the student costs.
-        accuracy: Of the student on the validation split, in percent.
-        folder: For `search.json`, and what is made on the way.
-        finished: Makes the files of a short choice in a folder, and measures the last:
+        run: A config with a `budget`.
+        diagnosis: See `distill.run.parent.diagnose`.
+        cost: The cost of the student.
+        accuracy: Accuracy of the student on the validation split, in percent.
+        folder: The folder of `search.json` and of the trials' files.
+        make: Makes the files of a short choice in a folder, and measures the last:
             `bytes`, `gzip_bytes`, `accuracy` on the validation split, and `failed`,
             its broken promises.
 
     Returns:
-        As in `search.json`: `accuracy` of the student; `trials`, what was tried, in
-        order; `winner`, the label of the best.
+        The content of `search.json`: `accuracy` of the student; `trials`, all trials
+        in order; `winner`, the label of the best.
 
     Raises:
-        FinishError: If no file keeps the budget; names the nearest.
+        FinishError: If no file is within the budget; names the nearest.
     """
-    path, kept = folder / FILE, _kept(folder / FILE)
-    able = {choice.label: choice for choice in _able(run, found, cost)}
+    path, earlier = folder / FILE, _read_trials(folder / FILE)
+    feasible = {choice.label: choice for choice in _feasible(run, diagnosis, cost)}
     tried: dict[str, dict] = {}
-    for label, tell in _drawn(run, list(able.values())):
+    for label, tell in _propose(run, list(feasible.values())):
         if label not in tried:
-            tried[label] = kept.get(label) or _row(
-                run.budget, able[label], accuracy, finished, folder / "search"
+            tried[label] = earlier.get(label) or _try(
+                run.budget, feasible[label], accuracy, make, folder / "search"
             )
-            progress.say(f"    search: {_said(tried[label])}")
-            if label not in kept:
+            progress.say(f"    search: {_describe(tried[label])}")
+            if label not in earlier:
                 _write(path, accuracy, tried, None)
+        # Repeated proposals too: optuna waits for a value of each.
         tell(tried[label]["shortage"])
-        if len(tried) >= min(run.budget.trials, len(able)):
+        if len(tried) >= min(run.budget.trials, len(feasible)):
             break
     best = min(tried.values(), key=budget.rank)
     if not best["fits"]:
         raise errors.FinishError(
-            f"{_none(run.budget)} of {len(tried)} that were tried: the nearest is "
-            f"{_said(best)}. Allow more, or raise `budget.trials` or `budget.part`"
+            f"{_no_file(run.budget)} of {len(tried)} that were tried: the nearest is "
+            f"{_describe(best)}. Allow more, or raise `budget.trials` or `budget.part`"
         )
     return _write(path, accuracy, tried, best["label"])
 
 
-def _able(run, found, cost):
-    """What can be made, and is not predicted to be too large.
+def _feasible(run, diagnosis, cost):
+    """The choices that the student supports and that are not predicted to be too large.
 
     Raises:
-        FinishError: If there is nothing.
+        FinishError: If there is none.
     """
-    every = list(choices.all_choices(run, found))
+    every = list(choices.all_choices(run, diagnosis))
     if not every:
         raise errors.FinishError("none of the finishers can be made of this model")
     if run.budget.counts == "gzip":
-        return every  # Which no prediction knows.
+        return every  # There is no prediction of the size after gzip.
     sizes = {choice.label: choice.predicted_bytes(cost) for choice in every}
-    most = 1000 * ROOM * run.budget.max_kb
-    able = [choice for choice in every if sizes[choice.label] <= most]
-    if not able:
+    limit = 1000 * MARGIN * run.budget.max_kb
+    feasible = [choice for choice in every if sizes[choice.label] <= limit]
+    if not feasible:
         nearest = min(sizes, key=sizes.get)
         raise errors.FinishError(
-            f"{_none(run.budget)}: the nearest is {nearest}, predicted "
+            f"{_no_file(run.budget)}: the nearest is {nearest}, predicted "
             f"{sizes[nearest]:,} bytes. Allow more, or take a smaller student"
         )
-    return able
+    return feasible
 
 
-def _drawn(
-    run: Any, able: Sequence[choices.Choice]
+def _propose(
+    run: Any, feasible: Sequence[choices.Choice]
 ) -> Iterator[tuple[str, Callable[[float], Any]]]:
-    """Labels, and for each a function that is told how short of its aim it was."""
+    """Labels, each with a function that takes the shortage of this choice."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -106,54 +109,58 @@ def _drawn(
         )
     )
     grids: dict[str, dict[str, list]] = {}
-    for choice in able:
+    for choice in feasible:
         grid = grids.setdefault(choice.name, {})
         for key, value in choice.options.items():
             grid[key] = sorted({*grid.get(key, ()), value})
         if not hasattr(choice.steps[-1], "epochs"):
-            study.enqueue_trial({"finisher": choice.name})  # It costs next to nothing.
-    labels = {(c.name, *c.options.values()): c.label for c in able}
-    for _ in range(_ASKED * trials):
+            # Without training, a trial costs almost nothing: these come first.
+            study.enqueue_trial({"finisher": choice.name})
+    labels = {(c.name, *c.options.values()): c.label for c in feasible}
+    for _ in range(_PROPOSALS * trials):
         trial = study.ask()
         name = trial.suggest_categorical("finisher", list(grids))
+        # Indices and not values: these are ordered, whatever their steps.
         values = [
             own[trial.suggest_int(f"{name}.{key}", 0, len(own) - 1)]
             for key, own in grids[name].items()
         ]
         label = labels.get((name, *values))
-        if label is None:  # Two values that do not go together.
+        if label is None:  # Values that cannot be combined, or that are too large.
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             yield label, lambda value, trial=trial: study.tell(trial, value)
 
 
-def _row(budget, choice, accuracy, finished, folder):
-    """One trial: what was made and measured."""
-    # Of those that share options, one goes on from what another has made.
+def _try(budget, choice, accuracy, make, folder):
+    """Makes and measures one choice; returns the trial's record."""
+    # Choices with the same options share a folder, and with it the files of the
+    # finishers that both need.
     shared = ",".join(f"{key}={value}" for key, value in choice.options.items())
-    made = finished(choice.short(budget.part), folder / (shared or "plain"))
-    drop = accuracy - made["accuracy"]
-    why = [*made["failed"], *budget.breaches(made, drop)]
-    shortage = budget.shortage(made, drop) + BROKEN * bool(made["failed"])
+    model = make(choice.short(budget.part), folder / (shared or "plain"))
+    drop = accuracy - model["accuracy"]
+    breaches = [*model["failed"], *budget.breaches(model, drop)]
+    shortage = budget.shortage(model, drop) + BROKEN * bool(model["failed"])
     return {
         "label": choice.label,
         "finisher": choice.name,
         "options": choice.options,
-        "size": budget.size(made),
-        "accuracy": made["accuracy"],
+        "size": budget.size(model),
+        "accuracy": model["accuracy"],
         "drop": drop,
         "shortage": shortage,
-        "fits": not why,
-        "failed": why,
+        "fits": not breaches,
+        "failed": breaches,
     }
 
 
-def _said(row):
-    why = "; ".join(row["failed"]) or "keeps the budget"
-    return f"{row['label']}: {row['size']:,} bytes, drop {row['drop']:.2f}: {why}"
+def _describe(trial):
+    size, drop = f"{trial['size']:,} bytes", f"drop {trial['drop']:.2f}"
+    verdict = "; ".join(trial["failed"]) or "keeps the budget"
+    return f"{trial['label']}: {size}, {drop}: {verdict}"
 
 
-def _none(budget):
+def _no_file(budget):
     how = " through gzip" if budget.counts == "gzip" else ""
     return (
         f"no file keeps the budget of {budget.max_kb} kB{how} and {budget.max_drop} "
@@ -161,13 +168,13 @@ def _none(budget):
     )
 
 
-def _kept(path):
-    rows = json.loads(path.read_text())["trials"] if path.exists() else []
-    return {row["label"]: row for row in rows}
+def _read_trials(path):
+    trials = json.loads(path.read_text())["trials"] if path.exists() else []
+    return {trial["label"]: trial for trial in trials}
 
 
 def _write(path, accuracy, tried, winner):
     trials = list(tried.values())
-    made = {"accuracy": accuracy, "trials": trials, "winner": winner}
-    files.atomic_write(path, json.dumps(made, indent=1))
-    return made
+    content = {"accuracy": accuracy, "trials": trials, "winner": winner}
+    files.atomic_write(path, json.dumps(content, indent=1))
+    return content

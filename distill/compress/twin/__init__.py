@@ -1,1 +1,1 @@
-"""The tf_keras twin of a Keras 3 network, and its norms folded into kernels."""
+"""The tf_keras twin of a Keras 3 network, and rewriting of twins."""

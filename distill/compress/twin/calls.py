@@ -1,4 +1,4 @@
-"""Who calls whom in a tf_keras model: each call of a layer, and layers called twice."""
+"""The calls of layers in a functional tf_keras model."""
 
 import collections
 from collections.abc import Callable, Iterator
@@ -9,97 +9,102 @@ import tf_keras
 
 
 def nodes(model: tf_keras.Model) -> Iterator[Any]:
-    """Every call of a layer in a functional model; what it is given comes before."""
+    """Every call of a layer in a functional model, in topological order."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 
 
 def counts(model: tf_keras.Model) -> dict[str, int]:
-    """Name of each layer to how often the model calls it."""
+    """Name of each layer to the number of its calls."""
     return dict(collections.Counter(node.layer.name for node in nodes(model)))
 
 
 def kernels(layer: tf_keras.layers.Layer) -> list[tf.Variable]:
-    """The weights of a layer that multiply; their own name says it, not the layer's."""
+    """The kernels of a layer.
+
+    The weight's own name decides, since the layer's may contain the word too.
+    """
     return [x for x in layer.weights if "kernel" in x.name.rpartition("/")[-1]]
 
 
 def run(model: tf_keras.Model, inputs: Any, call: Callable[..., Any]) -> Any:
-    """A model, call by call.
+    """Runs a model call by call.
 
     Args:
-        model: A functional one.
+        model: A functional model.
         inputs: Tensors in the structure of its inputs.
-        call: Told a layer and what it is called with; returns what it makes.
+        call: A function from a layer and the arguments of a call to its outputs.
 
     Returns:
         Tensors in the structure of the model's outputs.
     """
-    made = {
+    tensors = {
         id(x): y for x, y in zip(model.inputs, tf.nest.flatten(inputs), strict=True)
     }
     for node in nodes(model):
-        # Keras hands each tensor out of a list, once to each who wants it.
-        given = {
-            str(key): [made[key]] * len(node.keras_inputs)
+        # `map_arguments` pops tensors from a list by their id; one that is an argument
+        # several times is popped as often.
+        popped = {
+            str(key): [tensors[key]] * len(node.keras_inputs)
             for key in map(id, node.keras_inputs)
         }
-        args, options = node.map_arguments(given)
+        args, options = node.map_arguments(popped)
         outputs = tf.nest.flatten(call(node.layer, *args, **options))
-        made |= zip(map(id, tf.nest.flatten(node.outputs)), outputs, strict=True)
-    kept = [made[id(x)] for x in model.outputs]
-    return tf.nest.pack_sequence_as(model.output, kept)
+        tensors |= zip(map(id, tf.nest.flatten(node.outputs)), outputs, strict=True)
+    outputs = [tensors[id(x)] for x in model.outputs]
+    return tf.nest.pack_sequence_as(model.output, outputs)
 
 
-def followed(
+def sole_followers(
     model: tf_keras.Model,
 ) -> dict[tf_keras.layers.Layer, tf_keras.layers.Layer]:
-    """Each layer that only one other hears, once in each of its calls, to that one.
+    """Each layer whose outputs go to only one other, in every call, to that other.
 
-    Of one that hears nothing else, the two may become one layer.
+    If the other has no further input, the two can become one layer.
     """
-    heard = collections.defaultdict(list)
+    followers = collections.defaultdict(list)
     for node in nodes(model):
-        for given in node.keras_inputs:
-            heard[given._keras_history.layer].append(node.layer)
-    for out in model.outputs:
-        heard[out._keras_history.layer].append(None)
-    times = counts(model)
+        for tensor in node.keras_inputs:
+            followers[tensor._keras_history.layer].append(node.layer)
+    # An output of the model is needed as it is: it counts as another follower.
+    for output in model.outputs:
+        followers[output._keras_history.layer].append(None)
+    call_counts = counts(model)
     return {
         layer: behind[0]
-        for layer, behind in heard.items()
+        for layer, behind in followers.items()
         if len(set(behind)) == 1
         and behind[0] is not None
-        and len(behind) == times.get(layer.name) == times[behind[0].name]
+        and len(behind) == call_counts.get(layer.name) == call_counts[behind[0].name]
     }
 
 
-def apart(model: tf_keras.Model) -> tuple[tf_keras.Model, dict[str, str]]:
-    """Makes every further call of a layer a layer of its own.
+def split_calls(model: tf_keras.Model) -> tuple[tf_keras.Model, dict[str, str]]:
+    """Turns every further call of a layer into a separate layer.
 
     Returns:
-        The model, which answers as `model` does, and is `model` where no layer is
-        called twice; and name of each such new layer to the one that it copies.
+        A model with the same outputs, or `model` itself if no layer is called twice;
+        and name of each new layer to the one that it copies.
     """
     if max(counts(model).values(), default=0) < 2:
         return model, {}
-    times: collections.Counter[str] = collections.Counter()
+    call_counts: collections.Counter[str] = collections.Counter()
     owners = {}
 
     def call(layer, *args, **options):
-        times[layer.name] += 1
+        call_counts[layer.name] += 1
         name = layer.name
-        if times[layer.name] > 1:
-            name = f"{layer.name}_call{times[layer.name]}"
+        if call_counts[layer.name] > 1:
+            name = f"{layer.name}_call{call_counts[layer.name]}"
             owners[name] = layer.name
         copy = type(layer).from_config({**layer.get_config(), "name": name})
-        made = copy(*args, **options)
+        outputs = copy(*args, **options)
         copy.set_weights(layer.get_weights())
-        return made
+        return outputs
 
-    given = [
+    inputs = [
         tf_keras.Input(x.shape[1:], dtype=x.dtype, name=x._keras_history.layer.name)
         for x in model.inputs
     ]
-    given = tf.nest.pack_sequence_as(model.input, given)
-    return tf_keras.Model(given, run(model, given, call), name=model.name), owners
+    inputs = tf.nest.pack_sequence_as(model.input, inputs)
+    return tf_keras.Model(inputs, run(model, inputs, call), name=model.name), owners

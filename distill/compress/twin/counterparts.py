@@ -1,4 +1,4 @@
-"""A Keras 3 layer -> layers of tf_keras that compute the same."""
+"""Converts a Keras 3 layer to layers of tf_keras that compute the same."""
 
 import functools
 import inspect
@@ -12,39 +12,40 @@ layers = tf_keras.layers
 
 
 class Unmatched(ValueError):
-    """Why one layer has no counterpart, in a few words."""
+    """A layer has no counterpart; the message is the reason in a few words."""
 
 
 def reason(mistake: Exception) -> str:
-    """What was raised, in one line that is not too long."""
+    """The message of an error in one line of at most 200 characters."""
     return " ".join(str(mistake).split())[:200]
 
 
 def of_layer(layer, name: str) -> tuple[list[tf_keras.layers.Layer], Callable]:
     """The tf_keras layer of the same class and options.
 
-    A separable convolution becomes the two that it is made of: TF-MOT and our own
-    tools know what to do with those.
+    A separable convolution becomes a depthwise one and one of a pixel, which TF-MOT
+    and our own tools support.
 
     Args:
-        layer: Of Keras 3, built.
-        name: For the counterpart.
+        layer: A built layer of Keras 3.
+        name: Name of the counterpart.
 
     Returns:
-        The layers which take the weights of `layer`, in their order; and a function
-        that calls them, with whatever tf_keras cannot do inside one behind.
+        The layers that take the weights of `layer`, in their order; and a function
+        that calls them, followed by the layers of an activation that tf_keras lacks.
 
     Raises:
-        Unmatched: If there is none.
+        Unmatched: If there is no counterpart.
     """
     kind = getattr(layers, type(layer).__name__, None)
+    # By module too: a class of a user may have the name of a standard one.
     if not type(layer).__module__.startswith("keras."):
         raise Unmatched("it is no standard layer")
     if kind is None:
         raise Unmatched("tf_keras has no such layer")
     options = _options(layer, kind)
     if type(layer) is keras.layers.Normalization:
-        # As constants: the two keep what they have learned in different variables.
+        # As constants: both Keras store mean and variance in different variables.
         options["mean"], options["variance"] = _moments(layer)
     if "layer" in options:
         raise Unmatched("it wraps another layer")
@@ -53,13 +54,13 @@ def of_layer(layer, name: str) -> tuple[list[tf_keras.layers.Layer], Callable]:
         options["activation"], behind = activation(options["activation"])
     parts = _parts(kind, options, name)
     behind = [behind(name)] if behind else []
-    return parts, lambda *given, **more: functools.reduce(
-        lambda x, part: part(x), [*parts[1:], *behind], parts[0](*given, **more)
+    return parts, lambda *args, **kwargs: functools.reduce(
+        lambda x, part: part(x), [*parts[1:], *behind], parts[0](*args, **kwargs)
     )
 
 
 def _parts(kind, options, name):
-    """The layers that stand for one, the last of which has its name."""
+    """The layers that replace one layer; the last has its name."""
     if kind not in _SEPARABLE:
         return [kind(**options, name=name)]
     first, second = _SEPARABLE[kind]
@@ -80,13 +81,19 @@ _SEPARABLE = {
 
 
 def _options(layer, kind):
-    """What both classes know; what only one knows must be as if it were not there."""
+    """The options that both classes have.
+
+    Raises:
+        Unmatched: If an option of the layer's class alone is not at its default.
+    """
     known = set(inspect.signature(kind.__init__).parameters)
     own = inspect.signature(type(layer).__init__).parameters
-    left_behind = ("initializer", "regularizer", "constraint", "dtype", "name")
+    # Initializers make weights that are overwritten. Regularizers and constraints
+    # belong to the student's training, which is over.
+    ignored = ("initializer", "regularizer", "constraint", "dtype", "name")
     options = {}
     for key, value in layer.get_config().items():
-        if key.endswith(left_behind):
+        if key.endswith(ignored):
             continue
         key = key if key in known else _RENAMED.get(key, key)
         if key in known:
@@ -97,13 +104,13 @@ def _options(layer, kind):
 
 
 _RENAMED = {"negative_slope": "alpha"}
-_ONLY_WAY = {"data_format": "channels_last"}  # Of a class without the option.
+_ONLY_WAY = {"data_format": "channels_last"}  # What a class without the option does.
 
 
 def _moments(layer):
-    """Mean and variance of a `Normalization`, of which it may have learned none."""
-    learned = getattr(layer, "mean", None) is not None
-    names = ("mean", "variance") if learned else ("adapt_mean", "adapt_variance")
+    """Mean and variance of a `Normalization`, adapted or not."""
+    adapted = getattr(layer, "mean", None) is not None
+    names = ("mean", "variance") if adapted else ("adapt_mean", "adapt_variance")
     return [
         np.squeeze(keras.ops.convert_to_numpy(getattr(layer, n))).tolist()
         for n in names
@@ -111,17 +118,17 @@ def _moments(layer):
 
 
 def activation(name: str) -> tuple[str, Callable | None]:
-    """What stands for an activation of Keras 3.
+    """The counterpart of an activation of Keras 3.
 
     Args:
-        name: As in a layer's config.
+        name: The activation's name in a layer's config.
 
     Returns:
-        tf_keras' activation of this name and None; or `linear`, and a function
-        from a name to what computes it behind.
+        Name of tf_keras' activation, and None; or `linear`, and a function from a
+        name to a function that computes the activation with layers.
 
     Raises:
-        Unmatched: If the two Keras mean other functions by it.
+        Unmatched: If the name means different functions in the two.
     """
     if name in _COMPOSED:
         return "linear", _COMPOSED[name]
@@ -133,7 +140,10 @@ def activation(name: str) -> tuple[str, Callable | None]:
 
 @functools.cache
 def _agree(name):
-    """Whether an activation of this name is the same function in both."""
+    """Whether an activation of this name is the same function in both.
+
+    Evaluated and not looked up: the same name can mean different functions.
+    """
     points = np.linspace(-7, 7, 57, dtype="float32")[None]
     try:
         theirs = tf_keras.activations.get(name)(tf_keras.backend.constant(points))
@@ -144,7 +154,7 @@ def _agree(name):
 
 
 def _hard_sigmoid(name):
-    """tf_keras has one of this name, with another slope."""
+    """Composed of layers: tf_keras' own has another slope."""
     shift = layers.Rescaling(1.0, 3.0, name=f"{name}_shift")
     clip = layers.ReLU(6.0, name=f"{name}_clip")
     scale = layers.Rescaling(1 / 6, name=f"{name}_scale")
@@ -156,8 +166,8 @@ def _hard_silu(name):
     return lambda x: gate([x, sigmoid(x)])
 
 
-# Name of an activation to what makes layers that compute it: once, since a layer
-# may be called twice.
+# Activation -> a function from a name to the composed function. Its layers are made
+# once, outside the composed function, since that may be called several times.
 _COMPOSED: dict[str, Callable] = {
     "hard_sigmoid": _hard_sigmoid,
     "hard_silu": _hard_silu,

@@ -1,4 +1,4 @@
-"""A twin written otherwise, so that TF-MOT's work on it reaches the file whole."""
+"""Rewrites twins so that quantization and clustering reach the file unchanged."""
 
 from collections.abc import Collection
 
@@ -11,26 +11,28 @@ from distill.compress.twin import calls
 def make_quantizable(
     model: tf_keras.Model, leave: Collection[str] = ()
 ) -> tf_keras.Model:
-    """Writes a model so that each of its kernels learns to bear eight bits.
+    """Rewrites a model so that TF-MOT quantizes each of its kernels.
 
-    A norm that no kernel goes before, as in pre-activation networks, becomes a
-    depthwise convolution of one pixel: TF-MOT refuses it. Its scale and offset
-    train on, its statistics stay as they are. A rectifier straight behind a
-    kernel becomes the activation of that layer: TF-MOT would leave the kernel in
-    float while it trains, and let a pruned one forget its zeros.
+    A norm without a kernel before it, as in pre-activation networks, becomes a
+    depthwise convolution of one pixel, since TF-MOT refuses the norm. Its scale and
+    offset still train, its statistics do not. A rectifier right behind a kernel
+    becomes the activation of that layer: otherwise TF-MOT would leave the kernel in
+    float in training, and zeros of a pruned one would be lost.
 
     Args:
         model: A functional tf_keras model without nested models.
-        leave: Names of layers that stay as they are.
+        leave: Names of layers that are not changed.
 
     Returns:
-        A model that answers as `model` does in inference mode; `model` itself
-        if there is nothing to rewrite.
+        A model with the outputs of `model` in inference mode; `model` itself if there
+        is nothing to rewrite.
     """
-    pairs = calls.followed(model)
-    bound = {  # Taken together with their kernels.
+    pairs = calls.sole_followers(model)
+    # TF-MOT quantizes a kernel with the norm behind it as one, but not a transposed
+    # convolution with its norm.
+    bound = {
         norm
-        for kernel, norm in normed(model).items()
+        for kernel, norm in kernel_norms(model).items()
         if not isinstance(model.get_layer(kernel), tf_keras.layers.Conv2DTranspose)
     }
     norms = {
@@ -52,7 +54,8 @@ def make_quantizable(
 
     def clone(layer):
         if layer.name in rectifiers:
-            return tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
+            # An identity that TF-MOT supports, and that leaves no op in the file.
+            return tf_keras.layers.Dropout(0.0, name=layer.name)
         options = layer.get_config()
         if layer.name in norms:
             options = {"kernel_size": 1, "name": layer.name}
@@ -72,23 +75,24 @@ def make_quantizable(
 
 
 def fold(model: tf_keras.Model) -> tf_keras.Model:
-    """Puts each norm straight behind a kernel into that kernel, as the converter does.
+    """Folds each norm right behind a kernel into that kernel, as the converter does.
 
-    The converter multiplies each output channel of a kernel by its norm's own
-    factor, after which 16 different weights would be 16 in every channel.
+    The converter multiplies each output channel of a kernel by a factor of the norm.
+    Done after clustering, this would turn 16 different weights of a kernel into 16 in
+    every channel.
 
     Args:
         model: A functional tf_keras model without nested models.
 
     Returns:
-        A model that answers as `model` does in inference mode; its other norms
-        train on.
+        A model with the outputs of `model` in inference mode; its other norms still
+        train.
     """
-    found = normed(model)
-    owners = {name: model.get_layer(norm) for name, norm in found.items()}
+    folded = kernel_norms(model)
+    owners = {name: model.get_layer(norm) for name, norm in folded.items()}
 
     def clone(layer):
-        if layer.name in found.values():
+        if layer.name in folded.values():
             return tf_keras.layers.Dropout(0.0, name=layer.name)  # The identity.
         more = {"use_bias": True} if layer.name in owners else {}
         return type(layer).from_config({**layer.get_config(), **more})
@@ -100,22 +104,22 @@ def fold(model: tf_keras.Model) -> tf_keras.Model:
             scale, offset = _affine(owners[layer.name])
             kernel, bias = weights[0], weights[1] if layer.use_bias else 0
             weights = [kernel * _factors(layer, scale), bias * scale + offset]
-        if layer.name not in found.values():
+        if layer.name not in folded.values():
             copy.get_layer(layer.name).set_weights(weights)
     return copy
 
 
-def normed(model: tf_keras.Model) -> dict[str, str]:
-    """Name of each kernel to that of the norm of its channels straight behind it."""
+def kernel_norms(model: tf_keras.Model) -> dict[str, str]:
+    """Name of each kernel to that of the norm of its channels right behind it."""
     return {
         layer.name: behind.name
-        for layer, behind in calls.followed(model).items()
+        for layer, behind in calls.sole_followers(model).items()
         if _is_linear_kernel(layer) and is_channel_norm(behind)
     }
 
 
 def _affine(norm):
-    """Scale and offset of a norm in inference mode; each option of it may be off."""
+    """Scale and offset of a norm in inference mode; it may lack gamma or beta."""
     gamma = norm.gamma.numpy() if norm.scale else 1
     beta = norm.beta.numpy() if norm.center else 0
     scale = gamma / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
@@ -123,7 +127,7 @@ def _affine(norm):
 
 
 def _factors(layer, scale):
-    """One factor an output channel, in the shape of the kernel's last axes."""
+    """One factor for each output channel, in the shape of the kernel's last axes."""
     if isinstance(layer, tf_keras.layers.Conv2DTranspose):
         return scale[:, None]
     if isinstance(layer, tf_keras.layers.DepthwiseConv2D):
@@ -132,7 +136,7 @@ def _factors(layer, scale):
 
 
 def is_channel_norm(layer: tf_keras.layers.Layer) -> bool:
-    """Whether this is a norm of the channels, which are last."""
+    """Whether this is a norm of channels that are the last axis."""
     norm = isinstance(layer, tf_keras.layers.BatchNormalization)
     return norm and list(layer.axis) == [len(layer.get_output_shape_at(0)) - 1]
 
@@ -147,7 +151,7 @@ def _is_rectifier(layer):
 
 
 def _is_linear_kernel(layer):
-    """Whether this is a kernel with nothing behind it in the layer itself."""
+    """Whether this layer has a kernel and no activation."""
     layers = tf_keras.layers
     kernel = isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense)
     return kernel and layer.activation is tf_keras.activations.linear

@@ -1,6 +1,6 @@
-"""Layers of tf_keras that move or choose values, and compute nothing.
+"""Layers of tf_keras that only move or select values.
 
-What they make needs no other scale than what they are given, also in eight bits.
+Their outputs have the scale of their inputs, also in eight bits.
 """
 
 import itertools
@@ -15,19 +15,19 @@ from distill.compress.twin import counterparts
 
 
 class Move(tf_keras.layers.Layer):
-    """Any of them."""
+    """The base class of these layers."""
 
     def get_prunable_weights(self):
-        """None: TF-MOT asks each layer that it does not know."""
+        """No weights; TF-MOT calls this on every layer that is not built in."""
         return []
 
 
 class TopK(Move):
-    """The twin of `keras.ops.top_k`: the largest values of the last axis, and where.
+    """The twin of `keras.ops.top_k`: the largest values of the last axis.
 
     Args:
-        k: How many, the largest first.
-        **options: Of every layer.
+        k: Number of values, the largest first.
+        **options: Options of every layer.
     """
 
     def __init__(self, k: int, **options):
@@ -35,11 +35,11 @@ class TopK(Move):
         self.k = k
 
     def call(self, inputs):
-        """Values and places, `(..., k)` each."""
+        """Values and their indices, each `(..., k)`."""
         return tf.math.top_k(inputs, self.k)
 
     def get_config(self):
-        """What makes the same layer again."""
+        """The options that recreate the layer."""
         return {**super().get_config(), "k": self.k}
 
 
@@ -47,8 +47,9 @@ class Slice(Move):
     """The twin of `x[...]` with numbers, slices and an ellipsis.
 
     Args:
-        key: An entry an axis: a number, `[start, stop, step]`, or `...` as a word.
-        **options: Of every layer.
+        key: One entry for each axis: a number, `[start, stop, step]`, or the text
+            `...`, all of which JSON can hold.
+        **options: Options of every layer.
     """
 
     def __init__(self, key: Sequence, **options):
@@ -56,21 +57,21 @@ class Slice(Move):
         self.key = list(key)
 
     def call(self, inputs):
-        """What the key chooses."""
+        """The selected values."""
         return inputs[tuple(map(_entry, self.key))]
 
     def get_config(self):
-        """What makes the same layer again."""
+        """The options that recreate the layer."""
         return {**super().get_config(), "key": self.key}
 
 
 class Take(Move):
-    """The twin of `keras.ops.take` at places that are known.
+    """The twin of `keras.ops.take` with constant indices.
 
     Args:
-        places: Along the axis, as many and as often as wanted.
-        axis: Counted from 0, and not 0.
-        **options: Of every layer.
+        places: Indices along the axis; they may repeat.
+        axis: The axis, counted from 0; not 0, that of the examples.
+        **options: Options of every layer.
     """
 
     def __init__(self, places: Sequence[int], axis: int, **options):
@@ -78,62 +79,73 @@ class Take(Move):
         self.places, self.axis = list(places), axis
 
     def call(self, inputs):
-        """What stands at these places."""
+        """The values at these indices."""
         return tf.gather(inputs, self.places, axis=self.axis)
 
     def get_config(self):
-        """What makes the same layer again."""
+        """The options that recreate the layer."""
         return {**super().get_config(), "places": self.places, "axis": self.axis}
 
 
-def _entry(one):
-    if isinstance(one, int):
-        return one
-    return ... if one == "..." else slice(*one)
+def _entry(entry):
+    if isinstance(entry, int):
+        return entry
+    return ... if entry == "..." else slice(*entry)
 
 
-def sliced(operation: Any, name: str, x: Any, key: Any) -> Any:
-    """The twin of `GetItem`, called; the first axis has to be left whole.
+def slice_tensor(operation: Any, name: str, x: Any, key: Any) -> Any:
+    """Calls the twin of `GetItem`.
 
     Raises:
-        counterparts.Unmatched: Also below, where there is none.
+        counterparts.Unmatched: If the key does not keep all examples, or has an entry
+            that `Slice` cannot hold.
     """
-    entries = [
-        _written(one) for one in (key if isinstance(key, tuple | list) else [key])
-    ]
+    keys = key if isinstance(key, tuple | list) else [key]
+    entries = [_plain(one) for one in keys]
     first, inner = entries[0], len(entries) - entries.count("...")
     if not (first == [None] * 3 or (first == "..." and inner < len(x.shape))):
         raise counterparts.Unmatched("it chooses among the examples")
     return Slice(entries, name=name)(x)
 
 
-def _written(one):
-    if one is ...:
+def _plain(entry):
+    """An entry of a key as plain data."""
+    if entry is ...:
         return "..."
-    if isinstance(one, slice):
-        return [
-            None if end is None else int(end) for end in (one.start, one.stop, one.step)
-        ]
-    if isinstance(one, int | np.integer):
-        return int(one)
+    if isinstance(entry, slice):
+        numbers = (entry.start, entry.stop, entry.step)
+        return [None if number is None else int(number) for number in numbers]
+    if isinstance(entry, int | np.integer):
+        return int(entry)
     raise counterparts.Unmatched("it chooses by more than numbers and slices")
 
 
-def taken(operation: Any, name: str, x: Any, indices: Any) -> Any:
-    """The twin of `Take`, called."""
+def take(operation: Any, name: str, x: Any, indices: Any) -> Any:
+    """Calls the twin of `Take`.
+
+    Raises:
+        counterparts.Unmatched: If the axis is that of the examples or of unknown
+            size, or the indices are no list.
+    """
     axis, places = _inner(operation.axis, x), np.asarray(indices)
     if places.ndim != 1:
         raise counterparts.Unmatched("it takes values at other than a list of places")
-    places = places.astype(int) % x.shape[axis]
+    places = places.astype(int) % x.shape[axis]  # `tf.gather` has no negative ones.
     return Take(places.tolist(), axis, name=name)(x)
 
 
 def split(operation: Any, name: str, x: Any) -> list:
-    """The twin of `Split`, called: a slice for each part."""
+    """Calls the twin of `Split`: a slice for each part.
+
+    Raises:
+        counterparts.Unmatched: If the axis is that of the examples or of unknown size.
+    """
     axis = _inner(operation.axis, x)
-    at = operation.indices_or_sections
+    sections = operation.indices_or_sections
     size = x.shape[axis]
-    ends = [size // at * part for part in range(1, at)] if isinstance(at, int) else at
+    ends = sections  # Indices, unless it is the number of equal parts.
+    if isinstance(sections, int):
+        ends = [size // sections * part for part in range(1, sections)]
     ends = [0, *map(int, ends), size]
     before = [[None, None, None]] * axis
     return [
@@ -143,7 +155,7 @@ def split(operation: Any, name: str, x: Any) -> list:
 
 
 def _inner(axis, x):
-    """An axis of each example, counted from 0; its size must be known."""
+    """The axis counted from 0; refuses that of the examples and an unknown size."""
     axis = 0 if axis is None else axis % len(x.shape)
     if axis == 0 or x.shape[axis] is None:
         raise counterparts.Unmatched(

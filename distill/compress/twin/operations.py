@@ -1,4 +1,4 @@
-"""A Keras 3 operation that is no layer -> layers of tf_keras that compute the same."""
+"""Converts a Keras 3 operation that is not a layer to layers of tf_keras."""
 
 import functools
 from collections.abc import Callable
@@ -14,18 +14,19 @@ layers = tf_keras.layers
 
 
 def of_operation(operation) -> Callable[..., Any]:
-    """What stands for an operation that is no layer.
+    """The counterpart of an operation that is not a layer.
 
     Args:
-        operation: Of a functional Keras 3 model, such as `keras.ops.add` made it.
+        operation: An operation of a functional Keras 3 model, such as `keras.ops.add`
+            creates.
 
     Returns:
         A function from a name and the operation's arguments, tf_keras tensors or
-        constants, to a tf_keras tensor. It raises `counterparts.Unmatched` where
-        tf_keras has no layer for such arguments.
+        constants, to a tf_keras tensor. It raises `counterparts.Unmatched` if tf_keras
+        has no layer for these arguments.
 
     Raises:
-        counterparts.Unmatched: If there is none.
+        counterparts.Unmatched: If there is no counterpart.
     """
     kind = type(operation).__name__
     if kind in _OPERATIONS and type(operation).__module__.startswith("keras."):
@@ -39,7 +40,7 @@ def is_tensor(value) -> bool:
 
 
 def _constant(value):
-    """A number or a list of them: what a layer's config can hold."""
+    """A constant as a number or a list, which a layer's config can hold."""
     if is_tensor(value):
         raise counterparts.Unmatched("tf_keras has no layer for these operands")
     array = np.asarray(keras.ops.convert_to_numpy(value), float)
@@ -47,21 +48,21 @@ def _constant(value):
 
 
 def _merge(kind, scale_and_offset):
-    """Of two tensors a layer; of a tensor and a constant, `Rescaling`."""
+    """A layer for two tensors; `Rescaling` for a tensor and a constant."""
 
-    def place(operation, name, a, b):
+    def call(operation, name, a, b):
         if is_tensor(a) and is_tensor(b):
             if kind is None:
                 raise counterparts.Unmatched(
                     "tf_keras has no layer for two tensors here"
                 )
             return kind(name=name)([a, b])
-        return _rescaled(name, *scale_and_offset(a, b))
+        return _rescale(name, *scale_and_offset(a, b))
 
-    return place
+    return call
 
 
-def _rescaled(name, x, scale, offset):
+def _rescale(name, x, scale, offset):
     return layers.Rescaling(scale, offset, name=name)(x)
 
 
@@ -83,19 +84,19 @@ def _quotient(a, b):
     return a, _constant(1 / np.asarray(_constant(b))), 0.0
 
 
-def _activated(activation):
+def _activation(activation):
     """An operation of `keras.ops` without options."""
 
-    def place(operation, name, x):
-        known, behind = counterparts.activation(activation)
-        made = behind(name) if behind else layers.Activation(known, name=name)
-        return made(x)
+    def call(operation, name, x):
+        own, compose = counterparts.activation(activation)
+        function = compose(name) if compose else layers.Activation(own, name=name)
+        return function(x)
 
-    return place
+    return call
 
 
-def _shaped(operation, name, x):
-    """The same numbers in another shape: every example keeps its own."""
+def _reshape(operation, name, x):
+    """The same values in another shape; each example keeps its own."""
     shape = operation.compute_output_spec(keras.KerasTensor(x.shape, x.dtype.name))
     if shape.shape[0] is not None or None in shape.shape[1:]:
         raise counterparts.Unmatched(
@@ -104,10 +105,10 @@ def _shaped(operation, name, x):
     return layers.Reshape(shape.shape[1:], name=name)(x)
 
 
-def _pooled(kinds):
-    """A mean or a maximum over all that is between the first and the last axis."""
+def _pool(kinds):
+    """A mean or maximum over all axes between the first and the last."""
 
-    def place(operation, name, x):
+    def call(operation, name, x):
         rank = len(x.shape)
         axes = operation.axis if operation.axis is not None else ()
         axes = {axis % rank for axis in np.atleast_1d(axes)}
@@ -117,50 +118,50 @@ def _pooled(kinds):
             )
         return kinds[rank](keepdims=operation.keepdims, name=name)(x)
 
-    return place
+    return call
 
 
-def _joined(operation, name, parts):
-    if len(parts) == 1:  # Which tf_keras cannot copy.
+def _concatenate(operation, name, parts):
+    if len(parts) == 1:  # tf_keras cannot clone a `Concatenate` of one tensor.
         return layers.Activation("linear", name=name)(*parts)
     return layers.Concatenate(operation.axis, name=name)(list(parts))
 
 
-def _turned(axes_of):
-    """Axes in another order, the first of which stays."""
+def _permute(axes_of):
+    """Axes in another order; the first stays."""
 
-    def place(operation, name, x):
+    def call(operation, name, x):
         axes = axes_of(operation, list(range(len(x.shape))))
         if axes[0] != 0:
             raise counterparts.Unmatched("it moves the axis of the examples")
         return layers.Permute(axes[1:], name=name)(x)
 
-    return place
+    return call
 
 
-def _transposed(operation, axes):
+def _transposed_axes(operation, axes):
     return [axes[axis] for axis in operation.axes or axes[::-1]]
 
 
-def _swapped(operation, axes):
+def _swapped_axes(operation, axes):
     a, b = axes[operation.axis1], axes[operation.axis2]
     axes[a], axes[b] = b, a
     return axes
 
 
-def _taken(operation, name, x, indices):
-    return moves.taken(operation, name, x, _constant(indices))
+def _take(operation, name, x, indices):
+    return moves.take(operation, name, x, _constant(indices))
 
 
-def _largest(kind):
-    """Of two tensors, the larger or the smaller value."""
+def _elementwise(kind):
+    """A layer for two tensors; constants have no counterpart."""
 
-    def place(operation, name, a, b):
+    def call(operation, name, a, b):
         if not (is_tensor(a) and is_tensor(b)):
             raise counterparts.Unmatched("tf_keras has no layer for these operands")
         return kind(name=name)([a, b])
 
-    return place
+    return call
 
 
 _ADD = _merge(layers.Add, _sum)
@@ -168,36 +169,34 @@ _SUBTRACT = _merge(layers.Subtract, _difference)
 _MULTIPLY = _merge(layers.Multiply, _product)
 _DIVIDE = _merge(None, _quotient)
 
-# Class of an operation to what is called with it, a name and its arguments.
+# Class of an operation -> a function of the operation, a name and its arguments.
 _OPERATIONS: dict[str, Callable] = {
     "Add": _ADD,
     "Subtract": _SUBTRACT,
     "Multiply": _MULTIPLY,
     "Divide": _DIVIDE,
     "TrueDivide": _DIVIDE,
-    "Negative": lambda _, name, x: _rescaled(name, x, -1.0, 0.0),
+    "Negative": lambda _, name, x: _rescale(name, x, -1.0, 0.0),
     "Identity": lambda _, name, x: layers.Activation("linear", name=name)(x),
-    "Relu": _activated("relu"),
-    "Relu6": _activated("relu6"),
-    "Sigmoid": _activated("sigmoid"),
-    "Tanh": _activated("tanh"),
-    "Silu": _activated("silu"),
-    "HardSigmoid": _activated("hard_sigmoid"),
-    "HardSilu": _activated("hard_silu"),
-    "Reshape": _shaped,
-    "Squeeze": _shaped,
-    "ExpandDims": _shaped,
-    "Concatenate": _joined,
-    "GetItem": moves.sliced,
-    "Maximum": _largest(layers.Maximum),
-    "Minimum": _largest(layers.Minimum),
+    "Relu": _activation("relu"),
+    "Relu6": _activation("relu6"),
+    "Sigmoid": _activation("sigmoid"),
+    "Tanh": _activation("tanh"),
+    "Silu": _activation("silu"),
+    "HardSigmoid": _activation("hard_sigmoid"),
+    "HardSilu": _activation("hard_silu"),
+    "Reshape": _reshape,
+    "Squeeze": _reshape,
+    "ExpandDims": _reshape,
+    "Concatenate": _concatenate,
+    "GetItem": moves.slice_tensor,
+    "Maximum": _elementwise(layers.Maximum),
+    "Minimum": _elementwise(layers.Minimum),
     "Split": moves.split,
-    "Swapaxes": _turned(_swapped),
-    "Take": _taken,
+    "Swapaxes": _permute(_swapped_axes),
+    "Take": _take,
     "TopK": lambda operation, name, x: moves.TopK(operation.k, name=name)(x),
-    "Transpose": _turned(_transposed),
-    "Mean": _pooled(
-        {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}
-    ),
-    "Max": _pooled({3: layers.GlobalMaxPooling1D, 4: layers.GlobalMaxPooling2D}),
+    "Transpose": _permute(_transposed_axes),
+    "Mean": _pool({3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}),
+    "Max": _pool({3: layers.GlobalMaxPooling1D, 4: layers.GlobalMaxPooling2D}),
 }

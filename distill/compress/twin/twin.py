@@ -1,4 +1,4 @@
-"""A Keras 3 model -> its tf_keras twin, for tools that never moved to Keras 3."""
+"""Converts a Keras 3 model to its tf_keras twin, for tools that need Keras 2."""
 
 import functools
 import itertools
@@ -12,10 +12,10 @@ from distill.compress.twin import counterparts, operations
 
 
 class NoTwin(ValueError):
-    """A layer that tf_keras does not have, or a twin that answers otherwise.
+    """A layer without a counterpart in tf_keras, or a twin with other outputs.
 
     Attributes:
-        layers: Name of each layer without a counterpart to the reason.
+        layers: Name and class of each layer without a counterpart to the reason.
     """
 
     def __init__(self, message: str, layers: dict[str, str] | None = None):
@@ -24,41 +24,41 @@ class NoTwin(ValueError):
 
 
 def to_tf_keras(model: keras.Model, output: str | None = "logits") -> tf_keras.Model:
-    """Rebuilds a functional model layer by layer, weights copied.
+    """Rebuilds a functional model layer by layer, and copies its weights.
 
-    Nested models are inlined; their layers take the model's name before their
-    own. Layers shared in `model` are shared in the twin. Operations that are no
-    layers become layers.
+    Nested models are inlined: the model's name is put before those of its layers.
+    Layers shared in `model` are shared in the twin. Operations that are not layers
+    become layers.
 
     Args:
         model: A functional Keras 3 model, or a built `Sequential`.
-        output: Which output the twin keeps, where `model` returns a dict; None
-            keeps them all.
+        output: The output that the twin keeps if `model` returns a dict; None keeps
+            all.
 
     Returns:
-        A functional tf_keras model from the same structure of inputs to the
-        same of outputs; regularizers, constraints and initializers are left
-        behind.
+        A functional tf_keras model with the same structures of inputs and outputs,
+        without regularizers, constraints and initializers.
 
     Raises:
-        NoTwin: If `model` is no functional model, or layers have no twin; names
-            every one of them, and why.
+        NoTwin: If `model` is not functional, or layers have no counterpart; names
+            every such layer and the reason.
     """
     graph = _graph(model)
     if graph is None:
         raise NoTwin(f"`{model.name}` is not a functional model: only those have twins")
     builder = _Builder()
     inputs = [
-        tf_keras.Input(given.shape[1:], dtype=given.dtype, name=given.name)
-        for given in graph.inputs
+        tf_keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name)
+        for tensor in graph.inputs
     ]
-    outputs = graph._run_through_graph(inputs, operation_fn=builder.placer(""))
+    # Keras 3's own traversal, with counterparts in place of its operations.
+    outputs = graph._run_through_graph(inputs, operation_fn=builder.converter(""))
     builder.check()
     if output is not None and isinstance(outputs, dict):
         outputs = outputs[output]
-    given = keras.tree.pack_sequence_as(graph._inputs_struct, inputs)
-    twin = tf_keras.Model(given, outputs, name=model.name)
-    for layer, parts, _ in builder.made.values():
+    inputs = keras.tree.pack_sequence_as(graph._inputs_struct, inputs)
+    twin = tf_keras.Model(inputs, outputs, name=model.name)
+    for layer, parts, _ in builder.counterparts.values():
         weights = iter(layer.get_weights())
         for part in parts:
             try:
@@ -78,39 +78,40 @@ def check_equal(
     output: str | None = "logits",
     tolerance: float = 1e-5,
 ) -> None:
-    """Makes sure that a twin answers as its model does.
+    """Checks that a twin has the outputs of its model.
 
     Args:
         model: The Keras 3 model.
         twin: Its twin.
-        inputs: What both are called with: an array, or a structure of them.
-        output: Which output the twin keeps, where `model` returns a dict.
-        tolerance: Largest difference allowed, in units of the output or, where
-            an output is larger than 1, relative to the largest.
+        inputs: The inputs of both: an array, or a structure of arrays.
+        output: The output that the twin keeps if `model` returns a dict.
+        tolerance: Largest allowed difference, relative to the largest output, or to 1
+            if that is smaller.
 
     Raises:
         NoTwin: If they differ by more; says by how much.
     """
-    wanted = model(inputs, training=False)
-    wanted = wanted[output] if output and isinstance(wanted, dict) else wanted
-    answers = keras.tree.flatten(twin(inputs, training=False))
-    for one, got in zip(keras.tree.flatten(wanted), answers, strict=True):
+    expected = model(inputs, training=False)
+    expected = expected[output] if output and isinstance(expected, dict) else expected
+    outputs = keras.tree.flatten(twin(inputs, training=False))
+    for one, actual in zip(keras.tree.flatten(expected), outputs, strict=True):
         one = keras.ops.convert_to_numpy(one)
-        difference = float(np.abs(one - got.numpy()).max())
+        difference = float(np.abs(one - actual.numpy()).max())
+        # Not `>`: a NaN must be refused.
         if not difference <= tolerance * max(1.0, float(np.abs(one).max())):
             raise NoTwin(
-                f"The tf_keras twin of `{model.name}` answers otherwise: largest "
+                f"The tf_keras twin of `{model.name}` gives other outputs: largest "
                 f"difference {difference:.2g}, allowed {tolerance:.2g}"
             )
 
 
-def examples(model: keras.Model, count: int, seed: int = 0) -> Any:
-    """Made inputs for a model: uniform in [0, 1), or 0 and 1 for whole numbers.
+def random_inputs(model: keras.Model, count: int, seed: int = 0) -> Any:
+    """Random inputs for a model: uniform in [0, 1), or 0 and 1 for integer inputs.
 
     Args:
         model: A functional Keras 3 model; sizes that it leaves open are 32.
-        count: How many.
-        seed: Decides them.
+        count: Number of examples.
+        seed: The seed.
 
     Returns:
         Arrays in the structure of the model's inputs.
@@ -118,37 +119,37 @@ def examples(model: keras.Model, count: int, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     graph = _graph(model)
 
-    def made(given):
-        values = rng.uniform(size=(count, *(size or 32 for size in given.shape[1:])))
-        whole = not keras.backend.is_float_dtype(given.dtype)
-        return (values.round() if whole else values).astype(given.dtype)
+    def draw(tensor):
+        values = rng.uniform(size=(count, *(size or 32 for size in tensor.shape[1:])))
+        whole = not keras.backend.is_float_dtype(tensor.dtype)
+        return (values.round() if whole else values).astype(tensor.dtype)
 
-    arrays = [made(given) for given in graph.inputs]
+    arrays = [draw(tensor) for tensor in graph.inputs]
     return keras.tree.pack_sequence_as(graph._inputs_struct, arrays)
 
 
 def _graph(model):
-    """The functional model behind a model, or None."""
+    """The functional model behind a model, as of a `Sequential`; None without one."""
     model = getattr(model, "_functional", None) or model
     return model if hasattr(model, "_run_through_graph") else None
 
 
 class _Builder:
-    """What has been made of a model.
+    """Collects the counterparts of a model's layers.
 
     Attributes:
-        made: Identity of each layer to the layer, its counterparts, and a
-            function that calls them.
-        unmatched: Each layer without a counterpart, as `name` (class), and why.
+        counterparts: `id` of each layer to the layer, its counterparts, and a function
+            that calls them.
+        unmatched: Each layer without a counterpart, as `name` (class), to the reason.
     """
 
     def __init__(self):
-        self.made: dict[int, tuple] = {}
+        self.counterparts: dict[int, tuple] = {}
         self.unmatched: dict[str, str] = {}
         self._names: set[str] = set()
 
     def check(self):
-        """Raises `NoTwin` where a layer has no counterpart."""
+        """Raises `NoTwin` if a layer has no counterpart."""
         if not self.unmatched:
             return
         listed = "; ".join(f"{name}: {why}" for name, why in self.unmatched.items())
@@ -158,45 +159,45 @@ class _Builder:
             self.unmatched,
         )
 
-    def placer(self, prefix):
-        """A function from a layer or operation to what stands for it."""
+    def converter(self, prefix):
+        """A function from a layer or operation to a function that replaces it."""
 
-        def place(operation):
+        def convert(operation):
             if isinstance(operation, keras.Model):
                 graph = _graph(operation)
                 if graph is None:
                     reason = "it is not a functional model"
                     return functools.partial(self._refuse, operation, prefix, reason)
-                inside = self.placer(f"{prefix}{operation.name}_")
-                return lambda given, **_: graph._run_through_graph(given, inside)
+                inner = self.converter(f"{prefix}{operation.name}_")
+                return lambda inputs, **_: graph._run_through_graph(inputs, inner)
             if isinstance(operation, keras.layers.Identity):
-                return lambda given, **_: given
+                return lambda inputs, **_: inputs
             return functools.partial(self._call, operation, prefix)
 
-        return place
+        return convert
 
-    def _call(self, operation, prefix, *given, **options):
+    def _call(self, operation, prefix, *args, **options):
         try:
             if isinstance(operation, keras.layers.Layer):
-                # Without options that are None: a counterpart may not know them.
+                # Options that are None are left out: tf_keras may not have them.
                 known = {key: val for key, val in options.items() if val is not None}
-                return self._layer(operation, prefix)(*given, **known)
-            placed = operations.of_operation(operation)
-            return placed(self._name(operation, prefix), *given, **options)
-        except Exception as why:  # tf_keras raises what it likes.
-            known = isinstance(why, counterparts.Unmatched)
-            reason = f"{'' if known else 'tf_keras: '}{counterparts.reason(why)}"
+                return self._layer(operation, prefix)(*args, **known)
+            replacement = operations.of_operation(operation)
+            return replacement(self._name(operation, prefix), *args, **options)
+        except Exception as error:  # tf_keras raises errors of any class.
+            known = isinstance(error, counterparts.Unmatched)
+            reason = f"{'' if known else 'tf_keras: '}{counterparts.reason(error)}"
             return self._refuse(operation, prefix, reason)
 
     def _layer(self, layer, prefix):
-        """Makes a counterpart once: what is shared stays so."""
-        if id(layer) not in self.made:
+        """Makes a layer's counterpart once, so that shared layers stay shared."""
+        if id(layer) not in self.counterparts:
             name = self._name(layer, prefix)
-            self.made[id(layer)] = (layer, *counterparts.of_layer(layer, name))
-        return self.made[id(layer)][2]
+            self.counterparts[id(layer)] = (layer, *counterparts.of_layer(layer, name))
+        return self.counterparts[id(layer)][2]
 
     def _name(self, operation, prefix):
-        """A free one: two nested models may have layers of one name."""
+        """A unique name: two nested models may have layers with the same name."""
         wanted = name = prefix + operation.name.removeprefix(prefix)
         number = 1
         while name in self._names:
@@ -205,7 +206,10 @@ class _Builder:
         return name
 
     def _refuse(self, operation, prefix, reason, *_, **__):
-        """Notes the reason, and goes on with new inputs in the output's place."""
+        """Records the reason, and returns new inputs in place of the outputs.
+
+        Rebuilding continues, so that one error names every layer in the way.
+        """
         name = prefix + operation.name.removeprefix(prefix)
         self.unmatched[f"`{name}` ({type(operation).__name__})"] = reason
         return keras.tree.map_structure(
