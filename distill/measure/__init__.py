@@ -1,5 +1,4 @@
-"""What a network or a file costs, holds and answers; formulas over arrays.
+"""Measures networks and files: cost, contents, outputs, latency; scores over arrays.
 
-Numbers are read from the network or the file itself, and depend on nothing but what is
-handed over: no file here knows a run.
+Everything is measured on the network or the file itself. No file here takes a run.
 """

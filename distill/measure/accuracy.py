@@ -1,4 +1,4 @@
-"""Answers of a network or a file to a split, and how many of them are right."""
+"""Logits of a network or a file on a split, and their accuracy."""
 
 import pathlib
 
@@ -7,11 +7,11 @@ import numpy as np
 from distill import data
 from distill.measure import interpreter
 
-BATCH = 256  # Examples at once where only answers are wanted.
+BATCH = 256  # Examples in one pass; without gradients a large batch fits.
 
 
 def logits(model, split: data.Split) -> np.ndarray:
-    """Answers of a network in memory, or of a `.tflite` file.
+    """Logits of a network in memory, or of a `.tflite` file.
 
     Args:
         model: A `keras.Model` under the contract of `students`, or a `.tflite` file.
@@ -24,20 +24,21 @@ def logits(model, split: data.Split) -> np.ndarray:
         return interpreter.predict(model, split.floats())
     import keras
 
-    # Without the representations, which need much more memory than the inputs.
-    answers = keras.Model(model.inputs, model.output["logits"])
-    return answers.predict(split.floats(), batch_size=BATCH, verbose=0)
+    # Without the representations: of a whole split, they need too much memory.
+    classifier = keras.Model(model.inputs, model.output["logits"])
+    return classifier.predict(split.floats(), batch_size=BATCH, verbose=0)
 
 
-def classes(answers: np.ndarray) -> np.ndarray:
-    """The class of the largest logit, `(n,)`; -1, which is none, where one is NaN.
+def classes(logits: np.ndarray) -> np.ndarray:
+    """The class of the largest logit, `(n,)`; -1, which is no class, if one is NaN.
 
     Args:
-        answers: Logits, `(n, classes)`.
+        logits: Logits, `(n, classes)`.
     """
-    return np.where(np.isnan(answers).any(-1), -1, answers.argmax(-1))
+    # Alone, `argmax` would return the place of the NaN, which can be the right class.
+    return np.where(np.isnan(logits).any(-1), -1, logits.argmax(-1))
 
 
-def accuracy(answers: np.ndarray, split: data.Split) -> float:
-    """Percent of the examples whose largest logit is the label's."""
-    return 100 * float(np.mean(classes(answers) == split.labels))
+def accuracy(logits: np.ndarray, split: data.Split) -> float:
+    """Percentage of examples whose largest logit is the label's."""
+    return 100 * float(np.mean(classes(logits) == split.labels))

@@ -1,4 +1,4 @@
-"""A Keras 3 network -> what it costs: weights and multiply-accumulates."""
+"""Counts the weights and multiply-accumulates of a Keras 3 network."""
 
 import dataclasses
 
@@ -6,26 +6,27 @@ import numpy as np
 
 from distill.measure.counting import calls, kernels, layer_macs, layer_ops
 
-SMALL = 1024  # So few, and a kernel stays float where activations come as floats.
+# Entries below which the converter leaves a kernel in float, if activations are floats.
+SMALL = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one network holds, and what one image asks of it.
+    """The size of one network, and its computation for one image.
 
     Attributes:
-        parameters: All weights, BatchNormalization's statistics too.
-        macs: Multiply-accumulates for one image, see `layer_macs`.
+        parameters: All weights, including BatchNormalization's statistics.
+        macs: Multiply-accumulates for one image; see `layer_macs`.
         kernels: Entries of all kernels.
         tables: Entries of all tables in which ids are looked up.
-        channels: Outputs of kernels: biases, once BatchNormalization is
-            folded into the kernels.
+        channels: Output channels of all kernels; also the number of biases, once
+            BatchNormalization is folded into the kernels.
         layers: Number of kernels.
-        activations: Numbers that calls with kernels put out, for one image.
+        activations: Entries of the outputs of all calls with kernels, for one image.
         small: Entries of kernels that have fewer than `SMALL`.
-        ops: About how many ops of a TFLite file it becomes.
-        uncounted: Names of the layers and operations whose multiply-accumulates
-            are not known: where there are any, `macs` is a lower bound.
+        ops: Approximate number of ops of the TFLite file.
+        uncounted: Names of the layers and operations whose multiply-accumulates are
+            unknown. If there are any, `macs` is a lower bound.
     """
 
     parameters: int
@@ -41,29 +42,33 @@ class Cost:
 
 
 def count(network) -> Cost:
-    """Counts what a built functional `keras.Model` costs."""
-    found = calls.find(network)
-    counts = [layer_macs.count(one.layer, one.given, one.made) for one in found]
-    held = _kernels(found)
+    """The cost of a built functional `keras.Model`."""
+    layer_calls = calls.find(network)
+    counts = [
+        layer_macs.count(one.layer, one.inputs, one.output) for one in layer_calls
+    ]
+    all_kernels = _kernels(layer_calls)
     tables = [x for x in network.weights if x.name.endswith("embeddings")]
     images = network.inputs[0].shape[0] or 1  # A network may be built for a batch.
     return Cost(
         parameters=network.count_params(),
         macs=sum(filter(None, counts)) // images,
-        kernels=sum(kernel.size for kernel in held),
+        kernels=sum(kernel.size for kernel in all_kernels),
         tables=sum(layer_macs.size(table.shape) for table in tables),
-        channels=sum(kernel.outputs for kernel in held),
-        layers=len(held),
+        channels=sum(kernel.outputs for kernel in all_kernels),
+        layers=len(all_kernels),
         activations=sum(
-            layer_macs.size(one.made) for one in found if any(_kernels([one]))
+            layer_macs.size(one.output) for one in layer_calls if any(_kernels([one]))
         )
         // images,
-        small=sum(kernel.size for kernel in held if kernel.size < SMALL),
-        ops=sum(layer_ops.count(one.layer, (*one.given, ())[0]) for one in found),
+        small=sum(kernel.size for kernel in all_kernels if kernel.size < SMALL),
+        ops=sum(
+            layer_ops.count(one.layer, (*one.inputs, ())[0]) for one in layer_calls
+        ),
         uncounted=tuple(
             dict.fromkeys(
                 one.layer.name
-                for one, macs in zip(found, counts, strict=True)
+                for one, macs in zip(layer_calls, counts, strict=True)
                 if macs is None or (macs and _is_open(one))
             )
         ),
@@ -71,34 +76,34 @@ def count(network) -> Cost:
 
 
 def _is_open(call):
-    """Whether a size other than the batch is not known."""
-    return any(None in shape[1:] for shape in call.given)
+    """Whether a size other than that of the batch is unknown."""
+    return any(None in shape[1:] for shape in call.inputs)
 
 
-def _kernels(found):
-    """What is multiplied with in calls, each kernel once."""
-    layers = (one.layer for one in found if hasattr(one.layer, "weights"))
+def _kernels(layer_calls):
+    """The kernels of all called layers, each once."""
+    layers = (one.layer for one in layer_calls if hasattr(one.layer, "weights"))
     return list(kernels.find(layers))
 
 
 def sparsity(network) -> float:
     """Share of exact zeros among the entries of all kernels, in [0, 1].
 
-    Depthwise ones are left out: they are small, and no pruning cuts them.
+    Without depthwise kernels, which are small and never pruned.
     """
     import keras
 
-    held = [
+    all_kernels = [
         keras.ops.convert_to_numpy(kernel.variable)
         for kernel in _kernels(calls.find(network))
         if not kernel.is_depthwise
     ]
-    zeros = sum(np.count_nonzero(kernel == 0) for kernel in held)
-    return float(zeros / max(1, sum(kernel.size for kernel in held)))
+    zeros = sum(np.count_nonzero(kernel == 0) for kernel in all_kernels)
+    return float(zeros / max(1, sum(kernel.size for kernel in all_kernels)))
 
 
 def kernel_layers(network, prefix: str = "") -> list[str]:
-    """Names of the layers with a kernel; those of a nested model begin with its."""
+    """Names of the layers with a kernel; a nested model's name precedes its layers'."""
     names = []
     for layer in network.layers:
         if hasattr(layer, "layers"):

@@ -1,18 +1,18 @@
-"""An input or an output of a `.tflite` file: its type, and what its integers mean."""
+"""An input or output of a `.tflite` file: its type, and the scale of integers."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class End:
-    """An input or an output of a file.
+    """An input or output of a file.
 
     Attributes:
-        dtype: Such as `float32`.
-        shape: Of one batch.
-        scale: Of integers: the number that they stand for is
-            `scale * (integer - zero_point)`; None of others.
-        zero_point: Likewise.
+        dtype: Name of the type, such as `float32`.
+        shape: Shape of one batch.
+        scale: For integers, which represent `scale * (integer - zero_point)`; else
+            None.
+        zero_point: See `scale`.
     """
 
     dtype: str
@@ -21,7 +21,7 @@ class End:
     zero_point: int | None = None
 
     def __str__(self):
-        """Type, sizes without the batch, and what an integer stands for."""
+        """Type, shape without the batch, and what an integer represents."""
         sizes = " x ".join(map(str, self.shape[1:]))
         if self.zero_point is None:
             return f"{self.dtype} {sizes}"

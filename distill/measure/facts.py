@@ -1,4 +1,4 @@
-"""A TFLite file -> what it holds and how it runs. Needs no TensorFlow."""
+"""Reads the contents of a TFLite file without running it. Needs no TensorFlow."""
 
 import dataclasses
 import gzip
@@ -12,23 +12,23 @@ from distill.measure.kernel import Kernel
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
-        parameters: Entries of all kernels, biases and tables, zeros too.
-        macs: Multiply-accumulates for one input, see `layer_macs`.
+        parameters: Entries of all kernels, biases and tables, including zeros.
+        macs: Multiply-accumulates for one input; see `layer_macs`.
         bytes: Size of the file.
-        gzip_bytes: Size of the file through gzip.
-        sparsity: Share of exact zeros among the entries of all kernels but
-            depthwise ones, which are small and no pruning cuts.
-        float_ops: Ops that compute in float, in order, each named once; not
-            the conversion of the input and of the output.
-        ops: Name of each op to how often it stands in the file.
-        kernels: Each kernel but depthwise ones, in order.
+        gzip_bytes: Size of the file after gzip.
+        sparsity: Share of exact zeros among the entries of all kernels but depthwise
+            ones, which are small and never pruned.
+        float_ops: Names of the ops that compute in float, in order, each once;
+            without the conversion of inputs and outputs.
+        ops: Name of each op to its number in the file.
+        kernels: All kernels but depthwise ones, in order.
         takes: The file's inputs.
-        gives: Its outputs.
-        uncounted: Names of ops whose multiply-accumulates are not known: where there
-            are any, `macs` is a lower bound.
+        gives: The file's outputs.
+        uncounted: Names of ops whose multiply-accumulates are unknown. If there are
+            any, `macs` is a lower bound.
     """
 
     parameters: int
@@ -48,12 +48,12 @@ def read_facts(path: pathlib.Path) -> Facts:
     """Reads a file without running it.
 
     Raises:
-        ValueError: If it is no TFLite file.
+        ValueError: If it is not a TFLite file.
     """
     graph = graphs.Graph(path.read_bytes(), path)
     sizes, described, macs = {}, {}, 0
     names, uncounted = [], []
-    for part, op, times in op_macs.times(graph):
+    for part, op, times in op_macs.ops_with_counts(graph):
         name, rule = part.name(op), op_macs.rule(part, op)
         names.append(name)
         if name in op_macs.UNKNOWN or (rule and times is None):
@@ -82,5 +82,5 @@ def read_facts(path: pathlib.Path) -> Facts:
 
 
 def gzip_bytes(path: pathlib.Path) -> int:
-    """Size of a file through gzip, in bytes."""
+    """Size of a file after gzip, in bytes."""
     return len(gzip.compress(path.read_bytes(), mtime=0))

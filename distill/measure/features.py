@@ -1,18 +1,18 @@
-"""A network that answers with what it sees before its last layer."""
+"""Features of a classifier, for scores that compare sets of examples."""
 
 import keras
 
-LARGEST = 10_000  # Examples of a set whose features are compared.
+LARGEST = 10_000  # Most examples of a set: distances need memory for every pair.
 
 
 def feature_model(teacher: keras.Model) -> tuple[keras.Model, str]:
-    """A classifier as a model of its features and logits, and the features' name.
+    """A model from a classifier's inputs to features and logits; the features' name.
 
-    Features are the last representation, averaged over positions; the logits of one
-    that shows none.
+    Features are the last representation, averaged over positions, or the logits if
+    the classifier has no representation.
 
     Args:
-        teacher: Under the contract of `students`.
+        teacher: A network under the contract of `students`.
     """
     name = [name for name in teacher.output if name != "logits"][-1:] or ["logits"]
     features = teacher.output[name[0]]

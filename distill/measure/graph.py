@@ -1,4 +1,4 @@
-"""The ops and tensors of a TFLite file, without running it. Needs no TensorFlow."""
+"""Reads the ops and tensors of a TFLite file. Needs no TensorFlow."""
 
 import copy
 import functools
@@ -12,11 +12,11 @@ import numpy as np
 from distill.measure.end import End
 from distill.measure.kernel import Kernel, describe, to_dense, unpack
 
-# Ops with a kernel and an activation in one, and which of their inputs is the kernel.
+# Ops with a kernel and a fused activation, and the place of the kernel in their inputs.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 KERNEL = 1
-_STORED = ("DEQUANTIZE", "DENSIFY")  # Between a stored kernel and its user.
-_TYPES = {  # Of four bits, a byte holds two.
+_STORED = ("DEQUANTIZE", "DENSIFY")  # Ops between a stored kernel and its user.
+_TYPES = {  # A byte holds two entries of four bits.
     "INT4": np.uint8,
     "FLOAT32": np.float32,
     "FLOAT16": np.float16,
@@ -33,156 +33,166 @@ class Graph:
 
     Args:
         content: The file's bytes.
-        path: Named in errors.
+        path: The path in error messages.
 
     Attributes:
-        ops: In the order in which they run, without those inside a loop.
-        inputs: Indices of the tensors that it is given.
-        outputs: Of those that it makes.
+        ops: The ops in execution order, without those inside a loop.
+        inputs: Indices of the input tensors.
+        outputs: Indices of the output tensors.
 
     Raises:
-        ValueError: If it is no TFLite file.
+        ValueError: If the content is not a TFLite file.
     """
 
     def __init__(self, content: bytes, path: pathlib.Path | str = "this"):
         if content[4:8] != b"TFL3":
-            raise ValueError(f"{path} is no TFLite file")
+            raise ValueError(f"{path} is not a TFLite file")
         schema = _schema()
         try:
             self._model = schema.ModelT.InitFromPackedBuf(content, 0)
-            self._take(0)
-        except Exception as error:  # A damaged file raises anything.
+            self._select(0)
+        except Exception as error:  # A damaged file raises errors of any class.
             raise ValueError(f"{path} is a damaged TFLite file: {error}") from None
 
-    def _take(self, index):
+    def _select(self, index):
         graph = self._model.subgraphs[index]
         self.ops, self._tensors = graph.operators, graph.tensors
         self.inputs, self.outputs = list(graph.inputs), list(graph.outputs)
-        self._maker = {made: op for op in self.ops for made in op.outputs}
+        self._producers = {index: op for op in self.ops for index in op.outputs}
 
-    def inside(self, op: Any) -> list["Graph"]:
-        """The graphs that an op runs: of a loop, what checks it, and its body."""
+    def subgraphs(self, op: Any) -> list["Graph"]:
+        """The graphs that an op runs; for a loop its condition and its body."""
         options = vars(op.builtinOptions) if op.builtinOptions else {}
-        found = []
+        graphs = []
         for name, index in options.items():
             if name.lower().endswith("subgraphindex"):
                 part = copy.copy(self)
-                part._take(index)
-                found.append(part)
-        return found
+                part._select(index)
+                graphs.append(part)
+        return graphs
 
     def walk(self) -> Iterator[tuple["Graph", Any]]:
-        """Every op with the graph that it is in; those inside a loop come behind it."""
+        """Every op with its graph; the ops inside a loop follow the loop."""
         for op in self.ops:
             yield self, op
-            for part in self.inside(op):
+            for part in self.subgraphs(op):
                 yield from part.walk()
 
-    def maker(self, index: int) -> Any:
-        """The op that makes a tensor; None of one that is given or constant."""
-        return self._maker.get(index)
+    def producer(self, index: int) -> Any:
+        """The op whose output a tensor is; None for an input or a constant."""
+        return self._producers.get(index)
 
     def name(self, op) -> str:
-        """The name of what an op computes, such as `CONV_2D`."""
+        """The name of an op's kind, such as `CONV_2D`."""
         code = self._model.operatorCodes[op.opcodeIndex]
+        # Old writers fill one field, new ones the other; the larger is the code.
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
         return _names("BuiltinOperator")[number]
 
     def activation(self, op) -> str:
-        """What a `WEIGHTED` op does to its output at once: `NONE`, `RELU`, ..."""
+        """The fused activation of a `WEIGHTED` op: `NONE`, `RELU`, ..."""
         number = op.builtinOptions.fusedActivationFunction
         return _names("ActivationFunctionType")[number]
 
-    def label(self, index: int) -> str:
-        """The name of a tensor, which tells of the layers that it was made of."""
+    def tensor_name(self, index: int) -> str:
+        """The name of a tensor, which usually contains those of its layers."""
         return self._tensors[index].name.decode()
 
     def constant(self, index: int) -> int:
         """The constant tensor behind an op's input."""
-        while index in self._maker and self.name(self._maker[index]) in _STORED:
-            index = self._maker[index].inputs[0]
+        producers = self._producers
+        while index in producers and self.name(producers[index]) in _STORED:
+            index = producers[index].inputs[0]
         return index
 
     def is_constant(self, index: int) -> bool:
-        """Whether the file holds the entries of a tensor."""
+        """Whether the file contains the entries of a tensor."""
         data = self._model.buffers[self._tensors[index].buffer].data
         return data is not None and len(data) > 0
 
     def place(self, index: int) -> int:
-        """Where the file holds a constant; two tensors may share the place."""
+        """The number of a constant's buffer, which several tensors may share."""
         return self._tensors[index].buffer
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """Sizes of a tensor."""
+        """The shape of a tensor."""
         return tuple(int(size) for size in self._tensors[index].shape)
 
     def ends(self) -> tuple[tuple[End, ...], tuple[End, ...]]:
-        """What the file takes, and what it gives."""
+        """The file's inputs, and its outputs."""
         graph = self._model.subgraphs[0]
         return tuple(map(self._end, graph.inputs)), tuple(map(self._end, graph.outputs))
 
     def _end(self, index):
         tensor = self._tensors[index]
-        how = tensor.quantization
-        scaled = how is not None and how.scale is not None and len(how.scale) == 1
+        quantization = tensor.quantization
+        # A float has no scale. One scale and not many: an end has no channels.
+        scaled = (
+            quantization is not None
+            and quantization.scale is not None
+            and len(quantization.scale) == 1
+        )
         return End(
             dtype=_type(tensor).lower(),
             shape=self.shape(index),
-            scale=float(how.scale[0]) if scaled else None,
-            zero_point=int(how.zeroPoint[0]) if scaled else None,
+            scale=float(quantization.scale[0]) if scaled else None,
+            zero_point=int(quantization.zeroPoint[0]) if scaled else None,
         )
 
     def size(self, index: int) -> int:
-        """Entries of a tensor."""
+        """The number of entries of a tensor."""
         return math.prod(self.shape(index))
 
     def kernel(self, index: int, axis: int = 0) -> Kernel:
-        """What there is to say of a constant.
+        """Describes a constant as a kernel.
 
         Args:
-            index: Of the tensor.
-            axis: On which each output has an entry.
+            index: Index of the tensor.
+            axis: The axis of output channels.
         """
         values, bits = self._entries(index)
-        how = self._tensors[index].quantization
-        if how is not None and how.zeroPoint is not None and np.any(how.zeroPoint):
-            # Zero is what stands for zero.
-            values = values.astype(np.int32) - self._along(how, how.zeroPoint, values)
-        return describe(self.label(index), np.moveaxis(values, axis, 0), bits)
+        quantization = self._tensors[index].quantization
+        if (
+            quantization is not None
+            and quantization.zeroPoint is not None
+            and np.any(quantization.zeroPoint)
+        ):
+            # An entry represents zero if it equals the zero point.
+            values = values.astype(np.int32) - self._along(
+                quantization, quantization.zeroPoint, values
+            )
+        return describe(self.tensor_name(index), np.moveaxis(values, axis, 0), bits)
 
     def values(self, index: int) -> np.ndarray:
-        """The numbers that a constant stands for, float32."""
-        return self.real(index, self._entries(index)[0])
+        """The numbers that a constant represents, float32."""
+        return self.dequantize(index, self._entries(index)[0])
 
-    def real(self, index: int, entries: np.ndarray) -> np.ndarray:
-        """The numbers that entries of a tensor stand for, float32.
+    def dequantize(self, index: int, entries: np.ndarray) -> np.ndarray:
+        """The numbers that entries of a tensor represent, float32.
 
         Args:
-            index: Of the tensor.
-            entries: As they are stored, of the tensor's shape.
+            index: Index of the tensor.
+            entries: The stored entries, in the tensor's shape.
         """
-        how = self._tensors[index].quantization
+        quantization = self._tensors[index].quantization
         entries = entries.astype(np.float32)
-        if how is None or how.scale is None:
+        if quantization is None or quantization.scale is None:
             return entries
         zeros, scales = (
-            self._along(how, np.asarray(numbers, np.float32), entries)
-            for numbers in (how.zeroPoint, how.scale)
+            self._along(quantization, np.asarray(numbers, np.float32), entries)
+            for numbers in (quantization.zeroPoint, quantization.scale)
         )
         return (entries - zeros) * scales
 
-    def _along(self, how, numbers, entries):
-        """One number for each channel, or one for all, as it meets the entries."""
+    def _along(self, quantization, numbers, entries):
+        """Reshapes a number, or one for each channel, to broadcast against entries."""
         sizes = [1] * entries.ndim
         if len(numbers) > 1:
-            sizes[how.quantizedDimension] = -1
+            sizes[quantization.quantizedDimension] = -1
         return numbers.reshape(sizes)
 
     def _entries(self, index):
-        """A constant as it is stored, and the bits of an entry.
-
-        What a sparse one leaves out is zero.
-        """
+        """The stored entries of a constant, dense, and the bits of an entry."""
         tensor = self._tensors[index]
         kind = np.dtype(_TYPES[_type(tensor)])
         values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
@@ -196,37 +206,38 @@ class Graph:
     def float_ops(self) -> Iterator[str]:
         """Names of the ops that compute in float.
 
-        Not the conversion of the input and of the output.
+        Without the conversion of the file's inputs and outputs.
         """
         for part, op in self.walk():
             name = part.name(op)
-            edge = part.ops is self.ops and (
+            # Only at the ends of the file, not inside a loop.
+            converts_end = part.ops is self.ops and (
                 (name == "QUANTIZE" and set(op.inputs) <= set(self.inputs))
                 or (name == "DEQUANTIZE" and set(op.outputs) <= set(self.outputs))
             )
-            touched = [*op.inputs, *op.outputs]
-            floats = any(
+            # The index -1 is that of an optional input that is left out.
+            has_floats = any(
                 index >= 0 and _type(part._tensors[index]) == "FLOAT32"
-                for index in touched
+                for index in (*op.inputs, *op.outputs)
             )
-            if floats and not edge:
+            if has_floats and not converts_end:
                 yield name
 
 
 def _type(tensor):
-    """The name of what a tensor's entries are, such as `INT8`."""
+    """The name of a tensor's type, such as `INT8`."""
     return _names("TensorType")[tensor.type]
 
 
 @functools.cache
 def _names(kind):
-    """Number to name, of one of the schema's enumerations."""
+    """Number to name, for an enumeration of the schema."""
     members = vars(getattr(_schema(), kind)).items()
     return {value: name for name, value in members if name[0] != "_"}
 
 
 def _schema():
-    # Here, not at the top: where nothing is exported, it need not be installed.
+    # Imported here: runs without export work where it is not installed.
     from ai_edge_litert import schema_py_generated
 
     return schema_py_generated

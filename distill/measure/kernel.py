@@ -1,4 +1,4 @@
-"""One kernel of a TFLite file -> what can be promised of it."""
+"""The properties of one kernel of a TFLite file on which promises are checked."""
 
 import dataclasses
 
@@ -10,17 +10,17 @@ class Kernel:
     """A kernel as a file stores it.
 
     Attributes:
-        layer: Name of its layer, without TF-MOT's `quant_`; empty where the file
-            does not tell.
+        layer: Name of its layer, without TF-MOT's `quant_`; empty if the file does not
+            contain it.
         shape: `(out, ..., in)`.
-        bits: Of one stored entry.
-        zeros: Exact zeros.
-        distinct: Different values, zero too.
-        channel_distinct: Different values in one output channel, at most. Where
-            each channel has a scale of its own, as in integer files, the whole
-            kernel has more than any channel.
-        two_of_four: Whether of any four successive entries along the inputs, the
-            first of them a multiple of four, two are zero or more.
+        bits: Bits of one stored entry.
+        zeros: Number of exact zeros.
+        distinct: Number of different values, including zero.
+        channel_distinct: Largest number of different values in one output channel. If
+            each channel has its own scale, as in integer files, the whole kernel has
+            more than any channel.
+        two_of_four: Whether at least two entries are zero in each group of four
+            successive ones along the inputs; groups start at multiples of four.
     """
 
     layer: str
@@ -33,17 +33,17 @@ class Kernel:
 
     @property
     def size(self) -> int:
-        """Entries, zeros too."""
+        """Number of entries, including zeros."""
         return int(np.prod(self.shape))
 
 
 def describe(name: str, values: np.ndarray, bits: int) -> Kernel:
-    """What there is to say of a kernel.
+    """Describes a kernel.
 
     Args:
-        name: Of the tensor, such as `resnet/stem_conv/Conv2D`.
+        name: Name of the tensor, such as `resnet/stem_conv/Conv2D`.
         values: The entries, dense, `(out, ..., in)`.
-        bits: Of one stored entry.
+        bits: Bits of one stored entry.
     """
     return Kernel(
         layer=_layer(name),
@@ -57,24 +57,24 @@ def describe(name: str, values: np.ndarray, bits: int) -> Kernel:
 
 
 def unpack(stored: np.ndarray) -> np.ndarray:
-    """Signed numbers of four bits, of which a byte holds two, the lower first."""
+    """Unpacks signed integers of four bits, two in each byte, the lower half first."""
     halves = np.stack([stored & 15, stored >> 4], axis=-1).ravel()
-    return (halves.astype(np.int8) ^ 8) - 8
+    return (halves.astype(np.int8) ^ 8) - 8  # Extends the sign of four bits.
 
 
 def to_dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray:
-    """A tensor that is stored sparse, with its zeros.
+    """Converts a tensor that is stored sparse to a dense one.
 
     Args:
-        values: What is stored.
+        values: The stored entries.
         sparsity: The tensor's `SparsityParameters`.
-        shape: Of the tensor.
+        shape: Shape of the tensor.
 
     Returns:
         An array of `shape`.
 
     Source:
-        The TFLite schema: `DimensionMetadata`, a level of the tree each.
+        The TFLite schema: `DimensionMetadata`, one for each level of the tree.
     """
     order = [int(axis) for axis in sparsity.traversalOrder]
     blocked = [] if sparsity.blockMap is None else [int(a) for a in sparsity.blockMap]
@@ -85,6 +85,8 @@ def to_dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray
     sizes = [*shape, *blocks]
     for axis, size in zip(blocked, blocks, strict=True):
         sizes[axis] //= size
+    # From the root: the flat index of every stored node of each level. A level without
+    # segments is dense and has all children; another names its own, as in CSR.
     places = np.zeros(1, int)
     for axis in order:
         level = levels[axis]
@@ -94,23 +96,26 @@ def to_dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray
             count = np.diff(np.asarray(level.arraySegments.values, int))
             inner = np.asarray(level.arrayIndices.values, int)
         places = np.repeat(places, count) * sizes[axis] + inner
-    whole = np.zeros(int(np.prod(sizes)), values.dtype)
-    whole[places] = values
-    whole = whole.reshape([sizes[axis] for axis in order]).transpose(np.argsort(order))
-    # Each axis, and behind it the place within its block.
+    dense = np.zeros(int(np.prod(sizes)), values.dtype)
+    dense[places] = values
+    dense = dense.reshape([sizes[axis] for axis in order]).transpose(np.argsort(order))
+    # Each axis, and behind it the axis within its blocks.
     axes = [
-        found
+        inner
         for axis in range(len(shape))
-        for found in [
+        for inner in [
             axis,
             *(len(shape) + i for i, a in enumerate(blocked) if a == axis),
         ]
     ]
-    return whole.transpose(axes).reshape(shape)
+    return dense.transpose(axes).reshape(shape)
 
 
 def _layer(name):
-    """A tensor is named for all ops that it is fused with; one of them is its own."""
+    """The layer in a tensor's name; empty if there is none.
+
+    The converter joins the names of fused ops with `;`, of which one is the kernel's.
+    """
     for part in name.split(";"):
         *_, layer, op = ["", *part.split("/")]
         if op.startswith(("Conv2D", "MatMul", "convolution")):
@@ -119,6 +124,7 @@ def _layer(name):
 
 
 def _two_of_four(values):
+    # An incomplete last group counts as filled up with zeros.
     missing = -values.shape[-1] % 4
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
     return bool((np.count_nonzero(padded.reshape(-1, 4), axis=-1) <= 2).all())

@@ -1,4 +1,4 @@
-"""How long calls take, and how surely that is known."""
+"""Measures the latency of calls, with a confidence interval."""
 
 import contextlib
 import gc
@@ -9,47 +9,48 @@ from typing import Any
 
 import numpy as np
 
-SECONDS = 1.0  # Of calls each, unless `DISTILL_LATENCY_SECONDS` says otherwise.
+SECONDS = 1.0  # Of calls of each function; `DISTILL_LATENCY_SECONDS` overrides it.
 ROUNDS = 10
-# The median is between the second and the ninth of ten, with 98 %: of ten draws, one
-# or none is below it in 11 of 1024 cases, likewise above.
+# The true median is between the second and the ninth of ten with 98 %: at most one of
+# ten samples is below it in 11 of 1024 cases, and above it in as many.
 _LOW, _HIGH = 1, -2
-_REST = 0.1  # Of a turn: so long a file is called first, uncounted.
+_WARM_UP = 0.1  # Share of a turn in which calls do not count.
 
 
-def timed(
+def time_calls(
     runs: Mapping[str, Callable[[], Any]],
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, dict[str, Any]]:
-    """How long calls take, of functions that take turns in `ROUNDS` rounds.
+    """Times calls of several functions, which alternate in `ROUNDS` rounds.
 
-    What else the machine does meets all alike, and shows as the spread of a function's
-    rounds. Each function is called for `SECONDS`, at least. Each turn begins with calls
-    that do not count: the others have taken the caches.
+    Other load of the machine affects all functions alike, and shows as the spread of
+    a function's rounds. Each function is called for at least `SECONDS`. The first calls
+    of each turn do not count, since the other functions have replaced the caches.
 
     Args:
         runs: Name to function.
-        clock: Seconds.
+        clock: A function that returns the time in seconds.
 
     Returns:
-        Name to milliseconds: `median` of the rounds' medians; `low` and `high`, an
-        interval of 98 % for it; `p90` of all calls. And `runs`, calls that counted.
+        Name to a record in milliseconds: `median` of the rounds' medians; `low` and
+        `high`, its confidence interval of 98 %; `p90` of all calls. And `runs`, the
+        number of calls that count.
     """
     seconds = float(os.environ.get("DISTILL_LATENCY_SECONDS", SECONDS))
     turn = seconds / ROUNDS
     rounds: dict[str, list[np.ndarray]] = {name: [] for name in runs}
-    with _uncollected():
+    with _without_garbage_collection():
         for run in runs.values():
-            _calls(run, turn, clock)  # All that a first call sets up.
+            _calls(run, turn, clock)  # A first call allocates and initializes.
         for _ in range(ROUNDS):
             for name, run in runs.items():
-                _calls(run, _REST * turn, clock)
+                _calls(run, _WARM_UP * turn, clock)
                 rounds[name].append(_calls(run, turn, clock))
     return {name: _record(times) for name, times in rounds.items()}
 
 
 def differ(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two records, measured in turn, are further apart than they spread."""
+    """Whether the intervals of two records, measured in one call, do not overlap."""
     if one is None or other is None:
         return False
     (low, high), (least, most) = bounds(one), bounds(other)
@@ -57,12 +58,12 @@ def differ(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bo
 
 
 def bounds(record: Mapping[str, Any]) -> tuple[float, float]:
-    """The interval of a record; reports of earlier versions know the median alone."""
+    """The interval of a record; in older reports, which have none, the median."""
     return record.get("low", record["median"]), record.get("high", record["median"])
 
 
 def _calls(run, seconds, clock):
-    """Milliseconds of each call, until they have taken so long; one at least."""
+    """Milliseconds of each call, for at least these seconds and one call."""
     times, spent = [], 0.0
     while not times or spent < seconds:
         start = clock()
@@ -85,8 +86,8 @@ def _record(rounds):
 
 
 @contextlib.contextmanager
-def _uncollected():
-    """Keeps Python from tidying up in the middle of a call."""
+def _without_garbage_collection():
+    """Disables garbage collection, whose pauses would be part of a call."""
     collecting = gc.isenabled()
     gc.disable()
     try:

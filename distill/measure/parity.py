@@ -1,4 +1,4 @@
-"""Whether a file answers as the model did that it was made of."""
+"""Compares the logits of a file with those of the model before conversion."""
 
 import pathlib
 import tempfile
@@ -10,31 +10,32 @@ from distill.measure import interpreter
 
 
 def compare(model: Any, file: bytes, images: np.ndarray) -> dict[str, float]:
-    """Answers before conversion and after it, on the same inputs.
+    """Compares logits before and after conversion, on the same inputs.
 
     Args:
-        model: Of Keras 3 or tf_keras, from images to logits or a dict with them.
-        file: The `.tflite` file that was made of it.
-        images: Real ones, `(n, height, width, channels)`.
+        model: A model of Keras 3 or tf_keras, from images to logits or a dict with
+            them.
+        file: The `.tflite` file made from it.
+        images: Real images, `(n, height, width, channels)`.
 
     Returns:
-        `examples`, their number; `max` and `mean` of the absolute differences of
-        the logits; `scale`, the largest absolute logit of `model`.
+        `examples`, the number of images; `max` and `mean` of the absolute differences
+        of logits; `scale`, the largest absolute logit of `model`.
     """
     outputs = model(images, training=False)
     outputs = outputs["logits"] if isinstance(outputs, dict) else outputs
-    wanted = np.asarray(outputs)
-    difference = np.abs(answers(file, images) - wanted)
+    expected = np.asarray(outputs)
+    difference = np.abs(predict(file, images) - expected)
     return {
         "examples": len(images),
         "max": float(difference.max()),
         "mean": float(difference.mean()),
-        "scale": float(np.abs(wanted).max()),
+        "scale": float(np.abs(expected).max()),
     }
 
 
-def answers(file: bytes, images: np.ndarray) -> np.ndarray:
-    """As `interpreter.predict`, of a file that has no place yet."""
+def predict(file: bytes, images: np.ndarray) -> np.ndarray:
+    """The logits of a file in memory; see `interpreter.predict`."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "made.tflite"
         path.write_bytes(file)

@@ -1,6 +1,6 @@
-"""How good made examples are: the scores, as formulas over arrays.
+"""Scores of generated examples, as formulas over arrays.
 
-They are apart from `gan`, whose code decides which generator is kept.
+Not in `gan`, whose code is part of the fingerprint of saved generators.
 """
 
 import numpy as np
@@ -9,28 +9,28 @@ NEIGHBOURS = 5  # k of Naeem et al.
 
 
 def mode_accuracy(train_labels: np.ndarray, test_labels: np.ndarray) -> float:
-    """Percent of the test labels that the most frequent training label gets right.
+    """Accuracy of the most frequent training label on the test labels, in percent.
 
     Args:
-        train_labels: From 0, `(n,)`.
-        test_labels: From 0, `(m,)`.
+        train_labels: Integers from 0, `(n,)`.
+        test_labels: Integers from 0, `(m,)`.
     """
     return 100 * float(np.mean(test_labels == np.bincount(train_labels).argmax()))
 
 
 def tsc_score(accuracy: float, real_accuracy: float, mode_accuracy: float) -> float:
-    """Share of what real data teach a student that other data teach it too.
+    """The TSC score: what a student learns from other data, relative to real data.
 
-    0 is a student that says the most frequent class always, 1 is one that learned
-    as much as from real data; neither bounds the score.
+    0 means that the student is as good as the most frequent class, 1 that it is as
+    good as one trained on real data; the score can be below 0 and above 1.
 
     Args:
-        accuracy: On real test data, of a student taught on the data in question.
-        real_accuracy: Of the same student taught on real data for as long.
-        mode_accuracy: See `mode_accuracy`; all three in one unit.
+        accuracy: Accuracy on real test data of a student trained on the other data.
+        real_accuracy: The same of a student trained on real data for as long.
+        mode_accuracy: See `mode_accuracy`; all three in the same unit.
 
     Raises:
-        ValueError: If real data taught the student nothing.
+        ValueError: If the student learned nothing from real data.
 
     Source:
         Liu et al., "Teacher-Student Compression with Generative Adversarial
@@ -45,17 +45,16 @@ def tsc_score(accuracy: float, real_accuracy: float, mode_accuracy: float) -> fl
 
 
 def classifier_scores(logits: np.ndarray, splits: int = 1) -> np.ndarray:
-    """How sure a classifier is of each example, and how many classes it sees in all.
+    """The Inception score of any classifier: how sure and diverse its predictions are.
 
-    The Inception score where the classifier is Inception; numbers of two classifiers
-    cannot be compared.
+    Scores of different classifiers cannot be compared.
 
     Args:
-        logits: The classifier's, before any softmax, `(n, classes)`.
-        splits: Parts, in order, that are scored each by itself; at most n.
+        logits: The classifier's logits, `(n, classes)`.
+        splits: Number of successive parts that are scored separately; at most n.
 
     Returns:
-        `(splits,)`, each from 1 to the number of classes.
+        One score for each part, `(splits,)`, from 1 to the number of classes.
 
     Source:
         Salimans et al., "Improved Techniques for Training GANs", 2016, section 4.
@@ -73,7 +72,7 @@ def classifier_scores(logits: np.ndarray, splits: int = 1) -> np.ndarray:
 
 
 def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
-    """Squared Fréchet distance of two normal distributions with the sets' moments.
+    """Squared Fréchet distance of two sets of features, as normal distributions.
 
     Args:
         real: Features, `(n, features)`; at least two examples.
@@ -90,36 +89,39 @@ def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
     shift = real.mean(0) - made.mean(0)
     covariances = [np.atleast_2d(np.cov(each, rowvar=False)) for each in (real, made)]
     roots = [_root(covariance) for covariance in covariances]
-    # The trace of the root of their product, which need not be symmetric: no root
-    # of it is taken, and no rounding makes it complex.
+    # The trace of the root of the covariances' product. That product need not be
+    # symmetric, and rounding could make its root complex. The singular values of the
+    # product of their roots have the same sum.
     shared = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
     spread = sum(np.trace(covariance) for covariance in covariances)
     return max(0.0, float(shift @ shift + spread - 2 * shared))
 
 
 def _root(covariance):
-    """The symmetric root; rounding leaves eigenvalues a little below zero."""
+    """The symmetric root of a covariance."""
     values, vectors = np.linalg.eigh(covariance)
+    # Rounding can leave eigenvalues a little below zero.
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def neighbourhoods(
     real: np.ndarray, made: np.ndarray, neighbours: int = NEIGHBOURS
 ) -> dict[str, float]:
-    """How the one set lies in balls around the examples of the other.
+    """Precision, recall, density and coverage of generated examples.
 
-    A ball reaches to the k-th nearest other example of its own set.
+    Each example has a ball that reaches to the k-th nearest other example of its own
+    set.
 
     Args:
-        real: Features, `(n, features)`.
-        made: Features, `(m, features)`.
+        real: Features of real examples, `(n, features)`.
+        made: Features of generated examples, `(m, features)`.
         neighbours: k; less than n and m.
 
     Returns:
-        `precision`: share of the made in a ball of a real one; `recall`: share of
-        the real in a ball of a made one; `density`: balls of real ones that a made
-        one is in, divided by k, which has no bound; `coverage`: share of real balls
-        with a made one in them.
+        `precision`: share of generated examples in a ball of a real one; `recall`:
+        share of real examples in a ball of a generated one; `density`: mean number of
+        real balls that contain a generated example, divided by k, without an upper
+        bound; `coverage`: share of real balls that contain a generated example.
 
     Raises:
         ValueError: If a set is too small for k.
@@ -137,11 +139,11 @@ def neighbourhoods(
             f"examples. Received: {neighbours}"
         )
     real, made = (np.asarray(features, np.float64) for features in (real, made))
-    held, sizes = _in_balls(real, made, neighbours)
-    found, _ = _in_balls(made, real, neighbours)
+    covered, sizes = _in_balls(real, made, neighbours)
+    recalled, _ = _in_balls(made, real, neighbours)
     return {
-        "precision": float(held.mean()),
-        "recall": float(found.mean()),
+        "precision": float(covered.mean()),
+        "recall": float(recalled.mean()),
         "density": float(sizes.sum() / (neighbours * len(made))),
         "coverage": float((sizes > 0).mean()),
     }
@@ -152,11 +154,12 @@ def _in_balls(centres, points, neighbours):
     from sklearn import metrics, neighbors
 
     nearest = neighbors.NearestNeighbors(n_neighbors=neighbours).fit(centres)
-    radii = nearest.kneighbors()[0][:, -1:]  # Without an example itself.
-    held, sizes = np.zeros(len(points), bool), []
+    # Called without examples, scikit-learn does not count one as its own neighbour.
+    radii = nearest.kneighbors()[0][:, -1:]
+    covered, sizes = np.zeros(len(points), bool), []
     for distances in metrics.pairwise_distances_chunked(centres, points):
-        done = sum(map(len, sizes))
+        done = sum(map(len, sizes))  # Chunks are rows of centres, in order.
         inside = distances <= radii[done : done + len(distances)]
-        held |= inside.any(0)
+        covered |= inside.any(0)
         sizes.append(inside.sum(1))
-    return held, np.concatenate(sizes)
+    return covered, np.concatenate(sizes)

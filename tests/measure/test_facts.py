@@ -172,11 +172,11 @@ def test_an_end_of_a_file_says_what_its_integers_stand_for():
 def test_floats_become_the_integers_of_the_nearest_steps():
     details = {"quantization": (0.5, -3), "dtype": np.int8}
     given = np.array([0.0, 0.24, 0.25, -0.25, 1.0, 1e3, -1e3], "float32")
-    made = interpreter.quantized(given, details)
+    made = interpreter.quantize(given, details)
     assert made.dtype == np.int8
     assert list(made) == [-3, -3, -2, -4, -1, 127, -128]  # Halves away from zero.
     ids = np.array([3], "int32")
-    assert interpreter.quantized(ids, details) is ids
+    assert interpreter.quantize(ids, details) is ids
 
 
 def test_the_export_command_writes_what_is_asked(network, tmp_path, capsys):

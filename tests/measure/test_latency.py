@@ -42,7 +42,7 @@ def steady(seconds):
 def timed(**paces):
     machine = Machine()
     runs = {name: machine.function(name, pace) for name, pace in paces.items()}
-    return machine, latency.timed(runs, lambda: machine.now)
+    return machine, latency.time_calls(runs, lambda: machine.now)
 
 
 def test_a_known_pace_is_found_by_calling_for_a_second_at_least(a_second):
@@ -74,7 +74,7 @@ def test_what_the_first_call_of_a_turn_sets_up_does_not_count(a_second):
         return lambda number: 0.01 if machine.called[-1:] == [name] else 0.05
 
     runs = {name: machine.function(name, cold(name)) for name in ("one", "other")}
-    for record in latency.timed(runs, lambda: machine.now).values():
+    for record in latency.time_calls(runs, lambda: machine.now).values():
         assert record["high"] == record["p90"] == pytest.approx(10)
 
 
@@ -87,7 +87,7 @@ def test_what_slows_the_machine_down_shows_as_spread_and_not_as_a_difference(a_s
     runs = {"one": machine.function("one", pace(0.010))}
     runs["alike"] = machine.function("alike", pace(0.0102))
     runs["slow"] = machine.function("slow", pace(0.030))
-    found = latency.timed(runs, lambda: machine.now)
+    found = latency.time_calls(runs, lambda: machine.now)
     assert found["one"]["high"] > 1.2 * found["one"]["low"]
     assert not latency.differ(found["one"], found["alike"])
     assert latency.differ(found["one"], found["slow"])
@@ -109,7 +109,7 @@ def test_the_files_themselves_are_run(monkeypatch, tmp_path):
         def __call__(self, inputs):
             self._seen.append(inputs)
 
-        def stored(self, inputs):
+        def quantize(self, inputs):
             return inputs
 
     monkeypatch.setattr(interpreter, "Runner", Runner)

@@ -48,7 +48,7 @@ def test_it_stitches_where_shapes_are_equal_and_nowhere_else(pair):
     assert stitching.stitch(pair["teacher"], wider) is None
     assert stitching.record(pair["teacher"], wider, SPLIT) == []
     outputs = {name: x for name, x in wider.output.items() if name != "section2"}
-    assert stitching.share_sections(keras.Model(wider.inputs[0], outputs), wider) == [
+    assert stitching.shared_sections(keras.Model(wider.inputs[0], outputs), wider) == [
         "section1",
         "section3",
     ]

@@ -297,7 +297,7 @@ for name, options in NETWORKS.items():
         "written": difference(written(inputs, training=False).numpy()),
         "float32": difference(answers),
         "ops": list(facts.ops),
-        "batch": interpreter._takes(path, inputs.shape),
+        "batch": interpreter._accepts(path, inputs.shape),
         "kernels": len([layer for layer in written.layers if has_kernel(layer)]),
         "quantized": sum(len(layer._weight_vars) for layer in wrapped(trained)),
         "same": written is copy,

@@ -1,1 +1,1 @@
-"""What is multiplied how often, in a network and in a file."""
+"""Counts kernels, ops and multiply-accumulates, in a network and in a file."""

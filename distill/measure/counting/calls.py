@@ -1,4 +1,4 @@
-"""A Keras 3 network -> every call in it, with the sizes that this call sees."""
+"""Finds every call of a layer in a Keras 3 network, with its shapes."""
 
 import dataclasses
 from typing import Any
@@ -11,19 +11,19 @@ class Call:
     """One call of a layer or operation.
 
     Attributes:
-        layer: What is called.
-        given: Shapes of all tensors that it is called with, in order, batch first;
-            an open size is None.
-        made: Shape of what it makes, of several the first.
+        layer: The layer or operation.
+        inputs: Shapes of all tensors among its arguments, in order, batch first; an
+            open size is None.
+        output: Shape of its output; the first if there are several.
     """
 
     layer: Any
-    given: tuple[Shape, ...]
-    made: Shape
+    inputs: tuple[Shape, ...]
+    output: Shape
 
 
 def find(network: Any) -> list[Call]:
-    """All calls of a functional model in order, those of nested models in place.
+    """All calls of a functional model in order, including those of nested models.
 
     Args:
         network: A functional `keras.Model`, or a built `Sequential`. A model of
@@ -33,16 +33,18 @@ def find(network: Any) -> list[Call]:
 
     found: list[Call] = []
 
-    def place(operation):
-        inside = _graph(operation)
-        if inside is not None:
-            return lambda given, **_: inside._run_through_graph(given, place)
+    # Symbolic tensors run through the graph again: a layer's own attributes have the
+    # shapes of its first call alone.
+    def record(operation):
+        nested = _graph(operation)
+        if nested is not None:
+            return lambda inputs, **_: nested._run_through_graph(inputs, record)
 
         def call(*args, **options):
-            made = operation.compute_output_spec(*args, **options)
-            first, *_ = _shapes(made)
+            outputs = operation.compute_output_spec(*args, **options)
+            first, *_ = _shapes(outputs)
             found.append(Call(operation, _shapes((args, options)), first))
-            return made
+            return outputs
 
         return call
 
@@ -53,13 +55,13 @@ def find(network: Any) -> list[Call]:
     graph = _graph(network)
     inputs = [keras.KerasTensor(one.shape, one.dtype) for one in network.inputs]
     if graph is None:
-        place(network)(*inputs)
+        record(network)(*inputs)
     else:
-        graph._run_through_graph(inputs, place)
+        graph._run_through_graph(inputs, record)
     return found
 
 
 def _graph(operation):
-    """The functional model that this is, or None."""
+    """The functional model behind a model, as of a `Sequential`; None without one."""
     model = getattr(operation, "_functional", None) or operation
     return model if hasattr(model, "_run_through_graph") else None

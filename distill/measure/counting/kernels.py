@@ -1,4 +1,4 @@
-"""A layer of either Keras -> the kernels in it."""
+"""Finds the kernels of layers of both Keras versions."""
 
 import dataclasses
 import math
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """Weights that multiply what a layer is given.
+    """Weights that multiply a layer's inputs.
 
     Attributes:
-        layer: That owns it: of layers inside each other, the innermost.
+        layer: The layer that owns it; of nested layers, the innermost.
         variable: The weights.
     """
 
@@ -20,39 +20,41 @@ class Kernel:
 
     @property
     def size(self) -> int:
-        """Entries, zeros too."""
+        """Number of entries, including zeros."""
         return math.prod(self.variable.shape)
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether it is used on each channel alone."""
+        """Whether it is applied to each channel separately."""
         kind = type(self.layer).__name__
         return "DepthwiseConv" in kind or _name(self.variable) == "depthwise_kernel"
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether it multiplies the state that a step before has left."""
+        """Whether it multiplies the state of the previous step."""
         return _name(self.variable) == "recurrent_kernel"
 
     @property
     def outputs(self) -> int:
-        """Channels that it makes."""
+        """Number of output channels."""
         *_, before, last = self.variable.shape
         if self.is_depthwise:
             return before * last
         if hasattr(self.layer, "equation"):  # Of `EinsumDense`.
-            terms, made = self.layer.equation.split("->")
+            terms, output = self.layer.equation.split("->")
             letters = zip(terms.split(",")[1], self.variable.shape, strict=True)
-            return math.prod(size for letter, size in letters if letter in made)
+            return math.prod(size for letter, size in letters if letter in output)
+        # Kernels of transposed convolutions are `(..., out, in)`.
         return before if "Transpose" in type(self.layer).__name__ else last
 
 
 def find(layers: Iterable[Any]) -> Iterator[Kernel]:
-    """Every kernel of built layers, and of the layers inside them, each once.
+    """Every kernel of built layers and of the layers inside them, each once.
 
-    A standard layer calls it so; of a class of a user's own, whose names say nothing,
-    all matrices that train are kernels.
+    In a standard layer, names of weights tell kernels. In a custom class they may not,
+    so every trainable matrix counts as a kernel.
     """
+    # A later owner replaces an earlier one: inner layers come after outer ones.
     owners = {
         id(weight): Kernel(inner, weight)
         for layer in layers
@@ -63,19 +65,19 @@ def find(layers: Iterable[Any]) -> Iterator[Kernel]:
 
 
 def is_standard(layer: Any) -> bool:
-    """Whether what a layer or operation computes is Keras' own code."""
+    """Whether the computation of a layer or operation is Keras' own code."""
     kinds = type(layer).__mro__
     owner = next((kind for kind in kinds if "call" in vars(kind)), kinds[0])
     return owner.__module__.split(".")[0] in ("keras", "tf_keras")
 
 
-def _is_kernel(found):
-    weight = found.variable
-    if is_standard(found.layer):
+def _is_kernel(kernel):
+    weight = kernel.variable
+    if is_standard(kernel.layer):
         return _name(weight).endswith("kernel")
     return weight.trainable and len(weight.shape) > 1
 
 
 def _name(weight):
-    """As the layer calls it; tf_keras puts its path before and a number behind."""
+    """A weight's own name; tf_keras puts a path before it and a number behind it."""
     return weight.name.rpartition("/")[-1].partition(":")[0]
