@@ -77,6 +77,7 @@ class Support:
     def __init__(self):
         from tensorflow_model_optimization.clustering import keras as clustering
 
+        # Clustering is tried with LINEAR: k-means++ takes seconds for each layer.
         self._actions: dict[str, Callable] = {
             "prune": magnitude.wrap,
             "cluster": lambda model: wrap(
@@ -85,9 +86,9 @@ class Support:
                 cluster_centroids_init=clustering.CentroidInitialization.LINEAR,
             ),
             **{
-                f"{name}{scheme}": functools.partial(trials.simulate, simulate, kept)
-                for scheme, kept in quantized.SCHEMES.items()
-                for name, simulate in ENGINES.items()
+                f"{name}{scheme}": functools.partial(trials.simulate, engine, options)
+                for scheme, options in quantized.SCHEMES.items()
+                for name, engine in ENGINES.items()
             },
         }
         self._known: dict[tuple, str | None] = {}
@@ -160,18 +161,18 @@ def _options(layer):
     left_out = ("name", "filters", "units", "trainable", "dtype", "input_dim")
     left_out += ("output_dim", "initializer", "regularizer", "constraint")
     config = layer.get_config().items()
-    kept = {key: value for key, value in config if not key.endswith(left_out)}
-    return json.dumps(kept, sort_keys=True, default=str)
+    options = {key: value for key, value in config if not key.endswith(left_out)}
+    return json.dumps(options, sort_keys=True, default=str)
 
 
 def _reason(way, layer):
-    engine, *kept = way.split()
+    engine, *preserved = way.split()
     tool, verb = _WORDS.get(engine, ("TF-MOT", way))
     if isinstance(layer, tf_keras.layers.BatchNormalization) and tool == "TF-MOT":
         return f"TF-MOT can {verb} a norm only behind a kernel"
     activation = activation_name(layer)
     more = f" with activation `{activation}`" if activation else ""
-    staying = f" whose {' and '.join(kept)} stay" if kept else ""
+    staying = f" whose {' and '.join(preserved)} stay" if preserved else ""
     return f"{tool} can {verb} no {type(layer).__name__}{more}{staying}"
 
 

@@ -50,6 +50,7 @@ def to_tflite(
     holder = tf.Module()
     holder.kept = function.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+    # EXPERIMENTAL_SPARSITY encodes kernels sparse; DEFAULT quantizes weights.
     if variant == "pruned":
         converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     elif variant != "float32":
@@ -74,6 +75,7 @@ def _set_types(converter, io, shapes):
 
     if io == "float32":
         return
+    # The converter has one type for all inputs: with ids among them, it is not set.
     converter.inference_output_type = tf.as_dtype(io)
     if not any(shape.dtype.is_integer for shape in shapes):
         converter.inference_input_type = tf.as_dtype(io)

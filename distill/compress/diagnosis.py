@@ -63,6 +63,8 @@ def diagnose(
         for layer in capabilities.noninput_layers(model)
     ]
     engines = {}
+    # Without an engine that supports the network, the reasons are those of our own,
+    # which supports more.
     for scheme in schemes:
         able = [f"{name}{scheme}" for name in capabilities.ENGINES]
         able = [way for way in able if not refused[way] and not whole[way]]

@@ -55,6 +55,7 @@ def restore_names(file: bytes, model: Any) -> bytes:
     """
     packed = schema.ModelT.InitFromPackedBuf(file, 0)
     (graph,), signatures = packed.subgraphs[:1], packed.signatureDefs or []
+    # The signature alone still has the names by which to sort.
     if len(graph.inputs) == len(graph.outputs) == 1 or not signatures:
         return file
     (signature,) = signatures

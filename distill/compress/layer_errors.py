@@ -119,6 +119,7 @@ class Reference:
                 for op, kernel in zip(ops, kernels, strict=True)
             ]
         ).reshape(len(ops), len(names))
+        # Each layer has at most one op: assigned by the largest total similarity.
         pairs = zip(*optimize.linear_sum_assignment(-similarities), strict=True)
         return [
             (names[column], ops[row], kernels[row])

@@ -69,6 +69,7 @@ class Material:
 
     def augmented_sample(self, name: str) -> np.ndarray:
         """Training examples of each class, augmented as in `stream`."""
+        # One batch of the whole sample: ranges are measured in one pass.
         sample = self.sample(CHECKED, "ranges")
         return self._batches(name, sample, len(sample.labels)).batch(0)[0]
 

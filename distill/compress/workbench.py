@@ -219,12 +219,14 @@ class Workbench:
             callbacks: Callbacks of tf_keras.
         """
         name = finishers.name_of(part)
+        # A seed of its own: a file must not depend on which others a run makes.
         tf_keras.utils.set_random_seed(
             seeds.seed_of(self._material.seed, "finish", name)
         )
         ranges.settle(model, self._material.augmented_sample(name))
         steps = part.epochs * self.steps_per_epoch
         training.prepare(model, part, steps, taught=self._material.teacher is not None)
+        # oneDNN's gradient of strided kernels of one pixel corrupts memory.
         with strided.unstrided(model.submodules):
             self.trained[name] = resume.fit(
                 model,

@@ -48,6 +48,7 @@ def count(network) -> Cost:
         layer_macs.count(one.layer, one.inputs, one.output) for one in layer_calls
     ]
     all_kernels = _kernels(layer_calls)
+    # Keras has no other mark of a table than the name of its weight.
     tables = [x for x in network.weights if x.name.endswith("embeddings")]
     images = network.inputs[0].shape[0] or 1  # A network may be built for a batch.
     return Cost(

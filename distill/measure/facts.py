@@ -59,6 +59,7 @@ def read_facts(path: pathlib.Path) -> Facts:
         if name in op_macs.UNKNOWN or (rule and times is None):
             uncounted.append(name)
         macs += rule.macs(part, op) * (times or 1) if rule else 0
+        # By buffer: tensors that share one, as in a loop, count once.
         for index, axis in op_macs.weights(part, op).items():
             sizes[part.place(index)] = part.size(index)
             if axis is not None and name != "DEPTHWISE_CONV_2D":

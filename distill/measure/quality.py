@@ -71,12 +71,12 @@ def classifier_scores(logits: np.ndarray, splits: int = 1) -> np.ndarray:
     return np.array(scores)
 
 
-def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
+def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
     """Squared Fréchet distance of two sets of features, as normal distributions.
 
     Args:
         real: Features, `(n, features)`; at least two examples.
-        made: Features, `(m, features)`; at least two examples.
+        generated: Features, `(m, features)`; at least two examples.
 
     Returns:
         At least 0, in squared units of the features.
@@ -85,9 +85,13 @@ def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
         Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", 2017,
         equation 6. https://arxiv.org/abs/1706.08500
     """
-    real, made = (np.asarray(features, np.float64) for features in (real, made))
-    shift = real.mean(0) - made.mean(0)
-    covariances = [np.atleast_2d(np.cov(each, rowvar=False)) for each in (real, made)]
+    real, generated = (
+        np.asarray(features, np.float64) for features in (real, generated)
+    )
+    shift = real.mean(0) - generated.mean(0)
+    covariances = [
+        np.atleast_2d(np.cov(each, rowvar=False)) for each in (real, generated)
+    ]
     roots = [_root(covariance) for covariance in covariances]
     # The trace of the root of the covariances' product. That product need not be
     # symmetric, and rounding could make its root complex. The singular values of the
@@ -105,7 +109,7 @@ def _root(covariance):
 
 
 def neighbourhoods(
-    real: np.ndarray, made: np.ndarray, neighbours: int = NEIGHBOURS
+    real: np.ndarray, generated: np.ndarray, neighbours: int = NEIGHBOURS
 ) -> dict[str, float]:
     """Precision, recall, density and coverage of generated examples.
 
@@ -114,7 +118,7 @@ def neighbourhoods(
 
     Args:
         real: Features of real examples, `(n, features)`.
-        made: Features of generated examples, `(m, features)`.
+        generated: Features of generated examples, `(m, features)`.
         neighbours: k; less than n and m.
 
     Returns:
@@ -132,19 +136,21 @@ def neighbourhoods(
         Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative
         Models", 2020, section 3. https://arxiv.org/abs/2002.09797
     """
-    least = min(len(real), len(made))
+    least = min(len(real), len(generated))
     if not 1 <= neighbours < least:
         raise ValueError(
             f"`neighbours` must be from 1 to below the smaller set's {least} "
             f"examples. Received: {neighbours}"
         )
-    real, made = (np.asarray(features, np.float64) for features in (real, made))
-    covered, sizes = _in_balls(real, made, neighbours)
-    recalled, _ = _in_balls(made, real, neighbours)
+    real, generated = (
+        np.asarray(features, np.float64) for features in (real, generated)
+    )
+    covered, sizes = _in_balls(real, generated, neighbours)
+    recalled, _ = _in_balls(generated, real, neighbours)
     return {
         "precision": float(covered.mean()),
         "recall": float(recalled.mean()),
-        "density": float(sizes.sum() / (neighbours * len(made))),
+        "density": float(sizes.sum() / (neighbours * len(generated))),
         "coverage": float((sizes > 0).mean()),
     }
 

@@ -45,6 +45,7 @@ def stitch(teacher: keras.Model, student: keras.Model) -> keras.Model | None:
     for name in names:
         for first, second in (("teacher", "student"), ("student", "teacher")):
             outputs, label = pair[second].output, f"{first}_to_{name}"
+            # Keras cuts the second network at this section, and shares its layers.
             rest = keras.Model(outputs[name], outputs["logits"], name=label)
             logits[label] = rest(fronts[first][name], training=False)
     return keras.Model(inputs, logits, name="stitched")
@@ -120,5 +121,5 @@ class Watch(keras.callbacks.Callback):
 
 def callbacks(learner, split: data.Split, seed: int) -> list[keras.callbacks.Callback]:
     """The callbacks of a stage that trains sections with LIT; see `Watch`."""
-    wanted = isinstance(learner.method, trainers.LIT)
-    return [Watch(learner, split, seed)] if wanted else []
+    has_sections = isinstance(learner.method, trainers.LIT)
+    return [Watch(learner, split, seed)] if has_sections else []

@@ -33,6 +33,7 @@ class Float16(Finisher):
 
     def predicted_bytes(self, cost, parts=None):
         """Two bytes for each weight."""
+        # Each kernel has a DEQUANTIZE op of about 250 bytes.
         weights = 2 * (cost.tables + cost.kernels + cost.channels)
         return weights + metadata_bytes(cost, 250)
 
@@ -47,5 +48,6 @@ class DynamicInt8(Finisher):
 
     def predicted_bytes(self, cost, parts=None):
         """One byte for each weight, four in small kernels; a scale for each channel."""
+        # A channel has a bias (4), a scale (4) and a zero point (8).
         weights = cost.tables + cost.kernels + 3 * cost.small + 16 * cost.channels
         return weights + metadata_bytes(cost)

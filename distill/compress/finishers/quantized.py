@@ -55,6 +55,8 @@ class QuantizedFinisher(TrainedFinisher, Integers):
 
     def predicted_bytes(self, cost, parts=None):
         """One byte for each weight; scale, zero point and bias for each channel."""
+        # A channel has a scale (4), a zero point (8), and a bias (4) with its own
+        # scale (4) and zero point (8).
         weights = cost.tables + cost.kernels + 28 * cost.channels
         return weights + metadata_bytes(cost, 300)
 

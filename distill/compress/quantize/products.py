@@ -76,6 +76,7 @@ def conv_transpose(self, x, training):
     layer = self.layer
     shape = layer.compute_output_shape(x.shape)[1:]
     x, strides = _transposed_strides(layer, x, training)
+    # The shape of the output is an argument: a stride leaves several possible.
     return tf_keras.backend.conv2d_transpose(
         x,
         self.round_kernel(layer.kernel, per_channel=False),
@@ -108,6 +109,7 @@ def depthwise_1d(self, x, training):
         before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
         x = tf.pad(x, [[0, 0], [before, 0], [0, 0]])
     x, strides = _strides(layer, x, training)
+    # TensorFlow requires equal strides of both axes; the other axis has one row.
     products = tf.nn.depthwise_conv2d(
         x[:, None],
         self.round_kernel(layer.depthwise_kernel[None], per_channel=False),

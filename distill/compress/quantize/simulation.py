@@ -63,6 +63,7 @@ def simulate(
         new = getattr(new, "layer", new)
         new.set_weights(old.get_weights())
         new.trainable = not isinstance(new, layers.Embedding)
+    # The file rounds its inputs too, but not ids.
     inputs = [tf_keras.Input(one.shape[1:], dtype=one.dtype) for one in model.inputs]
     rounded = [
         one if one.dtype.is_integer else rounding.Range(name=f"input{number}")(one)

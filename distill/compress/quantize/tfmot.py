@@ -67,6 +67,7 @@ def simulate(
         config = Untouched() if isinstance(layer, moves.Move) else None
         return quantization.quantize_annotate_layer(layer, config)
 
+    # The copy starts behind the table: TF-MOT never sees the ids.
     start = [tf_keras.Input(table.output.shape[1:], name="read") for table in tables]
     with quantization.quantize_scope({**moves.KINDS, "Untouched": Untouched}):
         copy = tf_keras.models.clone_model(model, start or None, annotate)
@@ -88,9 +89,10 @@ def _complete(wrapper):
     Preserving clusters, TF-MOT adds the gradients of a cluster; see
     `clustering.averaging`. Some layers it accepts without quantizing their kernels.
     """
-    for _, _, kept in wrapper._weight_vars:
-        if "clst_impl" in kept:
-            kept["clst_impl"].cluster_gradient_aggregation = clustering.averaging()
+    # TF-MOT's schemes fix the sum of gradients in their registry.
+    for _, _, state in wrapper._weight_vars:
+        if "clst_impl" in state:
+            state["clst_impl"].cluster_gradient_aggregation = clustering.averaging()
     rounded = [weight.name for weight, _, _ in wrapper._weight_vars]
     for weight in calls.kernels(wrapper.layer):
         if weight.name not in rounded:

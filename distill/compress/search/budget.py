@@ -89,6 +89,7 @@ class Budget:
         Returns:
             The drop in points, plus the percentage by which the file is too large.
         """
+        # Nothing for a smaller file: within the budget, accuracy alone decides.
         over = self.size(model) / (1000 * self.max_kb) - 1
         return drop + 100 * max(0.0, over)
 

@@ -62,6 +62,7 @@ def build(run: Any, name: str, options: dict[str, Any]) -> Choice:
     own = {finishers.name_of(part): part for part in run.finish}
     needed = (*finishers.FINISHERS[name].needs, name)
     steps = []
+    # FINISHERS lists each finisher after those that it needs.
     for step in (step for step in finishers.FINISHERS if step in needed):
         part = own.get(step) or finishers.FINISHERS[step]()
         chosen = {key: options[key] for key in part.searched if key in options}

@@ -10,6 +10,7 @@ import tf_keras
 
 def nodes(model: tf_keras.Model) -> Iterator[Any]:
     """Every call of a layer in a functional model, in topological order."""
+    # Keras counts depth from the outputs.
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 

@@ -35,6 +35,7 @@ def make_quantizable(
         for kernel, norm in kernel_norms(model).items()
         if not isinstance(model.get_layer(kernel), tf_keras.layers.Conv2DTranspose)
     }
+    # `get_output_shape_at(0)`: a layer that is called twice has no `output_shape`.
     norms = {
         layer.name
         for layer in model.layers
@@ -58,6 +59,7 @@ def make_quantizable(
             return tf_keras.layers.Dropout(0.0, name=layer.name)
         options = layer.get_config()
         if layer.name in norms:
+            # One weight and one bias for each channel: the norm's scale and offset.
             options = {"kernel_size": 1, "name": layer.name}
         if layer.name in rectifiers.values():
             options["activation"] = "relu"

@@ -102,6 +102,8 @@ def slice_tensor(operation: Any, name: str, x: Any, key: Any) -> Any:
     """
     keys = key if isinstance(key, tuple | list) else [key]
     entries = [_plain(one) for one in keys]
+    # A file has one example, so that a choice among examples cannot be converted. An
+    # ellipsis keeps the first axis unless the other entries cover every axis.
     first, inner = entries[0], len(entries) - entries.count("...")
     if not (first == [None] * 3 or (first == "..." and inner < len(x.shape))):
         raise counterparts.Unmatched("it chooses among the examples")

@@ -73,7 +73,7 @@ def _sum(a, b):
 def _difference(a, b):
     if is_tensor(a):
         return a, 1.0, _constant(-np.asarray(_constant(b)))
-    return b, -1.0, _constant(a)
+    return b, -1.0, _constant(a)  # A constant minus a tensor.
 
 
 def _product(a, b):
@@ -81,6 +81,7 @@ def _product(a, b):
 
 
 def _quotient(a, b):
+    # A constant divided by a tensor is refused: `_constant` accepts no tensor.
     return a, _constant(1 / np.asarray(_constant(b))), 0.0
 
 
@@ -97,6 +98,7 @@ def _activation(activation):
 
 def _reshape(operation, name, x):
     """The same values in another shape; each example keeps its own."""
+    # Keras 3 computes the shape: a size of -1, or axes to remove, may be open.
     shape = operation.compute_output_spec(keras.KerasTensor(x.shape, x.dtype.name))
     if shape.shape[0] is not None or None in shape.shape[1:]:
         raise counterparts.Unmatched(

@@ -58,6 +58,7 @@ def to_tf_keras(model: keras.Model, output: str | None = "logits") -> tf_keras.M
         outputs = outputs[output]
     inputs = keras.tree.pack_sequence_as(graph._inputs_struct, inputs)
     twin = tf_keras.Model(inputs, outputs, name=model.name)
+    # A separable convolution has two parts, which take its weights in order.
     for layer, parts, _ in builder.counterparts.values():
         weights = iter(layer.get_weights())
         for part in parts:

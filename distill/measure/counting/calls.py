@@ -31,7 +31,7 @@ def find(network: Any) -> list[Call]:
     """
     import keras
 
-    found: list[Call] = []
+    layer_calls: list[Call] = []
 
     # Symbolic tensors run through the graph again: a layer's own attributes have the
     # shapes of its first call alone.
@@ -43,7 +43,7 @@ def find(network: Any) -> list[Call]:
         def call(*args, **options):
             outputs = operation.compute_output_spec(*args, **options)
             first, *_ = _shapes(outputs)
-            found.append(Call(operation, _shapes((args, options)), first))
+            layer_calls.append(Call(operation, _shapes((args, options)), first))
             return outputs
 
         return call
@@ -58,7 +58,7 @@ def find(network: Any) -> list[Call]:
         record(network)(*inputs)
     else:
         graph._run_through_graph(inputs, record)
-    return found
+    return layer_calls
 
 
 def _graph(operation):

@@ -43,7 +43,7 @@ def weights(graph: graphs.Graph, op: Any) -> dict[int, int | None]:
         Index of each constant tensor to the axis of output channels for a kernel, to
         None for others.
     """
-    found, own = {}, rule(graph, op)
+    axes, own = {}, rule(graph, op)
     places = dict.fromkeys(_TABLES.get(graph.name(op), ()))
     if own is not None:
         places |= dict.fromkeys(own.biases) | own.kernels
@@ -52,8 +52,8 @@ def weights(graph: graphs.Graph, op: Any) -> dict[int, int | None]:
         if place < len(op.inputs) and op.inputs[place] >= 0:
             index = graph.constant(op.inputs[place])
             if graph.is_constant(index):
-                found[index] = axis
-    return found
+                axes[index] = axis
+    return axes
 
 
 def ops_with_counts(
