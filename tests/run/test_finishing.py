@@ -244,7 +244,8 @@ def opened(tmp_path, monkeypatch):
 
 
 def test_probabilities_are_refused_with_the_cure(opened):
-    with pytest.raises(errors.ConfigError, match=r"as from a softmax.*activations.linear"):
+    cure = r"as from a softmax.*activations.linear"
+    with pytest.raises(errors.ConfigError, match=cure):
         opened(network("softmax"))
     with pytest.raises(errors.ConfigError, match=r"its_teacher.*probabilities"):
         opened(network(), network("softmax"))
