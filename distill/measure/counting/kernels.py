@@ -71,6 +71,17 @@ def is_standard(layer: Any) -> bool:
     return owner.__module__.split(".")[0] in ("keras", "tf_keras")
 
 
+def class_names(layer: Any) -> set[str]:
+    """Names of the class of a layer or operation, and of those it is derived from."""
+    # On JAX every layer has a base of the backend's that is called JaxLayer, as is the
+    # layer that runs a function of JAX.
+    return {
+        kind.__name__
+        for kind in type(layer).__mro__
+        if not kind.__module__.startswith("keras.src.backend.")
+    }
+
+
 def _is_kernel(kernel):
     weight = kernel.variable
     if is_standard(kernel.layer):

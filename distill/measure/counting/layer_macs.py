@@ -27,13 +27,7 @@ def count(layer: Any, inputs: Sequence[Shape], output: Shape) -> int | None:
         The number; None if it is unknown: for a custom class, for one that runs any
         code, and for an operation without a rule.
     """
-    # On JAX every layer has a base of the backend's that is called JaxLayer, as is the
-    # layer that runs a function of JAX.
-    names = {
-        kind.__name__
-        for kind in type(layer).__mro__
-        if not kind.__module__.startswith("keras.src.backend.")
-    }
+    names = kernels.class_names(layer)
     if not kernels.is_standard(layer) or names & _UNKNOWN:
         return None
     rule = next((_RULES[name] for name in _RULES if name in names), _nothing)
