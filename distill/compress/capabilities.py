@@ -173,7 +173,8 @@ def _reason(way, layer):
     activation = activation_name(layer)
     more = f" with activation `{activation}`" if activation else ""
     staying = f" whose {' and '.join(preserved)} stay" if preserved else ""
-    return f"{tool} can {verb} no {type(layer).__name__}{more}{staying}"
+    kind = type(layer).__name__
+    return f"{tool} cannot {verb} {kind} layers{more}{staying}"
 
 
 _WORDS = {"tfmot": ("TF-MOT", "quantize"), "keras": ("our engine", "quantize")}

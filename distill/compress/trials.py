@@ -20,7 +20,7 @@ def try_action(action, build, reason=None):
     """Tries an action on a model that is built for it.
 
     Args:
-        action: A function that raises what it likes if the model is not supported.
+        action: A function that raises any exception if the model is not supported.
         build: A function that returns the model.
         reason: What to return for an error without a clear message of its own.
 

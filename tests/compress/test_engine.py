@@ -243,8 +243,8 @@ def test_clusters_are_kept(said):
 
 
 def test_a_chosen_engine_that_cannot_is_refused_before_it_trains(said):
-    assert "`gate`: TF-MOT can quantize no Multiply" in said["refused"]
-    assert "`odd`: our engine can quantize no Activation" in said["odd"]
+    assert "`gate`: TF-MOT cannot quantize Multiply layers" in said["refused"]
+    assert "`odd`: our engine cannot quantize Activation layers" in said["odd"]
     assert "softplus" in said["odd"]
 
 

@@ -168,7 +168,7 @@ def test_every_layer_without_a_twin_is_named_with_the_reason(said):
     assert len(named) == 4
     for name, why in named.items():
         assert f"{name}: {why}" in text
-    assert "no standard layer" in named["`mine` (Dense)"]
+    assert "not a standard layer" in named["`mine` (Dense)"]
     assert "no such layer" in named["`rms` (RMSNormalization)"]
     assert "`squareplus`" in named["`act` (Activation)"]
     assert "`sort` (Sort)" in named

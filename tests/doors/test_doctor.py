@@ -131,7 +131,7 @@ def test_what_is_tried_is_small_and_the_whole_tried_once_an_engine(said):
 def test_every_layer_in_the_way_is_named_with_the_reason(said):
     found = refused(said["gated"], "tfmot")
     assert set(found) == {"scaling", "gate", "odd"}
-    assert "no Rescaling" in found["scaling"]
+    assert "cannot quantize Rescaling" in found["scaling"]
     assert "with activation `softplus`" in found["odd"]
     assert set(refused(said["gated"], "keras")) == {"odd"}
 
@@ -167,7 +167,7 @@ def test_the_scheme_that_will_train_is_asked_about(said, monkeypatch):
     assert files["pruned_int8"] == ("keras", {})
     part = finishers.FINISHERS["pruned_int8"](engine="tfmot")
     (why,) = part.blocked(said["transposed"]).values()
-    assert why == "TF-MOT can quantize no Conv2DTranspose whose zeros stay"
+    assert why == "TF-MOT cannot quantize Conv2DTranspose layers whose zeros stay"
     assert finishers.FINISHERS["int8"](engine="tfmot").blocked(said["transposed"]) == {}
 
 
@@ -238,7 +238,7 @@ def test_without_a_twin_only_plain_conversions_are_left(said, monkeypatch):
 def test_the_tables_name_layers_reasons_and_cures(said, monkeypatch):
     text = compress_tables.tables(examined(monkeypatch, said["gated"]))
     assert "41.7 % of the MACs" in text
-    assert "`odd`: our engine can quantize no Conv2D with activation" in text
+    assert "`odd`: our engine cannot quantize Conv2D layers with activation" in text
     assert "quantize: engine keras; TF-MOT refuses `scaling`, `gate`, `odd`" in text
 
 

@@ -40,7 +40,7 @@ def of_layer(layer, name: str) -> tuple[list[tf_keras.layers.Layer], Callable]:
     kind = getattr(layers, type(layer).__name__, None)
     # By module too: a class of a user may have the name of a standard one.
     if not type(layer).__module__.startswith("keras."):
-        raise Unmatched("it is no standard layer")
+        raise Unmatched("it is not a standard layer")
     if kind is None:
         raise Unmatched("tf_keras has no such layer")
     options = _options(layer, kind)
