@@ -28,6 +28,7 @@ def main(argv=None) -> int:
 
 def _run_task(arguments):
     _end_with_parent()
+    # The first import of tf_keras: `parent` has set the variables that it reads.
     from distill.compress.twin import twin
 
     try:
@@ -137,6 +138,7 @@ def _try_choice(run, work, counted, choice, place):
             _make_file(part, work, place, with_layer_errors=False)
             for part in choice.steps
         ]
+    # A choice that cannot be made is a result: the search goes on with the others.
     except (errors.Diverged, errors.FinishError, ValueError) as error:
         size = choice.predicted_bytes(counted)
         sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
@@ -146,6 +148,7 @@ def _try_choice(run, work, counted, choice, place):
     return {
         "bytes": facts.bytes,
         "gzip_bytes": facts.gzip_bytes,
+        # `stamp` has measured it: running the file again would cost as much.
         "accuracy": provenance.read(path)["validation"]["accuracy"],
         "failed": [
             *last.breaches(facts, choice.parts, counted),
@@ -162,6 +165,7 @@ def _end_with_parent():
         os.read(sys.stdin.fileno(), 1)
         os._exit(errors.EXIT_FAILED)
 
+    # A thread, because the main one may be in TensorFlow for minutes.
     threading.Thread(target=watch, daemon=True).start()
 
 
@@ -176,6 +180,7 @@ def _make_file(part, work, folder, with_layer_errors=True):
     epochs = getattr(part, "epochs", 0)
     with (
         progress.step(path.name, f"{epochs} epochs" if epochs else "conversion", name),
+        # A signal is raised when the file is whole, or between two training steps.
         signals.deferred(),
     ):
         file = part.make(work)

@@ -91,6 +91,7 @@ def gather(
     files.atomic_write(folder / "report.html", page.html(result, wrong))
     files.atomic_write(folder / "MODEL_CARD.md", model_card.text(result))
     front.write(folder, result)
+    # Next to last: a folder with a `report.json` counts as finished.
     files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result

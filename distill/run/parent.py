@@ -113,6 +113,7 @@ def diagnose(network: typing.Any) -> dict:
     Raises:
         As `run` does.
     """
+    # In a process apart, because TF-MOT can turn this one's `tf.keras` into Keras 2.
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "network.keras"
         network.save(path)
@@ -123,6 +124,7 @@ def diagnose(network: typing.Any) -> dict:
 def _run_task(task, path):
     """Runs a task of `distill.run.child`; raises if it fails."""
     require_packages()
+    # The child must import this very distill, from wherever it was started.
     ours = str(pathlib.Path(__file__).resolve().parents[2])
     search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
     chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
@@ -132,10 +134,12 @@ def _run_task(task, path):
         stdin=subprocess.PIPE,  # When it closes, the child knows its parent is gone.
         start_new_session=True,  # Ctrl-C reaches this process only, and is forwarded.
     )
+    # The child ends a step and saves; only then is this process interrupted.
     try:
         with signals.deferred(forward=child.send_signal):
             code = child.wait()
     finally:
+        # Also after an error here: no child may outlive the lock of the folder.
         child.kill()
         child.communicate()
     if code in EXPLAINED:

@@ -35,6 +35,7 @@ def train_all(work: Workspace) -> list[dict]:
         The records of their stages, as in `report.json`.
     """
     run, splits, folder = work.run, work.splits, work.folder
+    # Before anything is trained: another process may have other data or versions.
     claim_together(
         lambda: check_ground(
             folder, ground(run, splits), yields=distributed.is_chief()
@@ -46,6 +47,7 @@ def train_all(work: Workspace) -> list[dict]:
         progress.say(checks.pairs_table(pairs))
     preflight.check_data(run, splits, folder)
     sidecar.write(folder, run.data, splits)
+    # The teacher first, since assistants and students learn from it.
     network, records = teacher.obtain(work)
     accuracy = measure_accuracy.accuracy(
         measure_accuracy.logits(network, splits.test), splits.test
@@ -64,6 +66,7 @@ def train_all(work: Workspace) -> list[dict]:
         )
         for part in run.controls
     ]
+    # Controls last: whoever stops a run early has the student.
     for name, steps, network in students:
         student, more = stages.train(
             name, steps, work, teacher=network, generator=generator_network
