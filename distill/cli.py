@@ -26,6 +26,8 @@ COMMANDS = {
     "finish": "files of a network trained elsewhere, or one that keeps a budget",
     "evaluate": "accuracy, size and latency of one file",
     "export": "plain TFLite files of a trained .keras model",
+    "pack": "a .tflite file, smaller for transfer and storage, without loss",
+    "unpack": "the .tflite file that was packed, byte for byte",
     "inspect": "what a .tflite file contains, and what it was made of",
     "compare": "configs and their controls over several seeds",
     "aggregate": "one table of finished runs, and the best file of a size",
@@ -104,6 +106,43 @@ def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
     """
     arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
     return arguments.out or default_folder(arguments)
+
+
+def container_parser(
+    command: str, description: str, kinds: tuple[str, str]
+) -> argparse.ArgumentParser:
+    """The parser of a command that makes one file from another.
+
+    Args:
+        command: The command's name.
+        description: Shown by `--help`.
+        kinds: The suffixes of the input and of the output file.
+    """
+    flags = argparse_flags.ArgumentParser(
+        prog=f"python -m distill.{command}", description=description
+    )
+    source, target = kinds
+    flags.add_argument("model", type=pathlib.Path, help=f"a {source} file")
+    flags.add_argument(
+        "--out",
+        type=pathlib.Path,
+        help=f"a {target} file; default: beside the {source} file",
+    )
+    return flags
+
+
+def output_file(arguments: argparse.Namespace, kind: str) -> pathlib.Path:
+    """The file to write: `--out`, or the input's name with this suffix.
+
+    Raises:
+        ConfigError: If it has another suffix, or its folder does not exist.
+    """
+    out = arguments.out or arguments.model.with_suffix(kind)
+    if out.suffix != kind or out.is_dir():
+        raise errors.ConfigError(f"--out must be a {kind} file. Received: {out}")
+    if not out.parent.is_dir():
+        raise errors.ConfigError(f"--out: no such folder: {out.parent}")
+    return out
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ import importlib.util
 from distill.runtime import errors
 
 LITERT = "ai_edge_litert"
+READING = (LITERT, "constriction")  # What a `.tflite` file is read and measured with.
 # Import name to the name to install, where more than a dash differs.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 

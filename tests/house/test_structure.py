@@ -7,9 +7,12 @@ import sys
 
 import pytest
 
+from distill import cli
+
 ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = ("distill", "gan", "students", "trainers")
 LINES, FILES = 250, 15
+COMMANDS = len(cli.COMMANDS) + 1  # In `distill/`: one file each, and `cli.py`.
 # Own imports inside functions, by file. Doors have a block each, which comes after the
 # config has been read; parts that a config reads import Keras when they build. A number
 # may fall, never rise.
@@ -96,7 +99,8 @@ def test_a_folder_has_at_most_15_files():
     crowded = {
         str(folder): count
         for folder in folders
-        if (count := len({*folder.glob("*.py")} - {folder / "__init__.py"})) > FILES
+        if (count := len({*folder.glob("*.py")} - {folder / "__init__.py"}))
+        > (COMMANDS if folder == ROOT / "distill" else FILES)
     }
     assert not crowded
 
