@@ -98,10 +98,15 @@ def _costs(costs):
 def _sizes(run, cost):
     parts = {config.name_of(part): part for part in run.finish}
     rows = [
-        (f"student.{name}.tflite", part.predicted_bytes(cost, parts))
+        (
+            f"student.{name}.tflite",
+            part.predicted_bytes(cost, parts),
+            part.predicted_packed_bytes(cost, parts),
+        )
         for name, part in parts.items()
     ]
-    return formats.table(rows, ["file", "bytes, predicted"])
+    headers = ["file", "bytes, predicted", "packed, predicted"]
+    return formats.table(rows, headers) + f"packed: {formats.PACKED}"
 
 
 if __name__ == "__main__":

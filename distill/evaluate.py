@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     def command(arguments):
         # In a sandbox: a malicious `.tflite` file could exploit the interpreter.
         if arguments.model.suffix == ".tflite" and not limited:
-            packages.require("a .tflite file", packages.LITERT)
+            packages.require("a .tflite file", *packages.READING)
             return loader.run_sandboxed(arguments.model, ["evaluate", *argv])
         return _command(arguments)
 
@@ -90,6 +90,7 @@ def _lines(record):
         ("zeros, %", 100 * record["sparsity"]),
         ("bytes", record["bytes"]),
         ("bytes, gzip", record["gzip_bytes"]),
+        ("bytes, packed", f"{record['packed_bytes']}: {formats.PACKED}"),
         ("latency, ms: median", latency["median"]),
         ("latency, ms: its interval", timed and formats.interval(timed)),
         ("latency, ms: 90th percentile", latency["p90"]),

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     for name, what in (
         ("max_kb", "search for a file of at most so many kB"),
+        ("max_packed_kb", "or of at most so many kB packed"),
         ("max_drop", "and at most so many points below the model"),
     ):
         flags.add_argument(

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         if not arguments.model.exists():
             raise ConfigError(f"no such file: {arguments.model}")
         scan.check_kind(arguments.model, ".tflite")
-        packages.require("a .tflite file", packages.LITERT, "flatbuffers")
+        packages.require("a .tflite file", *packages.READING, "flatbuffers")
         if not limited:  # In a sandbox: a malicious file could exploit its parser.
             return loader.run_sandboxed(arguments.model, ["inspect", *argv])
         return _command(arguments)
@@ -77,6 +77,7 @@ def _lines(found):
         ("SHA-256", found["sha256"]),
         ("bytes", found["bytes"]),
         ("bytes, gzip", found["gzip_bytes"]),
+        ("bytes, packed", f"{found['packed_bytes']:,}: {formats.PACKED}"),
         ("parameters", found["parameters"]),
         ("MACs an image", formats.macs(found, formats.whole)),
         ("zeros, %", f"{100 * found['sparsity']:.1f}"),

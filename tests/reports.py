@@ -68,6 +68,7 @@ def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
         ],
         "bytes": size,
         "gzip_bytes": int(size * 0.88),
+        "packed_bytes": int(size * 0.81),
         "latency_ms": latency
         and {
             "median": latency,

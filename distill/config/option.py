@@ -137,10 +137,14 @@ def _describe_type(kind):
 
 
 def _has_all_defaults(kind):
-    """Whether `true` can stand for a type: a dataclass without required options."""
-    return dataclasses.is_dataclass(kind) and all(
-        field.default is not dataclasses.MISSING for field in dataclasses.fields(kind)
-    )
+    """Whether `true` can stand for a type: a dataclass whose defaults are valid."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return False
+    try:
+        kind()
+    except (TypeError, ValueError):  # An option is required, or the defaults refused.
+        return False
+    return True
 
 
 def _walk_types(kind) -> Iterator[Any]:

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import pathlib
 
+from distill.measure import codec
 from distill.measure import graph as graphs  # `graph` is a file's, below.
 from distill.measure.counting import op_macs
 from distill.measure.end import End
@@ -19,6 +20,7 @@ class Facts:
         macs: Multiply-accumulates for one input; see `layer_macs`.
         bytes: Size of the file.
         gzip_bytes: Size of the file after gzip.
+        packed_bytes: Size of the file packed, see `distill.measure.codec`.
         sparsity: Share of exact zeros among the entries of all kernels but depthwise
             ones, which are small and never pruned.
         float_ops: Names of the ops that compute in float, in order, each once;
@@ -35,6 +37,7 @@ class Facts:
     macs: int
     bytes: int
     gzip_bytes: int
+    packed_bytes: int
     sparsity: float
     float_ops: tuple[str, ...]
     ops: dict[str, int]
@@ -72,6 +75,7 @@ def read_facts(path: pathlib.Path) -> Facts:
         macs=macs,
         bytes=path.stat().st_size,
         gzip_bytes=gzip_bytes(path),
+        packed_bytes=codec.packed_bytes(path),
         sparsity=float(zeros / max(1, prunable)),
         float_ops=tuple(dict.fromkeys(graph.float_ops())),
         ops={name: names.count(name) for name in sorted(set(names))},

@@ -74,6 +74,7 @@ def tables(diagnosis: dict) -> str:
         [
             f"student.{file['name']}.tflite",
             f"{file['predicted_bytes']:,}",
+            f"{file['predicted_packed_bytes']:,}",
             file["engine"] or "",
             f"no: {join_names(list(file['blocked']))}" if file["blocked"] else "yes",
         ]
@@ -84,7 +85,8 @@ def tables(diagnosis: dict) -> str:
         formats.table(rows, ["layer", "class", "MACs", "bytes", *methods])
         if rows
         else "",
-        formats.table(files, ["file", "bytes, predicted", "engine", "can be made"]),
+        formats.table(files, _FILES),
+        f"packed: {formats.PACKED}",
         f"quantize: {100 * share['macs']:.1f} % of the MACs and "
         f"{100 * share['bytes']:.1f} % of the bytes would stay float",
         *_explain_engine(diagnosis),
@@ -94,6 +96,7 @@ def tables(diagnosis: dict) -> str:
     return "\n".join(filter(None, lines))
 
 
+_FILES = ["file", "bytes, predicted", "packed, predicted", "engine", "can be made"]
 # Keys of a layer that hold the reason why something cannot be done with it.
 _OBSTACLES = ("prune", "cluster", "tfmot", "keras")
 

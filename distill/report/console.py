@@ -29,7 +29,17 @@ def table(report: dict) -> str:
         notes += [f"x {model['name']} failed: {why}" for why in model["failed"]]
     if chosen:
         notes.insert(0, "* the smallest file that passes on the validation split")
-    headers = ["acc %", "agree %", "kB", "gzip kB", "params", "MACs", "zeros %", "ms"]
+    notes.insert(0, f"packed: {formats.PACKED}")
+    headers = [
+        "acc %",
+        "agree %",
+        "kB",
+        "gzip kB",
+        "pack kB",
+        "MACs",
+        "zeros %",
+        "ms",
+    ]
     lines = tabulate.tabulate(
         rows,
         headers=["", "model", *headers],
@@ -70,7 +80,7 @@ def _cells(model):
         formats.percent(model["agreement_with_teacher"]),
         formats.kilobytes(model["bytes"]),
         formats.kilobytes(model["gzip_bytes"]),
-        formats.whole(model["parameters"]),
+        formats.kilobytes(model["packed_bytes"]),
         formats.macs(model),
         formats.percent(100 * model["sparsity"], 1),
         formats.milliseconds(model["latency_ms"]),

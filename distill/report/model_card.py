@@ -14,6 +14,7 @@ _COLUMNS = [
     "validation, %",
     "bytes",
     "bytes, gzip",
+    "bytes, packed",
     "MACs",
     "takes",
     "gives",
@@ -41,6 +42,7 @@ def text(result: dict) -> str:
         f"{result['machine']}. What passes, and what is named above, was decided by "
         f"{data['validation']:,} validation examples.",
         _table([_COLUMNS, *map(_row, result["models"])]),
+        f"Packed: {formats.PACKED}.",
         "## What to know",
         _format_list(_limits(result, chosen)),
         "## Training",
@@ -93,6 +95,7 @@ def _row(model):
         formats.percent(model["validation_accuracy"]),
         formats.whole(model["bytes"]),
         formats.whole(model["gzip_bytes"]),
+        formats.whole(model["packed_bytes"]),
         formats.macs(model, formats.whole),
         *("; ".join(str(End(**end)) for end in model[key]) for key in _ENDS),
         f"`{model['sha256'][:16]}`",

@@ -141,13 +141,14 @@ def _try_choice(run, work, counted, choice, place):
     # A choice that cannot be made is a result: the search goes on with the others.
     except (errors.Diverged, errors.FinishError, ValueError) as error:
         size = choice.predicted_bytes(counted)
-        sizes = dict.fromkeys(("bytes", "gzip_bytes"), size)
+        sizes = dict.fromkeys(("bytes", "gzip_bytes", "packed_bytes"), size)
         return {**sizes, "accuracy": 0.0, "failed": [str(error)]}
     path = place / f"{record['model']}.tflite"
     facts, last = read_facts(path), choice.steps[-1]
     return {
         "bytes": facts.bytes,
         "gzip_bytes": facts.gzip_bytes,
+        "packed_bytes": facts.packed_bytes,
         # `stamp` has measured it: running the file again would cost as much.
         "accuracy": provenance.read(path)["validation"]["accuracy"],
         "failed": [

@@ -28,10 +28,10 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
     Returns:
         The result of `distill.run.parent.diagnose`, and also: `float_share`, the
         fractions of `macs` and `bytes` in layers that cannot be quantized; `files`, a
-        dict for each finisher with `name`, `predicted_bytes`, `engine` (the engine of
-        quantization-aware training, or None) and `blocked` (name of each layer that
-        prevents the file, or `twin` or `model`, to the reason); `advice`, the changes
-        to the network that help, one line each.
+        dict for each finisher with `name`, `predicted_bytes`, `predicted_packed_bytes`,
+        `engine` (the engine of quantization-aware training, or None) and `blocked`
+        (name of each layer that prevents the file, or `twin` or `model`, to the
+        reason); `advice`, the changes to the network that help, one line each.
     """
     diagnosed = parent.diagnose(network)
     counted = cost.count(network)
@@ -41,6 +41,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         {
             "name": config.name_of(part),
             "predicted_bytes": part.predicted_bytes(counted, by_name),
+            "predicted_packed_bytes": part.predicted_packed_bytes(counted, by_name),
             "engine": _engine(part, diagnosed),
             "blocked": blocked[config.name_of(part)],
         }

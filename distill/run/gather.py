@@ -38,7 +38,7 @@ def gather(
         The report, as in `report.json`.
     """
     models, answers = [], {}
-    unread = packages.missing(packages.LITERT)
+    unread = packages.missing(*packages.READING)
     finished = (folder / "finish.json").exists() and not unread
     made = run if finished else dataclasses.replace(run, finish=())
     taught = _teacher_logits(folder / "teacher.keras", splits.test)

@@ -18,7 +18,7 @@ _NEEDED = (
     "tensorflow",
     "tf_keras",
     "tensorflow_model_optimization",
-    packages.LITERT,
+    *packages.READING,
     "flatbuffers",
 )
 

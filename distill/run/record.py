@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from distill import data
-from distill.measure import accuracy, cost, interpreter
+from distill.measure import accuracy, codec, cost, interpreter
 from distill.measure.end import End
 from distill.measure.facts import gzip_bytes, read_facts
 from distill.runtime import errors, hashes, versions
@@ -114,7 +114,8 @@ def _facts(path, network):
     """The properties of a file that are known without running it."""
     if network is None:
         facts = read_facts(path)
-        names = ("parameters", "macs", "uncounted", "sparsity", "bytes", "gzip_bytes")
+        names = ("parameters", "macs", "uncounted", "sparsity", "bytes")
+        names += ("gzip_bytes", "packed_bytes")
         ends = {"takes": facts.takes, "gives": facts.gives}
         return {
             **{name: getattr(facts, name) for name in names},
@@ -130,6 +131,7 @@ def _facts(path, network):
         "sparsity": cost.sparsity(network),
         "bytes": path.stat().st_size,
         "gzip_bytes": gzip_bytes(path),
+        "packed_bytes": codec.packed_bytes(path),
     }
 
 

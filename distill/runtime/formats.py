@@ -13,6 +13,8 @@ def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
 
 
 NOTHING = "\N{EN DASH}"
+# Printed wherever a packed size is: packed, a file cannot run.
+PACKED = "the size in storage and transfer (python -m distill.pack), not in use"
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
 
 

@@ -74,6 +74,7 @@ class Finished:
         return {
             "bytes": size,
             "gzip_bytes": round(packed),
+            "packed_bytes": choice.predicted_sizes(COST)["packed_bytes"],
             "accuracy": 98.0 - wrong,
             "failed": [],
         }
@@ -110,6 +111,21 @@ def test_the_winner_keeps_the_budget_and_is_the_best_that_does(tmp_path, counts,
     made = Finished()(wins, None)
     assert made["bytes" if counts == "file" else "gzip_bytes"] <= 1000 * kb
     assert json.loads((tmp_path / "run" / "search.json").read_text()) == found
+
+
+def test_a_packed_size_is_predicted_and_kept(tmp_path):
+    names = ("int8", "pruned_int8", "pruned_clustered_int8")
+    options = {"among": names, "max_drop": 9.0, "max_kb": None, "trials": 20}
+    run = the_run(tmp_path, max_packed_kb=30.0, **options)
+    found = searched(run, tmp_path)
+    assert "int8" not in {row["finisher"] for row in found["trials"]}  # Too large.
+    for row in found["trials"]:
+        assert row["fits"] == (row["size"] <= 30_000 and row["drop"] <= 9)
+    (tmp_path / "both").mkdir()
+    both = the_run(tmp_path, **{**options, "max_kb": 20.0}, max_packed_kb=30.0)
+    words = r"of 20\.0 kB and 30\.0 kB packed and 9\.0 points: the nearest .* bytes\."
+    with pytest.raises(errors.FinishError, match=words):
+        searched(both, tmp_path / "both")
 
 
 def test_zeros_and_clusters_gain_through_gzip_alone(tmp_path):
@@ -271,10 +287,16 @@ def test_a_prediction_knows_what_was_chosen_before(tmp_path):
 
 def test_a_broken_budget_is_said_in_words():
     limits = budget.Budget(max_kb=60.0, max_drop=1.0)
-    model = {"bytes": 60_000, "gzip_bytes": 60_001, "accuracy": 97.0}
+    model = {"bytes": 60_000, "gzip_bytes": 60_001, "packed_bytes": 59_001}
     assert limits.breaches(model, 1.0) == []
     (line,) = dataclasses.replace(limits, counts="gzip").breaches(model, 1.0)
     assert line == "60,001 bytes through gzip, more than budget.max_kb = 60.0"
+    packed = dataclasses.replace(limits, max_packed_kb=59.0)
+    (line,) = packed.breaches(model, 1.0)
+    assert line == "59,001 bytes packed, more than budget.max_packed_kb = 59.0"
+    assert packed.shortage(model, 0.5) == pytest.approx(0.5 + 100 / 59_000)
+    assert len(packed.breaches({**model, "bytes": 60_001}, 1.0)) == 2
+    assert dataclasses.replace(packed, max_kb=None).size(model) == 59_001
     (line,) = limits.breaches(model, 1.01)
     assert "on the validation split is 1.01 points below the student's" in line
     (line,) = limits.breaches(model, float("nan"), 0.3)
@@ -305,6 +327,8 @@ def test_the_table_begins_with_the_winner(tmp_path):
         ("part=0", r"`part` must be in \(0, 1\]"),
         ("among=[int8, int7]", r"`among\[1\]` must be one of float32, .*'int7'"),
         ("counts=zip", "one of file, gzip"),
+        ("max_kb=null", "`max_kb` must be given, or `max_packed_kb`"),
+        ("max_packed_kb=0", "`max_packed_kb` must be positive"),
     ],
 )
 def test_mistakes_of_a_budget_are_named(tmp_path, change, words):

@@ -4,21 +4,24 @@ import sys
 
 import pytest
 
-from distill import doctor, evaluate, export, finish, inspect
+from distill import doctor, evaluate, export, finish, inspect, pack, unpack
 
 NAMES = (
     "tensorflow",
     "tf_keras",
     "tensorflow_model_optimization",
     "ai_edge_litert",
+    "constriction",
     "flatbuffers",
 )
 COMMANDS = [
-    (inspect, ["student.tflite"], "ai-edge-litert flatbuffers"),
+    (inspect, ["student.tflite"], "ai-edge-litert constriction flatbuffers"),
+    (pack, ["student.tflite"], "ai-edge-litert constriction flatbuffers"),
+    (unpack, ["student.tflz"], "constriction"),
     (
         evaluate,
         ["--model=student.tflite", "--config=lit_resnet.yaml"],
-        "ai-edge-litert",
+        "ai-edge-litert constriction",
     ),
     (export, ["--model=student.keras"], "tensorflow"),
     (doctor, ["--config=lit_resnet.yaml"], "tensorflow tf-keras"),
@@ -26,7 +29,8 @@ COMMANDS = [
     (
         finish,
         ["--model=student.keras", "--config=finish.yaml"],
-        "tensorflow tf-keras tensorflow-model-optimization ai-edge-litert",
+        "tensorflow tf-keras tensorflow-model-optimization ai-edge-litert "
+        "constriction flatbuffers",
     ),
 ]
 
@@ -36,7 +40,7 @@ def test_what_is_not_installed_is_said_in_a_line(
     command, flags, lacking, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
-    before = {"student.keras", "student.tflite", "finish.yaml"}
+    before = {"student.keras", "student.tflite", "student.tflz", "finish.yaml"}
     for name in before:
         (tmp_path / name).touch()
     (tmp_path / "finish.yaml").write_text(

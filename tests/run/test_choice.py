@@ -35,6 +35,7 @@ def models(validation, test, failed=()):
             "failed": list(failed),
             "bytes": 50_000,
             "gzip_bytes": 50_000,
+            "packed_bytes": 50_000,
         },
     ]
 

@@ -12,10 +12,11 @@ from distill import config, data, evaluate, finish, inspect
 from distill.compress import finishers
 from distill.config import finishing
 from distill.data import split_file
-from distill.report import front, model_card
+from distill.measure import codec
+from distill.report import console, front, model_card
 from distill.report.charts import pareto
 from distill.run.finishing import open_networks
-from distill.runtime import errors, hashes
+from distill.runtime import errors, formats, hashes
 from distill.runtime.trust import loader, provenance
 
 LINES = """
@@ -85,6 +86,24 @@ def test_its_files_are_made_and_measured(made):
     assert names == ["student", *(f"student.{name}" for name in MADE)]
     assert not any(model["agreement_with_teacher"] for model in report["models"])
     assert (folder / "report.html").exists()
+
+
+def test_packed_bytes_are_those_of_the_container_and_explained(made, capfd):
+    folder, report = made
+    rows = {row["name"]: row for row in front.front(report["models"])["models"]}
+    for model in report["models"]:
+        content = (folder / model["file"]).read_bytes()
+        packed = codec.pack(content)
+        assert codec.unpack(packed) == content
+        assert model["packed_bytes"] == len(packed) < model["gzip_bytes"]
+        assert rows[model["name"]]["packed_bytes"] == len(packed)
+        assert f"{len(packed):,}" in (folder / "MODEL_CARD.md").read_text()
+    for page in ("MODEL_CARD.md", "report.html", "front.html"):
+        assert formats.PACKED in (folder / page).read_text()
+    assert formats.PACKED in console.table(report)
+    assert inspect.main([str(folder / "student.int8.tflite")], limited=True) == 0
+    packed = rows["student.int8"]["packed_bytes"]
+    assert f"{packed:,}: {formats.PACKED}" in capfd.readouterr().out
 
 
 def test_what_was_trained_elsewhere_may_know_the_test_split_and_this_is_said(made):
@@ -338,6 +357,7 @@ def model(name, accuracy, size, macs=10, latency=None, failed=()):
         "validation_accuracy": accuracy,
         "bytes": size,
         "gzip_bytes": 1000 - size,
+        "packed_bytes": size // 2,
         "macs": macs,
         "latency_ms": latency and {"median": latency},
         "latency_all_threads_ms": latency and {"median": 1 - latency},
@@ -360,7 +380,7 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
     assert beaten == {
         "teacher": [],
         "student.a": ["gzip_bytes"],
-        "student.b": ["bytes", "gzip_bytes", "macs", fast],
+        "student.b": ["bytes", "gzip_bytes", "packed_bytes", "macs", fast],
         "student.c": every,
         "student.d": ["gzip_bytes", "macs", "latency_ms", fast],
     }

@@ -384,7 +384,8 @@ import sys
 from distill import train
 
 for name in (
-    "tensorflow", "tf_keras", "tensorflow_model_optimization", "ai_edge_litert"
+    "tensorflow", "tf_keras", "tensorflow_model_optimization", "ai_edge_litert",
+    "constriction",
 ):
     sys.modules[name] = None  # As if it were not installed.
 

@@ -1,6 +1,7 @@
 """Post-training quantization: ranges of activations are measured on real images."""
 
 import dataclasses
+from typing import ClassVar
 
 from distill.compress.finishers import integers, quantized
 from distill.compress.finishers.finisher import Finisher
@@ -18,6 +19,8 @@ class Calibrated(Finisher):
         ValueError: If `calibration_examples` is below 1.
     """
 
+    packed_channel: ClassVar[float] = integers.CHANNEL
+
     calibration_examples: int = 200
 
     def __post_init__(self):
@@ -31,6 +34,10 @@ class Calibrated(Finisher):
     def predicted_bytes(self, cost, parts=None):
         """The same as for `int8`."""
         return quantized.Int8.predicted_bytes(self, cost)
+
+    def rate(self, parts):
+        """The same as for `int8`."""
+        return 1.0, integers.BITS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

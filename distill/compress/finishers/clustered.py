@@ -1,9 +1,10 @@
 """Weight clustering: every kernel has only a few different weights."""
 
 import dataclasses
+import math
 from typing import ClassVar
 
-from distill.compress.finishers import conversions, quantized
+from distill.compress.finishers import conversions, integers, quantized
 from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.finishers.pruned import Pruned
 
@@ -57,6 +58,10 @@ class Clustered(TrainedFinisher):
         """The same as for `float32`: every weight is stored, only gzip gains."""
         return conversions.Float32().predicted_bytes(cost)
 
+    def rate(self, parts):
+        """An index into the clusters, of which those near zero are more frequent."""
+        return 1.0, 0.9 * math.log2(self.clusters)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunedClustered(Clustered):
@@ -91,6 +96,11 @@ class PrunedClustered(Clustered):
         pruned = (parts or {}).get("pruned", Pruned())
         return pruned.predicted_bytes(cost)
 
+    def rate(self, parts):
+        """An index into the clusters for each weight that `pruned` leaves."""
+        density, _ = parts.get("pruned", Pruned()).rate(parts)
+        return density, 1.3 * math.log2(self.clusters)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusteredInt8(quantized.QuantizedFinisher):
@@ -111,6 +121,11 @@ class ClusteredInt8(quantized.QuantizedFinisher):
         model = bench.restore("clustered", bench.fold)
         return self.train_int8(bench, model)
 
+    def rate(self, parts):
+        """More than the clusters need: each channel's scale gives them other codes."""
+        clusters = parts.get(self.needs[0], Clustered()).clusters
+        return 1.0, min(integers.BITS, 1.12 * math.log2(clusters))
+
     def breaches(self, facts, parts, student):
         """Only integer ops, and the clusters in every channel."""
         promised = parts[self.needs[0]].clusters
@@ -130,6 +145,11 @@ class PrunedClusteredInt8(ClusteredInt8):
         """Trains the model of `pruned_clustered` for eight bits and converts it."""
         model = bench.restore("pruned_clustered", bench.fold)
         return self.train_int8(bench, model)
+
+    def rate(self, parts):
+        """The same as for `clustered_int8`, for each weight that `pruned` leaves."""
+        density, _ = parts.get("pruned", Pruned()).rate(parts)
+        return density, super().rate(parts)[1]
 
     def breaches(self, facts, parts, student):
         """Only integer ops, and the zeros and clusters."""

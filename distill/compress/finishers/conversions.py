@@ -20,6 +20,10 @@ class Float32(Finisher):
         """Four bytes for each weight."""
         return 4 * (cost.tables + cost.kernels + cost.channels) + metadata_bytes(cost)
 
+    def rate(self, parts):
+        """Exponents repeat; mantissas cannot be compressed."""
+        return 1.0, 26.7
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Float16(Finisher):
@@ -37,10 +41,16 @@ class Float16(Finisher):
         weights = 2 * (cost.tables + cost.kernels + cost.channels)
         return weights + metadata_bytes(cost, 250)
 
+    def rate(self, parts):
+        """The same as for `float32`."""
+        return 1.0, 13.5
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DynamicInt8(Finisher):
     """Weights stored in eight bits; activations are quantized at run time."""
+
+    packed_channel: ClassVar[float] = 7.0
 
     def make(self, bench):
         """Converts the student."""
@@ -51,3 +61,7 @@ class DynamicInt8(Finisher):
         # A channel has a bias (4), a scale (4) and a zero point (8).
         weights = cost.tables + cost.kernels + 3 * cost.small + 16 * cost.channels
         return weights + metadata_bytes(cost)
+
+    def rate(self, parts):
+        """Nearly eight bits: the converter leaves small kernels in float."""
+        return 1.0, 7.6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ class Finisher:
             `narrow` requires filters that can be removed.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
+        packed_channel: Bytes of a channel in a packed file, beside its weights: of
+            float files, the bias.
         searched: Name of each option that a search chooses to its candidate values,
             in order.
     """
@@ -30,6 +33,7 @@ class Finisher:
     needs: ClassVar[tuple[str, ...]] = ()
     asks: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.2
+    packed_channel: ClassVar[float] = 3.5
     searched: ClassVar[dict[str, tuple]] = {}
 
     @property
@@ -127,6 +131,31 @@ class Finisher:
         Args:
             cost: The cost of the student.
             parts: As for `breaches`; None means finishers with default options.
+        """
+        raise NotImplementedError
+
+    def predicted_packed_bytes(
+        self, cost: cost.Cost, parts: dict[str, Finisher] | None = None
+    ) -> int:
+        """The approximate size of the packed file in bytes, from its weights' entropy.
+
+        Args:
+            cost: As for `predicted_bytes`.
+            parts: As for `predicted_bytes`.
+        """
+        density, bits = self.rate(parts or {})
+        shares = [share for share in (density, 1 - density) if share]
+        positions = -sum(share * math.log2(share) for share in shares)
+        weights = cost.kernels * (positions + density * bits) + cost.tables * bits
+        # Fitted to the files of a small ResNet.
+        rest = self.packed_channel * cost.channels + 180 * cost.layers + 1500
+        return round(weights / 8 + rest)
+
+    def rate(self, parts: dict[str, Finisher]) -> tuple[float, float]:
+        """The share of weights that are not zero, and the bits that each takes packed.
+
+        Args:
+            parts: As for `breaches`.
         """
         raise NotImplementedError
 

@@ -17,6 +17,7 @@ class DynamicInt4(Finisher):
         LiteRT's quantizer, recipe `dynamic_wi4_afp32`: one scale for each channel.
     """
 
+    packed_channel: ClassVar[float] = 7.0
     tolerance: ClassVar[float] = 0.5  # A step is 16 times that of eight bits.
 
     def make(self, bench):
@@ -34,6 +35,10 @@ class DynamicInt4(Finisher):
         """Half a byte for each weight; scale, zero point and bias for each channel."""
         left = cost.kernels // 2
         return 4 * cost.tables + left + 16 * cost.channels + metadata_bytes(cost)
+
+    def rate(self, parts):
+        """Less than four bits, because small weights are more frequent."""
+        return 1.0, 3.3
 
 
 def _quantize(file):

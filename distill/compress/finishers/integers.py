@@ -1,9 +1,12 @@
 """The base class of files that compute in integers, and the types at their ends."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from distill.compress.finishers.finisher import Finisher
+
+BITS = 7.2  # Of a packed eight-bit weight, on average.
+CHANNEL = 9.3  # Bytes of a packed channel's scales and its bias of 32 bits.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,6 +18,8 @@ class Integers(Finisher):
             from and to eight bits itself; or `int8` or `uint8`, for devices without
             floats, with scale and zero point in the file. Ids of texts stay int32.
     """
+
+    packed_channel: ClassVar[float] = CHANNEL
 
     io: Literal["float32", "int8", "uint8"] = "float32"
 

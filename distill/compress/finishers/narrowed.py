@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from distill.compress.finishers import quantized
+from distill.compress.finishers import conversions, quantized
 from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 
 
@@ -66,6 +66,11 @@ class Narrowed(TrainedFinisher):
         left = round(4 * self.macs * cost.kernels)
         return 4 * cost.tables + left + 3 * cost.channels + metadata_bytes(cost)
 
+    def predicted_packed_bytes(self, cost, parts=None):
+        """As for `float32`, with that share of the weights."""
+        left = dataclasses.replace(cost, kernels=round(self.macs * cost.kernels))
+        return conversions.Float32().predicted_packed_bytes(left)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NarrowedInt8(quantized.QuantizedFinisher):
@@ -90,6 +95,12 @@ class NarrowedInt8(quantized.QuantizedFinisher):
         narrowed = (parts or {}).get("narrowed", Narrowed())
         left = round(narrowed.macs * cost.kernels)
         return cost.tables + left + 21 * cost.channels + metadata_bytes(cost, 300)
+
+    def predicted_packed_bytes(self, cost, parts=None):
+        """As for `int8`, with that share of the weights."""
+        narrowed = (parts or {}).get("narrowed", Narrowed())
+        left = dataclasses.replace(cost, kernels=round(narrowed.macs * cost.kernels))
+        return super().predicted_packed_bytes(left, parts)
 
 
 def explain_minimum(macs: float, least: float) -> str:

@@ -142,6 +142,11 @@ class Pruned(TrainedFinisher):
         left = round(5.5 * (1 - self.sparsity) * cost.kernels)
         return 4 * (cost.tables + cost.channels) + left + metadata_bytes(cost)
 
+    def rate(self, parts):
+        """The same as for `float32`, for each weight that is left."""
+        _, bits = conversions.Float32().rate(parts)
+        return 1 - self.sparsity, bits
+
     @property
     def in_fours(self) -> bool:
         """Whether two of any four successive input channels are zero."""
@@ -183,6 +188,11 @@ class PrunedInt8(quantized.QuantizedFinisher):
     def make(self, bench):
         """Trains the model of `pruned` for eight bits and converts it."""
         return self.train_int8(bench, bench.restore("pruned"))
+
+    def rate(self, parts):
+        """The same as for `int8`, for each weight that `pruned` leaves."""
+        density, _ = parts.get("pruned", Pruned()).rate(parts)
+        return density, super().rate(parts)[1]
 
     def breaches(self, facts, parts, student):
         """Only integer ops, and the zeros that `pruned` promises."""

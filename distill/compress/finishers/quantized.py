@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
+from distill.compress.finishers import integers
 from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 from distill.compress.finishers.integers import Integers
 
@@ -59,6 +60,10 @@ class QuantizedFinisher(TrainedFinisher, Integers):
         # scale (4) and zero point (8).
         weights = cost.tables + cost.kernels + 28 * cost.channels
         return weights + metadata_bytes(cost, 300)
+
+    def rate(self, parts):
+        """Less than eight bits, because small weights are more frequent."""
+        return 1.0, integers.BITS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

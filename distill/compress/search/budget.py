@@ -7,16 +7,44 @@ from distill.compress import finishers
 from distill.runtime.errors import check
 
 
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A limit of one of a file's sizes.
+
+    Attributes:
+        kb: Maximum size in kB of 1000 bytes.
+        key: Key of the size in a model of `report.json`.
+        how: What is done to the file before its bytes are counted, for messages.
+    """
+
+    kb: float
+    key: str
+    how: str
+
+    def excess(self, model: dict) -> float:
+        """The share of the limit by which a file is larger; negative if smaller.
+
+        Args:
+            model: The file's record, as in `report.json`.
+        """
+        return model[self.key] / (1000 * self.kb) - 1
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
     """Limits of the last file of `finish`; with `trials`, a search for that file.
 
+    At least one of `max_kb` and `max_packed_kb` is required; if both are given, both
+    hold.
+
     Attributes:
         max_kb: Maximum size in kB of 1000 bytes.
+        max_packed_kb: Maximum size of the packed file in kB of 1000 bytes: what
+            `python -m distill.pack` makes for transfer and storage, which does not run.
         max_drop: Maximum loss of accuracy against the model, in percentage points on
             the validation split.
-        counts: Which bytes count: those of the `file` on disk; or those after `gzip`,
-            as in a download. Clusters, and zeros in eight bits, gain only there.
+        counts: Which bytes `max_kb` limits: those of the `file` on disk; or those after
+            `gzip`. Clusters, and zeros in eight bits, gain only there and packed.
         trials: Number of short trials, the best of which is then finished at full
             length; 0 means no search, and `finish` is made as it is.
         part: Share of the epochs that a trial trains; at least one epoch.
@@ -27,9 +55,14 @@ class Budget:
         ValueError: If an option is out of its range.
     """
 
-    only_with: ClassVar[dict[str, str]] = {"part": "trials", "among": "trials"}
+    only_with: ClassVar[dict[str, str]] = {
+        "counts": "max_kb",
+        "part": "trials",
+        "among": "trials",
+    }
 
-    max_kb: float
+    max_kb: float | None = None
+    max_packed_kb: float | None = None
     max_drop: float = 1.0
     counts: Literal["file", "gzip"] = "file"
     trials: int = 24
@@ -38,7 +71,9 @@ class Budget:
 
     def __post_init__(self):
         """Refuses values out of range and unknown names."""
-        check(self.max_kb > 0, "max_kb", "positive", self.max_kb)
+        check(self.limits, "max_kb", "given, or `max_packed_kb`", self.max_kb)
+        for name, limit in self.limits.items():
+            check(limit.kb > 0, name, "positive", limit.kb)
         check(self.max_drop >= 0, "max_drop", "at least 0", self.max_drop)
         check(self.trials >= 0, "trials", "at least 0", self.trials)
         check(0 < self.part <= 1, "part", "in (0, 1]", self.part)
@@ -46,13 +81,39 @@ class Budget:
             known = f"one of {', '.join(finishers.FINISHERS)}"
             check(name in finishers.FINISHERS, f"among[{index}]", known, name)
 
-    def size(self, model: dict) -> int:
-        """The size in bytes that counts.
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """Name of each option that limits a size to its limit."""
+        counted = {"file": ("bytes", ""), "gzip": ("gzip_bytes", " through gzip")}
+        limits = {
+            "max_kb": Limit(self.max_kb, *counted[self.counts]),
+            "max_packed_kb": Limit(self.max_packed_kb, "packed_bytes", " packed"),
+        }
+        return {name: limit for name, limit in limits.items() if limit.kb is not None}
+
+    @property
+    def allowed(self) -> str:
+        """The allowed sizes in words."""
+        return " and ".join(
+            f"{limit.kb} kB{limit.how}" for limit in self.limits.values()
+        )
+
+    def tightest_limit(self, model: dict) -> Limit:
+        """The limit that a file exceeds most, or comes closest to.
 
         Args:
-            model: A record of `report.json`, with `bytes` and `gzip_bytes`.
+            model: A record of `report.json`, with `bytes`, `gzip_bytes` and
+                `packed_bytes`.
         """
-        return model["bytes" if self.counts == "file" else "gzip_bytes"]
+        return max(self.limits.values(), key=lambda limit: limit.excess(model))
+
+    def size(self, model: dict) -> int:
+        """The size in bytes that counts: that of the first limit.
+
+        Args:
+            model: As for `tightest_limit`.
+        """
+        return model[next(iter(self.limits.values())).key]
 
     def breaches(
         self, model: dict, drop: float, test_drop: float | None = None
@@ -67,12 +128,12 @@ class Budget:
         Returns:
             One line for each limit that is exceeded; empty if there is none.
         """
-        lines, size = [], self.size(model)
-        if size > 1000 * self.max_kb:
-            how = " through gzip" if self.counts == "gzip" else ""
-            lines.append(
-                f"{size:,} bytes{how}, more than budget.max_kb = {self.max_kb}"
-            )
+        lines = [
+            f"{model[limit.key]:,} bytes{limit.how}, more than "
+            f"budget.{name} = {limit.kb}"
+            for name, limit in self.limits.items()
+            if limit.excess(model) > 0
+        ]
         return lines + accuracy_breaches(
             "budget.max_drop", self.max_drop, drop, test_drop
         )
@@ -90,8 +151,8 @@ class Budget:
             The drop in points, plus the percentage by which the file is too large.
         """
         # Nothing for a smaller file: within the budget, accuracy alone decides.
-        over = self.size(model) / (1000 * self.max_kb) - 1
-        return drop + 100 * max(0.0, over)
+        excess = self.tightest_limit(model).excess(model)
+        return drop + 100 * max(0.0, excess)
 
 
 def accuracy_breaches(

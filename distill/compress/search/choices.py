@@ -37,6 +37,17 @@ class Choice:
         """See `Finisher.predicted_bytes`."""
         return self.steps[-1].predicted_bytes(cost, self.parts)
 
+    def predicted_sizes(self, cost: Any) -> dict[str, int]:
+        """The approximate sizes in bytes, as in a record of `report.json`.
+
+        There is no prediction of the size after gzip: 0 is within every limit.
+        """
+        return {
+            "bytes": self.predicted_bytes(cost),
+            "gzip_bytes": 0,
+            "packed_bytes": self.steps[-1].predicted_packed_bytes(cost, self.parts),
+        }
+
     def short(self, share: float) -> "Choice":
         """A copy with a share of the epochs, at least one."""
         steps = tuple(

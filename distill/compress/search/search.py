@@ -38,8 +38,8 @@ def search(
         accuracy: Accuracy of the student on the validation split, in percent.
         folder: The folder of `search.json` and of the trials' files.
         make: Makes the files of a short choice in a folder, and measures the last:
-            `bytes`, `gzip_bytes`, `accuracy` on the validation split, and `failed`,
-            its broken promises.
+            `bytes`, `gzip_bytes`, `packed_bytes`, `accuracy` on the validation split,
+            and `failed`, its broken promises.
 
     Returns:
         The content of `search.json`: `accuracy` of the student; `trials`, all trials
@@ -81,16 +81,17 @@ def _feasible(run, diagnosis, cost):
     every = list(choices.all_choices(run, diagnosis))
     if not every:
         raise errors.FinishError("none of the finishers can be made of this model")
-    if run.budget.counts == "gzip":
-        return every  # There is no prediction of the size after gzip.
-    sizes = {choice.label: choice.predicted_bytes(cost) for choice in every}
-    limit = 1000 * MARGIN * run.budget.max_kb
-    feasible = [choice for choice in every if sizes[choice.label] <= limit]
+    sizes = {choice.label: choice.predicted_sizes(cost) for choice in every}
+    limits = {label: run.budget.tightest_limit(size) for label, size in sizes.items()}
+    excess = {label: limit.excess(sizes[label]) for label, limit in limits.items()}
+    feasible = [choice for choice in every if excess[choice.label] <= MARGIN - 1]
     if not feasible:
-        nearest = min(sizes, key=sizes.get)
+        nearest = min(excess, key=excess.get)
+        limit = limits[nearest]
         raise errors.FinishError(
             f"{_no_file(run.budget)}: the nearest is {nearest}, predicted "
-            f"{sizes[nearest]:,} bytes. Allow more, or take a smaller student"
+            f"{sizes[nearest][limit.key]:,} bytes{limit.how}. Allow more, or take a "
+            "smaller student"
         )
     return feasible
 
@@ -161,11 +162,7 @@ def _describe(trial):
 
 
 def _no_file(budget):
-    how = " through gzip" if budget.counts == "gzip" else ""
-    return (
-        f"no file keeps the budget of {budget.max_kb} kB{how} and {budget.max_drop} "
-        "points"
-    )
+    return f"no file keeps the budget of {budget.allowed} and {budget.max_drop} points"
 
 
 def _read_trials(path):

@@ -62,6 +62,9 @@ MEASURES = {
     "gzip_bytes": Measure(
         "gzip_bytes", "size of the file through gzip", formats.file_size
     ),
+    "packed_bytes": Measure(
+        "packed_bytes", "size of the file packed, in transfer", formats.file_size
+    ),
     "macs": Measure("macs", "multiply-adds for one image", formats.short),
     "latency_ms": Measure("latency_ms", "milliseconds for one image", formats.plain),
     "latency_all_threads_ms": Measure(

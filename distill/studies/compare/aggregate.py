@@ -7,7 +7,7 @@ from distill.studies import intervals
 from distill.studies.compare.groups import config_of, data_of
 
 CHOOSING = ("validation_accuracy",)  # What a file is chosen by.
-NUMBERS = ("accuracy", "bytes", "gzip_bytes", "macs", "sparsity")
+NUMBERS = ("accuracy", "bytes", "gzip_bytes", "packed_bytes", "macs", "sparsity")
 TIMES = ("latency_ms", "latency_all_threads_ms")
 
 
@@ -139,6 +139,7 @@ def table(rows: Sequence[dict]) -> str:
             "minus theirs": format_difference(row["minus_theirs"]),
             "kB": format_mean(row, "bytes", formats.kilobytes),
             "gzip kB": format_mean(row, "gzip_bytes", formats.kilobytes),
+            "packed kB": format_mean(row, "packed_bytes", formats.kilobytes),
             "zeros %": formats.percent(100 * row["sparsity"]["mean"], 1),
             "ms": format_mean(row, "latency_ms", formats.plain),
             "ms, all": format_mean(row, "latency_all_threads_ms", formats.plain),
