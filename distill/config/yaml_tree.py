@@ -72,8 +72,8 @@ def _put(parent, keys, value, origin):
     if isinstance(parent, yaml.SequenceNode):
         if not key.isdigit() or int(key) >= len(parent.value):
             raise errors.ConfigError(
-                f"{origin}: expected an index below {len(parent.value)}. "
-                f"Received: {key!r}"
+                f"{origin}: expected the index of one of {len(parent.value)} entries, "
+                f"from 0. Received: {key!r}"
             )
         parent.value[int(key)] = _put(parent.value[int(key)], rest, value, origin)
         return parent

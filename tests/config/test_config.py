@@ -71,7 +71,7 @@ def test_a_bare_name_means_a_shipped_config():
         ("stages.0.decay_factor=1", ["`decay_factor` must be between 0 and 1"]),
         ("stages.0.epochs=1e1", ["stages[0].epochs", "a whole number"]),
         ("stages.0.learning_rate=.inf", ["stages[0].learning_rate", "a number"]),
-        ("stages.9.epochs=1", ["index below 2", "9"]),
+        ("stages.9.epochs=1", ["the index of one of 2 entries", "'9'"]),
         ("stages=[]", ["`stages`", "at least one"]),
         ("stages.0.epochs=21", ["controls[0].stages", "41", "Received: 40"]),
         ("teacher.file=none.keras", ["teacher: `file`", "a file that exists"]),

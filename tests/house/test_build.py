@@ -4,12 +4,14 @@ import ast
 import configparser
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
 import setuptools
 
 import distill
+from distill import cli
 
 ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = ("distill", "gan", "students", "trainers")
@@ -144,3 +146,16 @@ def test_every_test_file_is_a_target():
         "taught.py",
     }
     assert all(f'"tests/{path.name}"' in build for path in others)
+
+
+def test_every_command_is_a_target_and_starts_by_its_name():
+    text = (ROOT / "BUILD").read_text()
+    (listed,) = re.findall(r"for command in \[(.*?)\]", text, re.S)
+    assert set(re.findall(r'"(\w+)"', listed)) == set(cli.COMMANDS)
+    done = subprocess.run(
+        [sys.executable, "-m", "distill", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert all(f"\n  {name} " in done.stdout for name in cli.COMMANDS)

@@ -1,0 +1,5 @@
+"""`python -m distill COMMAND`: the same as `distill COMMAND`."""
+
+from distill import cli
+
+raise SystemExit(cli.main())
