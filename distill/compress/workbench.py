@@ -11,7 +11,7 @@ import tf_keras
 from distill.compress import capabilities, convert, finishers, layer_errors, training
 from distill.compress import material as materials
 from distill.compress.finishers import finisher, quantized
-from distill.compress.prune import channels, magnitude
+from distill.compress.prune import channels, engines, input_mask
 from distill.compress.quantize import clustering, equivalence, ranges
 from distill.compress.twin import folding, twin
 from distill.measure import parity
@@ -91,7 +91,7 @@ class Workbench:
     def keep(self, name: str, model: tf_keras.Model) -> None:
         """Saves a twin's weights for a later finisher, possibly in another process."""
         with files.whole_file(self._weights_path(name)) as temporary:
-            np.savez(temporary, *model.get_weights())
+            np.savez(temporary, **input_mask.get_arrays(model))
 
     def restore(self, name: str, adapt: Callable = lambda twin: twin) -> tf_keras.Model:
         """A twin with the weights that `keep` has saved.
@@ -102,8 +102,7 @@ class Workbench:
         """
         model = adapt(self.twin())
         with np.load(self._weights_path(name), allow_pickle=False) as arrays:
-            model.set_weights([arrays[key] for key in arrays.files])
-        return model
+            return input_mask.set_arrays(model, dict(arrays))
 
     def fold(self, model: tf_keras.Model) -> tf_keras.Model:
         """A twin with norms folded into kernels; see `folding.fold`.
@@ -115,10 +114,10 @@ class Workbench:
         return equivalence.require(model, folding.fold(model), inputs)
 
     def prune(self, model: tf_keras.Model, part) -> tf_keras.Model:
-        """Prunes a twin while it trains; see `magnitude.prune`."""
+        """Prunes a twin while it trains; see `engines.prune`."""
         steps = part.epochs * self.steps_per_epoch
         fit = functools.partial(self.fit, part=part)
-        return magnitude.prune(model, part, steps, fit)
+        return engines.prune(model, part, steps, fit, self._material)
 
     def cluster(self, model: tf_keras.Model, part, **options: Any) -> tf_keras.Model:
         """Trains a folded twin with clustered kernels; see `clustering.cluster`."""
@@ -210,13 +209,14 @@ class Workbench:
         """The store of checkpoints of one finisher's training."""
         return checkpoint.Store(files.checkpoints(self._folder), f"finish.{name}")
 
-    def fit(self, model: tf_keras.Model, part, callbacks=()) -> None:
+    def fit(self, model: tf_keras.Model, part, callbacks=(), state=()) -> None:
         """Trains on labels and the teacher's logits; history goes into `trained`.
 
         Args:
             model: A twin from inputs to logits, possibly wrapped by TF-MOT.
             part: The `TrainedFinisher` with the options.
             callbacks: Callbacks of tf_keras.
+            state: Variables that the callbacks change beside the model's.
         """
         name = finishers.name_of(part)
         # A seed of its own: a file must not depend on which others a run makes.
@@ -236,7 +236,7 @@ class Workbench:
                 callback=tf_keras.callbacks.Callback,
                 epochs=part.epochs,
                 store=self.store(name),
-                variables=lambda: model.variables,
+                variables=lambda: [*model.variables, *state],
                 callbacks=lambda past: list(callbacks),
                 validation_data=self._material.add_targets(
                     self._material.splits.validation.floats(),

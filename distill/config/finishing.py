@@ -83,7 +83,7 @@ class Finishing:
                 rule = "left out without `teacher`: it has no effect there"
                 _check_default(part, "temperature", where, rule)
             if self.searches:
-                for name in part.searched:
+                for name in part.open_options:
                     rule = "left out with `budget.trials`: the search chooses it"
                     _check_default(part, name, where, rule)
         if self.budget is not None and self.searches:

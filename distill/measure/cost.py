@@ -101,14 +101,3 @@ def sparsity(network) -> float:
     ]
     zeros = sum(np.count_nonzero(kernel == 0) for kernel in all_kernels)
     return float(zeros / max(1, sum(kernel.size for kernel in all_kernels)))
-
-
-def kernel_layers(network, prefix: str = "") -> list[str]:
-    """Names of the layers with a kernel; a nested model's name precedes its layers'."""
-    names = []
-    for layer in network.layers:
-        if hasattr(layer, "layers"):
-            names += kernel_layers(layer, f"{prefix}{layer.name}_")
-        elif any(kernels.find([layer])):
-            names.append(prefix + layer.name.removeprefix(prefix))
-    return names

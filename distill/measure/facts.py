@@ -3,10 +3,12 @@
 import dataclasses
 import gzip
 import pathlib
+from typing import Literal
 
-from distill.measure import codec
+from distill.measure import codec, energy
 from distill.measure import graph as graphs  # `graph` is a file's, below.
-from distill.measure.counting import op_macs
+from distill.measure.counting import op_macs, visible_input
+from distill.measure.counting import uses as counted
 from distill.measure.end import End
 from distill.measure.kernel import Kernel
 
@@ -31,6 +33,10 @@ class Facts:
         gives: The file's outputs.
         uncounted: Names of ops whose multiply-accumulates are unknown. If there are
             any, `macs` is a lower bound.
+        nonzero_macs: Those of `macs` whose weight is not zero. A zero of a depthwise
+            kernel counts like any other weight.
+        uses: Every call of a kernel outside loops whose energy can be modelled.
+        input_seen: Share of the input that is not multiplied by zero at once.
     """
 
     parameters: int
@@ -45,6 +51,27 @@ class Facts:
     uncounted: tuple[str, ...] = ()
     takes: tuple[End, ...] = ()
     gives: tuple[End, ...] = ()
+    nonzero_macs: int = 0
+    uses: tuple[energy.Use, ...] = ()
+    input_seen: float = 1.0
+
+    @property
+    def modelled_energy(self) -> float | None:
+        """Energy for one input, by the model of `distill.measure.energy`.
+
+        None if the file multiplies in ops that the model does not know.
+        """
+        known = energy.cost(self.uses, "macs", dense=True) == self.macs
+        if self.uncounted or not known:
+            return None
+        return energy.cost(self.uses, "energy")
+
+    def share_left(self, counts: Literal["weights", "macs", "energy"]) -> float:
+        """The cost with zeros as a share of the same file's cost without them."""
+        if counts == "weights":
+            return 1 - self.sparsity
+        dense = energy.cost(self.uses, counts, dense=True)
+        return energy.cost(self.uses, counts) / dense
 
 
 def read_facts(path: pathlib.Path) -> Facts:
@@ -54,19 +81,25 @@ def read_facts(path: pathlib.Path) -> Facts:
         ValueError: If it is not a TFLite file.
     """
     graph = graphs.Graph(path.read_bytes(), path)
-    sizes, described, macs = {}, {}, 0
-    names, uncounted = [], []
+    sizes, described, macs, nonzero_macs = {}, {}, 0, 0
+    names, uncounted, uses = [], [], []
     for part, op, times in op_macs.ops_with_counts(graph):
         name, rule = part.name(op), op_macs.rule(part, op)
         names.append(name)
         if name in op_macs.UNKNOWN or (rule and times is None):
             uncounted.append(name)
-        macs += rule.macs(part, op) * (times or 1) if rule else 0
+        own_macs = rule.macs(part, op) * (times or 1) if rule else 0
+        own = {}
         # By buffer: tensors that share one, as in a loop, count once.
         for index, axis in op_macs.weights(part, op).items():
             sizes[part.place(index)] = part.size(index)
             if axis is not None and name != "DEPTHWISE_CONV_2D":
-                described[part.place(index)] = part.kernel(index, axis)
+                own[part.place(index)] = part.kernel(index, axis)
+        described |= own
+        macs += own_macs
+        nonzero_macs += _nonzero(own_macs, own.values())
+        if part is graph:
+            uses.append(counted.of_op(part, op, own.values()))
     takes, gives = graph.ends()
     zeros = sum(kernel.zeros for kernel in described.values())
     prunable = sum(kernel.size for kernel in described.values())
@@ -83,7 +116,17 @@ def read_facts(path: pathlib.Path) -> Facts:
         takes=takes,
         gives=gives,
         uncounted=tuple(dict.fromkeys(uncounted)),
+        nonzero_macs=nonzero_macs,
+        uses=tuple(filter(None, uses)),
+        input_seen=visible_input.share(graph),
     )
+
+
+def _nonzero(macs, kernels):
+    """Those multiply-accumulates of an op whose weight is not zero."""
+    # An op uses all entries of its kernels equally often.
+    zeros = sum(kernel.zeros for kernel in kernels)
+    return macs - macs * zeros // max(1, sum(kernel.size for kernel in kernels))
 
 
 def gzip_bytes(path: pathlib.Path) -> int:

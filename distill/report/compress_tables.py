@@ -92,6 +92,7 @@ def tables(diagnosis: dict) -> str:
         *_explain_engine(diagnosis),
         *(f"{name}: {why}" for name, why in _group_by_reason(diagnosis).items()),
         *(f"change: {line}" for line in diagnosis["advice"]),
+        *(f"caution: {line}" for line in diagnosis["cautions"]),
     ]
     return "\n".join(filter(None, lines))
 

@@ -15,6 +15,7 @@ _REMEDIES = {
     "BatchNormalization": "put the norm straight behind a convolution or Dense",
 }
 _AUTO = "leave `engine` at `auto`"
+_OWN = "give `pruned` the option `engine: own`"
 _OTHERWISE = "take another layer, or finishers that work with any layer: {free}"
 
 
@@ -29,9 +30,10 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         The result of `distill.run.parent.diagnose`, and also: `float_share`, the
         fractions of `macs` and `bytes` in layers that cannot be quantized; `files`, a
         dict for each finisher with `name`, `predicted_bytes`, `predicted_packed_bytes`,
-        `engine` (the engine of quantization-aware training, or None) and `blocked`
-        (name of each layer that prevents the file, or `twin` or `model`, to the
-        reason); `advice`, the changes to the network that help, one line each.
+        `engine` (the engine that prunes or quantizes in training, or None) and `blocked`
+        (name of each layer that prevents the file, or `twin` or `model`, to the reason);
+        `advice`, the changes to the network that help, and `cautions`, the known risks,
+        one line each.
     """
     diagnosed = parent.diagnose(network)
     counted = cost.count(network)
@@ -42,7 +44,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
             "name": config.name_of(part),
             "predicted_bytes": part.predicted_bytes(counted, by_name),
             "predicted_packed_bytes": part.predicted_packed_bytes(counted, by_name),
-            "engine": _engine(part, diagnosed),
+            "engine": part.training_engine(diagnosed),
             "blocked": blocked[config.name_of(part)],
         }
         for part in parts
@@ -58,32 +60,44 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         "float_share": share,
         "files": files,
         "advice": _advice(diagnosed, files),
+        "cautions": [
+            f"{config.name_of(part)}: {line}"
+            for part in parts
+            for line in part.cautions(diagnosed)
+        ],
     }
-
-
-def _engine(part, diagnosed):
-    """The engine that a finisher trains with; None for one without."""
-    chosen = getattr(part, "engine", None)
-    return diagnosed["engines"][part.scheme] if chosen == "auto" else chosen
 
 
 def _advice(diagnosed, files):
     blocking = {name for file in files for name in file["blocked"]}
-    tfmot = {name for f in files if f["engine"] == "tfmot" for name in f["blocked"]}
     free = ", ".join(
         name for name, kind in finishers.FINISHERS.items() if not kind.asks
     )
+    otherwise = _OTHERWISE.format(free=free)
     remedies: dict[str, list[str]] = {}
     for layer in diagnosed["layers"]:
         if layer["name"] in blocking:
-            remedy = _REMEDIES.get(layer["kind"], _OTHERWISE.format(free=free))
-            refused = [key for key in layer if key.startswith("tfmot") and layer[key]]
-            if layer["name"] in tfmot and refused and not layer["keras"]:
-                remedy = _AUTO
+            remedy = _other_engine(layer, files)
+            remedy = remedy or _REMEDIES.get(layer["kind"], otherwise)
             remedies.setdefault(remedy, []).append(layer["name"])
     if diagnosed["twin"]:
-        remedies[_OTHERWISE.format(free=free)] = list(diagnosed["twin"])
+        remedies[otherwise] = list(diagnosed["twin"])
     return [
         f"{compress_tables.join_names(names)}: {remedy}"
         for remedy, names in remedies.items()
     ]
+
+
+def _other_engine(layer, files):
+    """The option that chooses an engine which supports a layer; None without one."""
+    blocked = [
+        file["name"] == "pruned"
+        for file in files
+        if file["engine"] == "tfmot" and layer["name"] in file["blocked"]
+    ]
+    refused = [key for key in layer if key.startswith("tfmot") and layer[key]]
+    if not all(blocked) and refused and not layer["keras"]:
+        return _AUTO
+    # TF-MOT is the default engine of `pruned`, and only there.
+    others = layer.get("cluster") or layer.get("quantize")
+    return _OWN if any(blocked) and layer.get("prune") and not others else None

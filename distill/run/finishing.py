@@ -14,8 +14,9 @@ from distill.run import gather, parent, warn
 from distill.run.folder import check_ground, claim
 from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash
+from distill.runtime.trust import loader
 from distill.teach import incoming, stages
-from distill.teach.networks import logits
+from distill.teach.networks import checks, logits
 
 
 def open_networks(
@@ -30,8 +31,9 @@ def open_networks(
             `teacher.keras` are written.
 
     Raises:
-        ConfigError: If a network does not fit the data, or returns probabilities; or
-            if the teacher does not know the classes.
+        ConfigError: If a network does not fit the data, or returns probabilities; if
+            the teacher does not know the classes; or if an option of a finisher does
+            not fit the student's layers.
         Untrusted: If a file may be unsafe.
     """
     split = logits.sample(splits.validation)
@@ -47,6 +49,8 @@ def open_networks(
             check = logits.check_teacher if teaches else logits.check_logits
             check(network, path, split)
             stages.save_once(network, target)
+    if any(part.depends_on_layers for part in run.finish):
+        checks.check_layers(run.finish, loader.open_own(folder / "student.keras"))
 
 
 def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:

@@ -114,8 +114,8 @@ def _facts(path, network):
     """The properties of a file that are known without running it."""
     if network is None:
         facts = read_facts(path)
-        names = ("parameters", "macs", "uncounted", "sparsity", "bytes")
-        names += ("gzip_bytes", "packed_bytes")
+        names = ("parameters", "macs", "nonzero_macs", "uncounted", "modelled_energy")
+        names += ("sparsity", "bytes", "gzip_bytes", "packed_bytes")
         ends = {"takes": facts.takes, "gives": facts.gives}
         return {
             **{name: getattr(facts, name) for name in names},

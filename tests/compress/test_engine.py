@@ -20,7 +20,7 @@ import tf_keras
 
 from distill import config
 from distill.compress import capabilities
-from distill.compress.finishers import clustered, pruned, quantized
+from distill.compress.finishers import clustered, pruned, pruned_int8, quantized
 from distill.compress.prune import magnitude
 from distill.compress.quantize import rounding, simulation
 from distill.compress.twin import folding
@@ -151,7 +151,7 @@ except errors.FinishError as mistake:
     said["refused"] = str(mistake)
 kept(work, "pruned")
 kept(work, "pruned_clustered", folding.fold, 9)
-said["pruned_int8"] = made(work, folder, pruned.PrunedInt8(**short))
+said["pruned_int8"] = made(work, folder, pruned_int8.PrunedInt8(**short))
 said["pruned_clustered_int8"] = made(
     work, folder, clustered.PrunedClusteredInt8(epochs=3)
 )

@@ -1,6 +1,7 @@
 """Finishers keep their promises, or say how they broke them."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import signal
@@ -11,8 +12,9 @@ import pytest
 
 from distill import config
 from distill.compress import finishers
-from distill.compress.finishers import pruned
-from distill.measure import cost, kernel
+from distill.compress.finishers import pruned, shares
+from distill.measure import cost, energy, kernel
+from distill.measure.counting import uses
 from distill.measure.facts import Facts
 from distill.run import folder, parent
 from distill.runtime import errors
@@ -82,8 +84,19 @@ def test_a_kernel_of_integers_may_have_more_weights_than_a_channel_of_it():
     assert breaches("clustered_int8", facts(distinct=40)) == []
 
 
+USES = {
+    "conv": energy.Use((3, 3, 8, 16), 16, input_size=128, output_size=256),
+    "deep": energy.Use((3, 3, 16, 1), 16, 256, 256, depthwise=True),
+    "head": energy.Use((24, 10), places=1, input_size=24, output_size=10),
+}
+LAYERS = {
+    name: energy.Layer(() if use.depthwise else (use.shape,), (use,))
+    for name, use in USES.items()
+}
+
+
 def rules(*pairs):
-    return tuple(pruned.Rule(layers=layers, sparsity=share) for layers, share in pairs)
+    return tuple(shares.Rule(layers=layers, sparsity=share) for layers, share in pairs)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +120,94 @@ def test_the_last_rule_that_matches_counts():
     [
         ([("heat", 0)], ["`rules[0].layers` must match", "conv, head", "'heat'"]),
         ([("conv", 0.1), ("nod*", 0)], ["`rules[1].layers`", "'nod*'"]),
+        ([("deep", 0.1)], ["`rules[0].layers`", "'deep'"]),  # Which is never pruned.
         ([("*", 0)], ["`rules` must leave a layer"]),
     ],
 )
 def test_a_rule_for_no_layer_is_refused_before_anything_trains(given, words):
     with pytest.raises(ValueError) as caught:
-        pruned.Pruned(rules=rules(*given)).check_layers(["conv", "head"])
+        pruned.Pruned(rules=rules(*given)).check_layers(LAYERS)
     assert all(word in str(caught.value) for word in words)
-    pruned.Pruned(rules=rules(("h*", 0))).check_layers(["conv", "head"])
+    pruned.Pruned(rules=rules(("h*", 0))).check_layers(LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("options", "whole", "option", "edge"),
+    [
+        ({"sparsity": 0.99}, (), "sparsity", "at most 0.981"),
+        ({"sparsity": 0.9}, [("head", 0)], "sparsity", "at most 0.816"),
+        ({"budget": ("macs", 0.01)}, (), "budget.keep", "at least 0.123"),
+        ({"budget": ("energy", 0.1)}, (), "budget.keep", "at least 0.438"),
+    ],
+)
+def test_a_share_that_the_floors_leave_no_room_for_is_refused(
+    options, whole, option, edge
+):
+    def part(share):
+        given = {"sparsity": share}
+        if "budget" in options:
+            given = {"budget": shares.Budget(counts=options["budget"][0], keep=share)}
+        return pruned.Pruned(scope="network", rules=rules(*whole), **given)
+
+    wrong = options.get("sparsity") or options["budget"][1]
+    with pytest.raises(ValueError, match=f"`{option}` must be {edge} for"):
+        part(wrong).check_layers(LAYERS)
+    part(float(edge.split()[-1])).check_layers(LAYERS)
+
+
+def test_a_budget_is_checked_by_what_the_file_itself_holds():
+    part = pruned.Pruned(scope="network", budget=shares.Budget(counts="macs", keep=0.5))
+    use = energy.Use(
+        (3, 3, 8, 16), places=16, input_size=128, output_size=256, zeros=600
+    )
+    full = dataclasses.replace(facts(), uses=(use, USES["deep"]))
+    (line,) = breaches("pruned", full, pruned=part)
+    assert "0.5370 of the multiply-accumulates" in line and "promised 0.5" in line
+    more = dataclasses.replace(full, uses=(use._replace(zeros=700), USES["deep"]))
+    assert breaches("pruned_int8", more, pruned=part) == []
+    modelled = dataclasses.replace(part.budget, counts="energy")
+    part = dataclasses.replace(part, budget=modelled)
+    assert "modelled energy" in breaches("pruned", more, pruned=part)[0]
+
+
+def test_energy_is_that_of_the_model():
+    """By hand: 24 places are 2 rows of units, and 16 outputs 2 columns of them."""
+    use = energy.Use(
+        (3, 3, 8, 16), places=24, input_size=128, output_size=384, zeros=100
+    )
+    assert use.per_weight("energy") == 200 + 2 * 6 + 24 * (1 + 3)
+    moved = 200 * (128 + 384) + 24 * 72 * (2 * 6 + 16)
+    assert energy.cost([use], "energy") == 1052 * 308 + moved
+    assert energy.cost([use], "macs") == 1052 * 24
+
+
+def test_tf_mot_prunes_if_it_supports_all_options_and_our_own_supports_all_layers():
+    found = {"twin": {}, "whole": {"prune": None}}
+    odd = {"name": "odd", "kind": "LSTM", "kernels": True, "prune": "no Odd"}
+    found["layers"] = [odd]
+    assert set(pruned.Pruned().blocked(found)) == {"odd"}
+    for new in ({"scope": "network"}, {"every": 2}, {"returns": True}):
+        assert pruned.Pruned(**new).pruner == "own"
+    assert pruned.Pruned().pruner == "tfmot"
+    assert pruned.Pruned(engine="own").blocked(found) == {}
+    assert pruned.Pruned(score="kfac").blocked(found) == {
+        "odd": "`score: kfac` does not support LSTM layers"
+    }
+    network = {"score": "kfac", "scope": "network"}
+    assert set(pruned.Pruned(**network).blocked(found)) == {"odd"}
+    # A budget of computation leaves layers whole of which it knows no cost.
+    budget = shares.Budget(keep=0.5)
+    assert pruned.Pruned(**network, budget=budget).blocked(found) == {}
+    found["twin"] = {"odd": "none"}
+    assert pruned.Pruned(engine="own").blocked(found) == found["twin"]
+
+
+def test_there_is_a_caution_about_kfac_with_norms():
+    found = {"layers": [{"kind": "Conv2D"}, {"kind": "BatchNormalization"}]}
+    (line,) = pruned.Pruned(score="kfac").cautions(found)
+    assert "with norms" in line
+    assert pruned.Pruned().cautions(found) == []
+    assert pruned.Pruned(score="kfac").cautions({"layers": found["layers"][:1]}) == []
 
 
 def test_a_rule_is_checked_on_the_students_own_layers():
@@ -123,7 +216,7 @@ def test_a_rule_is_checked_on_the_students_own_layers():
     )
     with pytest.raises(errors.ConfigError, match=r"finish.pruned: `rules\[0\].*heat"):
         checks.check_finish(run)
-    names = cost.kernel_layers(build.build("student", run))
+    names = uses.of_network(build.build("student", run))
     assert "section2_block1_shortcut_conv" in names and "head" in names
 
 
@@ -161,6 +254,14 @@ def test_options_out_of_range_are_refused_by_name(name, options):
         ("pruned", {"sparsity": 0.0}),
         ("pruned", {"sparsity": 1.0}),
         ("pruned", {"rise": 0.0}),
+        ("pruned", {"every": 0}),
+        ("pruned", {"scope": "kernel", "score": "lamp"}),  # Which orders as magnitude.
+        ("pruned", {"input_keep": 0.0}),
+        ("pruned", {"engine": "tfmot", "input_keep": 0.5}),
+        ("pruned", {"engine": "tfmot", "score": "kfac"}),
+        ("pruned", {"engine": "tfmot", "scope": "network"}),  # Which is our own.
+        ("pruned", {"engine": "tfmot", "every": 5}),
+        ("pruned", {"engine": "tfmot", "returns": True}),
         ("pruned", {"pattern": "2_of_4"}),  # Which is a share of 0.5.
         ("clustered", {"clusters": 1}),
         ("pruned_clustered", {"clusters": 2}),
@@ -178,9 +279,11 @@ def test_options_that_promise_nothing_are_refused(name, options):
 
 def test_rules_promise_shares():
     with pytest.raises(ValueError, match=r"`sparsity` must be in \[0, 1\)"):
-        pruned.Rule(layers="*", sparsity=1.0)
+        shares.Rule(layers="*", sparsity=1.0)
     with pytest.raises(ValueError, match=r"`rules\[0\].sparsity` must be 0 or 0.5"):
         pruned.Pruned(sparsity=0.5, pattern="2_of_4", rules=rules(("*", 0.3)))
+    with pytest.raises(ValueError, match=r"`rules\[0\].sparsity` must be 0 with"):
+        pruned.Pruned(scope="network", rules=rules(("*", 0.3)))
 
 
 def test_predicted_sizes_order_as_the_files_do():

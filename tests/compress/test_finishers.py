@@ -19,7 +19,7 @@ import tf_keras
 
 from distill import config
 from distill.compress import finishers, layer_errors
-from distill.compress.finishers import clustered, narrowed, pruned, quantized
+from distill.compress.finishers import clustered, narrowed, pruned, quantized, shares
 from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding
@@ -79,7 +79,7 @@ def made(part, name=None):
 
 counted = cost.count(student)
 short = {"epochs": 1}
-rule = pruned.Rule(layers="head", sparsity=0.2)
+rule = shares.Rule(layers="head", sparsity=0.2)
 parts = {
     "pruned": pruned.Pruned(sparsity=0.7, rules=(rule,), **short),
     "pruned_clustered": clustered.PrunedClustered(clusters=6, **short),

@@ -10,7 +10,7 @@ import pytest
 
 from distill import config, data, finish
 from distill.compress import finishers
-from distill.compress.finishers import quantized
+from distill.compress.finishers import pruned, quantized, shares
 from distill.compress.search import budget, choices, search
 from distill.config import finishing
 from distill.measure import cost
@@ -263,6 +263,14 @@ def test_the_other_options_are_the_configs(tmp_path):
     fours = (finishers.FINISHERS["pruned"](sparsity=0.5, pattern="2_of_4"),)
     names = every(the_run(tmp_path, finish=fours))
     assert "pruned sparsity=0.5" in names and "pruned sparsity=0.6" not in names
+
+
+def test_a_budget_of_pruning_is_not_searched_over(tmp_path):
+    own = (pruned.Pruned(scope="network", budget=shares.Budget(keep=0.3)),)
+    made = every(the_run(tmp_path, finish=own))
+    names = [name for name in made if name.startswith("pruned ") or name == "pruned"]
+    assert names == ["pruned"]
+    assert made["pruned_int8"].parts["pruned"] == own[0]
 
 
 @pytest.mark.parametrize("name", finishers.FINISHERS)

@@ -71,6 +71,27 @@ def load(*overrides, kind=config.Run, path="lit_resnet.yaml"):
             "rise",
             "`pattern: unstructured`",
         ),
+        (
+            [
+                "finish=[{name: pruned, options: "
+                "{sparsity: 0.5, pattern: 2_of_4, every: 5}}]"
+            ],
+            "every",
+            "`pattern: unstructured`",
+        ),
+        (
+            ["finish=[{name: pruned, options: {budget: {keep: 0.5}}}]"],
+            "budget",
+            "without `scope: network`",
+        ),
+        (
+            [
+                "finish=[{name: pruned, options: "
+                "{scope: network, budget: {keep: 0.5}, sparsity: 0.5}}]"
+            ],
+            "sparsity",
+            "beside `budget`",
+        ),
         (["finish=[]", "max_accuracy_drop=2"], "max_accuracy_drop", "`finish`"),
         (
             ["finish.3.options={kd_weight: 0, temperature: 2}"],

@@ -347,6 +347,10 @@ def test_options_out_of_range_are_refused_by_name(kind, options):
     ("override", "message"),
     [
         ("augmentation.shift=1", "`augmentation` must be one that takes texts"),
+        (
+            "finish=[{name: pruned, options: {input_keep: 0.5}}]",
+            "`finish[0]` must be one that takes texts",
+        ),
         ("student={name: resnet, options: {depth: 8}}", "`student` must be one that"),
         ("teacher.network={name: lenet}", "`teacher.network` must be one that takes"),
         (

@@ -8,7 +8,8 @@ import pytest
 
 from distill import export
 from distill.compress import convert
-from distill.measure import cost, interpreter, latency
+from distill.measure import cost, energy, interpreter, latency
+from distill.measure.counting import uses
 from distill.measure.end import End
 from distill.measure.facts import read_facts
 from distill.runtime import versions
@@ -149,6 +150,20 @@ def test_a_network_costs_what_its_file_costs(network, files):
     assert counted.channels == BIASES
     assert counted.layers == 3
     assert cost.sparsity(network) == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "pruned", "int8"])
+def test_a_kernel_is_used_alike_in_the_network_and_in_its_files(network, files, name):
+    found = read_facts(files / f"{name}.tflite")
+    plain = [use._replace(zeros=0) for use in found.uses]
+    layers = uses.of_network(network).values()
+    assert plain == [use for layer in layers for use in layer.uses]
+    # Three quarters are zero of what pruning cuts, none counted of the depthwise one.
+    assert found.nonzero_macs == 18 * 36 + 36 * 9 + 45
+    saved = 54 * (200 + 6 * 3 + 4 * 36) + 135 * (200 + 6 + 4)
+    dense = energy.cost(plain, "energy")
+    assert found.modelled_energy == dense - saved
+    assert found.share_left("energy") == pytest.approx(1 - saved / dense)
 
 
 def test_every_exported_file_takes_and_gives_floats(files):

@@ -248,10 +248,10 @@ def opened(tmp_path, monkeypatch):
         loader, "open_foreign", lambda path, sha256: loader.open_own(path)
     )
 
-    def ready(given, teacher=None):
+    def ready(given, teacher=None, changes=()):
         (tmp_path / "finish.yaml").write_text(LINES)
         given.save(tmp_path / "given.keras")
-        changes = [f"model={tmp_path / 'given.keras'}"]
+        changes = [f"model={tmp_path / 'given.keras'}", *changes]
         if teacher is not None:
             teacher.save(tmp_path / "its_teacher.keras")
             changes.append(f"teacher={tmp_path / 'its_teacher.keras'}")
@@ -260,6 +260,18 @@ def opened(tmp_path, monkeypatch):
         return tmp_path
 
     return ready
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("{rules: [{layers: heat, sparsity: 0}]}", r"`rules\[0\].layers` must match"),
+        ("{scope: network, sparsity: 0.99}", "`sparsity` must be at most 0.9"),
+    ],
+)
+def test_pruning_must_fit_the_layers_that_were_given(opened, options, words):
+    with pytest.raises(errors.ConfigError, match=f"finish.pruned: {words}"):
+        opened(network(), changes=[f"finish=[{{name: pruned, options: {options}}}]"])
 
 
 def test_probabilities_are_refused_with_the_cure(opened):

@@ -16,7 +16,8 @@ from distill.compress.finishers.conversions import DynamicInt8, Float16, Float32
 from distill.compress.finishers.finisher import Finisher
 from distill.compress.finishers.four_bits import DynamicInt4
 from distill.compress.finishers.narrowed import Narrowed, NarrowedInt8
-from distill.compress.finishers.pruned import Pruned, PrunedInt8
+from distill.compress.finishers.pruned import Pruned
+from distill.compress.finishers.pruned_int8 import PrunedInt8
 from distill.compress.finishers.quantized import Int8
 
 __all__ = ["FINISHERS", "Finisher", "name_of"]

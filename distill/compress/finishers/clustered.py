@@ -68,7 +68,7 @@ class PrunedClustered(Clustered):
     """The pruned student, clustered while its zeros stay; zero is one cluster."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
-    asks: ClassVar[tuple[str, ...]] = ("prune", "cluster")
+    asks: ClassVar[tuple[str, ...]] = ("cluster",)
 
     def __post_init__(self):
         """Refuses fewer than two clusters beside zero."""
@@ -138,7 +138,7 @@ class PrunedClusteredInt8(ClusteredInt8):
     """The pruned and clustered student in eight bits, with its zeros and clusters."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned_clustered", "pruned")
-    asks: ClassVar[tuple[str, ...]] = ("prune", "cluster", "quantize")
+    asks: ClassVar[tuple[str, ...]] = ("cluster", "quantize")
     scheme: ClassVar[str] = " zeros clusters"
 
     def make(self, bench):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import trainers
 
 if typing.TYPE_CHECKING:
-    from distill.measure import cost, facts
+    from distill.measure import cost, energy, facts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Finisher:
 
     Attributes:
         needs: Names of the finishers that must have run before.
-        asks: What must be possible: to `prune`, `cluster` or `quantize` every layer;
-            `narrow` requires filters that can be removed.
+        asks: What must be possible, beside what `needs` ask: to `prune`, `cluster` or
+            `quantize` every layer; `narrow` requires filters that can be removed.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
         packed_channel: Bytes of a channel in a packed file, beside its weights: of
@@ -41,6 +41,11 @@ class Finisher:
         """The entries of `asks`, by their names in `distill.run.parent.diagnose`."""
         return self.asks
 
+    @property
+    def open_options(self) -> dict[str, tuple]:
+        """Those of `searched` that the other options leave open."""
+        return self.searched
+
     def make(self, bench: Any) -> bytes:
         """Makes the file.
 
@@ -52,15 +57,39 @@ class Finisher:
         """
         raise NotImplementedError
 
-    def check_layers(self, layers: Sequence[str]) -> None:
+    @property
+    def depends_on_layers(self) -> bool:
+        """Whether the options must fit the student's layers; see `check_layers`."""
+        return False
+
+    def check_layers(self, layers: Mapping[str, energy.Layer]) -> None:
         """Refuses options that do not fit the student's layers.
 
         Args:
-            layers: Names of the student's layers with a kernel.
+            layers: Name of each layer of the student with a kernel to its kernels.
 
         Raises:
             ValueError: If they do not fit; one line that begins with the option.
         """
+
+    def training_engine(self, diagnosis: dict) -> str | None:
+        """The engine that prunes or quantizes in training.
+
+        Args:
+            diagnosis: See `distill.run.parent.diagnose`.
+
+        Returns:
+            Its name; None if there is no choice of engines.
+        """
+        return None
+
+    def cautions(self, diagnosis: dict) -> list[str]:
+        """Known risks of these options with a network, one line each.
+
+        Args:
+            diagnosis: See `distill.run.parent.diagnose`.
+        """
+        return []
 
     def blocked(self, diagnosis: dict) -> dict[str, str]:
         """The layers because of which this file cannot be made.

@@ -1,123 +1,209 @@
-"""Magnitude pruning: most weights become exactly zero and stay zero."""
+"""Pruning: most weights become exactly zero and stay zero."""
 
 import dataclasses
-import fnmatch
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from distill.compress.finishers import conversions, quantized
+from distill.compress.finishers import conversions, promises, scored, shares
 from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
-
-TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Rule:
-    """The share of zeros for some of the layers.
-
-    Attributes:
-        layers: Pattern of names as in a shell: `head*`, `section[23]_*`.
-        sparsity: Final share of zeros in their kernels; 0 means no pruning.
-
-    Raises:
-        ValueError: If the share is out of its range.
-    """
-
-    layers: str
-    sparsity: float
-
-    def __post_init__(self):
-        """Refuses a share outside [0, 1)."""
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"`sparsity` must be in [0, 1). Received: {self.sparsity}")
+from distill.measure import energy
+from distill.runtime.errors import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruned(TrainedFinisher):
-    """Sets the smallest weights of every kernel to zero.
+    """Sets the least important weights to zero.
 
     The share of zeros rises from 0 along a cubic over the first part of the training;
-    in the rest, the other weights recover. The file is encoded sparse. A table in
-    which ids are looked up is not a kernel and is not pruned.
+    in the rest, the other weights recover. The file is encoded sparse. Neither tables
+    in which ids are looked up nor depthwise kernels, which are small, are pruned.
 
     Attributes:
-        sparsity: Final share of zeros in every kernel.
+        sparsity: Final share of zeros: in every kernel, or in all kernels together.
+        budget: A limit on the cost of the other weights, in place of `sparsity`.
+        score: The order in which weights become zero: `magnitude`, the smallest first;
+            `lamp`, the smallest relative to the larger ones of their kernel; `kfac`,
+            those whose loss costs least, to second order; `sensitivity`, those with
+            the smallest part in the sums of their neuron. `kfac` and `sensitivity`
+            use 1,024 training images for each choice.
+        scope: What has the share of zeros: each `kernel`; or the `network`, in which
+            zeros go wherever weights matter least. There each kernel keeps at least
+            0.3 of an even share, and each output channel one weight.
         schedule: `polynomial`; or `constant`, the full share from the start.
         rise: Part of the training in which the share rises, or in which `constant`
             still changes which weights are zero.
+        every: Number of steps between two choices of zeros during the rise; the last
+            choice is at its end. If absent, there are about 50 choices, or 12 if they
+            use images.
+        returns: Whether zeros may become other numbers between two choices, until the
+            end of the rise; otherwise they stay zero.
         pattern: `unstructured`; or `2_of_4`, at least two zeros among any four
             successive input channels, chosen at the start, as sparse hardware
             requires. That file is stored dense, and a kernel is not pruned unless
             its number of input channels is a multiple of four.
-        rules: Shares for some of the layers; the last rule that matches counts.
+        rules: Shares for some of the layers; the last rule that matches counts. With
+            `scope: network`, the only possible share is 0.
+        input_keep: Share of the pixels of an image that the network sees; the others
+            are multiplied by zero, during the rise, those first that matter least to
+            the loss.
+        engine: What sets weights to zero: `tfmot`; `own`, our engine, which supports
+            any layer with a kernel; or `auto`, TF-MOT if it supports all options,
+            else `own`.
 
     Raises:
-        ValueError: If an option is out of its range.
+        ValueError: If an option is out of its range, or `engine` does not support it.
 
     Source:
         Zhu and Gupta, "To prune, or not to prune", 2017, section 3; as in TF-MOT.
         `2_of_4`: Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021,
-        section 3.
+        section 3. `every`, `returns`: Lee et al., "DeepTwist: Learning Model
+        Compression via Occasional Weight Distortion", 2018.
     """
 
-    # TF-MOT chooses the zeros of a pattern once, at its first step.
-    only_with: ClassVar[dict[str, str]] = {
-        "schedule": "pattern: unstructured",
-        "rise": "pattern: unstructured",
-    }
+    # TF-MOT, which alone has a pattern, chooses its zeros once, at its first step.
+    only_with: ClassVar[dict[str, str]] = dict.fromkeys(
+        (
+            "schedule",
+            "rise",
+            "score",
+            "scope",
+            "every",
+            "returns",
+            "input_keep",
+            "engine",
+        ),
+        "pattern: unstructured",
+    ) | {"sparsity": "no budget", "budget": "scope: network"}
     asks: ClassVar[tuple[str, ...]] = ("prune",)
     tolerance: ClassVar[float] = 1e-4
     searched: ClassVar[dict[str, tuple]] = {"sparsity": (0.5, 0.6, 0.7, 0.8, 0.9)}
 
     sparsity: float = 0.8
+    budget: shares.Budget | None = None
+    score: Literal["magnitude", "lamp", "kfac", "sensitivity"] = "magnitude"
+    scope: Literal["kernel", "network"] = "kernel"
     schedule: Literal["polynomial", "constant"] = "polynomial"
     rise: float = 0.6
+    every: int | None = None
+    returns: bool = False
     pattern: Literal["unstructured", "2_of_4"] = "unstructured"
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[shares.Rule, ...] = ()
+    input_keep: float = 1.0
+    engine: Literal["auto", "tfmot", "own"] = "auto"
 
     def __post_init__(self):
-        """Refuses values out of range, and shares that do not fit the pattern."""
+        """Refuses values out of range, and combinations that are not supported."""
         super().__post_init__()
-        if not 0 < self.sparsity < 1:
-            raise ValueError(
-                f"`sparsity` must be between 0 and 1. Received: {self.sparsity}"
-            )
-        if not 0 < self.rise <= 1:
-            raise ValueError(f"`rise` must be in (0, 1]. Received: {self.rise}")
-        if self.pattern == "unstructured":
-            return
-        if self.sparsity != 0.5:
-            raise ValueError(
-                "`sparsity` must be 0.5 with `pattern: 2_of_4`. "
-                f"Received: {self.sparsity}"
-            )
-        for index, rule in enumerate(self.rules):
-            if rule.sparsity not in (0, 0.5):
-                raise ValueError(
-                    f"`rules[{index}].sparsity` must be 0 or 0.5 with "
-                    f"`pattern: 2_of_4`. Received: {rule.sparsity}"
-                )
+        check(0 < self.sparsity < 1, "sparsity", "between 0 and 1", self.sparsity)
+        check(0 < self.rise <= 1, "rise", "in (0, 1]", self.rise)
+        check(0 < self.input_keep <= 1, "input_keep", "in (0, 1]", self.input_keep)
+        check(self.every is None or self.every > 0, "every", "at least 1", self.every)
+        rule = "network with `score: lamp`, which equals magnitude within a kernel"
+        check(
+            self.score != "lamp" or self.scope == "network", "scope", rule, self.scope
+        )
+        new = self._beyond_tfmot
+        check(self.engine != "tfmot" or not new, "engine", f"own with {new}", "tfmot")
+        if self.in_fours:
+            rule = "0.5 with `pattern: 2_of_4`"
+            check(self.sparsity == 0.5, "sparsity", rule, self.sparsity)
+            shares.check_shares(self.rules, (0, 0.5), f"0 or {rule}")
+        elif self.scope == "network":
+            shares.check_shares(self.rules, (0,), "0 with `scope: network`")
+
+    @property
+    def depends_on_layers(self):
+        """With rules, and if kernels share one budget."""
+        return bool(self.rules) or self.scope == "network"
 
     def check_layers(self, layers):
-        """Refuses a rule that matches no layer, and rules that prune no layer."""
-        for index, rule in enumerate(self.rules):
-            if not fnmatch.filter(layers, rule.layers):
-                raise ValueError(
-                    f"`rules[{index}].layers` must match a layer of the student: "
-                    f"{', '.join(layers)}. Received: {rule.layers!r}"
-                )
-        if not any(self.share(layer) for layer in layers):
+        """Refuses rules for no layer or for all, and impossible shares."""
+        names = [name for name, layer in layers.items() if layer.kernels]
+        shares.check_rules(self.rules, names)
+        if not any(self.share(name) for name in names):
             raise ValueError(
                 "`rules` must leave a layer to prune. Received: a share of 0 for all"
             )
+        if self.scope == "network":
+            self._check_floors(layers)
+
+    def _check_floors(self, layers: Mapping[str, energy.Layer]):
+        whole = [name for name in layers if not self.share(name)]
+        least = shares.least_keep_of(layers, whole, self.counts, self.keep)
+        name, rule, value = "sparsity", f"at most {1 - least:g}", self.sparsity
+        if self.budget is not None:
+            name, rule, value = "budget.keep", f"at least {least:g}", self.keep
+        why = "for this student: every output channel keeps a weight"
+        why += ", and layers that `rules` exclude count too" if self.rules else ""
+        check(not least, name, f"{rule} {why}", value)
+
+    @property
+    def open_options(self):
+        """The share of zeros, unless there is a budget."""
+        return {} if self.budget else self.searched
+
+    @property
+    def counts(self) -> shares.Counts:
+        """What a weight costs; see `shares.Budget`."""
+        return "weights" if self.budget is None else self.budget.counts
+
+    @property
+    def keep(self) -> float:
+        """The final cost as a share of the cost without zeros."""
+        return 1 - self.sparsity if self.budget is None else self.budget.keep
 
     def share(self, layer: str) -> float:
         """The promised share of zeros in the kernel of a layer."""
-        shares = [
-            rule.sparsity
-            for rule in self.rules
-            if fnmatch.fnmatchcase(layer, rule.layers)
-        ]
-        return [self.sparsity, *shares][-1]
+        return shares.share_of(layer, self.sparsity, self.rules)
+
+    @property
+    def _beyond_tfmot(self) -> str:
+        """The first option that TF-MOT does not support; empty if there is none."""
+        options = {
+            f"`score: {self.score}`": self.score != "magnitude",
+            "`scope: network`": self.scope == "network",
+            "`every`": self.every is not None,
+            "`returns`": self.returns,
+            "`input_keep`": self.input_keep < 1,
+        }
+        return next((option for option, is_set in options.items() if is_set), "")
+
+    @property
+    def uses_images(self) -> bool:
+        """Whether zeros are chosen by training images."""
+        return self.score in scored.KINDS or self.input_keep < 1
+
+    @property
+    def takes(self):
+        """The kinds of data: texts have no pixels for `input_keep`."""
+        return ("images", "texts") if self.input_keep == 1 else ("images",)
+
+    @property
+    def pruner(self) -> str:
+        """The engine: `tfmot` or `own`."""
+        if self.engine != "auto":
+            return self.engine
+        return "own" if self._beyond_tfmot else "tfmot"
+
+    @property
+    def ways(self):
+        """Our own engine supports all layers."""
+        return self.asks if self.pruner == "tfmot" else ()
+
+    def blocked(self, diagnosis):
+        """Also layers that the score does not support."""
+        # A budget of computation leaves the layers whole of which it knows no cost.
+        layers = diagnosis["layers"] if self.counts == "weights" else ()
+        pruned = [layer for layer in layers if self.share(layer["name"])]
+        return super().blocked(diagnosis) | scored.unsupported(pruned, self.score)
+
+    def cautions(self, diagnosis):
+        """See `scored.cautions`."""
+        return scored.cautions(diagnosis["layers"], self.score)
+
+    def training_engine(self, diagnosis):
+        """See `pruner`."""
+        return self.pruner
 
     def make(self, bench):
         """Prunes the student while it trains, and converts it."""
@@ -126,75 +212,33 @@ class Pruned(TrainedFinisher):
         return bench.convert(model, "float32" if self.in_fours else "pruned")
 
     def breaches(self, facts, parts, student):
-        """The file must have the promised zeros."""
+        """The file must have the promised zeros, and the mask of the input."""
+        mask = promises.mask_breaches(facts, self.input_keep)
+        return [*self._zero_breaches(facts), *mask]
+
+    def _zero_breaches(self, facts):
         if self.in_fours:
-            return self._patterns_lost(facts)
-        if self.rules:
-            return self._shares_lost(facts)
-        if facts.sparsity >= self.sparsity - TOLERANCE:
-            return []
-        return [f"sparsity {facts.sparsity:.3f} of the file, promised {self.sparsity}"]
+            return promises.pattern_breaches(facts, self.share)
+        if self.budget is not None:
+            return promises.budget_breaches(facts, self.budget)
+        if self.rules and self.scope == "kernel":
+            least = min([self.sparsity, *(rule.sparsity for rule in self.rules)])
+            return promises.share_breaches(facts, self.share, least)
+        return promises.sparsity_breaches(facts, self.sparsity)
 
     def predicted_bytes(self, cost, parts=None):
         """A value and an index for each nonzero weight; all entries of tables."""
         if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
-        left = round(5.5 * (1 - self.sparsity) * cost.kernels)
+        left = round(5.5 * self.keep * cost.kernels)
         return 4 * (cost.tables + cost.channels) + left + metadata_bytes(cost)
 
     def rate(self, parts):
         """The same as for `float32`, for each weight that is left."""
         _, bits = conversions.Float32().rate(parts)
-        return 1 - self.sparsity, bits
+        return self.keep, bits
 
     @property
     def in_fours(self) -> bool:
         """Whether two of any four successive input channels are zero."""
         return self.pattern == "2_of_4"
-
-    def _patterns_lost(self, facts):
-        promised = [
-            kernel
-            for kernel in facts.kernels
-            if kernel.shape[-1] % 4 == 0 and self.share(kernel.layer)
-        ]
-        lost = [kernel.layer for kernel in promised if not kernel.two_of_four]
-        if promised and not lost:
-            return []
-        what = ", ".join(f"`{layer}`" for layer in lost) or "every kernel"
-        return [f"no two zeros of every four weights in {what}"]
-
-    def _shares_lost(self, facts):
-        least = min([self.sparsity, *(rule.sparsity for rule in self.rules)])
-        lost = []
-        for kernel in facts.kernels:
-            # A sparse file has lost the name of its last layer, which may be under
-            # any rule: the smallest promise is checked. One zero is for rounding.
-            share = self.share(kernel.layer) if kernel.layer else least
-            if kernel.zeros + 1 < (share - TOLERANCE) * kernel.size:
-                found = kernel.zeros / kernel.size
-                lost.append(f"`{kernel.layer}`: {found:.3f}, promised {share}")
-        return [f"sparsity of {'; '.join(lost)}"] if lost else []
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PrunedInt8(quantized.QuantizedFinisher):
-    """The pruned student, trained for eight bits while its zeros stay."""
-
-    needs: ClassVar[tuple[str, ...]] = ("pruned",)
-    asks: ClassVar[tuple[str, ...]] = ("prune", "quantize")
-    scheme: ClassVar[str] = " zeros"
-
-    def make(self, bench):
-        """Trains the model of `pruned` for eight bits and converts it."""
-        return self.train_int8(bench, bench.restore("pruned"))
-
-    def rate(self, parts):
-        """The same as for `int8`, for each weight that `pruned` leaves."""
-        density, _ = parts.get("pruned", Pruned()).rate(parts)
-        return density, super().rate(parts)[1]
-
-    def breaches(self, facts, parts, student):
-        """Only integer ops, and the zeros that `pruned` promises."""
-        zeros = parts["pruned"].breaches(facts, parts, student)
-        return [*super().breaches(facts, parts, student), *zeros]

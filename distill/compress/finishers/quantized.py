@@ -37,6 +37,12 @@ class QuantizedFinisher(TrainedFinisher, Integers):
         chosen = {"quantize": f"{engine}{self.scheme}"}
         return tuple(chosen.get(way, way) for way in self.asks)
 
+    def training_engine(self, diagnosis):
+        """The chosen engine, or the one that supports the network."""
+        if self.engine != "auto":
+            return self.engine
+        return diagnosis["engines"][self.scheme]
+
     def train_int8(self, bench: Any, model: Any) -> bytes:
         """Trains a twin with simulated quantization and converts it.
 

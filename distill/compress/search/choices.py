@@ -76,7 +76,7 @@ def build(run: Any, name: str, options: dict[str, Any]) -> Choice:
     # FINISHERS lists each finisher after those that it needs.
     for step in (step for step in finishers.FINISHERS if step in needed):
         part = own.get(step) or finishers.FINISHERS[step]()
-        chosen = {key: options[key] for key in part.searched if key in options}
+        chosen = {key: options[key] for key in part.open_options if key in options}
         steps.append(dataclasses.replace(part, **chosen))
     return Choice(name, options, tuple(steps))
 
@@ -90,7 +90,9 @@ def all_choices(run: Any, diagnosis: dict) -> Iterator[Choice]:
     """
     for name in run.budget.among or finishers.FINISHERS:
         steps = build(run, name, {}).steps
-        grid = {key: values for part in steps for key, values in part.searched.items()}
+        grid = {
+            key: values for part in steps for key, values in part.open_options.items()
+        }
         for values in itertools.product(*grid.values()):
             try:
                 choice = build(run, name, dict(zip(grid, values, strict=True)))

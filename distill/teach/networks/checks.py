@@ -1,10 +1,14 @@
 """Checks of a run's networks before anything trains."""
 
 import itertools
+from collections.abc import Sequence
+
+import keras
 
 from distill import config
+from distill.compress import finishers
 from distill.config import lessons
-from distill.measure import cost
+from distill.measure.counting import uses
 from distill.runtime import errors
 from distill.teach.networks import build, files
 from distill.teach.networks.cuts import places, shapes
@@ -61,13 +65,25 @@ def check_finish(run: config.Run) -> None:
     """Refuses options of finishers that do not fit the student's layers.
 
     Raises:
-        ConfigError: If a rule of a finisher does not fit.
+        ConfigError: If an option of a finisher does not fit.
     """
-    # Building advances the counters in Keras' names, so only if rules need layers.
-    if not any(getattr(part, "rules", ()) for part in run.finish):
-        return
-    layers = cost.kernel_layers(build.build("student", run))
-    for part in run.finish:
+    # Building advances the counters in Keras' names, so only if options need layers.
+    if any(part.depends_on_layers for part in run.finish):
+        check_layers(run.finish, build.build("student", run))
+
+
+def check_layers(parts: Sequence[finishers.Finisher], student: keras.Model) -> None:
+    """Refuses options of finishers that do not fit a student's layers.
+
+    Args:
+        parts: The finishers.
+        student: The student, built.
+
+    Raises:
+        ConfigError: If an option of a finisher does not fit.
+    """
+    layers = uses.of_network(student)
+    for part in parts:
         try:
             part.check_layers(layers)
         except ValueError as error:

@@ -1,0 +1,208 @@
+"""Shares of weights that pruning leaves: by layer, in a budget, and at least."""
+
+import dataclasses
+import fnmatch
+import math
+from collections.abc import Container, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from distill.measure import energy
+from distill.runtime.errors import check
+
+Counts = Literal["weights", "macs", "energy"]
+
+FLOOR = 0.3  # Every kernel keeps at least this part of its even share.
+_ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rule:
+    """The share of zeros for some of the layers.
+
+    Attributes:
+        layers: Pattern of names as in a shell: `head*`, `section[23]_*`.
+        sparsity: Final share of zeros in their kernels; 0 means no pruning.
+
+    Raises:
+        ValueError: If the share is out of its range.
+    """
+
+    layers: str
+    sparsity: float
+
+    def __post_init__(self):
+        """Refuses a share outside [0, 1)."""
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"`sparsity` must be in [0, 1). Received: {self.sparsity}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The total cost of the weights that are not zero.
+
+    Attributes:
+        counts: What each costs: 1 (`weights`); the multiply-accumulates in which it
+            takes part (`macs`); or energy, modelled for an accelerator and not
+            measured, including that of activations (`energy`).
+        keep: The cost with zeros as a share of the network's cost without them.
+
+    Raises:
+        ValueError: If the share is out of its range.
+    """
+
+    counts: Counts = "macs"
+    keep: float
+
+    def __post_init__(self):
+        """Refuses a share outside (0, 1)."""
+        check(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
+
+
+def share_of(layer: str, default: float, rules: Sequence[Rule]) -> float:
+    """The share of zeros for a layer: that of the last rule that matches its name."""
+    shares = [
+        rule.sparsity for rule in rules if fnmatch.fnmatchcase(layer, rule.layers)
+    ]
+    return [default, *shares][-1]
+
+
+def check_shares(rules: Sequence[Rule], allowed: Container[float], text: str) -> None:
+    """Refuses rules with a share that is not allowed.
+
+    Args:
+        rules: The rules.
+        allowed: The allowed shares.
+        text: The allowed shares, in words.
+
+    Raises:
+        ValueError: Names the rule.
+    """
+    for index, rule in enumerate(rules):
+        name = f"rules[{index}].sparsity"
+        check(rule.sparsity in allowed, name, text, rule.sparsity)
+
+
+def check_rules(rules: Sequence[Rule], layers: Sequence[str]) -> None:
+    """Refuses a rule that matches no layer.
+
+    Raises:
+        ValueError: Names the rule.
+    """
+    for index, rule in enumerate(rules):
+        if not fnmatch.filter(layers, rule.layers):
+            raise ValueError(
+                f"`rules[{index}].layers` must match a layer of the student: "
+                f"{', '.join(layers)}. Received: {rule.layers!r}"
+            )
+
+
+def least_kept(shape: Sequence[int], keep: float, axis: int = -1) -> int:
+    """Number of weights that a kernel keeps in any case.
+
+    One threshold for a whole network can empty a kernel. So each keeps `FLOOR` of its
+    even share, and one weight for each output channel.
+
+    Args:
+        shape: The kernel's shape.
+        keep: The even share: what every kernel would keep if all kept the same share.
+        axis: The axis of output channels.
+    """
+    floor = math.ceil(FLOOR * keep * math.prod(shape) - _ROUNDING)
+    return max(floor, shape[axis])
+
+
+class Item(NamedTuple):
+    """A kernel among those that share a budget.
+
+    Attributes:
+        shape: The kernel's shape.
+        price: Cost of each weight that stays.
+        axis: The axis of output channels.
+    """
+
+    shape: Sequence[int]
+    price: float
+    axis: int = -1
+
+
+def list_items(
+    layers: Mapping[str, energy.Layer], whole: Container[str], counts: Counts
+) -> tuple[list[Item], float]:
+    """The kernels that may be cut, and the cost of all kernels without zeros.
+
+    Args:
+        layers: Name of each layer to its kernels and their uses.
+        whole: Names of the layers that are not pruned. Depthwise kernels never are.
+        counts: What a weight costs.
+    """
+    cut = [layer for name, layer in layers.items() if name not in whole]
+    if counts == "weights":
+        items = [Item(shape, 1) for layer in cut for shape in layer.kernels]
+        shapes = (shape for layer in layers.values() for shape in layer.kernels)
+        return items, sum(math.prod(shape) for shape in shapes)
+    items = []
+    for layer in cut:
+        uses = [use for use in layer.uses if not use.depthwise]
+        if uses:  # A layer may be called several times.
+            items.append(Item(uses[0].shape, sum(x.per_weight(counts) for x in uses)))
+    uses = [use for layer in layers.values() for use in layer.uses]
+    return items, energy.cost(uses, counts, dense=True)
+
+
+def least_keep_of(
+    layers: Mapping[str, energy.Layer],
+    whole: Container[str],
+    counts: Counts,
+    keep: float,
+) -> float:
+    """The smallest possible share of the cost, if a share is too small; else 0.
+
+    Args:
+        layers: As for `list_items`.
+        whole: As for `list_items`.
+        counts: As for `list_items`.
+        keep: The wanted share of the cost.
+
+    Returns:
+        The smallest possible share, rounded up to thousandths.
+    """
+    items, total = list_items(layers, whole, counts)
+    if not items:
+        return 1.0
+    if fits(items, even_share(items, total, keep)):
+        return 0.0
+    return math.ceil(1000 * least_keep(items, total)) / 1000
+
+
+def even_share(items: Sequence[Item], total: float, keep: float) -> float:
+    """The share of its weights that each kernel keeps if all keep the same share.
+
+    Args:
+        items: The kernels that may be cut.
+        total: The cost of the network without zeros, including what pruning does not
+            change.
+        keep: Largest share of that cost that may be left.
+    """
+    variable = _full_price(items)
+    return (keep * total - (total - variable)) / variable
+
+
+def fits(items: Sequence[Item], even: float) -> bool:
+    """Whether an even share pays for what every kernel keeps; see `least_kept`."""
+    return _floor_price(items, even) <= even * _full_price(items) * (1 + _ROUNDING)
+
+
+def least_keep(items: Sequence[Item], total: float) -> float:
+    """The smallest share of the cost that can be left; arguments of `even_share`."""
+    variable, even = _full_price(items), 0.0
+    for _ in range(50):  # Converges: floors rise only `FLOOR` times as fast as `even`.
+        even = _floor_price(items, even) / variable
+    return (total - variable + even * variable) / total
+
+
+def _full_price(items):
+    return sum(item.price * math.prod(item.shape) for item in items)
+
+
+def _floor_price(items, even):
+    return sum(item.price * least_kept(item.shape, even, item.axis) for item in items)
