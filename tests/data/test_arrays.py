@@ -61,6 +61,7 @@ def with_nan(value):
     [
         ({"x_train": BYTES.astype(np.float32)}, "divide by 255. Received: float32 fr"),
         ({"x_test": BYTES[:10] * 257.0}, "x_test must be uint8, or floats .* of white"),
+        ({"x_train": SHARES * 16}, "0 to 1; divide by the value of white"),
         ({"x_train": SHARES * 2 - 1}, "add 1 and halve"),
         ({"x_train": (SHARES - 0.3) / 0.2}, "from 0 to 1. Received: float32 from -1.5"),
         ({"x_train": SHARES / 255}, "divided by 255 twice"),

@@ -66,6 +66,10 @@ PROBABILITIES = {
     ),
     "averaged softmax": averaged,
     "operation": lambda: keras.Model((m := linear()).input, ops.sigmoid(m.output)),
+    "weak": lambda: keras.Model((m := linear()).input, ops.sigmoid(m.output / 9) ** 2),
+    "softmax, per cent": lambda: keras.Model(
+        (m := linear(activation="softmax")).input, m.output * 100
+    ),
 }
 
 
@@ -85,6 +89,7 @@ def test_probabilities_are_one_line_and_what_it_says_cures_them(name, tmp_path):
     cured = loader.open_own(tmp_path / "mine.keras")
     logits = asking.check_logits(named(cured), "mine", split)
     back = ops.softmax(logits) if "softmax" in name else ops.sigmoid(logits)
+    back *= 100 if "per cent" in name else 1
     np.testing.assert_allclose(back, given, atol=1e-4)
 
 
@@ -219,9 +224,6 @@ def test_a_run_stops_before_anything_trains(file, tmp_path, capfd):
     assert len(said) == 1
     assert "usual causes" in said[0]
     assert not list((tmp_path / "run").glob("*.keras"))
-
-
-# NaN.
 
 
 def test_nan_is_no_class():

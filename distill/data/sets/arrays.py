@@ -86,7 +86,8 @@ def _range_hint(low, high):
         )
     if high <= 1:
         return "; they look divided by 255 twice" if high else ""
-    return "; divide by 255" if high <= 255 else "; divide by the value of white"
+    # Other scales, such as 0 to 16, would be almost black, and accepted.
+    return f"; divide by {255 if 128 <= high <= 255 else 'the value of white'}"
 
 
 def _uint8_hint(array):

@@ -38,8 +38,9 @@ def check_logits(network: keras.Model, where: str, split: data.Split) -> np.ndar
         Its logits, float32, `(n, classes)`.
 
     Raises:
-        ConfigError: If outputs are NaN; or if all are in [0, 1] and either sum to 1,
-            come from a sigmoid, or reach both ends of the range.
+        ConfigError: If outputs are NaN; or if no output is negative and all rows sum to
+            1 or 100; or if all are in [0, 1] and either come from a sigmoid, or reach
+            both ends of the range.
     """
     outputs = accuracy.logits(network, split)
     missing = int(np.isnan(outputs).any(-1).sum())
@@ -48,18 +49,15 @@ def check_logits(network: keras.Model, where: str, split: data.Split) -> np.ndar
             f"{where} must answer with numbers. Received: NaN for {missing} of "
             f"{len(outputs)} examples"
         )
-    layer, function = _find_last_layer(network)
-    # The sum of a softmax is 1 only up to rounding, which is coarse in half precision.
-    sums_to_1 = np.allclose(outputs.sum(-1), 1, atol=1e-3)
-    if not _in_unit_range(outputs):
+    total = _find_total(outputs)
+    unit = outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
+    if not total and not (unit and (_reaches_ends(outputs) or _is_squashed(network))):
         return outputs
-    if not (sums_to_1 or function in _PROBABILISTIC or _reaches_ends(outputs)):
-        return outputs
-    kind = "that sum to 1, as from a softmax" if sums_to_1 else "as from sigmoids"
+    kind = f"that sum to {total}, as from a softmax" if total else "as from sigmoids"
     raise errors.ConfigError(
         f"{where} must answer with logits. Received: probabilities, all answers to "
-        f"{len(outputs)} examples in [0, 1], {kind}. Open it as `model`, "
-        f"{_describe_fix(layer, function, sums_to_1)}, and save it"
+        f"{len(outputs)} examples in [0, {total or 1}], {kind}. Open it as `model`, "
+        f"{_describe_fix(network, total)}, and save it"
     )
 
 
@@ -95,8 +93,14 @@ def check_teacher(network: keras.Model, where: str, split: data.Split) -> None:
     )
 
 
-def _in_unit_range(outputs):
-    return outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
+def _find_total(outputs):
+    """What all rows sum to, if they are probabilities or per cents; 0 for logits."""
+    if outputs.min() < 0:
+        return 0
+    # The sum of a softmax is 1 only up to rounding, which is coarse in half precision.
+    return next(
+        (n for n in (1, 100) if np.allclose(outputs.sum(-1) / n, 1, atol=1e-3)), 0
+    )
 
 
 def _reaches_ends(outputs):
@@ -107,34 +111,55 @@ def _reaches_ends(outputs):
     return outputs.min() < 0.05 and outputs.max() > 0.95
 
 
-def _find_last_layer(network, place="model"):
-    """Finds the layer that returns the logits.
-
-    Returns:
-        Python code for the layer, None if it has no `activation`; and the name of its
-        activation, or of its class in lower case.
-    """
+def _find_output(network):
+    """The logits of a model, a symbolic tensor."""
     output = network.output
     if isinstance(output, dict):
-        output = output["logits"]
-    else:
-        output = keras.tree.flatten(output)[0]
-    layer = output._keras_history.operation
+        return output["logits"]
+    return keras.tree.flatten(output)[0]
+
+
+def _is_squashed(network):
+    """Whether a sigmoid or a softmax follows the last weights on some way."""
+    found, pending = set(), [_find_output(network)]
+    while pending:
+        layer, node, _ = pending.pop()._keras_history
+        if isinstance(layer, keras.Model):
+            pending.append(_find_output(layer))
+        elif layer not in found:
+            found.add(layer)
+            if _function(layer) in _PROBABILISTIC:
+                return True
+            if not getattr(layer, "weights", ()):
+                pending += layer._inbound_nodes[node].input_tensors
+    return False
+
+
+def _function(layer):
+    """The name of a layer's activation, or of its class in lower case."""
+    if hasattr(layer, "activation"):
+        return layer.activation.__name__
+    return type(layer).__name__.lower()
+
+
+def _find_last_layer(network, place="model"):
+    """The layer that returns the logits, and Python code for it."""
+    layer = _find_output(network)._keras_history.operation
     place = f"{place}.get_layer('{layer.name}')"
     if isinstance(layer, keras.Model):
         return _find_last_layer(layer, place)
-    if hasattr(layer, "activation"):
-        return place, layer.activation.__name__
-    return None, type(layer).__name__.lower()
+    return layer, place
 
 
-def _describe_fix(layer, function, sums_to_1):
+def _describe_fix(network, total):
     """Python code that changes the model to return logits."""
-    if layer is not None and function in _PROBABILISTIC:
-        return f"set `{layer}.activation = keras.activations.linear`"
+    layer, place = _find_last_layer(network)
+    if hasattr(layer, "activation") and _function(layer) in _PROBABILISTIC:
+        return f"set `{place}.activation = keras.activations.linear`"
     # Logits from probabilities; log(0) is not finite.
-    clip = "p = keras.ops.clip(model.outputs[0], 1e-7, 1 - 1e-7)"
-    logits = "keras.ops.log(p)" if sums_to_1 else "keras.ops.log(p / (1 - p))"
+    outputs = "model.outputs[0]" + (f" / {total}" if total > 1 else "")
+    clip = f"p = keras.ops.clip({outputs}, 1e-7, 1 - 1e-7)"
+    logits = "keras.ops.log(p)" if total else "keras.ops.log(p / (1 - p))"
     return f"write `{clip}; model = keras.Model(model.inputs, {logits})`"
 
 
