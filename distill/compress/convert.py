@@ -1,6 +1,9 @@
 """Converts a network to a `.tflite` file."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from distill.compress import ends
 
@@ -42,9 +45,10 @@ def to_tflite(
         tf.TensorSpec((1, *given.shape[1:]), tf.as_dtype(given.dtype), name=name)
         for given, name in zip(model.inputs, ends.input_names(model), strict=True)
     ]
-    function = tf.function(answer).get_concrete_function(
-        shapes if len(shapes) > 1 else shapes[0]
-    )
+    with _unrolled(model) if calibration is not None else contextlib.nullcontext():
+        function = tf.function(answer).get_concrete_function(
+            shapes if len(shapes) > 1 else shapes[0]
+        )
     # The converter finds variables by way of a trackable object. TensorFlow does not
     # see those of a Keras 3 model, so a module holds them.
     holder = tf.Module()
@@ -67,6 +71,18 @@ def to_tflite(
         )
     _set_types(converter, io, shapes)
     return ends.restore_names(converter.convert(), model)
+
+
+@contextlib.contextmanager
+def _unrolled(model: Any) -> Iterator[None]:
+    """Unrolls recurrent layers: TFLite's calibrator crashes on a loop (SIGSEGV)."""
+    import keras
+
+    with contextlib.ExitStack() as stack:
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.RNN):
+                stack.enter_context(mock.patch.object(layer, "unroll", True))
+        yield
 
 
 def _set_types(converter, io, shapes):
