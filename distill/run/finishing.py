@@ -45,9 +45,12 @@ def open_networks(
         if not target.exists():
             file = pathlib.Path(path).expanduser()
             network = incoming.open_given(file, sha256, run.data)
-            teaches = name == "teacher"
-            check = logits.check_teacher if teaches else logits.check_logits
-            check(network, path, split)
+            if name == "teacher":
+                logits.check_teacher(network, path, split)
+            else:
+                answers = logits.check_logits(network, path, split)
+                if ignorance := logits.find_ignorance(network, answers, split):
+                    progress.say(f"    warning: {path}: {ignorance}")
             stages.save_once(network, target)
     if any(part.depends_on_layers for part in run.finish):
         checks.check_layers(run.finish, loader.open_own(folder / "student.keras"))

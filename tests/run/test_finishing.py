@@ -282,6 +282,15 @@ def test_probabilities_are_refused_with_the_cure(opened):
         opened(network(), network("softmax"))
 
 
+def test_a_network_that_knows_nothing_is_named(opened, monkeypatch):
+    output = []
+    monkeypatch.setattr("distill.runtime.progress.say", output.append)
+    given = network()
+    given.layers[-1].set_weights([0 * x for x in given.layers[-1].get_weights()])
+    opened(given)
+    assert "given.keras: 15.4 % of 13 validation examples right" in output[0]
+
+
 def test_the_cure_cures(opened):
     given = network("softmax")
     given.layers[-1].activation = keras.activations.linear

@@ -74,22 +74,38 @@ def check_teacher(network: keras.Model, where: str, split: data.Split) -> None:
             deviations of the chance agreement of its predictions with the labels,
             and Cohen's kappa is slight.
     """
-    logits, labels = check_logits(network, where, split), split.labels
+    if ignorance := find_ignorance(network, check_logits(network, where, split), split):
+        raise errors.ConfigError(
+            f"{where} must know the classes that it teaches. Received: {ignorance}"
+        )
+
+
+def find_ignorance(network: keras.Model, logits: np.ndarray, split: data.Split) -> str:
+    """Says that predictions are no better than chance, and why that may be.
+
+    Args:
+        network: As in `check_logits`.
+        logits: Its logits.
+        split: The examples.
+
+    Returns:
+        Part of a message; empty if the network knows something. See `check_teacher`.
+    """
+    labels = split.labels
     right, chance = _accuracy(logits, labels), _chance_agreement(logits, labels)
     noise = 2 * np.sqrt(chance * (1 - chance) / len(labels))
     # Either margin is enough: with few examples the noise is wide, and with many even
     # an accuracy whose kappa is slight differs from chance.
     if right == 1 or right > chance + min(noise, _SLIGHT * (1 - chance)):
-        return
+        return ""
     fix = _suggest_fix(network, logits, split, chance + 2 * _SLIGHT * (1 - chance))
     takes = "inputs in another range than [0, 1]"
     if split.inputs.dtype == np.int32:
         takes = "the ids of another tokenizer"
-    raise errors.ConfigError(
-        f"{where} must know the classes that it teaches. Received: {100 * right:.1f} % "
-        f"of {len(labels)} validation examples right, where guessing gives "
-        f"{100 * chance:.1f} %. The usual causes: it takes {takes}, has its classes in "
-        f"another order, or was trained on other data{fix}"
+    return (
+        f"{100 * right:.1f} % of {len(labels)} validation examples right, where "
+        f"guessing gives {100 * chance:.1f} %. The usual causes: it takes {takes}, has "
+        f"its classes in another order, or was trained on other data{fix}"
     )
 
 
