@@ -29,11 +29,11 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
     Returns:
         The result of `distill.run.parent.diagnose`, and also: `float_share`, the
         fractions of `macs` and `bytes` in layers that cannot be quantized; `files`, a
-        dict for each finisher with `name`, `predicted_bytes`, `predicted_packed_bytes`,
-        `engine` (the engine that prunes or quantizes in training, or None) and `blocked`
-        (name of each layer that prevents the file, or `twin` or `model`, to the reason);
-        `advice`, the changes to the network that help, and `cautions`, the known risks,
-        one line each.
+        dict for each finisher with `name`, `predicted_bytes`,
+        `predicted_packed_bytes`, `engine` (the engine that prunes or quantizes in
+        training, or None) and `blocked` (name of each layer that prevents the file, or
+        `twin` or `model`, to the reason); `advice`, the changes to the network that
+        help, and `cautions`, the known risks, one line each.
     """
     diagnosed = parent.diagnose(network)
     counted = cost.count(network)
