@@ -28,7 +28,7 @@ def diagnosed(**reasons):
         "twin": {},
         "whole": NOTHING,
         "engines": {"": "tfmot", " zeros": "tfmot"},
-        "layers": [{"name": "odd", **reasons}],
+        "layers": [{"name": "odd", "kernels": [], **reasons}],
     }
 
 
