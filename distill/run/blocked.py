@@ -45,7 +45,9 @@ def check(diagnosed: dict[str, Any], parts: Sequence[finishers.Finisher]) -> Non
     blocked = {name: why for name, why in find_blocked(diagnosed, parts).items() if why}
     if blocked:
         layers = collections.ChainMap(*blocked.values())
-        reasons = "; ".join(f"`{layer}`: {why}" for layer, why in layers.items())
+        # Some layers come with their class, and are quoted already.
+        quoted = {name if "`" in name else f"`{name}`": layers[name] for name in layers}
+        reasons = "; ".join(f"{name}: {why}" for name, why in quoted.items())
         raise errors.ConfigError(
             f"`finish`: no {compress_tables.join_names(list(blocked))} can be made of "
             f"this network: {reasons}. Leave it out, or see `python -m distill.doctor`"

@@ -25,7 +25,11 @@ def given(tmp_path):
 
 
 def test_checks_calibration_and_ranges_see_every_class(given):
-    for seen in (given.images, given.calibration(30), given.changed("int8")):
+    for seen in (
+        given.check_inputs,
+        given.calibration(30),
+        given.augmented_sample("int8"),
+    ):
         assert set(seen[:, 0]) == {0, 1, 2}
 
 
