@@ -386,7 +386,7 @@ def test_sample_weights_choose_who_counts(name, make, batch):
     for key, value in alone.items():
         if key.endswith("_loss") and key != "regularization_loss":
             # A mean over all six: 2 / 6 of the one that counts.
-            assert logs[key] == pytest.approx(value / 3, rel=1e-3), key
+            assert logs[key] == pytest.approx(value / 3, rel=1e-3, abs=1e-6), key
 
 
 @pytest.mark.parametrize("name", TAUGHT)
@@ -395,7 +395,7 @@ def test_the_loss_is_a_mean_over_examples(name, make, batch):
     if METHODS[name].relates_examples:  # Two of each have other relations.
         logs = model.evaluate(*batch, verbose=0, return_dict=True)
         for key, value in terms(model, batch[0], training=False).items():
-            assert logs[key] == pytest.approx(value.mean(), rel=1e-4)
+            assert logs[key] == pytest.approx(value.mean(), rel=1e-4, abs=1e-6)
         return
     once = model.evaluate(*batch, verbose=0, return_dict=True)
     twice = model.evaluate(
