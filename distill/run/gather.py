@@ -37,20 +37,27 @@ def gather(
     Returns:
         The report, as in `report.json`.
     """
-    models, answers = [], {}
+    models, answers, facts = [], {}, {}
     unread = packages.missing(*packages.READING)
     finished = (folder / "finish.json").exists() and not unread
     made = run if finished else dataclasses.replace(run, finish=())
     taught = _teacher_logits(folder / "teacher.keras", splits.test)
     for path in _files(made, folder, taught is not None):
         with progress.step(f"measure {path.name}", "accuracy, size"):
+            if path.suffix == ".tflite":
+                facts[path.stem] = read_facts(path)
             record, answers[path.stem] = model_record(
-                path, splits.test, taught, validation=splits.validation
+                path,
+                splits.test,
+                taught,
+                facts=facts.get(path.stem),
+                validation=splits.validation,
             )
         models.append(record)
     with progress.step("measure latency", "all files in turn"):
         put_latencies(models, folder, splits.test)
-    _judge(made, folder, models, stages)
+    counted = cost.count(loader.open_own(folder / "student.keras"))
+    _judge(made, models, stages, facts, counted)
     promised = _shipped_models(run, models)
     search = folder / "search.json"
     result = {
@@ -58,29 +65,12 @@ def gather(
         "versions": versions.versions(),
         "machine": versions.machine(),
         "peak_memory_bytes": memory.peaks(),
-        "data": {
-            "name": config.name_of(run.data),
-            "kind": run.data.kind,
-            "class_names": list(run.data.class_names),
-            "input_shape": list(run.data.input_shape),
-            **{
-                name: len(getattr(splits, name).labels)
-                for name in ("train", "validation", "test")
-            },
-            "fingerprint": splits.fingerprint(),
-        },
+        "data": _describe_data(run.data, splits),
         "models": models,
         "stitched": _stitch(run, folder, splits.test),
         "stages": stages,
         "search": json.loads(search.read_text()) if search.exists() else None,
-        "warnings": [
-            *splits.warnings,
-            *warn.controls(run, models),
-            *warn.few_examples(made, len(splits.validation.labels)),
-            *warn.test_drops(made, models),
-            *warn.alarms(stages),
-            *([parent.left_out()] if made != run else []),
-        ],
+        "warnings": _warnings(run, made, splits, models, stages),
         "failures": [
             f"{model['name']}: {reason}"
             for model in promised
@@ -101,6 +91,33 @@ def _plain(run):
     """The config as plain data; a `Finishing` gets empty `stages` and `controls`."""
     plain = config.plain(run)
     return plain | {key: [] for key in ("stages", "controls") if key not in plain}
+
+
+def _describe_data(dataset, splits):
+    counts = {
+        name: len(getattr(splits, name).labels)
+        for name in ("train", "validation", "test")
+    }
+    return {
+        "name": config.name_of(dataset),
+        "kind": dataset.kind,
+        "class_names": list(dataset.class_names),
+        "input_shape": list(dataset.input_shape),
+        **counts,
+        "fingerprint": splits.fingerprint(),
+    }
+
+
+def _warnings(run, made, splits, models, stages):
+    """The report's warnings; `made` is the run without files that cannot be made."""
+    return [
+        *splits.warnings,
+        *warn.controls(run, models),
+        *warn.few_examples(made, len(splits.validation.labels)),
+        *warn.test_drops(made, models),
+        *warn.alarms(stages),
+        *([parent.left_out()] if made != run else []),
+    ]
 
 
 def _teacher_logits(path, split):
@@ -133,20 +150,18 @@ def _files(run, folder, has_teacher):
     ]
 
 
-def _judge(run, folder, models, stages):
+def _judge(run, models, stages, facts, counted):
     """Adds broken promises and the errors of layers to each exported student."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
     made = {record["model"]: record for record in stages}
     student = by_name["student"]
-    counted = cost.count(loader.open_own(folder / "student.keras"))
     for name, part in parts.items():
         model = by_name[f"student.{name}"]
-        facts = read_facts(folder / model["file"])
-        record = made.get(model["name"], {})
-        model["ops"], model["parity"] = facts.ops, record.get("parity")
+        found, record = facts[model["name"]], made.get(model["name"], {})
+        model["ops"], model["parity"] = found.ops, record.get("parity")
         model["layers"] = record.get("layers", [])
-        model["failed"] += part.breaches(facts, parts, counted)
+        model["failed"] += part.breaches(found, parts, counted)
         if model["parity"]:
             model["failed"] += part.conversion_breaches(model["parity"])
         model["failed"] += _limit_breaches(run, model, student)

@@ -8,7 +8,7 @@ import numpy as np
 from distill import data
 from distill.measure import accuracy, codec, cost, interpreter
 from distill.measure.end import End
-from distill.measure.facts import gzip_bytes, read_facts
+from distill.measure.facts import Facts, gzip_bytes, read_facts
 from distill.runtime import errors, hashes, versions
 from distill.runtime.trust import loader
 from distill.teach import incoming
@@ -20,6 +20,7 @@ def model_record(
     taught: np.ndarray | None,
     network=None,
     *,
+    facts: Facts | None = None,
     validation: data.Split | None = None,
 ) -> tuple[dict, np.ndarray]:
     """Measures a file for its entry in the report's `models`.
@@ -30,6 +31,8 @@ def model_record(
         taught: The teacher's logits on `split`; None without a teacher.
         network: The network of the `.keras` file, if it is open already. A foreign
             file must be: only `loader.open_foreign` may open it.
+        facts: The content of the `.tflite` file, if it is read already: reading packs
+            the file, which takes seconds.
         validation: The validation split, on which the accuracy is measured too; None
             leaves that out.
 
@@ -46,7 +49,11 @@ def model_record(
         "name": path.stem,
         "file": path.name,
         "sha256": hashes.file_hash(path),
-        **_facts(path, network),
+        **(
+            _file_facts(facts or read_facts(path))
+            if network is None
+            else _network_facts(path, network)
+        ),
         "test_examples": len(split.labels),
         "accuracy": accuracy.accuracy(answers, split),
         "validation_accuracy": None
@@ -110,17 +117,19 @@ def put_latencies(models: list[dict], folder: pathlib.Path, split: data.Split) -
                 model[key] = found[model["file"]]
 
 
-def _facts(path, network):
-    """The properties of a file that are known without running it."""
-    if network is None:
-        facts = read_facts(path)
-        names = ("parameters", "macs", "nonzero_macs", "uncounted", "modelled_energy")
-        names += ("sparsity", "bytes", "gzip_bytes", "packed_bytes")
-        ends = {"takes": facts.takes, "gives": facts.gives}
-        return {
-            **{name: getattr(facts, name) for name in names},
-            **{key: [dataclasses.asdict(end) for end in ends[key]] for key in ends},
-        }
+def _file_facts(facts):
+    """The properties of a `.tflite` file that are known without running it."""
+    names = ("parameters", "macs", "nonzero_macs", "uncounted", "modelled_energy")
+    names += ("sparsity", "bytes", "gzip_bytes", "packed_bytes")
+    ends = {"takes": facts.takes, "gives": facts.gives}
+    return {
+        **{name: getattr(facts, name) for name in names},
+        **{key: [dataclasses.asdict(end) for end in ends[key]] for key in ends},
+    }
+
+
+def _network_facts(path, network):
+    """The properties of a `.keras` file that are known without running it."""
     counted = cost.count(network)
     return {
         "takes": _ends(network.inputs),
