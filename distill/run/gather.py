@@ -116,7 +116,7 @@ def _warnings(run, made, splits, models, stages):
         *warn.few_examples(made, len(splits.validation.labels)),
         *warn.test_drops(made, models),
         *warn.alarms(stages),
-        *([parent.left_out()] if made != run else []),
+        *([parent.missing_warning()] if made != run else []),
     ]
 
 

@@ -47,7 +47,7 @@ def missing_packages() -> list[str]:
     return packages.missing(*_NEEDED)
 
 
-def left_out() -> str:
+def missing_warning() -> str:
     """The warning in the report of a run without files, for missing packages."""
     return f"No file is exported without {packages.say(missing_packages())}"
 

@@ -1,7 +1,7 @@
-"""Whose kernels TensorFlow multiplies with on a processor: its own, or oneDNN's.
+"""Which kernels TensorFlow computes with on a processor: its own, or oneDNN's.
 
-It asks once, as it is imported, so `hardware.onednn` is told before. How fast either
-is: `distill.studies.speed.onednn`.
+TensorFlow reads its environment variable once, when it is imported, so `choose` must
+set it before. How fast each kind is: `distill.studies.speed.onednn`.
 """
 
 import os
@@ -11,11 +11,11 @@ import sys
 from distill.runtime import errors, progress, versions
 
 FACTS = pathlib.Path("/proc/cpuinfo")
-OWN, ONEDNN = "0", "1"  # As TensorFlow is told.
+OWN, ONEDNN = "0", "1"  # Values of the environment variable.
 NAMES = {OWN: "TensorFlow's", ONEDNN: "oneDNN's"}
 _WANTED = {"false": OWN, "true": ONEDNN}
-# With any of these TensorFlow takes oneDNN's untold.
-_TELLING = {
+# With any of these flags of a processor, TensorFlow takes oneDNN's by default.
+_ONEDNN_FLAGS = {
     "avx512_vnni",
     "avx512_bf16",
     "avx_vnni",
@@ -26,22 +26,23 @@ _TELLING = {
 
 
 def choose(option: str) -> None:
-    """Tells TensorFlow which kernels to take; `auto` leaves what it was told before.
+    """Sets TensorFlow's environment variable; `auto` leaves it as it is.
 
     Args:
         option: `hardware.onednn` of a run.
 
     Raises:
-        ConfigError: If it was told otherwise, or was imported with the other's.
+        ConfigError: If the variable has the other value, or TensorFlow is imported
+            already and uses the other kernels.
     """
     wanted, name = _WANTED.get(option), versions.KERNELS
     if wanted is None:
         return
     if "tensorflow" in sys.modules:
-        has, when = _taken(), "before TensorFlow is imported"
+        has, when = _current_kernels(), "before TensorFlow is imported"
         received = f"TensorFlow, already imported, with {NAMES[has]} kernels"
     else:
-        has, when = _is_told() if name in os.environ else wanted, "or unset"
+        has, when = _requested_kernels() if name in os.environ else wanted, "or unset"
         received = f"{name}={os.environ.get(name)}"
     if has != wanted:
         raise errors.ConfigError(
@@ -71,22 +72,22 @@ def check(option: str) -> None:
         )
 
 
-def computes() -> bool:
+def is_computing() -> bool:
     """Whether TensorFlow, which is imported, computes by oneDNN's kernels."""
     import tensorflow as tf
 
-    return _taken() == ONEDNN and not tf.config.list_physical_devices("GPU")
+    return _current_kernels() == ONEDNN and not tf.config.list_physical_devices("GPU")
 
 
-def is_undecided() -> str:
-    """What TensorFlow takes by itself on this processor: `OWN` or `ONEDNN`."""
-    return ONEDNN if _TELLING & _cpu_flags() else OWN
+def default_kernels() -> str:
+    """TensorFlow's default on this processor: `OWN` or `ONEDNN`."""
+    return ONEDNN if _ONEDNN_FLAGS & _cpu_flags() else OWN
 
 
 def hint(option: str) -> None:
-    """Says that nobody has chosen, where what TensorFlow takes may be the slow one."""
-    told = option != "auto" or versions.KERNELS in os.environ
-    if told or _takes_onednn() or "avx2" not in _cpu_flags():
+    """Names the command that compares both kinds, if the default may be the slower."""
+    decided = option != "auto" or versions.KERNELS in os.environ
+    if decided or _takes_onednn() or "avx2" not in _cpu_flags():
         return
     if _device().startswith("tensorflow, cpu"):
         progress.say(
@@ -95,26 +96,26 @@ def hint(option: str) -> None:
         )
 
 
-def _is_told():
-    """What TensorFlow's variable says, as `OWN` or `ONEDNN`; anything else is None."""
+def _requested_kernels():
+    """The environment variable's value as `OWN` or `ONEDNN`; anything else is None."""
     words = {"0": OWN, "false": OWN, "1": ONEDNN, "true": ONEDNN}
     return words.get(os.environ.get(versions.KERNELS, "").lower())
 
 
-def _taken():
-    """What TensorFlow, which is imported, has taken."""
+def _current_kernels():
+    """The kernels of TensorFlow, which must be imported."""
     from tensorflow.python.util import _pywrap_util_port
 
     return ONEDNN if _pywrap_util_port.IsMklEnabled() else OWN
 
 
 def _takes_onednn():
-    """Whether TensorFlow takes oneDNN's kernels, told or untold."""
-    return (_is_told() or is_undecided()) == ONEDNN
+    """Whether TensorFlow takes oneDNN's kernels, by request or by default."""
+    return (_requested_kernels() or default_kernels()) == ONEDNN
 
 
 def _cpu_flags():
-    """What this processor can do; nothing where the system does not say."""
+    """The processor's features; empty where the system does not list them."""
     try:
         lines = FACTS.read_text().splitlines()
     except OSError:

@@ -100,7 +100,7 @@ def verbose() -> int:
     return 2 if _listened() and not sys.stdout.isatty() else 0
 
 
-def shown(callback: type) -> list:
+def lines(callback: type) -> list:
     """The callbacks that show an epoch on a terminal; none where there is no terminal.
 
     Args:

@@ -37,7 +37,7 @@ def native():
             os.close(kept)
             held.seek(0)
             lines = held.read().decode(errors="replace").splitlines(keepends=True)
-            sys.stderr.write("".join(told for told in lines if not _KNOWN.search(told)))
+            sys.stderr.write("".join(line for line in lines if not _KNOWN.search(line)))
 
 
 def watch_import() -> None:

@@ -24,7 +24,7 @@ def unstrided(layers: Iterable[Any]) -> Iterator[None]:
         layers: Of Keras on TensorFlow or of tf_keras, those within others too.
             Functions traced inside must not be used outside.
     """
-    found = [layer for layer in layers if _meets(layer)]
+    found = [layer for layer in layers if _needs_mending(layer)]
     for layer in found:
         setattr(layer, _method(layer), _without_stride(layer))
     try:
@@ -45,9 +45,9 @@ def without(x: Any, kernel_size: Sequence[int], strides: Sequence[int]) -> tuple
     Returns:
         Both as given, where oneDNN has nothing to spoil.
     """
-    if not _is_spoilt(kernel_size, strides):
+    if not _is_miscomputed(kernel_size, strides):
         return x, strides
-    return _chosen(x, strides), (1,) * len(strides)
+    return _select_pixels(x, strides), (1,) * len(strides)
 
 
 def without_transposed(
@@ -67,21 +67,21 @@ def without_transposed(
     Returns:
         Both as given, where oneDNN has nothing to spoil.
     """
-    if not _is_spoilt(kernel_size, strides):
+    if not _is_miscomputed(kernel_size, strides):
         return x, strides
-    return _spread(x, strides, padding, True), (1,) * len(strides)
+    return _spread_pixels(x, strides, padding, True), (1,) * len(strides)
 
 
-def _is_spoilt(kernel_size, strides):
+def _is_miscomputed(kernel_size, strides):
     one_pixel = set(kernel_size) == {1} and max(strides) > 1
-    return one_pixel and onednn.computes()
+    return one_pixel and onednn.is_computing()
 
 
-def _meets(layer):
-    """Whether it does, and has not been told yet: models may share layers."""
+def _needs_mending(layer):
+    """Whether its gradient is miscomputed, and not mended yet: models share layers."""
     own = vars(layer)
     known = "kernel_size" in own and "strides" in own and _method(layer) not in own
-    return known and _is_spoilt(layer.kernel_size, layer.strides)
+    return known and _is_miscomputed(layer.kernel_size, layer.strides)
 
 
 def _method(layer):
@@ -99,15 +99,15 @@ def _without_stride(layer):
         last = layer.data_format == "channels_last"
         if hasattr(layer, "output_padding"):
             like.output_padding = None
-            inputs = _spread(inputs, layer.strides, layer.output_padding, last)
+            inputs = _spread_pixels(inputs, layer.strides, layer.output_padding, last)
         else:
-            inputs = _chosen(inputs, layer.strides, last)
+            inputs = _select_pixels(inputs, layer.strides, last)
         return method(like, inputs, *arguments, **options)
 
     return call
 
 
-def _chosen(x, strides, last=True):
+def _select_pixels(x, strides, last=True):
     """The pixels that a kernel of one sees."""
     import tensorflow as tf
 
@@ -118,7 +118,7 @@ def _chosen(x, strides, last=True):
     return x[(..., *pixels, slice(None))] if last else x[(..., *pixels)]
 
 
-def _spread(x, strides, padding, last):
+def _spread_pixels(x, strides, padding, last):
     """Zeros behind each pixel; behind the last only as many as `padding` says."""
     import tensorflow as tf
 

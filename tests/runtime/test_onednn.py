@@ -64,7 +64,7 @@ run = cli.load_run(argparse.Namespace(config="lit_resnet.yaml", set=given, seed=
 assert not {{"tensorflow", "keras"}} & set(sys.modules)
 import tensorflow
 from distill.runtime import onednn
-assert onednn._taken() == "{value}"
+assert onednn._current_kernels() == "{value}"
 onednn.choose(run.hardware.onednn)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
@@ -85,7 +85,7 @@ def test_two_who_want_different_kernels_are_not_one_process(word, monkeypatch):
 def test_told_too_late_is_bad_input(late, monkeypatch):
     """Whatever the variable says by then."""
     runtime_onednn.sys.modules["tensorflow"] = object()
-    monkeypatch.setattr(runtime_onednn, "_taken", lambda: "0")
+    monkeypatch.setattr(runtime_onednn, "_current_kernels", lambda: "0")
     if late:
         monkeypatch.setenv(NAME, late)
     wrong = "=1, before TensorFlow is imported. Received: .* with TensorFlow's kernels"

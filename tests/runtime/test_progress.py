@@ -59,7 +59,7 @@ def test_a_terminal_gets_one_line_an_epoch(monkeypatch):
             np.zeros((4, 1)),
             epochs=2,
             verbose=0,
-            callbacks=progress.shown(keras.callbacks.Callback),
+            callbacks=progress.lines(keras.callbacks.Callback),
         )
     lines = terminal.getvalue().split("\n")
     shown = [line.rsplit("\x1b[K", 1)[-1] for line in lines if line]
@@ -71,7 +71,7 @@ def test_a_terminal_gets_one_line_an_epoch(monkeypatch):
 
 
 def test_a_file_gets_no_line_of_ours():
-    assert progress.shown(keras.callbacks.Callback) == []
+    assert progress.lines(keras.callbacks.Callback) == []
 
 
 def test_the_legs_of_a_run_are_all_that_it_trains():

@@ -58,7 +58,7 @@ CONVOLUTIONS = {  # Place of the kernel among the inputs; None: it is the output
 @pytest.fixture(autouse=True)
 def _computing(monkeypatch):
     """As where oneDNN computes, whoever does here."""
-    monkeypatch.setattr(onednn, "computes", lambda: True)
+    monkeypatch.setattr(onednn, "is_computing", lambda: True)
 
 
 def strides(graph):
@@ -128,7 +128,7 @@ def test_chosen_pixels_are_the_pixels(step, dtype):
 
 
 def test_where_tensorflow_has_its_own_kernels_nothing_changes(monkeypatch):
-    monkeypatch.setattr(onednn, "computes", lambda: False)
+    monkeypatch.setattr(onednn, "is_computing", lambda: False)
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 1, 2)])
     with strided.unstrided(model.layers):
         assert "call" not in vars(model.layers[0])
@@ -227,7 +227,7 @@ from distill.measure import facts
 from distill.run import child
 from distill.runtime import onednn
 
-onednn.computes = lambda: True
+onednn.is_computing = lambda: True
 CONVOLUTIONS = {CONVOLUTIONS}
 {inspect.getsource(strides)}
 folder = pathlib.Path(sys.argv[1])

@@ -148,12 +148,12 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
 
 def test_who_is_ready_does_not_wait_for_ever():
     waiting = turns.Turns(["quick", "slow"], time.monotonic() + 0.05)
-    with waiting.taken("quick"):
+    with waiting.take_turn("quick"):
         pass
-    waiting.ready("slow")
+    waiting.mark_ready("slow")
     waiting = turns.Turns(["quick", "slow"], time.monotonic() + 60)
-    waiting.ready("slow")  # It has failed.
-    with waiting.taken("quick"):
+    waiting.mark_ready("slow")  # It has failed.
+    with waiting.take_turn("quick"):
         pass
 
 
@@ -217,7 +217,7 @@ def test_what_was_learned_in_time_is_said_when_the_rest_was_not(saying, tmp_path
     first, last = learned(tmp_path, 2)
     assert first["networks"] == last["networks"] == [LINE]
     assert first["error"] == last["error"] == learning.LATE
-    said = roofline._said(last)
+    said = roofline._describe_networks(last)
     assert "teacher: test accuracy 90.00 % after 80 steps, 2.5 epochs of 5" in said
     assert "9000 images/s, 25 % of the time waiting for input" in said
     assert learning.LATE in said

@@ -296,5 +296,5 @@ def test_methods_that_relate_examples_take_any_size():
 def test_sections_come_in_the_order_of_their_numbers():
     """JAX sorts a dict by its keys."""
     names = ["logits", "section1", "section10", "section2", "stem"]
-    assert trainers.FitNet().chosen(names) == ["section1", "section2", "section10"]
-    assert trainers.CRD().chosen(names) == ["section10"]
+    assert trainers.FitNet().select(names) == ["section1", "section2", "section10"]
+    assert trainers.CRD().select(names) == ["section10"]

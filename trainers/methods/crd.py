@@ -54,7 +54,7 @@ class CRD(FromRepresentations):
         """Two linear heads for each representation."""
         heads = {}
         for side, network in (("teacher", teacher), ("student", student)):
-            for name in self.chosen(student.output):
+            for name in self.select(student.output):
                 label = f"{name}_{side}_head"
                 size = network.output[name].shape[-1]
                 heads[label] = linear(label, (size,), self.embedding_size)

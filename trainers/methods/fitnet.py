@@ -35,7 +35,7 @@ class FitNet(FromRepresentations):
     def companions(self, teacher, student):
         """A regressor for each pair of representations with unequal channels."""
         regressors = {}
-        for name in self.chosen(student.output):
+        for name in self.select(student.output):
             shape = student.output[name].shape[1:]
             channels = teacher.output[name].shape[-1]
             if shape[-1] != channels:

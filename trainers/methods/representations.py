@@ -41,7 +41,7 @@ class FromRepresentations(KD):
     def check_shapes(self, teacher, student):
         """Each compared representation must exist in both networks, in equal size."""
         both = [name for name in student if name in teacher]
-        names = self.chosen(student)
+        names = self.select(student)
         if not names or not set(names) <= set(both):
             raise ValueError(
                 f"{type(self).__name__} needs `representations` that teacher and "
@@ -58,9 +58,9 @@ class FromRepresentations(KD):
 
     def asks(self, teacher, student):
         """The logits and the compared representations."""
-        return ("logits", *self.chosen(student))
+        return ("logits", *self.select(student))
 
-    def chosen(self, names: Iterable[str]) -> list[str]:
+    def select(self, names: Iterable[str]) -> list[str]:
         """The compared ones among the names of a network's outputs."""
         if self.representations:
             return list(self.representations)
@@ -70,7 +70,7 @@ class FromRepresentations(KD):
     def terms(self, trainer, step):
         """`kd_loss`, and the terms that `compare` returns for each representation."""
         terms = super().terms(trainer, step)
-        for name in self.chosen(step.learned):
+        for name in self.select(step.learned):
             losses = self.compare(name, trainer, step)
             terms |= {f"{name}_{key}": loss for key, loss in losses.items()}
         return terms

@@ -1,4 +1,4 @@
-"""What a shell is told when a user presses the tab key: by argcomplete, if it is there.
+"""Completes a command line in the shell by argcomplete, if that is installed.
 
 A shell asks by starting the command with `_ARGCOMPLETE` in the environment; at any
 other start, none of this costs anything.

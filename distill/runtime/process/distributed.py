@@ -155,7 +155,7 @@ def _on_lost(waits):
     with _ENDING:  # Several threads may notice; only one reports it.
         if waits:
             time.sleep(GRACE)  # The same error may occur here too.
-        if all(line.left for line in _lines):
+        if all(line.has_left for line in _lines):
             return  # It has one: `exit` follows.
         print(f"error: {_LOST}", file=sys.stderr, flush=True)
         stopped = signals.number()

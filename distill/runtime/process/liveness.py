@@ -48,7 +48,7 @@ class Lifeline:
         self._watch(socket.create_connection((host, port)))
 
     @property
-    def left(self) -> bool:
+    def has_left(self) -> bool:
         """Whether this process has left."""
         return self._left.is_set()
 
@@ -85,7 +85,7 @@ class Lifeline:
     def _run_watcher(self, end):
         with end:
             message = _receive(end)
-            if message != _BYE and not self.left:
+            if message != _BYE and not self.has_left:
                 self._lost(message == _FAILED)
             self._left.wait()
             if not self._goodbye and message:

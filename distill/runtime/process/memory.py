@@ -62,7 +62,7 @@ def _read_container(limit, taken, name):
     return max(most - int(held), 0)
 
 
-def held(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
     """Bytes that a process uses now; 0 where the system does not tell."""
     return _read_status(pid, "VmRSS")
 

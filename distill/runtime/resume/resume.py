@@ -97,7 +97,7 @@ def fit(
             steps_per_epoch=steps - done,
             initial_epoch=epoch,
             epochs=epochs,
-            callbacks=[*callbacks(saver.history), *progress.shown(callback), saver],
+            callbacks=[*callbacks(saver.history), *progress.lines(callback), saver],
             **{"verbose": progress.verbose(), **options},
         )
         # Also after a leg of this process: with `use_ema`, Keras' `fit` ends by writing

@@ -71,7 +71,7 @@ def _advice(result):
     if abs(ratio - 1) < MARGIN:
         return "no difference that is worth a change"
     faster = onednn.ONEDNN if ratio > 1 else onednn.OWN
-    if faster == onednn.is_undecided():
+    if faster == onednn.default_kernels():
         return "leave `hardware.onednn: auto`, which chooses the faster here"
     return f"set `hardware.onednn: {str(ratio > 1).lower()}`"
 

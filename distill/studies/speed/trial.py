@@ -89,7 +89,7 @@ def _watched(process, limit):
         try:
             return process.communicate(timeout=SECONDS)[0]
         except subprocess.TimeoutExpired:
-            if memory.held(process.pid) > limit:
+            if memory.resident_bytes(process.pid) > limit:
                 process.kill()
                 process.communicate()
                 return None

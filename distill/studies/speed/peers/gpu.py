@@ -112,9 +112,9 @@ def _command(arguments):
         learning = _learning(learner, folder, environment, ends)
         if learning is not None:
             stack.enter_context(learning)
-            _start(lambda: (learning.wait(), turns.ready(_LEARNING)))
+            _start(lambda: (learning.wait(), turns.mark_ready(_LEARNING)))
         else:
-            turns.ready(_LEARNING)
+            turns.mark_ready(_LEARNING)
             name = config.name_of(run.data)
             result["learned"]["error"] = f"{name}.npz is not in DISTILL_DATA"
         terms = worker.Terms(
@@ -123,11 +123,11 @@ def _command(arguments):
 
         def fill(index):
             cell = cells[index]
-            turn = functools.partial(turns.taken, cell)
+            turn = functools.partial(turns.take_turn, cell)
             try:
                 timed = _cell(_run(run, *cell), arguments, terms._replace(turn=turn))
             finally:  # Perhaps before its turn.
-                turns.ready(cell)
+                turns.mark_ready(cell)
             result["cells"][index] = timed
             keep()
 

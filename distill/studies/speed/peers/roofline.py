@@ -73,10 +73,12 @@ def table(result: dict) -> str:
     lines = [tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)]
     lines = lines if rows else []
     lines += [*notes, *(f"{who}: {what}" for who, what in packages.items())]
-    return "\n".join([*lines, f"card: {result['card']}", _said(result["learned"])])
+    return "\n".join(
+        [*lines, f"card: {result['card']}", _describe_networks(result["learned"])]
+    )
 
 
-def _said(learned):
+def _describe_networks(learned):
     """A line for each trained network, and the reason if one is missing."""
     lines = [
         f"{one['network']}: test accuracy {one['accuracy']:.2f} % after {one['steps']} "

@@ -19,16 +19,16 @@ class Turns:
         self._changed = threading.Condition()
         self._alone = threading.Lock()
 
-    def ready(self, name: Hashable) -> None:
+    def mark_ready(self, name: Hashable) -> None:
         """One is ready, or will never be."""
         with self._changed:
             self._busy.discard(name)
             self._changed.notify_all()
 
     @contextlib.contextmanager
-    def taken(self, name: Hashable) -> Iterator[None]:
+    def take_turn(self, name: Hashable) -> Iterator[None]:
         """Inside, the work of one who is ready."""
-        self.ready(name)
+        self.mark_ready(name)
         with self._changed:
             left = max(0.0, self._end - time.monotonic())
             self._changed.wait_for(lambda: not self._busy, left)
