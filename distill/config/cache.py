@@ -9,6 +9,7 @@ from typing import Literal
 from distill.config import lessons
 from distill.runtime.errors import check
 
+# For annotations only: `config.run` imports this module.
 if typing.TYPE_CHECKING:
     from distill.config.run import Run
 

@@ -138,4 +138,5 @@ def _holds(term, value_of):
     value = value_of(name)
     if words is not None:
         return value in words
+    # 0, false, an empty list and None all count as absent.
     return bool(value) != term.startswith("no ")

@@ -91,6 +91,7 @@ class Finishing:
 
     def _check_among(self, among):
         """Refuses options of a finisher that the search does not use."""
+        # A search also makes the files from which those that it tries start.
         made = {*among}.union(*(finishers.FINISHERS[name].needs for name in among))
         for index, part in enumerate(self.finish):
             check(
@@ -105,6 +106,7 @@ class Finishing:
         """No stages: the model is already trained."""
         return ()
 
+    # `run.gather` reads both fields of every config.
     controls = stages  # No controls either.
 
     @property
@@ -127,6 +129,7 @@ def config_class(path: str | pathlib.Path) -> type:
     Raises:
         ConfigError: If there is no such file, or it cannot be read.
     """
+    # The nodes only: `schema.fill` would need the class that is asked for here.
     node = yaml_tree.read(
         reader.find(path), lambda base, child: reader.find(base, child.parent)
     )

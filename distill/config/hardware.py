@@ -37,6 +37,8 @@ class Hardware:
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     steps_per_execution: int = 1
     gradient_accumulation: int = 1
+    # Words instead of booleans, because `auto` is a third value. YAML's `true` fits:
+    # `schema` compares the text of a scalar.
     onednn: Literal["auto", "true", "false"] = "auto"
     jit: Literal["auto", "true", "false"] = "auto"
 

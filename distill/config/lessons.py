@@ -17,6 +17,7 @@ import students
 import trainers
 from distill.runtime.errors import check as check_option
 
+# For annotations only: `config.run` imports this module.
 if typing.TYPE_CHECKING:
     from distill.config.run import Run
     from distill.config.stage import Stage

@@ -60,6 +60,9 @@ class Teacher:
         if self.file is None:
             check(self.network is not None, "network", "given, or else `file`", None)
             check(len(self.stages) >= 1, "stages", "a list of at least one", [])
+            # `only_with` lets a later `file` drop the `network` of a base config; the
+            # checks here refuse both in one place, and hold for teachers that a program
+            # builds.
             for name in ("sha256", "sections"):
                 value = getattr(self, name)
                 check(value is None, name, "absent without `file`", value)

@@ -152,6 +152,7 @@ def check_common(run: Any) -> None:
         run.max_accuracy_drop,
     )
     modality.check(run)
+    # After `modality.check`: texts, whose only size is their length, cannot be shifted.
     size = min(run.data.input_shape[:2])
     check(
         run.augmentation.shift < size,

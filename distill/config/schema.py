@@ -19,8 +19,10 @@ import yaml
 from distill.config import effect
 from distill.config.yaml_tree import error, follow, marks, pairs, quote, rank
 
+# Without leading zeros: YAML 1.1 reads `010` as 8, YAML 1.2 as 10.
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+# The words of YAML 1.1, which is what PyYAML reads.
 _BOOLEANS = {"true": True, "yes": True, "on": True}
 _BOOLEANS |= {"false": False, "no": False, "off": False}
 _NULL = {"", "~", "null", "Null", "NULL"}
@@ -83,6 +85,7 @@ def _fill_union(kinds, node, where):
 
 def _fill_dataclass(kind, node, where):
     entries = pairs(node, where)
+    # `include_extras` keeps `Annotated`, which holds the table of a part.
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name, (key, _) in entries.items():

@@ -104,4 +104,6 @@ class Stage:
     @property
     def epochs_of_updates(self) -> int:
         """Epochs with as many updates if each batch makes one; rounded up."""
+        # So a control of this many epochs, which updates after every batch, has no
+        # fewer updates than the student.
         return math.ceil(self.epochs / self.trainer.steps_per_update)

@@ -27,6 +27,8 @@ def plain(value: Any, kind: Any = None) -> Any:
         return None
     if isinstance(value, tuple):
         return [plain(item, arguments[0]) for item in value]
+    # The first type of a union is the one to write; None and words are written as they
+    # are.
     if type(None) in arguments:
         return plain(value, arguments[0])
     if origin is Annotated:
