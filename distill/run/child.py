@@ -164,6 +164,7 @@ def _end_with_parent():
     def watch():
         # Blocks until the parent, at the other end of the pipe, is gone.
         os.read(sys.stdin.fileno(), 1)
+        # Not `sys.exit`, which would end this thread only.
         os._exit(errors.EXIT_FAILED)
 
     # A thread, because the main one may be in TensorFlow for minutes.
@@ -192,6 +193,7 @@ def _make_file(part, work, folder, with_layer_errors=True):
             "name": name,
             "epochs": epochs,
             "seconds": seconds,
+            # A conversion trains for 0 s.
             "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
             "metrics": metrics,
             "parity": work.parity,

@@ -32,6 +32,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         FolderBusy: If another process uses the folder.
         FinishError, Killed: If the finishing process failed, or died.
     """
+    # Before anything imports TensorFlow, which reads the choice once, on import.
     onednn.choose(run.hardware.onednn)
     with files.lock(folder):
         claim_together(

@@ -42,6 +42,7 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
                 f"{folder} holds a run of another config "
                 f"({'; '.join(changes)}): name another folder with --out"
             )
+    # As comments: other versions make no other config. `check_ground` compares them.
     lines = [f"# {name} {version}" for name, version in versions.versions().items()]
     files.atomic_write(path, "\n".join([*lines, config.dump(run)]))
 

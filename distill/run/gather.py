@@ -143,6 +143,7 @@ def _files(run, folder, has_teacher):
     keras_files += ["student", *(control.name for control in run.controls)]
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
     if exported and has_teacher:
+        # `child` writes it beside the files of the student, to compare sizes with.
         exported.insert(0, "teacher.float32")
     return [
         *(folder / f"{name}.keras" for name in keras_files),
@@ -178,6 +179,7 @@ def _limit_breaches(run, model, student):
 
 def _shipped_models(run, models):
     """The models that must keep their promises: with a budget, only the last one."""
+    # The others are only steps on the way to it.
     return models[-1:] if getattr(run, "budget", None) else models
 
 

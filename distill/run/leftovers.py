@@ -42,6 +42,7 @@ class Leftover(NamedTuple):
     @property
     def size(self) -> int:
         """Size on the disk in bytes."""
+        # `st_blocks` counts 512 bytes, whatever the blocks of the file system.
         return sum(512 * file.stat().st_blocks for file in self.files)
 
 
@@ -185,6 +186,7 @@ def _is_busy(folder):
         return False
     with lock.open() as file:
         try:
+            # Released again when the file is closed.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True

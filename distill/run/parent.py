@@ -95,6 +95,8 @@ def search(folder: pathlib.Path) -> dict:
         As `run` does.
     """
     path = folder / "search.json"
+    # Without a winner, a search was interrupted or found none: it goes on after the
+    # trials in the file, or raises its error again.
     if not path.exists() or json.loads(path.read_text())["winner"] is None:
         with progress.step("search", "short finishes, in a process apart"):
             _run_task("search", folder)
@@ -127,8 +129,10 @@ def _run_task(task, path):
     # The child must import this very distill, from wherever it was started.
     ours = str(pathlib.Path(__file__).resolve().parents[2])
     search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
+    # TF-MOT works with Keras 2 only, which tf_keras provides under `tf.keras`.
     chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     child = subprocess.Popen(
+        # `-P`: a file in the working directory must not hide a library.
         [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
         env={**os.environ, **chosen, "PYTHONPATH": search},
         stdin=subprocess.PIPE,  # When it closes, the child knows its parent is gone.

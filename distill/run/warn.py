@@ -38,6 +38,7 @@ def few_examples(run: config.Run, examples: int) -> list[str]:
     Returns:
         The warning in a list, or an empty list.
     """
+    # The limit decides which files fail, `WITHIN` which one is chosen.
     smallest = min(_limit(run), front.WITHIN)
     if not run.finish or smallest * examples >= 100 * LEAST:
         return []
