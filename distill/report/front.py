@@ -85,6 +85,7 @@ def front(models: Sequence[dict]) -> dict:
 
 def _csv(rows):
     text = io.StringIO()
+    # The default of `csv` is CRLF.
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:

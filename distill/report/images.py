@@ -38,6 +38,7 @@ def sheet(images: np.ndarray, columns: int = 8, least: int = 64) -> np.ndarray:
     """
     factor = max(1, -(-least // min(images.shape[1:3])))
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    # A black line after each row and column; black images fill the last row.
     images = np.pad(images, ((0, -len(images) % columns), (0, 1), (0, 1), (0, 0)))
     rows = images.reshape(-1, columns, *images.shape[1:])
     count, _, height, width, channels = rows.shape

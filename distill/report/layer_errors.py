@@ -73,6 +73,7 @@ def _cell(layer, model):
 def _shade(error):
     if not error:
         return 0
+    # A shade for half a decade: see `DARKEST`.
     step = STEPS + 2 * math.log10(error / DARKEST)
     return min(STEPS, max(0, math.ceil(step)))
 

@@ -56,6 +56,7 @@ def _key(stages):
 
     The source is None without synthetic examples. None if the stages differ in them.
     """
+    # JSON texts: dicts cannot be keys.
     base = json.dumps([{**stage, "synthetic": None} for stage in stages])
     parts = [stage.get("synthetic") for stage in stages]
     if not any(parts):

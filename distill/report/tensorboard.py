@@ -169,8 +169,10 @@ class _EventFile:
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
         now = time.time()
+        # TensorFlow's form of the name: TensorBoard reads only files with `tfevents`.
         path = folder / f"events.out.tfevents.{now:010.0f}.{socket.gethostname()}"
         self._records = record_writer.RecordWriter(path.open("wb"))
+        # TensorFlow's own writer begins a file with this event, too.
         self._add(event_pb2.Event(wall_time=now, file_version="brain.Event:2"))
 
     def write(self, step, summary):
@@ -208,6 +210,7 @@ def _texts(tag, texts):
 def _flat(value: typing.Any, key: str = "") -> dict[str, bool | int | float | str]:
     """Flattens a config to `{"stages.0.trainer.kd_weight": 0.9}`, without `None`."""
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        # A list of numbers, such as `decay_epochs`, stays one value, as text.
         value = dict(enumerate(value))
     if isinstance(value, dict):
         pairs = [

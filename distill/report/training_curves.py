@@ -24,6 +24,7 @@ def charts(records: Sequence[dict]) -> list[dict]:
     """
     trained = {}
     for record in records:
+        # Conversions have no epochs, and so no chart.
         if record["epochs"]:
             trained.setdefault(record["model"], []).append(record)
     return [

@@ -50,6 +50,7 @@ def _ticks(low, high, whole):
 
 def _log_ticks(low, high):
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    # Within two and a half decades, powers of ten alone would be too few ticks.
     factors = (1, 2, 5) if high < 300 * low else (1,)
     ticks = [factor * 10.0**power for power in powers for factor in factors]
     stride = -(-len(powers) // 6) if len(factors) == 1 else 1
@@ -60,5 +61,6 @@ def pad(low, high, log):
     """The range with a margin at both ends, so that no line touches the frame."""
     if log:
         return low / (high / low) ** 0.05, high * (high / low) ** 0.05
+    # `or`: all values are equal, for example after one epoch.
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     return low - room, high + room

@@ -24,6 +24,7 @@ def dominated(
     accuracy, sizes = np.asarray(accuracy, float), np.asarray(size, float)
     low, high = sizes.T if sizes.ndim == 2 else (sizes, sizes)
     smaller = high[None] < low[:, None]
+    # Intervals that overlap: neither is smaller.
     equal = ~(smaller | smaller.T)
     better = accuracy[None] > accuracy[:, None]
     as_good = accuracy[None] >= accuracy[:, None]
@@ -89,6 +90,7 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
     """
     measured = [model for model in models if measure.of(model)]
     sound = [model for model in measured if not model["failed"]]
+    # `reshape` keeps the two columns if every model has failed.
     spreads = np.array([measure.spread(m) for m in sound], float).reshape(-1, 2)
     found = dominated(spreads, [m["accuracy"] for m in sound])
     names = (model["name"] for model in sound)

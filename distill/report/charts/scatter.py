@@ -43,6 +43,7 @@ def front(
         if math.isfinite(model["accuracy"]) and measure.of(model)
     ]
     sound = [model for model in models if not model["failed"]]
+    # If all have failed, they share the axis; there is no front then.
     accuracies = [model["accuracy"] for model in sound or models]
     lowest, highest = min(accuracies), max(accuracies)
     margin = max(0.08 * (highest - lowest), 0.05)
