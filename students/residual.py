@@ -13,6 +13,7 @@ def section(block, x, blocks, size, name):
         size: Output channels of each block, and stride of the first.
         name: Name of the section; names of its layers begin with it.
     """
+    # Only the first block changes the size: behind it all shortcuts are the identity.
     channels, stride = size
     for index in range(blocks):
         x = block(x, channels, 1 if index else stride, f"{name}_block{index + 1}_")

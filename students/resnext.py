@@ -69,6 +69,7 @@ class ResNeXt(Network):
         return 4 * self.width if self.block == "bottleneck" else self.width
 
     def _plan(self):
+        # The first section keeps the size of the stem.
         sections = [(self._first_channels * 2**i, 1 + (i > 0)) for i in range(3)]
         return [(self.width, 1), *sections]
 

@@ -12,6 +12,7 @@ from students.keras_models.model import KerasModel
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of ImageNet.
 
 # What images in [0, 1] become before each network sees them: scale and offset.
+# These are the modes `tf`, none, `torch` and `caffe` of Keras' `preprocess_input`.
 _BOTH_SIGNS = 2.0, -1.0
 _BYTES = 255.0, 0.0
 _STANDARD = (
@@ -162,6 +163,7 @@ def _written_anew(network):
     def clone(layer):
         base = re.sub(r"_\d+$", "", layer.name)
         options = layer.get_config()
+        # Only names that Keras has numbered: those that an author chose stay.
         if base.replace("_", "") == type(layer).__name__.lower():
             number = counts[base] = counts.get(base, -1) + 1
             options["name"] = f"{base}_{number}"

@@ -61,6 +61,7 @@ class KerasFile(KerasModel):
                 f"must map an input to {num_classes} classes. Received: a network that "
                 f"makes {made} of it"
             )
+        # The first layer of a functional model is its input.
         first = network.layers[1]
         scale = getattr(first, "scale", 1.0)
         if isinstance(scale, float) and abs(scale) < _LEAST_SCALE:

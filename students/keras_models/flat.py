@@ -84,8 +84,10 @@ def inlined(
     images = keras.Input(input_shape, dtype=dtype or given, name="images")
     place = _Inliner().placer(network.name)
     try:
+        # Keras has no public way to call a graph with other operations.
         return images, graph._run_through_graph(images, operation_fn=place)
     except ValueError as error:
+        # Keras adds the shapes of all arguments, in many lines.
         raise ValueError(str(error).splitlines()[0]) from None
 
 
@@ -100,12 +102,15 @@ def decay(network: keras.Model, weight_decay: float) -> None:
         if not weight_decay or getattr(layer, slot, 0) is not None:
             continue
         name = "kernel" if hasattr(layer, "kernel") else f"{kind}_kernel"
+        # On the layer, for its config, and on the variable, from which Keras computes
+        # the penalty.
         setattr(layer, slot, keras.regularizers.L2(weight_decay))
         getattr(layer, name).regularizer = getattr(layer, slot)
 
 
 def _functional(network):
     """The functional model that a model is, or that stands in a sequential one."""
+    # A sequential model keeps a functional one; a subclass of `Model` has no graph.
     graph = getattr(network, "_functional", network)
     if not hasattr(graph, "_run_through_graph"):
         raise ValueError(f"must be functional. Received: {type(network).__name__}")
@@ -165,6 +170,7 @@ def _logits(output):
         )
     if isinstance(layer, keras.layers.Activation):
         return given
+    # A copy: to take the softmax off the layer itself would change the caller's model.
     bare = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     made = bare(given)
     bare.set_weights(layer.get_weights())

@@ -208,6 +208,7 @@ def _between(given, made, x=None):
 
     if x is None:
         x = keras.Input(given.shape[1:], name="given")
+    # Not called as a model, which would be a layer around the others.
     return x, keras.Model(given, made)._run_through_graph(x)
 
 

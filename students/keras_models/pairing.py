@@ -44,6 +44,7 @@ def beside(graph: Graph, other: Mapping[str, tuple[int, ...]]) -> dict[str, int]
     for row in graph.proposals():
         size = graph.shape(row[-1])[:-1]
         called = [name for name, shape in other.items() if shape[:-1] == size]
+        # More names than cuts: the last ones, nearest to the logits.
         called = called[-len(row) :]
         for number, name in enumerate(called, start=1):
             found[name] = row[round(number * len(row) / len(called)) - 1]
