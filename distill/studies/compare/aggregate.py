@@ -78,11 +78,13 @@ def _summary(entries, key):
     if any(value is None for value in values):
         return None
     if key in TIMES:
+        # A latency is a mapping: the median over its rounds, and the interval.
         values = [value["median"] for value in values]
     return intervals.summary(values)
 
 
 def _difference(entries, others):
+    # The student has no difference from itself.
     if others is None or others is entries:
         return None
     return intervals.paired_difference(

@@ -64,10 +64,12 @@ def _models(seeds):
         for name, runs in seeds.items()
         for index in range(len(runs[0][1]["models"]))
     ]
+    # A file for each seed: configs share their teachers if all of these are equal.
     hashes = {tuple(m["sha256"]) for m in models if m["model"] == "teacher"}
     if len(hashes) > 1:
         return models
     first = next(iter(seeds))
+    # Also its exported file, `teacher.float32`.
     shared = [m["model"].split(".")[0] == "teacher" for m in models]
     return [
         m | ({"name": m["model"]} if once else {})
@@ -78,6 +80,7 @@ def _models(seeds):
 
 def _summarize_model(name, index, runs):
     """The summary of one model of one config over all seeds."""
+    # Runs of one config list the same models in the same order.
     records = [report["models"][index] for _, report in runs]
     model = records[0]["name"]
     summaries = {

@@ -57,6 +57,7 @@ def plan(
             "--configs must be files of different names, which name the runs. "
             f"Received: {' '.join(configs)}"
         )
+    # All are read before any is trained: a mistake in the last config shows at once.
     runs = [_read(path, overrides, finish) for path in configs]
     for name, run in zip(names, runs, strict=True):
         for key in ("data", "seed", "hardware.onednn"):

@@ -42,6 +42,8 @@ def run_study(study: Study, folder: pathlib.Path) -> dict:
         ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
         check_ground(folder, {**ground, **versions.versions()})
 
+        # Before the classifier is trained, which takes longer than anything that is
+        # checked.
         measurement.check(splits, study.data.class_names)
         judge = measurement.Judge(
             training.classifier(study, splits, folder), splits, study.measured
@@ -85,6 +87,7 @@ def run_seed(
                 **measurement.costs(network),
                 **judge.scores(network, study.data.num_classes),
             }
+            # Only TensorFlow converts to TFLite.
             if name in EXPORTED and keras.backend.backend() == "tensorflow":
                 path = folder / f"{name}.float32.tflite"
                 models[name] |= measurement.export_and_measure(

@@ -69,6 +69,7 @@ class Judge:
         """
         outputs = []
         for label in range(num_classes):
+            # Not images of the class: returned unchanged, they would score best.
             others = self._to_translate.take(
                 self._to_translate.labels != label
             ).floats()
@@ -91,6 +92,7 @@ class Judge:
             quality.frechet_distance(
                 self._real[self._labels == label], each["features"]
             )
+            # The index is the label: by `check`, no class is missing.
             for label, each in enumerate(outputs)
         ]
         logits = [each["logits"] for each in outputs]
@@ -129,6 +131,7 @@ def check(splits: data.Splits, class_names: Sequence[str]) -> None:
 
 def _halves(split):
     """Two random parts of a split, each with half of every class."""
+    # The same halves for all seeds and generators, which are compared with each other.
     order = np.random.default_rng(0).permutation(len(split.labels))
     parts: list[list] = [[], []]
     for label in np.unique(split.labels):

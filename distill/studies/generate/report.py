@@ -83,6 +83,7 @@ def updates(study: Study, images: int) -> dict[str, int]:
         "scratch": study.scratch_epochs,
     }
     counts = {
+        # A game updates the generator once in so many steps.
         name: epochs * steps // study.training.discriminator_steps
         for name, epochs in adversarial_epochs.items()
     }

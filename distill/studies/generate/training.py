@@ -137,6 +137,7 @@ class SeedTraining:
         """An untrained generator; student and control have the same initial weights."""
         role = "teacher" if name == "teacher" else "student"
         part: ResidualTranslator = getattr(self._study, role)
+        # The role, not the name: it decides the seed of the weights.
         return self._build(part, role)
 
     def _build_discriminator(self, name):

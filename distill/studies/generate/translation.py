@@ -34,6 +34,7 @@ def translate(network: keras.Model, images: np.ndarray, label: int) -> np.ndarra
         images: float32 in [0, 1], `(n, height, width, channels)`.
         label: The target class.
     """
+    # The contract: an input has a plane for each class behind the channels.
     classes = network.input.shape[-1] - images.shape[-1]
     return np.concatenate(
         [

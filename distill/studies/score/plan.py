@@ -52,6 +52,7 @@ def plan(run: config.Run, generator_epochs: Sequence[int] | None = None) -> list
         )
     stage = dataclasses.replace(
         kd_stages[0],
+        # A placeholder: `score` counts epochs once the size of the data is known.
         epochs=1,
         schedule="cosine",
         decay_epochs=(),
@@ -96,6 +97,7 @@ def _source(run, kind):
     learners = [run.stages, *(control.stages for control in run.controls)]
     used = [stage.synthetic for stages in learners for stage in stages]
     own = next((source for source in used if type(source) is kind), kind(p_fake=1.0))
+    # The set itself is scored, so nothing is mixed in and nothing filtered out.
     return dataclasses.replace(own, p_fake=1.0, min_confidence=0.0)
 
 

@@ -77,6 +77,7 @@ def student_cells(row: Mapping) -> list[str]:
     """The cells of a row under `HEADERS`."""
     score = row["tsc_score"] or {"mean": None, "sd": None}
     difference = row["to_real"]
+    # The real examples have no difference from themselves.
     to_real = [formats.NOTHING] * 2
     if row["name"] != "real":
         to_real = [

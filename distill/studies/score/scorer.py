@@ -110,6 +110,7 @@ class Scorer:
             count: Number of seeds, from the run's on.
         """
         all_seeds = range(run.seed, run.seed + count)
+        # From the files: a score that was interrupted and resumed is the same report.
         scores = {
             row.name: [
                 json.loads((self._seed_folder(seed) / f"{row.name}.json").read_text())
@@ -235,5 +236,6 @@ def draw(
         return data.floats(split.inputs[chosen])
     generate = synthetic.generation(generator) if source.needs_generator else None
     make = source.maker(split, generate)
+    # In parts: a source needs memory for each of its examples.
     parts = np.array_split(chosen, -(-len(chosen) // measure_accuracy.BATCH))
     return np.concatenate([make(part, rng) for part in parts])

@@ -103,6 +103,7 @@ def _reason_to_stop(size, last, limit):
     """Why a size must not be tried; None if it may."""
     if size > last["examples"]:
         return f"there are {last['examples']} training examples"
+    # See `search`: twice the images, at most twice the memory.
     most = 2 * last["peak_memory_bytes"]
     if most > limit:
         return f"may need {most / 1e9:.1f} GB; the limit is {limit / 1e9:.1f} GB"

@@ -28,6 +28,7 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
     """
     onednn.check("true")
     results: dict[str, list[dict]] = {value: [] for value in onednn.NAMES}
+    # In turn: a machine that slows down meanwhile slows down both.
     for index in range(rounds):
         for value, name in onednn.NAMES.items():
             progress.say(f"    {name} kernels, {index + 1} of {rounds}")

@@ -25,6 +25,7 @@ def replay_batches(
     layout = cache_layout.layout(
         run.teacher.cache, run.data.num_classes, learner.method, *shapes, 0
     )
+    # Packed and unpacked, so that they lose as many digits and classes as in the cache.
     rows = layout.pack(learner.teacher.predict_on_batch(batch[0]))
     return (
         (trainer.with_answers(batch[0], layout.unpack(rows)), batch[1])

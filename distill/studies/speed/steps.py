@@ -185,6 +185,7 @@ def _build_companion_step(run, network, count):
         loss="mse",
         jit_compile=jit_compile(run.hardware.jit),
     )
+    # Any targets do: the time of a step does not depend on them.
     targets = np.zeros((count, *copy.output_shape[1:]), np.float32)
     return copy, lambda: copy.train_on_batch(inputs, targets)
 

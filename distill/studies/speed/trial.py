@@ -54,6 +54,7 @@ def run(
                     str(steps),
                 ],
                 stdout=subprocess.PIPE,
+                # A file and not a pipe: a full pipe would block the process.
                 stderr=log,
                 env={**os.environ, **(environment or {})},
                 text=True,
@@ -70,6 +71,7 @@ def run(
             said = errors.read_text().strip().splitlines()[-1:]
             why = " ".join(said).removeprefix("error: ")
             return {"ended": why or f"ended by {process.returncode}"}
+    # The last line: libraries print to standard output, too.
     return json.loads(answer.splitlines()[-1])
 
 

@@ -78,6 +78,8 @@ def run_seed(study: Study, table: Rows, seed: int) -> dict:
         name = transfer.label(part)
         features, targets = transfer_sets.build(part)
         for student in study.students:
+            # The name and not the position decides the seed: a student that is added to
+            # a config does not change the others.
             key = f"{name}/{student.label}"
             models[key] = student.fit(features, targets, seed_of(seed, key))
             score = learners.auc(measured.labels, models[key](measured.features))

@@ -136,6 +136,7 @@ class Dense(Student):
         import keras
 
         if targets.ndim == 1:
+            # One-hot, so that both kinds of targets have one loss.
             targets = np.eye(targets.max() + 1)[targets]
         epochs = math.ceil(self.steps * self.batch_size / len(features))
         total = epochs * math.ceil(len(features) / self.batch_size)

@@ -32,6 +32,7 @@ class Rows:
     def warnings(self) -> list[str]:
         """Describes what may bias the numbers measured on these rows, line by line."""
         count = len(self.features)
+        # Labels are left out: copies with two labels bias the numbers, too.
         repeated = count - len(np.unique(self.features, axis=0))
         if not repeated:
             return []
@@ -43,6 +44,7 @@ class Rows:
     def fingerprint(self) -> str:
         """SHA-256 over all features and labels, in order."""
         sha = hashlib.sha256()
+        # `tobytes` needs the same order of memory for equal arrays.
         for array in (self.features, self.labels):
             sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()

@@ -33,6 +33,7 @@ def rows_per_second(
             for name, predict in models.items():
                 start = time.perf_counter()
                 predict(features)
+                # Other work can only make a turn slower.
                 best[name] = min(best[name], time.perf_counter() - start)
     return {name: len(features) / seconds for name, seconds in best.items()}
 

@@ -59,6 +59,7 @@ class Study:
     def check_effects(self):
         """Refuses the size of a validation split that is not used."""
         fraction = self.data.validation_fraction
+        # Set to its default, it counts as not set, as in `effect.find_idle`.
         if (
             self.measured_on == "test"
             and fraction != type(self.data).validation_fraction

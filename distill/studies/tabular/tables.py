@@ -65,6 +65,7 @@ class Table:
         train, test = self._draw(rows, wanted, seed, "train_rows")
         if measured_on == "test":
             return train, test
+        # A fraction: scikit-learn takes numbers below 1 as shares.
         kept = 1 - self.validation_fraction
         return self._draw(train, kept, seed, "validation_fraction")
 
@@ -83,6 +84,7 @@ class Table:
                 f"`data.options.{option}` = {getattr(self, option)} cannot be drawn "
                 f"from {len(rows.labels)} rows: {error}"
             ) from None
+        # In the order of the table: only the choice is random.
         return rows.take(np.sort(drawn)), rows.take(np.sort(others))
 
 

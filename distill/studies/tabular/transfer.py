@@ -186,6 +186,7 @@ class Gan(Generated):
             epochs=self.epochs,
             verbose=0,
         )
+        # NumPy's numbers are the same on every backend.
         rng = np.random.default_rng(seed)
         count = self.copies * len(train.labels)
         inputs = {

@@ -190,6 +190,7 @@ def _fit(learner, source, span) -> dict:
         learner.optimizer.learning_rate = _rate(whole, source.batch_size)
         made += _steps(learner, source, made, count)
         if time.monotonic() - begun < CHUNK:
+            # A call of `fit` costs time of its own: chunks grow to about `CHUNK`.
             count *= 2
 
 

@@ -41,6 +41,7 @@ class Learner:
             student_loss_weight=share,
         )
         optimizer = own.sgd(stage)
+        # A loss divided by `_scale` and a rate multiplied by it: the same step.
         optimizer.learning_rate = optimizer.learning_rate * self._scale
         self._learner.compile(
             optimizer=optimizer,

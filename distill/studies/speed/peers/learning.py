@@ -94,6 +94,7 @@ class Learning:
         found: list[dict] = []
         with self._reading:
             for line in self._said:
+                # Keras and JAX may print, too; `{}` only says that all is compiled.
                 if line.startswith("{") and (one := json.loads(line)):
                     found.append(one)
                     last = len(found) == NETWORKS

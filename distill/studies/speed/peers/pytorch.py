@@ -99,7 +99,9 @@ def costs(task) -> dict:
         with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
             network(image)
         found[role] = {
+            # Scalars are left out: they count the batches that a norm has seen.
             "parameters": sum(value.numel() for value in values if value.ndim),
+            # A multiply-accumulate is two operations.
             "macs": counter.get_total_flops() // 2,
         }
     return found
@@ -114,6 +116,8 @@ def _kd_loss(taught, learned, temperature):
     log_p, log_q = (
         functional.log_softmax(logits / temperature, -1) for logits in (taught, learned)
     )
+    # `batchmean`: the mean over examples of the sum over classes; `mean` would also
+    # divide by the classes.
     divergence = functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
     return divergence * temperature**2
 
@@ -131,6 +135,8 @@ def _network(task, role):
         for name, module in _named(network).items():
             found = [torch.from_numpy(array) for array in values[name]]
             if isinstance(module, nn.Conv2d):
+                # Keras has `(height, width, in, out)`, PyTorch `(out, in, height,
+                # width)`.
                 module.weight.copy_(found[0].permute(3, 2, 0, 1))
             elif isinstance(module, nn.Linear):
                 module.weight.copy_(found[0].T)
@@ -178,6 +184,7 @@ class _Conv(nn.Conv2d):
 
 
 def _norm(channels):
+    # The epsilon of Keras; PyTorch's is 1e-5.
     return nn.BatchNorm2d(channels, eps=1e-3)
 
 

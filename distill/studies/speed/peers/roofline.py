@@ -22,6 +22,7 @@ PRECISIONS = {"mixed_bfloat16": 0, "float32": 1}  # To the index in a row of `PE
 def peaks(card: str | None) -> tuple[float, float] | None:
     """TFLOP/s of a card in bfloat16 and in float32; None for an unknown card."""
     for name, found in PEAKS.items():
+        # Longer names first, as `PEAKS` has them: "H100" is also in "H100 PCIe".
         if card is not None and re.search(rf"\b{name}\b", card):
             return found
     return None
@@ -105,6 +106,7 @@ def _card():
     """The driver's name of the first GPU, or None."""
     if shutil.which("nvidia-smi") is None:
         return None
+    # The driver is asked, since JAX would reserve memory of the card.
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     found = subprocess.run(command, capture_output=True, text=True)
     return found.stdout.strip().split("\n")[0] or None

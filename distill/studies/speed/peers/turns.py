@@ -32,5 +32,7 @@ class Turns:
         with self._changed:
             left = max(0.0, self._end - time.monotonic())
             self._changed.wait_for(lambda: not self._busy, left)
+        # Whoever is ready too late waits here as well: two that are timed at once would
+        # slow each other down.
         with self._alone:
             yield

@@ -86,6 +86,7 @@ def _clocked(index, losses, workers, rounds, steps):
                 clocks[clock][who].append(value)
     ratio = {
         f"{clock.removesuffix('seconds')}ratio": {
+            # Per round first: a slow moment of the machine slows down both of a round.
             who: statistics.median(
                 other / own for own, other in zip(found[OWN], values, strict=True)
             )
@@ -103,6 +104,7 @@ class _Worker:
     def __init__(self, name, folder, threads, terms=PLAIN):
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
         environment |= terms.environment
+        # A file and not a pipe, which nobody reads while a step is timed.
         self._errors = (folder / f"{name}.log").open("w+")
         self._process = subprocess.Popen(
             [
