@@ -18,10 +18,10 @@ SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
 
 def error_of(path, *overrides):
     """The message of the error that loading a config raises."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as excinfo:
         config.load(path, overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(excinfo.value)
+    return str(excinfo.value)
 
 
 @pytest.fixture

@@ -119,9 +119,9 @@ def load(*overrides, kind=config.Run, path="lit_resnet.yaml"):
     ],
 )
 def test_an_option_without_effect_is_refused_in_one_line(overrides, name, reason):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as excinfo:
         load(*overrides)
-    message = str(caught.value)
+    message = str(excinfo.value)
     assert f"`{name}` must be left out" in message
     assert reason in message
     assert "\n" not in message

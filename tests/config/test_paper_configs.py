@@ -100,9 +100,9 @@ def test_each_stage_makes_a_step(name):
 
 def kernels(network):
     """Name of each layer with weights, outermost, to its kernels."""
-    found = {}
+    result = {}
     for layer in network.layers:
         values = [v for v in layer.weights if v.path.endswith("kernel")]
         if values:
-            found[layer.name] = [np.array(ops.convert_to_numpy(v)) for v in values]
-    return found
+            result[layer.name] = [np.array(ops.convert_to_numpy(v)) for v in values]
+    return result

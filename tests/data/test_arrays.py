@@ -14,10 +14,10 @@ LABELS = np.arange(60) % 10
 
 
 def load(folder, **changed):
-    given = {"x_train": BYTES, "y_train": LABELS}
-    given |= {"x_test": 255 - BYTES[:10], "y_test": LABELS[:10], **changed}
-    kept = {name: array for name, array in given.items() if array is not None}
-    np.savez(folder / "mnist.npz", **kept)
+    entries = {"x_train": BYTES, "y_train": LABELS}
+    entries |= {"x_test": 255 - BYTES[:10], "y_test": LABELS[:10], **changed}
+    arrays = {name: array for name, array in entries.items() if array is not None}
+    np.savez(folder / "mnist.npz", **arrays)
     make = data.DATASETS["mnist"]
     return make(folder=str(folder), validation_fraction=0.5).load()
 
@@ -26,18 +26,18 @@ def load(folder, **changed):
 def test_floats_from_0_to_1_are_accepted_and_resized(kind, tmp_path):
     images = SHARES.astype(kind)
     splits = load(tmp_path, x_train=images, x_test=1 - images[:10])
-    wanted = (1 - images[:10]).astype(np.float32)[..., None]
-    np.testing.assert_array_equal(splits.test.floats(), wanted)
+    expected = (1 - images[:10]).astype(np.float32)[..., None]
+    np.testing.assert_array_equal(splits.test.floats(), expected)
     for shape, grey in (((32, 32, 3), False), ((28, 28, 1), True)):
         flat = np.full((20, *shape), 0.25, kind)
         flat[10:] = 0.75
         name = "mnist" if grey else "cifar10"
         rest = {"y_train": LABELS[:20], "x_test": flat, "y_test": LABELS[:20]}
         np.savez(tmp_path / f"{name}.npz", x_train=flat, **rest)
-        made = data.DATASETS[name](
+        dataset = data.DATASETS[name](
             folder=str(tmp_path), size=(5, 9), validation_fraction=0.5
         )
-        test = made.load().test.floats()
+        test = dataset.load().test.floats()
         assert test.shape == (20, 5, 9, shape[-1])
         assert set(np.unique(test)) == {np.float32(0.25), np.float32(0.75)}
 
@@ -90,10 +90,10 @@ def with_nan(value):
     ],
 )
 def test_a_wrong_array_is_refused_in_one_line(changed, message, tmp_path):
-    with pytest.raises(data.DataError, match=message) as caught:
+    with pytest.raises(data.DataError, match=message) as excinfo:
         load(tmp_path, **changed)
-    assert "\n" not in str(caught.value)
-    assert re.search(r"mnist\.npz|training examples", str(caught.value))
+    assert "\n" not in str(excinfo.value)
+    assert re.search(r"mnist\.npz|training examples", str(excinfo.value))
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
@@ -102,8 +102,8 @@ def test_a_truncated_or_corrupt_archive_is_refused_in_one_line(place, tmp_path):
     path = tmp_path / "mnist.npz"
     content = path.read_bytes()
     at = int(len(content) * place)
-    for spoilt in (content[:at], content[:at] + b"spoilt" + content[at + 6 :]):
-        path.write_bytes(spoilt)
-        with pytest.raises(data.DataError, match=r"mnist\.npz") as caught:
+    for damaged in (content[:at], content[:at] + b"spoilt" + content[at + 6 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(data.DataError, match=r"mnist\.npz") as excinfo:
             data.DATASETS["mnist"](folder=str(tmp_path)).load()
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(excinfo.value)

@@ -42,32 +42,32 @@ def test_a_batch_does_not_depend_on_what_came_before():
 
 
 def test_prefetched_batches_are_the_same_in_the_same_order():
-    stream, asked = make().stream(3), []
+    stream, requested = make().stream(3), []
 
-    def noted():
+    def record_labels():
         for batch in stream:
-            asked.append(batch[1])
+            requested.append(batch[1])
             yield batch
 
-    early = batches.prefetch(noted())
+    early = batches.prefetch(record_labels())
     others = set(threading.enumerate())
     read = [next(early)[1] for _ in range(9)]
     (reader,) = set(threading.enumerate()) - others
     np.testing.assert_array_equal(read, [make().batch(n)[1] for n in range(3, 12)])
     patience = time.monotonic() + 10
-    while len(asked) == len(read) and time.monotonic() < patience:
+    while len(requested) == len(read) and time.monotonic() < patience:
         time.sleep(0.01)  # The thread is about to ask for the next one.
     early.close()
     reader.join(10)
     assert not reader.is_alive()
-    assert len(read) < len(asked) < len(read) + 4, "a few ahead, not all"
+    assert len(read) < len(requested) < len(read) + 4, "a few ahead, not all"
 
 
 def test_a_prefetching_thread_may_garbage_collect_its_own_stream():
     """After an error `fit` leaves a cycle, which any thread may be the one to end."""
     left, readers, ended = threading.Event(), [], []
 
-    def collecting():
+    def collect_garbage():
         yield 0
         readers.append(threading.current_thread())
         left.wait(10)
@@ -79,7 +79,7 @@ def test_a_prefetching_thread_may_garbage_collect_its_own_stream():
     gc.collect()  # What other tests have left is not this thread's to end.
     gc.disable()
     try:
-        early = batches.prefetch(collecting())
+        early = batches.prefetch(collect_garbage())
         assert next(early) == 0
         weakref.finalize(early, ended.append, True)
         cycle = [early]
@@ -95,11 +95,11 @@ def test_a_prefetching_thread_may_garbage_collect_its_own_stream():
 
 
 def test_an_error_in_a_batch_is_raised_in_the_consumer():
-    def broken():
+    def fail_after_one():
         yield 0
         raise errors.DataError("a file is gone")
 
-    early = batches.prefetch(broken())
+    early = batches.prefetch(fail_after_one())
     assert next(early) == 0
     with pytest.raises(errors.DataError, match="a file is gone"):
         next(early)
@@ -110,12 +110,12 @@ def test_batches_are_prefetched_where_keras_does_not(monkeypatch):
     mixed.mixture = lambda images, labels, chosen, rng: (images, labels)
     read = []
     monkeypatch.setattr(batches, "prefetch", lambda stream: read.append(1) or stream)
-    for backend, wanted in (("tensorflow", 0), ("jax", 1), ("torch", 2)):
+    for backend, expected in (("tensorflow", 0), ("jax", 1), ("torch", 2)):
         monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
         for source in (plain, mixed):
-            found = next(feeding.read_ahead(source).stream(5))
-            np.testing.assert_array_equal(found[1], source.batch(5)[1])
-        assert len(read) == wanted, "never what may ask a network"
+            actual = next(feeding.read_ahead(source).stream(5))
+            np.testing.assert_array_equal(actual[1], source.batch(5)[1])
+        assert len(read) == expected, "never what may ask a network"
 
 
 def test_every_example_comes_once_in_each_epoch_in_a_new_order():
@@ -142,16 +142,18 @@ def test_a_batch_may_be_larger_than_the_set():
 
 def test_augmentation_changes_bytes_and_floats_alike():
     """Mirrored first, then moved down and right by what is left of the shift."""
-    drawn = np.array([[0, 1, 0, 1], [0, 4, 1, 3], [2, 0, 4, 3]])
+    draws = np.array([[0, 1, 0, 1], [0, 4, 1, 3], [2, 0, 4, 3]])
     images = SPLIT.inputs[:4]
-    moved = augmentation.Augmentation(shift=2, flip=True)(images, drawn)
-    assert moved.dtype == np.uint8
+    shifted = augmentation.Augmentation(shift=2, flip=True)(images, draws)
+    assert shifted.dtype == np.uint8
     margin = ((2, 2), (2, 2), (0, 0))
-    for image, (mirrored, top, left), found in zip(images, drawn.T, moved, strict=True):
+    for image, (mirrored, top, left), actual in zip(
+        images, draws.T, shifted, strict=True
+    ):
         padded = np.pad(image[:, ::-1] if mirrored else image, margin)
-        np.testing.assert_array_equal(found, padded[top : top + 6, left : left + 5])
-    floats = augmentation.Augmentation(shift=2, flip=True)(data.floats(images), drawn)
-    np.testing.assert_array_equal(floats, data.floats(moved))
+        np.testing.assert_array_equal(actual, padded[top : top + 6, left : left + 5])
+    floats = augmentation.Augmentation(shift=2, flip=True)(data.floats(images), draws)
+    np.testing.assert_array_equal(floats, data.floats(shifted))
 
 
 def test_flip_mirrors_some_images_and_no_others():

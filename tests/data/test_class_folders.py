@@ -10,7 +10,7 @@ from distill.data.sets import class_folders
 RNG = np.random.default_rng(0)
 
 
-def filled(root, *folders, count=6):
+def fill(root, *folders, count=6):
     for folder in folders:
         (root / folder).mkdir(parents=True)
         for index in range(count):
@@ -36,13 +36,13 @@ def of(root, **options):
     ],
 )
 def test_folders_named_for_splits_are_the_splits(train, validation, test, tmp_path):
-    given = {"train": train, "validation": validation, "test": test}
-    there = [name for name in given.values() if name]
-    filled(tmp_path, *(f"{name}/{kind}" for name in there for kind in ("cat", "dog")))
-    made = of(tmp_path, test_fraction=0.25)
-    assert made.class_names == ("cat", "dog")
-    splits = made.load()
-    for split, name in given.items():
+    folders = {"train": train, "validation": validation, "test": test}
+    there = [name for name in folders.values() if name]
+    fill(tmp_path, *(f"{name}/{kind}" for name in there for kind in ("cat", "dog")))
+    dataset = of(tmp_path, test_fraction=0.25)
+    assert dataset.class_names == ("cat", "dog")
+    splits = dataset.load()
+    for split, name in folders.items():
         part = getattr(splits, split)
         assert all(one.startswith(f"{name or train}/") for one in part.names)
         if name and split != "train":
@@ -55,8 +55,8 @@ def test_folders_named_for_splits_are_the_splits(train, validation, test, tmp_pa
 
 def test_a_split_without_folders_in_it_is_a_class(tmp_path):
     """Trains and buses, valid and invalid: these are words of their own."""
-    filled(tmp_path / "a", "train", "bus")
-    filled(tmp_path / "b", "valid", "invalid")
+    fill(tmp_path / "a", "train", "bus")
+    fill(tmp_path / "b", "valid", "invalid")
     assert of(tmp_path / "a").class_names == ("bus", "train")
     assert of(tmp_path / "b").class_names == ("invalid", "valid")
 
@@ -79,25 +79,25 @@ def test_a_split_without_folders_in_it_is_a_class(tmp_path):
     ],
 )
 def test_an_ambiguous_folder_is_refused_with_the_config(folders, message, tmp_path):
-    filled(tmp_path, *folders, count=1)
-    with pytest.raises(ValueError, match=message) as caught:
+    fill(tmp_path, *folders, count=1)
+    with pytest.raises(ValueError, match=message) as excinfo:
         of(tmp_path)
-    assert str(caught.value).startswith("`path` must ")
-    assert "\n" not in str(caught.value)
+    assert str(excinfo.value).startswith("`path` must ")
+    assert "\n" not in str(excinfo.value)
 
 
 def test_hidden_and_system_files_are_ignored(tmp_path):
-    before = of(filled(tmp_path, "cat", "dog")).load().fingerprint()
-    filled(tmp_path, ".ipynb_checkpoints", "__MACOSX", "cat/.ipynb_checkpoints")
+    before = of(fill(tmp_path, "cat", "dog")).load().fingerprint()
+    fill(tmp_path, ".ipynb_checkpoints", "__MACOSX", "cat/.ipynb_checkpoints")
     (tmp_path / "dog" / ".DS_Store").write_bytes(b"\0")
     (tmp_path / "dog" / "._0.png").write_bytes(b"\0")
-    made = of(tmp_path)
-    assert made.class_names == ("cat", "dog")
-    assert made.load().fingerprint() == before
+    dataset = of(tmp_path)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.load().fingerprint() == before
 
 
 def test_files_that_are_not_images_are_counted_and_reported(tmp_path, monkeypatch):
-    filled(tmp_path, "cat", "dog", "dog/more")
+    fill(tmp_path, "cat", "dog", "dog/more")
     for name in ("cat/a.txt", "cat/b.TXT", "dog/c.heic", "list.csv", "cat/README"):
         (tmp_path / name).write_text("")
     output = []
@@ -109,18 +109,18 @@ def test_files_that_are_not_images_are_counted_and_reported(tmp_path, monkeypatc
 
 
 def test_a_class_without_an_image_is_refused_by_name(tmp_path):
-    filled(tmp_path, "cat", "dog")
-    filled(tmp_path, "eel", count=0)
+    fill(tmp_path, "cat", "dog")
+    fill(tmp_path, "eel", count=0)
     with pytest.raises(data.DataError, match=r"training examples.* none of eel"):
         of(tmp_path).load()
 
 
 def test_an_image_may_have_any_known_suffix(tmp_path):
-    filled(tmp_path, "cat", "dog", count=0)
+    fill(tmp_path, "cat", "dog", count=0)
     Image.new("L", (4, 4)).save(tmp_path / "cat" / "a.png")
     for ending in (".TIF", ".tiff", ".gif", ".jpe", ".JPEG", ".bmp", ".webp"):
         name = tmp_path / "cat" / f"b{ending}"
         name.write_bytes((tmp_path / "cat" / "a.png").read_bytes())
-    found, others = class_folders.images(tmp_path, ("cat", "dog"))
-    assert len(found) == 8
+    images, others = class_folders.images(tmp_path, ("cat", "dog"))
+    assert len(images) == 8
     assert not others

@@ -73,9 +73,9 @@ def test_validation_may_use_examples_that_training_leaves_out():
     assert len(every.validation.labels) == most
 
 
-@pytest.mark.parametrize("wanted", [20, 1258 + 1])
-def test_a_validation_split_that_is_too_large_is_refused(wanted):
-    part = data.DATASETS["digits"](train_examples=200, validation_examples=wanted)
+@pytest.mark.parametrize("expected", [20, 1258 + 1])
+def test_a_validation_split_that_is_too_large_is_refused(expected):
+    part = data.DATASETS["digits"](train_examples=200, validation_examples=expected)
     with pytest.raises(errors.DataError, match=r"above 20.* at most 1257.*Received"):
         part.load()
 
@@ -91,10 +91,10 @@ def test_a_sample_has_its_share_of_every_class(kind):
     split = by_class(500, 300, 200)
     if kind == "disk":
         split = data.Split(memmap.Rows(split.inputs), split.labels)
-    found = split.sample(100, seed=3)
-    assert np.bincount(found.labels).tolist() == [50, 30, 20]
-    numbers = found.inputs[:].ravel()
-    assert (split.labels[numbers] == found.labels).all()
+    actual = split.sample(100, seed=3)
+    assert np.bincount(actual.labels).tolist() == [50, 30, 20]
+    numbers = actual.inputs[:].ravel()
+    assert (split.labels[numbers] == actual.labels).all()
     assert (np.diff(numbers) > 0).all()
 
 
@@ -106,9 +106,9 @@ def test_a_rare_class_is_in_a_sample_too():
 
 def test_a_sample_is_drawn_by_its_seed_and_is_all_where_there_are_no_more():
     split = by_class(40, 40)
-    drawn = [split.sample(20, seed).inputs.ravel().tolist() for seed in (1, 1, 2)]
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0] != list(range(10)) + list(range(40, 50))
+    samples = [split.sample(20, seed).inputs.ravel().tolist() for seed in (1, 1, 2)]
+    assert samples[0] == samples[1] != samples[2]
+    assert samples[0] != list(range(10)) + list(range(40, 50))
     everything = split.sample(80, seed=1).inputs
     assert np.array_equal(everything, split.inputs)
     assert np.array_equal(split.sample(200, seed=1).inputs, split.inputs)
@@ -116,8 +116,8 @@ def test_a_sample_is_drawn_by_its_seed_and_is_all_where_there_are_no_more():
 
 def test_the_test_split_does_not_depend_on_how_much_is_trained_on():
     make = data.DATASETS["digits"]
-    few, all_of_it = make(train_examples=100).load(), make().load()
-    assert rows(few.test) == rows(all_of_it.test)
+    few, all_splits = make(train_examples=100).load(), make().load()
+    assert rows(few.test) == rows(all_splits.test)
 
 
 def test_a_test_split_of_its_own_is_kept_whole(tmp_path):
@@ -133,9 +133,9 @@ def test_an_archive_is_resized_after_its_splits_are_drawn(name, tmp_path):
     shape = data.DATASETS[name].image_shape
     kind = archive(tmp_path, name, shape=shape)
     plain = kind(folder=str(tmp_path)).load()
-    made = kind(folder=str(tmp_path), size=(9, 14))
-    assert made.input_shape == (9, 14, shape[-1])
-    splits = made.load()
+    dataset = kind(folder=str(tmp_path), size=(9, 14))
+    assert dataset.input_shape == (9, 14, shape[-1])
+    splits = dataset.load()
     assert splits.test.inputs.shape == (20, 9, 14, shape[-1])
     assert splits.test.inputs.dtype == np.uint8
     np.testing.assert_array_equal(splits.train.labels, plain.train.labels)
@@ -160,9 +160,9 @@ def test_the_error_of_a_failed_download_says_where_to_put_the_set(monkeypatch):
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", no_network)
     with pytest.raises(
         errors.DataError, match=r"no route to host.*DISTILL_DATA"
-    ) as caught:
+    ) as excinfo:
         data.DATASETS["cifar10"]().load()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(excinfo.value)
 
 
 def test_a_download_that_is_not_the_published_set_is_refused(monkeypatch):
@@ -209,11 +209,11 @@ def pictures(root, count=6):
 
 def test_a_folder_of_images_by_class(tmp_path):
     pictures(tmp_path)
-    made = data.DATASETS["image_folder"](path=str(tmp_path), size=(6, 7), channels=1)
-    made = dataclasses.replace(made, validation_fraction=0.3, test_fraction=0.2)
-    assert made.class_names == ("cat", "dog")
-    assert made.input_shape == (6, 7, 1)
-    splits = made.load()
+    dataset = data.DATASETS["image_folder"](path=str(tmp_path), size=(6, 7), channels=1)
+    dataset = dataclasses.replace(dataset, validation_fraction=0.3, test_fraction=0.2)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.input_shape == (6, 7, 1)
+    splits = dataset.load()
     parts = [splits.train, splits.validation, splits.test]
     assert sum(len(part.labels) for part in parts) == 12
     for part in parts:
@@ -229,7 +229,7 @@ BROKEN = {
 }
 
 
-def broken(folder, kind):
+def write_broken_image(folder, kind):
     content = BROKEN[kind]
     if content is None:
         content = (folder / "5.png").read_bytes()[:45]
@@ -239,28 +239,28 @@ def broken(folder, kind):
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_corrupt_image_is_named(kind, tmp_path):
     pictures(tmp_path)
-    broken(tmp_path / "dog", kind)
-    made = data.DATASETS["image_folder"](path=str(tmp_path), size=(4, 4))
+    write_broken_image(tmp_path / "dog", kind)
+    dataset = data.DATASETS["image_folder"](path=str(tmp_path), size=(4, 4))
     with pytest.raises(errors.DataError, match=rf"dog/{kind}\.png"):
-        made.load()
+        dataset.load()
 
 
 def test_corrupt_images_are_left_out_up_to_the_limit_and_counted(tmp_path, monkeypatch):
     pictures(tmp_path, count=20)
     for kind in BROKEN:
-        broken(tmp_path / "dog", kind)
+        write_broken_image(tmp_path / "dog", kind)
     output = []
     monkeypatch.setattr("distill.runtime.progress.say", output.append)
-    made = data.DATASETS["image_folder"](
+    dataset = data.DATASETS["image_folder"](
         path=str(tmp_path), size=(4, 4), max_bad_images=4
     )
-    splits = made.load()
+    splits = dataset.load()
     parts = (splits.train, splits.validation, splits.test)
     assert sum(len(part.labels) for part in parts) == 40
     assert [line for line in output if "left out 4 images" in line]
     assert sum("left out: Cannot read" in line for line in output) == 4
     with pytest.raises(errors.DataError, match="max_bad_images"):
-        dataclasses.replace(made, max_bad_images=3).load()
+        dataclasses.replace(dataset, max_bad_images=3).load()
 
 
 @pytest.fixture
@@ -296,19 +296,19 @@ def test_images_on_disk_are_decoded_once_and_again_when_one_has_changed(
     on_disk, monkeypatch
 ):
     before = on_disk.load().fingerprint()
-    asked = []
+    decoded = []
     decode = type(on_disk)._pixels
 
-    def counted(self, file):
-        asked.append(file)
+    def record_decode(self, file):
+        decoded.append(file)
         return decode(self, file)
 
-    monkeypatch.setattr(type(on_disk), "_pixels", counted)
+    monkeypatch.setattr(type(on_disk), "_pixels", record_decode)
     assert on_disk.load().fingerprint() == before
-    assert not asked
+    assert not decoded
     Image.new("RGB", (9, 9)).save(pathlib.Path(on_disk.path) / "cat" / "3.png")
     assert on_disk.load().fingerprint() != before
-    assert len(asked) == 40
+    assert len(decoded) == 40
 
 
 def test_images_on_disk_have_the_current_labels_of_the_folder(on_disk):
@@ -316,26 +316,26 @@ def test_images_on_disk_have_the_current_labels_of_the_folder(on_disk):
     root = pathlib.Path(on_disk.path)
     for part in ("train", "test"):
         pictures(root.parent / "split" / part)
-    made = dataclasses.replace(
+    dataset = dataclasses.replace(
         on_disk, path=str(root.parent / "split"), validation_fraction=0.3
     )
-    assert made.load().test.labels.tolist() == [0] * 6 + [1] * 6
+    assert dataset.load().test.labels.tolist() == [0] * 6 + [1] * 6
     new = root.parent / "split" / "train" / "ant"
     new.mkdir()
     for index in range(6):
         image = Image.new("RGB", (5, 5), (index, 0, 255))
         image.save(new / f"{index}.png")
-    splits = made.load()
-    assert made.class_names == ("ant", "cat", "dog")
+    splits = dataset.load()
+    assert dataset.class_names == ("ant", "cat", "dog")
     assert splits.test.labels.tolist() == [1] * 6 + [2] * 6
     assert splits.warnings[0].startswith("No test example is of ant:")
-    in_memory = dataclasses.replace(made, on_disk=False).load()
+    in_memory = dataclasses.replace(dataset, on_disk=False).load()
     assert splits.fingerprint() == in_memory.fingerprint()
     assert list(splits.train.names) == list(in_memory.train.names)
 
 
 def test_images_on_disk_are_left_out_up_to_the_limit(on_disk, tmp_path):
-    broken(pathlib.Path(on_disk.path) / "dog", "text")
+    write_broken_image(pathlib.Path(on_disk.path) / "dog", "text")
     splits = dataclasses.replace(on_disk, max_bad_images=1).load()
     parts = (splits.train, splits.validation, splits.test)
     assert sum(len(part.inputs) for part in parts) == 40

@@ -52,9 +52,9 @@ def test_every_lossless_format_gives_the_pixels_that_were_saved(form):
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 def test_greys_of_sixteen_bits_are_their_upper_eight(form):
     greys = np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6)
-    found = read(saved(greys, form), channels=1)[..., 0]
-    np.testing.assert_array_equal(found, greys >> 8)
-    assert (found[0, 0], found[-1, -1]) == (0, 255)
+    actual = read(saved(greys, form), channels=1)[..., 0]
+    np.testing.assert_array_equal(actual, greys >> 8)
+    assert (actual[0, 0], actual[-1, -1]) == (0, 255)
 
 
 def test_greys_and_colours_of_sixteen_bits_are_the_same():
@@ -75,16 +75,16 @@ def test_transparent_pixels_are_white_whatever_their_colour(form):
     elif form == "grey":
         image = image.convert("LA")
     file = saved(image, "PNG" if form in ("palette", "grey") else form, **options)
-    found = read(file)
-    assert (found[:, :3] == 0).all()
-    assert (found[:, 3:] == 255).all()
+    actual = read(file)
+    assert (actual[:, :3] == 0).all()
+    assert (actual[:, 3:] == 255).all()
     file.seek(0)
-    np.testing.assert_array_equal(read(file, channels=1)[..., 0], found[..., 0])
+    np.testing.assert_array_equal(read(file, channels=1)[..., 0], actual[..., 0])
 
 
 def test_a_half_transparent_colour_is_blended_with_white():
-    found = read(saved(Image.new("RGBA", (6, 4), (0, 0, 0, 128)), "PNG"))
-    assert (found == 127).all()
+    actual = read(saved(Image.new("RGBA", (6, 4), (0, 0, 0, 128)), "PNG"))
+    assert (actual == 127).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -109,8 +109,8 @@ def test_a_photo_is_rotated_by_its_exif_orientation(orientation):
 
 def test_cmyk_is_converted_to_rgb():
     inks = Image.new("CMYK", (6, 4), (0, 255, 255, 0))
-    found = read(saved(inks, "TIFF"))
-    np.testing.assert_array_equal(found, np.full((4, 6, 3), (255, 0, 0)))
+    actual = read(saved(inks, "TIFF"))
+    np.testing.assert_array_equal(actual, np.full((4, 6, 3), (255, 0, 0)))
 
 
 def test_the_first_frame_of_an_animation_is_read():

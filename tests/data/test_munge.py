@@ -51,10 +51,10 @@ def test_munge_equals_the_loop_of_the_paper(categorical, monkeypatch):
     monkeypatch.setattr(munge, "BLOCK", 7 * COUNT)
     examples = EXAMPLES if categorical is None else MIXED
     kinds = np.zeros(FEATURES, bool) if categorical is None else categorical
-    wanted = slow(examples, 2, 0.4, 1.5, np.random.default_rng(1), kinds)
-    made = make(examples, categorical=categorical)
-    assert made.dtype == examples.dtype
-    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
+    expected = slow(examples, 2, 0.4, 1.5, np.random.default_rng(1), kinds)
+    mixed = make(examples, categorical=categorical)
+    assert mixed.dtype == examples.dtype
+    np.testing.assert_allclose(mixed, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_swap_probability_0_changes_nothing():
@@ -68,16 +68,16 @@ def test_the_given_examples_stay_as_they_are():
 
 
 def test_a_copy_without_noise_is_a_permutation_of_values():
-    made = make(copies=1, p=0.5, s=1e30)
-    assert not np.array_equal(made, EXAMPLES)
-    np.testing.assert_array_equal(np.sort(made, axis=0), np.sort(EXAMPLES, axis=0))
+    mixed = make(copies=1, p=0.5, s=1e30)
+    assert not np.array_equal(mixed, EXAMPLES)
+    np.testing.assert_array_equal(np.sort(mixed, axis=0), np.sort(EXAMPLES, axis=0))
 
 
 def test_a_category_is_never_a_new_one():
-    made = make(MIXED, copies=5, p=0.5, categorical=CATEGORICAL)
+    mixed = make(MIXED, copies=5, p=0.5, categorical=CATEGORICAL)
     for feature in np.flatnonzero(CATEGORICAL):
-        assert set(made[:, feature]) == set(MIXED[:, feature])
-    assert not set(made[:, 0]) <= set(MIXED[:, 0])
+        assert set(mixed[:, feature]) == set(MIXED[:, feature])
+    assert not set(mixed[:, 0]) <= set(MIXED[:, 0])
 
 
 def test_a_mixed_number_has_the_distribution_of_its_pair():
@@ -85,9 +85,9 @@ def test_a_mixed_number_has_the_distribution_of_its_pair():
     a, b = EXAMPLES[:20], EXAMPLES[20:]
     noise = np.random.default_rng(2).uniform(-1, 1, a.shape)
     swaps = np.random.default_rng(3).random(a.shape) < 0.5
-    made = munge.mix(a, b, swaps, noise, 1.0)
-    np.testing.assert_array_equal(made[~swaps], a[~swaps])
-    assert (np.abs(made - b) <= np.abs(a - b) * 1.0001)[swaps].all()
+    mixed = munge.mix(a, b, swaps, noise, 1.0)
+    np.testing.assert_array_equal(mixed[~swaps], a[~swaps])
+    assert (np.abs(mixed - b) <= np.abs(a - b) * 1.0001)[swaps].all()
 
 
 def test_the_random_state_determines_the_result():

@@ -45,18 +45,18 @@ def test_every_image_is_mixed_with_one_of_the_split_by_a_uniform_share(stage):
         np.testing.assert_allclose(mixed.sum(-1), 1, rtol=1e-5)
         assert ((mixed > 0).sum(-1) <= 2).all()
         shares.append(mixed.max(-1))  # Of the larger part: uniform in [1/2, 1].
-    counted, _ = np.histogram(np.concatenate(shares), 4, (0.5, 1.0))
+    counts, _ = np.histogram(np.concatenate(shares), 4, (0.5, 1.0))
     # 512 in each quarter, and a few with themselves in the last.
-    np.testing.assert_allclose(counted, 512, atol=5 * 512**0.5)
+    np.testing.assert_allclose(counts, 512, atol=5 * 512**0.5)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("clip_norm", [None, 0.5, 100.0])
 def test_gradients_are_clipped_by_their_global_norm(optimizer, clip_norm, stage):
     stage = dataclasses.replace(stage, optimizer=optimizer, clip_norm=clip_norm)
-    made = learner.build_optimizer(stage, 1)
-    assert made.global_clipnorm == clip_norm
-    plain = keras.optimizers.SGD(1.0, global_clipnorm=made.global_clipnorm)
+    built = learner.build_optimizer(stage, 1)
+    assert built.global_clipnorm == clip_norm
+    plain = keras.optimizers.SGD(1.0, global_clipnorm=built.global_clipnorm)
     variables = [keras.Variable([0.0]), keras.Variable([0.0])]
     plain.apply([ops.array([3.0]), ops.array([4.0])], variables)
     factor = min(1.0, (clip_norm or 5.0) / 5.0)

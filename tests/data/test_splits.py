@@ -23,7 +23,7 @@ def digits(**options):
     return data.DATASETS["digits"](**options)
 
 
-def written(path, splits):
+def write_splits(path, splits):
     path.write_bytes(split_file.content(splits))
     return str(path)
 
@@ -42,11 +42,11 @@ def folder(tmp_path):
 
 
 def test_the_written_file_gives_the_same_splits_again(tmp_path, folder):
-    for made in (digits(train_examples=200), folder):
-        splits = made.load()
-        path = written(tmp_path / "splits.csv", splits)
-        given = {"splits": path, "split_seed": 7, "train_examples": None}
-        again = dataclasses.replace(made, **given).load()
+    for dataset in (digits(train_examples=200), folder):
+        splits = dataset.load()
+        path = write_splits(tmp_path / "splits.csv", splits)
+        options = {"splits": path, "split_seed": 7, "train_examples": None}
+        again = dataclasses.replace(dataset, **options).load()
         assert again.fingerprint() == splits.fingerprint()
         assert split_file.content(again) == split_file.content(splits)
 
@@ -77,11 +77,11 @@ def test_a_file_moves_examples_between_splits_on_disk_too(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     splits = folder.load()
     swapped = dataclasses.replace(splits, train=splits.test, test=splits.train)
-    path = written(tmp_path / "a.csv", swapped)
+    path = write_splits(tmp_path / "a.csv", swapped)
     for on_disk in (False, True):
-        made = dataclasses.replace(folder, splits=path, on_disk=on_disk).load()
-        assert split_file.content(made) == split_file.content(swapped)
-        assert made.fingerprint() == swapped.fingerprint()
+        dataset = dataclasses.replace(folder, splits=path, on_disk=on_disk).load()
+        assert split_file.content(dataset) == split_file.content(swapped)
+        assert dataset.fingerprint() == swapped.fingerprint()
 
 
 def test_a_split_that_a_file_does_not_list_is_drawn(tmp_path, monkeypatch):
@@ -115,9 +115,9 @@ def test_a_split_that_a_file_does_not_list_is_drawn(tmp_path, monkeypatch):
 )
 def test_a_wrong_file_of_splits_is_refused_in_one_line(content, message, tmp_path):
     (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(data.DataError, match=message) as caught:
+    with pytest.raises(data.DataError, match=message) as excinfo:
         digits(splits=str(tmp_path / "a.csv")).load()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(excinfo.value)
 
 
 def test_a_missing_file_of_splits_is_refused_with_the_config():
@@ -175,7 +175,7 @@ def test_a_drawn_test_split_is_a_warning_with_pretrained_networks(
     assert "trained elsewhere (teacher, teacher2, student)" in line
     assert f"    warning: {line}" in output
     assert not data.read(run.data).warnings
-    path = written(tmp_path / "splits.csv", run.data.load())
+    path = write_splits(tmp_path / "splits.csv", run.data.load())
     known = dataclasses.replace(
         run.data, splits=path, train_examples=None, validation_examples=None
     )
@@ -195,9 +195,9 @@ def test_a_drawn_test_split_is_a_warning_with_pretrained_networks(
     ],
 )
 def test_names_that_look_alike_are_found(names):
-    for given in (names, names[::-1]):
-        assert checks.find_alike(["other", *given]).startswith(
-            f"{given[0]!r} and {given[1]!r}"
+    for pair in (names, names[::-1]):
+        assert checks.find_alike(["other", *pair]).startswith(
+            f"{pair[0]!r} and {pair[1]!r}"
         )
 
 

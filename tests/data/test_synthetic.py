@@ -31,9 +31,9 @@ class Labeller:
 
     input = {"noise": np.zeros((1, 5))}  # noqa: RUF012
 
-    def predict_on_batch(self, given):
-        assert given["noise"].shape == (len(given["label"]), 5)
-        grey = (given["label"] + 1) / 10 + 1e-6 * given["noise"][:, 0]
+    def predict_on_batch(self, inputs):
+        assert inputs["noise"].shape == (len(inputs["label"]), 5)
+        grey = (inputs["label"] + 1) / 10 + 1e-6 * inputs["noise"][:, 0]
         return np.broadcast_to(grey[:, None, None, None], (len(grey), *SHAPE))
 
 
@@ -143,9 +143,9 @@ def test_real_examples_that_stay_are_those_of_the_batch_without_mixture():
     options = sources.Gan(p_fake=0.5, mix="part")
     images, labels = make(options).batch(3)
     plain = make().batch(3)
-    stayed = labels >= 0
-    assert stayed.sum() == 4
-    assert same((images[stayed], labels[stayed]), [part[stayed] for part in plain])
+    is_real = labels >= 0
+    assert is_real.sum() == 4
+    assert same((images[is_real], labels[is_real]), [part[is_real] for part in plain])
 
 
 def test_generated_examples_have_the_classes_of_the_data_and_new_noise():
@@ -158,11 +158,11 @@ def test_generated_examples_have_the_classes_of_the_data_and_new_noise():
 def test_synthetic_and_real_examples_are_augmented_alike():
     options = sources.Gan(p_fake=0.5, mix="part")
     changes = augmentation.Augmentation(shift=2, flip=True)
-    drawn = changes.draw(BATCH, np.random.default_rng((0, 1, 4)))
-    wanted = changes(make(options).batch(4)[0], drawn)
-    moved = make(options, shift=2, flip=True).batch(4)[0]
-    np.testing.assert_array_equal(moved, wanted)
-    assert not np.array_equal(moved, make(options).batch(4)[0])
+    draws = changes.draw(BATCH, np.random.default_rng((0, 1, 4)))
+    expected = changes(make(options).batch(4)[0], draws)
+    shifted = make(options, shift=2, flip=True).batch(4)[0]
+    np.testing.assert_array_equal(shifted, expected)
+    assert not np.array_equal(shifted, make(options).batch(4)[0])
 
 
 def test_munge_takes_pixels_of_the_nearest_neighbour():
@@ -170,8 +170,8 @@ def test_munge_takes_pixels_of_the_nearest_neighbour():
     images, _ = make(options).batch(0)
     for image, real in zip(images, make().batch(0)[0], strict=True):
         distances = np.square(FLAT - real.reshape(-1)).sum(-1)
-        wanted = FLAT[np.argsort(distances)[1]]
-        np.testing.assert_allclose(image.reshape(-1), wanted, rtol=1e-6)
+        expected = FLAT[np.argsort(distances)[1]]
+        np.testing.assert_allclose(image.reshape(-1), expected, rtol=1e-6)
 
 
 def test_mixup_lies_between_two_images():
@@ -194,15 +194,15 @@ def test_only_confident_examples_replace_real_ones(mix):
     options = MADE["mixup"](mix=mix, min_confidence=bound)
     source = make(options, teacher=teacher())
     real = make()
-    made = 0
+    new_count = 0
     for step in range(6):
         images, labels = source.batch(step)
         new = labels < 0
         assert (confidence(images[new]) >= bound - 1e-5).all()
-        wanted = [part[~new] for part in real.batch(step)]
-        assert same((images[~new], labels[~new]), wanted)
-        made += new.sum()
-    assert 0.3 < made / (6 * BATCH) < 1  # Of four each, not only of one.
+        expected = [part[~new] for part in real.batch(step)]
+        assert same((images[~new], labels[~new]), expected)
+        new_count += new.sum()
+    assert 0.3 < new_count / (6 * BATCH) < 1  # Of four each, not only of one.
     impossible = make(MADE["gan"](min_confidence=0.999), teacher=teacher())
     assert same(impossible.batch(0), real.batch(0))
 
@@ -212,62 +212,62 @@ def learner(method):
     inputs = keras.Input(SHAPE)
     flat = keras.layers.Flatten(name="flat")(inputs)
     logits = keras.layers.Dense(CLASSES, name="head")(flat)
-    made = trainer.Trainer(
+    model = trainer.Trainer(
         student=keras.Model(inputs, {"logits": logits}),
         teacher=teacher(),
         method=method,
     )
-    made.compile(
+    model.compile(
         optimizer=keras.optimizers.SGD(0.1),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=["accuracy"],
         run_eagerly=keras.backend.backend() != "jax",
         jit_compile=False,
     )
-    return made
+    return model
 
 
 def test_unlabelled_examples_count_only_in_losses_of_the_teacher():
     images, labels = SPLIT.inputs[:6], SPLIT.labels[:6].copy()
     model = learner(trainers.KD(kd_weight=0.5, match="logits"))
-    taught, learned = (
+    teacher_logits, student_logits = (
         ops.convert_to_numpy(part(images)["logits"])
         for part in (model.teacher, model.student)
     )
-    powers = np.exp(learned)
+    powers = np.exp(student_logits)
     entropy = -np.log((powers / powers.sum(-1, keepdims=True))[range(6), labels])
     labels[2:] = sources.UNLABELLED
     logs = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert logs["task_loss"] == pytest.approx(entropy[:2].sum() / 6, rel=1e-4)
-    wanted = 0.5 * np.square(taught - learned).sum(-1).mean() / 2
-    assert logs["kd_loss"] == pytest.approx(wanted, rel=1e-4)
-    right = learned[:2].argmax(-1) == labels[:2]
+    expected = 0.5 * np.square(teacher_logits - student_logits).sum(-1).mean() / 2
+    assert logs["kd_loss"] == pytest.approx(expected, rel=1e-4)
+    right = student_logits[:2].argmax(-1) == labels[:2]
     assert logs["accuracy"] == pytest.approx(right.mean())
 
 
 def test_methods_get_the_teachers_class_of_unlabelled_examples():
     images, labels = SPLIT.inputs[:4], np.array([2, -1, 1, -1])
     model = learner(trainers.KD())
-    seen = []
+    labels_seen = []
     method = model.method
-    asked = type(method).terms
+    method_terms = type(method).terms
 
     def terms(trainer, step):
-        seen.append(step.labels)
-        return asked(method, trainer, step)
+        labels_seen.append(step.labels)
+        return method_terms(method, trainer, step)
 
     object.__setattr__(method, "terms", terms)
     model.compute_loss(
         ops.convert_to_tensor(images), ops.convert_to_tensor(labels), model(images)
     )
     # The first pixel is bright: the teacher says 0.
-    assert list(ops.convert_to_numpy(seen[0])) == [2, 0, 1, 0]
+    assert list(ops.convert_to_numpy(labels_seen[0])) == [2, 0, 1, 0]
 
 
 def test_logits_are_matched_by_half_the_squared_distance():
     pair = RNG.normal(size=(2, 5, 4)).astype("float32")
-    wanted = [0.5 * sum((a - b) ** 2) for a, b in zip(*pair, strict=True)]
-    np.testing.assert_allclose(response.logit_loss(*pair), wanted, rtol=1e-5)
+    expected = [0.5 * sum((a - b) ** 2) for a, b in zip(*pair, strict=True)]
+    np.testing.assert_allclose(response.logit_loss(*pair), expected, rtol=1e-5)
 
 
 SMALL = [
@@ -312,7 +312,7 @@ def test_what_determines_the_generator_changes_its_fingerprint(change, splits):
 def test_a_generator_is_trained_once_on_the_training_split_alone(splits, tmp_path):
     rest = data.Split(np.full((1, *SHAPE), np.nan, "float32"), np.zeros(1, "int64"))
     blind = data.Splits(splits.train, rest, rest)
-    made, records = generator.obtain(Workspace(load(), blind, tmp_path / "first"))
+    network, records = generator.obtain(Workspace(load(), blind, tmp_path / "first"))
     assert [record["model"] for record in records] == ["generator"]
     assert len(records[0]["metrics"]["loss"]) == 2
     (home,) = (tmp_path / "generators").iterdir()
@@ -324,7 +324,7 @@ def test_a_generator_is_trained_once_on_the_training_split_alone(splits, tmp_pat
     )
     assert same_records == records
     assert events.stat().st_mtime_ns == before
-    for a, b in zip(made.weights, again.weights, strict=True):
+    for a, b in zip(network.weights, again.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     sheet = generator.samples(again, 10)
     assert sheet.shape == (80, *SHAPE)

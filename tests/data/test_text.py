@@ -40,11 +40,11 @@ def rows(count=40):
 
 
 def test_a_file_is_read_completely_and_its_labels_name_the_classes(tmp_path):
-    made = text_file(tmp_path / "a.csv", rows())
-    assert made.class_names == ("minus", "plus")
-    assert made.input_shape == (8,)
-    assert made.vocabulary == 257
-    splits = made.load()
+    dataset = text_file(tmp_path / "a.csv", rows())
+    assert dataset.class_names == ("minus", "plus")
+    assert dataset.input_shape == (8,)
+    assert dataset.vocabulary == 257
+    splits = dataset.load()
     parts = [splits.train, splits.validation, splits.test]
     assert sum(len(part.labels) for part in parts) == 40
     for part in parts:
@@ -56,8 +56,8 @@ def test_a_file_is_read_completely_and_its_labels_name_the_classes(tmp_path):
 
 
 def test_whole_numbers_as_labels_are_in_numerical_order(tmp_path):
-    made = text_file(tmp_path / "a.csv", [f"x,{n}" for n in (10, 9, 2, 10)])
-    assert made.class_names == ("2", "9", "10")
+    dataset = text_file(tmp_path / "a.csv", [f"x,{n}" for n in (10, 9, 2, 10)])
+    assert dataset.class_names == ("2", "9", "10")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz"])
@@ -68,22 +68,24 @@ def test_every_file_type_gives_the_same_examples(name, tmp_path):
     content = (csv if ".csv" in name else tsv).encode("utf-8-sig")
     packed = gzip.compress(content) if name.endswith("gz") else content
     (tmp_path / name).write_bytes(packed)
-    made = data.DATASETS["text_file"](
+    dataset = data.DATASETS["text_file"](
         train=str(tmp_path / name), tokenizer=tokens.Bytes(length=9)
     )
-    parts = made._examples()
+    parts = dataset._examples()
     assert list(parts.train.inputs) == [comma, "plain"]
     assert list(parts.train.labels) == [1, 0]
     assert list(parts.by_name()) == ["train"]
 
 
-def damaged(path, content):
+def load_error(path, content):
     path.write_bytes(content)
-    made = data.DATASETS["text_file"](train=str(path), tokenizer=tokens.Bytes(length=9))
-    with pytest.raises(errors.DataError) as caught:
-        made.load()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    dataset = data.DATASETS["text_file"](
+        train=str(path), tokenizer=tokens.Bytes(length=9)
+    )
+    with pytest.raises(errors.DataError) as excinfo:
+        dataset.load()
+    assert "\n" not in str(excinfo.value)
+    return str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def damaged(path, content):
 def test_a_damaged_file_is_refused_in_one_line_with_the_place(
     content, message, tmp_path
 ):
-    assert f"a.csv{message}" in damaged(tmp_path / "a.csv", content).replace(
+    assert f"a.csv{message}" in load_error(tmp_path / "a.csv", content).replace(
         ": `label` must have ", ""
     )
 
@@ -147,33 +149,35 @@ def test_a_damaged_file_is_refused_in_one_line_with_the_place(
 def test_a_text_may_be_longer_than_csvs_own_limit(tmp_path):
     long = "word " * 40_000
     lines = [f"{long}{index},{index % 2}" for index in range(20)]
-    made = text_file(tmp_path / "a.csv", lines)
-    parts = made._examples()
+    dataset = text_file(tmp_path / "a.csv", lines)
+    parts = dataset._examples()
     assert [len(text) for text in parts.train.inputs[:2]] == [len(long) + 1] * 2
     assert parts.train.labels.tolist() == [0, 1] * 10
 
 
 def test_examples_are_named_for_their_lines_and_a_validation_file_is_kept(tmp_path):
     (tmp_path / "valid.csv").write_text('text,label\n"a\nb",plus\nc,minus\n')
-    made = text_file(tmp_path / "a.csv", rows(8))
-    made = dataclasses.replace(made, validation=str(tmp_path / "valid.csv"))
-    splits = made.load()
+    dataset = text_file(tmp_path / "a.csv", rows(8))
+    dataset = dataclasses.replace(dataset, validation=str(tmp_path / "valid.csv"))
+    splits = dataset.load()
     assert list(splits.validation.names) == ["validation:3", "validation:4"]
     together = [*splits.train.names, *splits.test.names]
     assert sorted(together) == [f"train:{line}" for line in range(2, 10)]
 
 
 def test_repeats_are_found_by_the_whole_text_not_the_truncated_one(tmp_path):
-    made = text_file(tmp_path / "a.csv", [f"the same begin {line}" for line in rows()])
-    assert not made.load().warnings
+    dataset = text_file(
+        tmp_path / "a.csv", [f"the same begin {line}" for line in rows()]
+    )
+    assert not dataset.load().warnings
 
 
 def test_a_file_that_has_changed_is_read_again(tmp_path):
-    made = text_file(tmp_path / "a.csv", rows())
-    assert made.class_names == ("minus", "plus")
+    dataset = text_file(tmp_path / "a.csv", rows())
+    assert dataset.class_names == ("minus", "plus")
     text_file(tmp_path / "a.csv", [*rows(), *["more,third"] * 9])
-    assert made.class_names == ("minus", "plus", "third")
-    assert made.load().test.labels.max() == 2
+    assert dataset.class_names == ("minus", "plus", "third")
+    assert dataset.load().test.labels.max() == 2
 
 
 def test_text_and_label_must_be_two_columns():
@@ -184,24 +188,24 @@ def test_text_and_label_must_be_two_columns():
 
 
 def test_a_wrong_gzip_file_and_a_missing_file_are_refused_in_one_line(tmp_path):
-    assert "cannot be read" in damaged(tmp_path / "a.csv.gz", b"text,label\n")
+    assert "cannot be read" in load_error(tmp_path / "a.csv.gz", b"text,label\n")
     whole = gzip.compress(b"text,label\n" + b"a,1\nb,0\n" * 9999)
-    assert "cannot be read" in damaged(tmp_path / "b.csv.gz", whole[:-20])
+    assert "cannot be read" in load_error(tmp_path / "b.csv.gz", whole[:-20])
     (tmp_path / "b.csv.gz").unlink()
-    made = data.DATASETS["text_file"](
+    dataset = data.DATASETS["text_file"](
         train=str(tmp_path / "b.csv.gz"), tokenizer=tokens.Bytes(length=9)
     )
     with pytest.raises(errors.DataError, match="No such file"):
-        made.load()
+        dataset.load()
 
 
 def test_a_label_that_the_training_file_lacks_is_named(tmp_path):
-    made = text_file(tmp_path / "a.csv", rows())
+    dataset = text_file(tmp_path / "a.csv", rows())
     (tmp_path / "test.csv").write_text("text,label\na,plus\nb,nought\n")
     with pytest.raises(
         errors.DataError, match=r"test\.csv:3: the label must.*'nought'"
     ):
-        dataclasses.replace(made, test=str(tmp_path / "test.csv")).load()
+        dataclasses.replace(dataset, test=str(tmp_path / "test.csv")).load()
 
 
 def test_a_file_of_another_type_is_refused_by_name():
@@ -245,44 +249,44 @@ TOKENIZERS = {
 def test_every_text_has_one_length_and_known_ids(name):
     part = TOKENIZERS[name]
     assert type(part) is tokens.TOKENIZERS[name]
-    found = tokens.encode(part.fit(TEXTS), [*TEXTS, "", "ʃ" * 99])
-    assert found.shape == (6, 12)
-    assert found.dtype == np.int32
-    assert found.min() >= 0
-    assert found.max() < part.vocabulary
-    assert (found[4] == 0).all()
-    assert (found[5] > 0).all()
+    actual = tokens.encode(part.fit(TEXTS), [*TEXTS, "", "ʃ" * 99])
+    assert actual.shape == (6, 12)
+    assert actual.dtype == np.int32
+    assert actual.min() >= 0
+    assert actual.max() < part.vocabulary
+    assert (actual[4] == 0).all()
+    assert (actual[5] > 0).all()
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_the_written_tokenizer_makes_the_same_ids(name, tmp_path):
     import tokenizers
 
-    made = TOKENIZERS[name].fit(TEXTS)
-    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = TOKENIZERS[name].fit(TEXTS)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
     read = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
-    wanted = [read.encode(text).ids for text in TEXTS]
-    np.testing.assert_array_equal(tokens.encode(made, TEXTS), wanted)
+    expected = [read.encode(text).ids for text in TEXTS]
+    np.testing.assert_array_equal(tokens.encode(tokenizer, TEXTS), expected)
 
 
 def test_bytes_are_bytes_plus_1():
     content = bytes(byte for byte in range(256) if byte < 128).decode() + "üß€😀"
     part = tokens.Bytes(length=200)
-    made = part.fit([])
-    wanted = [byte + 1 for byte in content.encode()]
-    (found,) = tokens.encode(made, [content])
-    assert list(found) == wanted + [0] * (200 - len(wanted))
-    assert sorted(made.token_to_id(sign) for sign in tokens._byte_characters()) == list(
-        range(1, 257)
-    )
+    tokenizer = part.fit([])
+    expected = [byte + 1 for byte in content.encode()]
+    (actual,) = tokens.encode(tokenizer, [content])
+    assert list(actual) == expected + [0] * (200 - len(expected))
+    assert sorted(
+        tokenizer.token_to_id(sign) for sign in tokens._byte_characters()
+    ) == list(range(1, 257))
 
 
 def test_characters_are_indices_in_the_alphabet():
     part = tokens.Characters(length=9)
     assert part.vocabulary == 69  # As the paper counts.
-    (found,) = tokens.encode(part.fit([]), ["aZ \n\nü_["])
+    (actual,) = tokens.encode(part.fit([]), ["aZ \n\nü_["])
     place = {sign: 1 + index for index, sign in enumerate(part.alphabet)}
-    assert list(found) == [1, 26, place[" "], 68, 68, 68, place["_"], place["["], 0]
+    assert list(actual) == [1, 26, place[" "], 68, 68, 68, place["_"], place["["], 0]
     exact = tokens.Characters(length=2, alphabet="aZ", lowercase=False)
     assert tokens.encode(exact.fit([]), ["ZA"]).tolist() == [[2, 3]]
 
@@ -290,11 +294,14 @@ def test_characters_are_indices_in_the_alphabet():
 def test_word_pieces_are_learned_from_frequent_words_and_the_same_each_time():
     texts = ["wonderful acting"] * 9 + ["awful acting"] * 9
     part = tokens.WordPieces(length=4, vocabulary=290)
-    made = part.fit(texts)
+    tokenizer = part.fit(texts)
     np.testing.assert_array_equal(
-        (tokens.encode(made, ["Wonderful acting", "awful"]) > 0).sum(1), [2, 1]
+        (tokens.encode(tokenizer, ["Wonderful acting", "awful"]) > 0).sum(1), [2, 1]
     )
-    assert tokens.decode(made, tokens.encode(made, texts)[0]) == "wonderful acting"
+    assert (
+        tokens.decode(tokenizer, tokens.encode(tokenizer, texts)[0])
+        == "wonderful acting"
+    )
     code = (
         "import sys; sys.path.insert(0, '.'); from distill.data import tokens\n"
         f"part = tokens.WordPieces(length=4, vocabulary=290)\n"
@@ -303,20 +310,20 @@ def test_word_pieces_are_learned_from_frequent_words_and_the_same_each_time():
     again = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert again.stdout.strip() == made.to_str()
+    assert again.stdout.strip() == tokenizer.to_str()
 
 
 def test_the_vocabulary_is_learned_from_the_training_split_alone(tmp_path):
-    made = text_file(tmp_path / "a.csv", rows())
-    made = dataclasses.replace(
-        made, tokenizer=tokens.WordPieces(length=9, vocabulary=300)
+    dataset = text_file(tmp_path / "a.csv", rows())
+    dataset = dataclasses.replace(
+        dataset, tokenizer=tokens.WordPieces(length=9, vocabulary=300)
     )
-    splits = made.load()
-    plain = dataclasses.replace(made, tokenizer=tokens.Bytes(length=99)).load()
+    splits = dataset.load()
+    plain = dataclasses.replace(dataset, tokenizer=tokens.Bytes(length=99)).load()
     texts = plain.decode(plain.train.inputs)
-    assert splits.tokenizer.to_str() == made.tokenizer.fit(texts).to_str()
-    everything = [text for _, text, _ in made._rows(tmp_path / "a.csv")]
-    assert splits.tokenizer.to_str() != made.tokenizer.fit(everything).to_str()
+    assert splits.tokenizer.to_str() == dataset.tokenizer.fit(texts).to_str()
+    everything = [text for _, text, _ in dataset._rows(tmp_path / "a.csv")]
+    assert splits.tokenizer.to_str() != dataset.tokenizer.fit(everything).to_str()
 
 
 def test_the_tokenizer_is_in_the_fingerprint(tmp_path):
@@ -376,10 +383,10 @@ def test_options_out_of_range_are_refused_by_name(kind, options):
     ],
 )
 def test_a_part_that_does_not_take_texts_is_refused_in_one_line(override, message):
-    with pytest.raises(errors.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as excinfo:
         config.load("lit_vdcnn_sst2.yaml", [override])
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert message in str(excinfo.value)
+    assert "\n" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(
@@ -409,9 +416,9 @@ def test_the_rate_of_a_step_schedule_falls_by_its_factor():
 
     run = config.load("lit_vdcnn_amazon.yaml")
     rate = learner.build_optimizer(run.stages[0], 10)._learning_rate
-    wanted = [0.01, 0.01, 0.005, 0.0025, 0.01 / 16]
-    found = [float(rate(step)) for step in (0, 30, 31, 61, 149)]
-    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    expected = [0.01, 0.01, 0.005, 0.0025, 0.01 / 16]
+    actual = [float(rate(step)) for step in (0, 30, 31, 61, 149)]
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 # The network.
@@ -537,10 +544,10 @@ def test_a_run_on_texts_completes(tmp_path):
     card = (out / "MODEL_CARD.md").read_text()
     assert "16 int32 ids, which `tokenizer.json` makes of a text" in card
     assert (out / "labels.txt").read_text() == "minus\nplus\n"
-    counted = cost.count(loader.open_own(out / "student.keras"))
-    assert counted.tables == 300 * 16
-    held = counted.kernels + counted.channels + counted.tables
-    assert by_name["student.float32"]["parameters"] == held
+    counts = cost.count(loader.open_own(out / "student.keras"))
+    assert counts.tables == 300 * 16
+    total = counts.kernels + counts.channels + counts.tables
+    assert by_name["student.float32"]["parameters"] == total
     scan.members(out / "student.keras")  # As `export` and `evaluate` search it.
     page = (out / "report.html").read_text()
     assert "test texts" in page

@@ -34,7 +34,7 @@ INFO = {
 }
 
 
-def encoded(image, form="PNG"):
+def encode(image, form="PNG"):
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, form)
     return stream.getvalue()
@@ -60,11 +60,11 @@ def write(file, records):
 
 
 def records(chosen, **options):
-    return [example(encoded(PIXELS[i]), LABELS[i], **options) for i in chosen]
+    return [example(encode(PIXELS[i]), LABELS[i], **options) for i in chosen]
 
 
 @pytest.fixture
-def prepared(tmp_path, monkeypatch):
+def prepared_folder(tmp_path, monkeypatch):
     """A folder as TensorFlow Datasets prepares it: 30 to train with, 10 to test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "colours" / "1.0.0"
@@ -77,74 +77,76 @@ def prepared(tmp_path, monkeypatch):
     return folder
 
 
-def made(folder, **options):
+def dataset(folder, **options):
     return data.DATASETS["tfrecord"](path=str(folder), **options)
 
 
-def test_pixels_and_labels_are_those_that_were_written(prepared):
-    found = made(prepared)
-    assert (found.input_shape, found.num_classes) == ((5, 6, 3), 2)
-    assert found.class_names == ("dark", "light")
-    parts = found._examples().by_name().values()
+def test_pixels_and_labels_are_those_that_were_written(prepared_folder):
+    actual = dataset(prepared_folder)
+    assert (actual.input_shape, actual.num_classes) == ((5, 6, 3), 2)
+    assert actual.class_names == ("dark", "light")
+    parts = actual._examples().by_name().values()
     for split, chosen in zip(parts, np.split(range(40), [30]), strict=True):
         np.testing.assert_array_equal(split.inputs[:], PIXELS[chosen])
         np.testing.assert_array_equal(split.labels, LABELS[chosen])
-    np.testing.assert_array_equal(found.load().test.inputs[:], PIXELS[30:])
+    np.testing.assert_array_equal(actual.load().test.inputs[:], PIXELS[30:])
 
 
-def test_a_validation_split_is_kept_whole_and_examples_are_named(prepared):
-    (prepared / SHARD).rename(prepared / "colours-validation.tfrecord")
-    first = prepared / "colours-train.tfrecord-00000-of-00002"
-    first.rename(prepared / "colours-train.tfrecord")
-    splits = made(prepared).load()
+def test_a_validation_split_is_kept_whole_and_examples_are_named(prepared_folder):
+    (prepared_folder / SHARD).rename(prepared_folder / "colours-validation.tfrecord")
+    first = prepared_folder / "colours-train.tfrecord-00000-of-00002"
+    first.rename(prepared_folder / "colours-train.tfrecord")
+    splits = dataset(prepared_folder).load()
     np.testing.assert_array_equal(splits.validation.inputs[:], PIXELS[17:30])
     assert list(splits.train.names) == [f"train:{record}" for record in range(17)]
     assert list(splits.test.names[:2]) == ["test:0", "test:1"]
     assert not splits.drawn
-    drawn = made(prepared, test="validation")
-    assert list(drawn._splits) == ["train", "test"]
-    np.testing.assert_array_equal(drawn.load().test.inputs[:], PIXELS[17:30])
+    redrawn = dataset(prepared_folder, test="validation")
+    assert list(redrawn._splits) == ["train", "test"]
+    np.testing.assert_array_equal(redrawn.load().test.inputs[:], PIXELS[17:30])
 
 
-def test_a_class_that_no_record_has_is_named(prepared):
+def test_a_class_that_no_record_has_is_named(prepared_folder):
     """For example if labels begin at 1, and `classes` counts one more."""
     for name, chosen in (("train", range(30)), ("test", range(30, 40))):
-        for file in prepared.glob(f"colours-{name}*"):
+        for file in prepared_folder.glob(f"colours-{name}*"):
             file.unlink()
-        some = [example(encoded(PIXELS[i]), 1 + LABELS[i]) for i in chosen]
-        write(prepared / f"colours-{name}.tfrecord", some)
-    (prepared / "label.labels.txt").unlink()
+        some = [example(encode(PIXELS[i]), 1 + LABELS[i]) for i in chosen]
+        write(prepared_folder / f"colours-{name}.tfrecord", some)
+    (prepared_folder / "label.labels.txt").unlink()
     with pytest.raises(
         data.DataError, match=r"training examples\. Received: none of 0"
     ):
-        made(prepared, classes=3).load()
+        dataset(prepared_folder, classes=3).load()
 
 
 def test_records_are_decoded_once_and_again_when_a_file_has_changed(
-    prepared, monkeypatch
+    prepared_folder, monkeypatch
 ):
-    before = made(prepared).load().fingerprint()
+    before = dataset(prepared_folder).load().fingerprint()
     with monkeypatch.context() as patch:
         patch.setattr(sets_records, "read_records", None)
-        assert made(prepared).load().fingerprint() == before
-    test = prepared / "colours-test.tfrecord-00000-of-00001"
+        assert dataset(prepared_folder).load().fingerprint() == before
+    test = prepared_folder / "colours-test.tfrecord-00000-of-00001"
     write(test, records(range(29, 39)))
-    assert made(prepared).load().fingerprint() != before
+    assert dataset(prepared_folder).load().fingerprint() != before
 
 
-def test_images_decoded_with_other_options_are_not_reused(prepared):
-    write(prepared / SHARD, [example(encoded(PIXELS[0]), 2)])
-    (prepared / "label.labels.txt").unlink()  # It names two.
-    made(prepared, classes=3)._examples()
+def test_images_decoded_with_other_options_are_not_reused(prepared_folder):
+    write(prepared_folder / SHARD, [example(encode(PIXELS[0]), 2)])
+    (prepared_folder / "label.labels.txt").unlink()  # It names two.
+    dataset(prepared_folder, classes=3)._examples()
     with pytest.raises(errors.DataError, match=r"from 0 to 1\. Received: 2"):
-        made(prepared)._examples()
+        dataset(prepared_folder)._examples()
 
 
-def test_one_set_of_files_is_the_same_as_a_folder_and_as_records(tmp_path, prepared):
+def test_one_set_of_files_is_the_same_as_a_folder_and_as_records(
+    tmp_path, prepared_folder
+):
     """Resized alike, JPEG alike; features and files of other names."""
     folder, alone = tmp_path / "folder", tmp_path / "alone"
     alone.mkdir()
-    content = [encoded(image, "JPEG") for image in PIXELS]
+    content = [encode(image, "JPEG") for image in PIXELS]
     for index, (image, label) in enumerate(zip(content, LABELS, strict=True)):
         place = folder / f"class{label}"
         place.mkdir(parents=True, exist_ok=True)
@@ -154,7 +156,7 @@ def test_one_set_of_files_is_the_same_as_a_folder_and_as_records(tmp_path, prepa
     many = [example(content[i], LABELS[i], names) for i in order]
     write(alone / "fit-00000-of-00001", many)
     shared = {"size": (4, 4), "channels": 1}
-    there = made(
+    there = dataset(
         alone, train="fit", image=names[0], label=names[1], classes=2, **shared
     )
     here = data.DATASETS["image_folder"](path=str(folder), **shared)
@@ -162,18 +164,22 @@ def test_one_set_of_files_is_the_same_as_a_folder_and_as_records(tmp_path, prepa
     assert there.load().fingerprint() == here.load().fingerprint()
 
 
-def test_any_split_can_be_the_test_split(prepared):
-    write(prepared / "colours-validation.tfrecord-00000-of-00001", records([3, 4]))
-    splits = made(prepared, test="validation").load()
+def test_any_split_can_be_the_test_split(prepared_folder):
+    write(
+        prepared_folder / "colours-validation.tfrecord-00000-of-00001", records([3, 4])
+    )
+    splits = dataset(prepared_folder, test="validation").load()
     np.testing.assert_array_equal(splits.test.inputs[:], PIXELS[[3, 4]])
-    assert made(prepared, train="test")._examples().test is None  # One is drawn.
+    assert (
+        dataset(prepared_folder, train="test")._examples().test is None
+    )  # One is drawn.
 
 
-def test_disk_space_for_all_records_is_required(prepared, monkeypatch):
+def test_disk_space_for_all_records_is_required(prepared_folder, monkeypatch):
     usage = dataclasses.make_dataclass("Usage", ["free"])
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(30 * 90 - 1))
     with pytest.raises(errors.DataError, match="XDG_CACHE_HOME"):
-        made(prepared).load()
+        dataset(prepared_folder).load()
 
 
 def _flip(content, place):
@@ -194,36 +200,36 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_file_is_named(kind, prepared):
+def test_a_damaged_file_is_named(kind, prepared_folder):
     damage, message = DAMAGE[kind]
-    file = prepared / SHARD
+    file = prepared_folder / SHARD
     file.write_bytes(damage(bytearray(file.read_bytes())))
     with pytest.raises(errors.DataError, match=f"{SHARD} {message}"):
-        made(prepared).load()
+        dataset(prepared_folder).load()
 
 
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (lambda: example(encoded(PIXELS[0]), -1), r"`label` must be from 0 to 1\."),
-        (lambda: example(encoded(PIXELS[0]), 2), r"`label` must be from 0 to 1\."),
-        (lambda: example(encoded(PIXELS[0, :4]), 0), "4 x 6 pixels, not 5 x 6"),
-        (lambda: example(encoded(PIXELS[0])[:40], 0), "file of 40 bytes"),
+        (lambda: example(encode(PIXELS[0]), -1), r"`label` must be from 0 to 1\."),
+        (lambda: example(encode(PIXELS[0]), 2), r"`label` must be from 0 to 1\."),
+        (lambda: example(encode(PIXELS[0, :4]), 0), "4 x 6 pixels, not 5 x 6"),
+        (lambda: example(encode(PIXELS[0])[:40], 0), "file of 40 bytes"),
         (
-            lambda: example(encoded(PIXELS[0]), 1, ("image", "depth")),
+            lambda: example(encode(PIXELS[0]), 1, ("image", "depth")),
             "no feature `label`, but",
         ),
         (lambda: example(b"", 1, ("label", "image")), "`image` must be a bytes_list"),
         (lambda: b"\xff\xff", "It must be a tf.train.Example"),
     ],
 )
-def test_a_wrong_record_is_named(record, message, prepared):
+def test_a_wrong_record_is_named(record, message, prepared_folder):
     many = [*records([0]), record()]
-    write(prepared / SHARD, many)
-    with pytest.raises(errors.DataError, match=message) as caught:
-        made(prepared).load()
-    assert SHARD in str(caught.value)
-    assert "\n" not in str(caught.value)
+    write(prepared_folder / SHARD, many)
+    with pytest.raises(errors.DataError, match=message) as excinfo:
+        dataset(prepared_folder).load()
+    assert SHARD in str(excinfo.value)
+    assert "\n" not in str(excinfo.value)
 
 
 def _rename(folder, feature, kind, value):
@@ -271,22 +277,22 @@ def _rename(folder, feature, kind, value):
     ],
 )
 def test_wrong_folders_and_options_are_refused_with_the_config(
-    change, options, message, prepared
+    change, options, message, prepared_folder
 ):
     if change is not None:
-        change(prepared)
+        change(prepared_folder)
     with pytest.raises(ValueError, match=message):
-        data.DATASETS["tfrecord"](**{"path": str(prepared)} | options)
+        data.DATASETS["tfrecord"](**{"path": str(prepared_folder)} | options)
 
 
-def test_missing_tensorflow_is_an_error_of_one_line(prepared, monkeypatch):
+def test_missing_tensorflow_is_an_error_of_one_line(prepared_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(errors.DataError, match="TensorFlow, which is not installed"):
-        made(prepared).load()
+        dataset(prepared_folder).load()
 
 
-def test_the_check_command_reports_missing_files(prepared, capfd):
-    (prepared / SHARD).unlink()
-    part = f"{{name: tfrecord, options: {{path: {prepared}}}}}"
+def test_the_check_command_reports_missing_files(prepared_folder, capfd):
+    (prepared_folder / SHARD).unlink()
+    part = f"{{name: tfrecord, options: {{path: {prepared_folder}}}}}"
     assert check.main(["--config=kd_resnet.yaml", f"--set=data={part}"]) == 2
     assert "all files of the split train" in capfd.readouterr().err

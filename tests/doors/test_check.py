@@ -9,14 +9,14 @@ from students import ResNet
 
 def test_check_prints_run_pairs_costs_and_sizes(capsys):
     assert check.main(["--config=lit_resnet.yaml", "--set=batch_size=33"]) == 0
-    said = capsys.readouterr().out
-    assert "batch_size: 33" in said
-    assert "momentum: 0.9" in said  # A default, filled in.
-    pairs = [line.split("(") for line in said.splitlines() if line[:7] == "section"]
+    output = capsys.readouterr().out
+    assert "batch_size: 33" in output
+    assert "momentum: 0.9" in output  # A default, filled in.
+    pairs = [line.split("(") for line in output.splitlines() if line[:7] == "section"]
     assert [line[1].strip() for line in pairs] == [line[2].strip() for line in pairs]
-    assert "273,754" in said  # Parameters of the teacher.
+    assert "273,754" in output  # Parameters of the teacher.
     for name in ("float32", "pruned_int8"):
-        assert f"student.{name}.tflite" in said
+        assert f"student.{name}.tflite" in output
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".tflite"])
@@ -30,9 +30,9 @@ def test_evaluate_measures_a_file(suffix, tmp_path, capfd):
 
         path.write_bytes(convert.to_tflite(network, "float32"))
     assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == 0
-    said = capfd.readouterr().out
-    assert "899" in said
-    assert ("latency" in said) == (suffix == ".tflite")
+    output = capfd.readouterr().out
+    assert "899" in output
+    assert ("latency" in output) == (suffix == ".tflite")
 
 
 def test_evaluate_takes_the_config_of_a_finish_and_a_run_yaml(tmp_path, capfd):
@@ -45,8 +45,8 @@ def test_evaluate_takes_the_config_of_a_finish_and_a_run_yaml(tmp_path, capfd):
             config.read(finishing.Finishing, finish, [f"model={path}", "seed=3"])
         )
     )
-    for given in (finish, tmp_path / "run.yaml"):
-        assert evaluate.main([f"--model={path}", f"--config={given}"]) == 0
+    for config_path in (finish, tmp_path / "run.yaml"):
+        assert evaluate.main([f"--model={path}", f"--config={config_path}"]) == 0
         assert "360" in capfd.readouterr().out  # Of 1,797, a fifth.
     assert evaluate.main([f"--model={path}", f"--config={path}"]) == 2
 
@@ -69,6 +69,6 @@ def test_evaluate_refuses_what_is_no_model(name, code, tmp_path, capfd):
     if name != "none.keras":
         path.write_bytes(b"no model")
     assert evaluate.main([f"--model={path}", "--config=lit_resnet.yaml"]) == code
-    said = capfd.readouterr().err
-    assert said.count("error: ") == 1
-    assert str(path) in said
+    stderr = capfd.readouterr().err
+    assert stderr.count("error: ") == 1
+    assert str(path) in stderr

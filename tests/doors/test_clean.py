@@ -48,7 +48,7 @@ def runs(tmp_path):
     return tmp_path
 
 
-def gone(root, *arguments):
+def removed_files(root, *arguments):
     """What a command removes: paths of files below a folder."""
 
     def files():
@@ -68,16 +68,16 @@ def of(root, kind, number):
 
 
 def test_nothing_goes_unless_told(runs, capsys):
-    assert gone(runs) == set()
+    assert removed_files(runs) == set()
     assert "--yes" in capsys.readouterr().out
 
 
 def test_what_no_run_misses_goes(runs):
-    wanted = {pathlib.Path("done/checkpoint/student.0.keras")}
-    wanted |= of(runs, "teachers", 1) | of(runs, "answers", 2)
-    wanted |= of(runs, "generators", 3)
-    assert gone(runs, "--yes") == wanted
-    assert gone(runs, "--yes") == set()
+    expected = {pathlib.Path("done/checkpoint/student.0.keras")}
+    expected |= of(runs, "teachers", 1) | of(runs, "answers", 2)
+    expected |= of(runs, "generators", 3)
+    assert removed_files(runs, "--yes") == expected
+    assert removed_files(runs, "--yes") == set()
 
 
 def test_an_unfinished_run_keeps_all_that_it_may_want(runs):
@@ -85,58 +85,58 @@ def test_an_unfinished_run_keeps_all_that_it_may_want(runs):
         runs / "more", finished=False, teacher="", config="teacher: {cache: {top_k: 1}}"
     )
     (runs / "more" / "checkpoint" / "student.1.step3.ckpt").write_text("moment")
-    found = gone(runs, "--yes")
-    assert found == {
+    actual = removed_files(runs, "--yes")
+    assert actual == {
         pathlib.Path("done/checkpoint/student.0.keras"),
-        *(path for path in found if path.parts[0] == "generators"),
+        *(path for path in actual if path.parts[0] == "generators"),
     }
     assert (going_on / "checkpoint" / "student.0.keras").exists()
 
 
 def test_an_unfinished_run_with_its_teacher_wants_no_other(runs):
     run(runs / "more", finished=False, teacher="first")
-    found = gone(runs, "--yes")
-    assert {path.parts[0] for path in found} == {
+    actual = removed_files(runs, "--yes")
+    assert {path.parts[0] for path in actual} == {
         "done",
         "teachers",
         "answers",
         "generators",
     }
     assert (runs / "more" / "checkpoint").relative_to(runs) not in {
-        path.parent for path in found
+        path.parent for path in actual
     }
 
 
 def test_what_a_process_works_in_stays(runs):
     other = runs / "teachers" / FINGERPRINT.format(1)
     with whole_files.lock(runs / "done"), whole_files.lock(other):
-        found = {path.parts[0] for path in gone(runs, "--yes")}
-    assert found == {"answers", "generators"}
+        actual = {path.parts[0] for path in removed_files(runs, "--yes")}
+    assert actual == {"answers", "generators"}
 
 
 def test_a_generator_stays_while_a_run_has_one(runs):
     run(runs / "made", config="generator: {epochs: 1}")
-    assert "generators" not in {path.parts[0] for path in gone(runs, "--yes")}
+    assert "generators" not in {path.parts[0] for path in removed_files(runs, "--yes")}
 
 
 def test_a_folder_of_that_name_that_is_not_ours_stays(runs):
     mine = runs / "teachers" / "mine"
     mine.mkdir()
     (mine / "teacher.keras").write_text("mine")
-    gone(runs, "--yes")
+    removed_files(runs, "--yes")
     assert (mine / "teacher.keras").exists()
 
 
 def test_a_comparison_below_is_cleaned_too(tmp_path):
     run(tmp_path / "compare-a" / "a,seed=0")
     home(tmp_path / "compare-a", "teachers", 0, teacher="other")
-    assert len(gone(tmp_path, "--yes")) == 3
+    assert len(removed_files(tmp_path, "--yes")) == 3
 
 
 def test_a_cleaned_run_is_known_as_one(tmp_path):
     folder = run(tmp_path / "done")
     assert not leftovers.is_cleaned(folder)
-    gone(tmp_path, "--yes")
+    removed_files(tmp_path, "--yes")
     assert leftovers.is_cleaned(folder)
     assert not leftovers.is_cleaned(run(tmp_path / "more", finished=False))
 

@@ -30,10 +30,10 @@ def run(folder, module, *arguments):
         capture_output=True,
         text=True,
     )
-    *said, heavy = done.stderr.splitlines()
+    *stderr, heavy = done.stderr.splitlines()
     assert heavy == "HEAVY []"
     assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, said
+    return done.returncode, done.stdout, stderr
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -63,11 +63,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing(command, flags, tmp_path):
         flags = [flag.replace("--config=", "--configs=") for flag in flags]
         flags = [flag.replace("--seed=", "--set=seed=") for flag in flags]
     before = list(tmp_path.iterdir())
-    code, out, said = run(tmp_path, f"distill.{command}", *flags)
+    code, out, stderr = run(tmp_path, f"distill.{command}", *flags)
     assert code == 2
     assert out == ""
-    assert len(said) == 1
-    assert said[0].startswith("error: ")
+    assert len(stderr) == 1
+    assert stderr[0].startswith("error: ")
     assert list(tmp_path.iterdir()) == before
 
 
@@ -82,9 +82,9 @@ def test_a_mistake_is_one_line_and_leaves_nothing(command, flags, tmp_path):
     ],
 )
 def test_a_mistake_in_a_study_is_one_line_and_leaves_nothing(flags, tmp_path):
-    code, out, said = run(tmp_path, "distill.tabular", *flags)
-    assert (code, out, len(said)) == (2, "", 1)
-    assert said[0].startswith("error: ")
+    code, out, stderr = run(tmp_path, "distill.tabular", *flags)
+    assert (code, out, len(stderr)) == (2, "", 1)
+    assert stderr[0].startswith("error: ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -94,9 +94,9 @@ def test_wrong_flags_end_in_a_2(flags, tmp_path):
 
 
 def test_export_refuses_what_is_no_model(tmp_path):
-    code, _, said = run(tmp_path, "distill.export", "--model=none.keras")
+    code, _, stderr = run(tmp_path, "distill.export", "--model=none.keras")
     assert code == 2
-    assert said[0].startswith("error: --model: no such file: none.keras")
+    assert stderr[0].startswith("error: --model: no such file: none.keras")
 
 
 def test_the_console_script_finds_the_commands(capsys):
@@ -121,9 +121,9 @@ def test_the_console_script_finds_the_commands(capsys):
     ],
 )
 def test_a_wrong_flag_names_the_one_that_was_meant(flags, near, tmp_path):
-    code, out, said = run(tmp_path, "distill.evaluate", *flags)
-    assert (code, out, len(said)) == (2, "", 1)
-    assert near in said[0]
+    code, out, stderr = run(tmp_path, "distill.evaluate", *flags)
+    assert (code, out, len(stderr)) == (2, "", 1)
+    assert near in stderr[0]
 
 
 @pytest.mark.parametrize(

@@ -64,17 +64,17 @@ networks = {
 tried, simulate = [], trials.simulate
 
 
-def noted(engine, kept, model):
+def record_trial(engine, options, model):
     tried.append([len(model.layers), model.output_shape[-1]])
-    simulate(engine, kept, model)
+    simulate(engine, options, model)
 
 
-trials.simulate = noted
+trials.simulate = record_trial
 wide = layers.Conv2D(96, 1, groups=3, name="grouped")(layers.Conv2D(96, 3)(images))
 diagnosis.diagnose(keras.Model(images, layers.ReLU()(wide)))
-kept = list(tried)
-said = {name: diagnosis.diagnose(network) for name, network in networks.items()}
-said["plain"]["tried"] = kept
+recorded = list(tried)
+diagnoses = {name: diagnosis.diagnose(network) for name, network in networks.items()}
+diagnoses["plain"]["tried"] = recorded
 
 TFMOT = [way for way in capabilities.get_support()._actions if way.startswith("tfmot")]
 
@@ -85,17 +85,17 @@ def takes(name, way):
     return trials.try_action(actions[way], lambda: trials.perturb(model)) is None
 
 
-asked = ("prune", "cluster", "tfmot", "keras")
-ways = dict.fromkeys(("before", "gated", "alone"), asked)
+ways_of_layers = ("prune", "cluster", "tfmot", "keras")
+ways = dict.fromkeys(("before", "gated", "alone"), ways_of_layers)
 ways |= {"plain": ("prune", "cluster", *TFMOT), "transposed": TFMOT}
 for name in ways:
-    said[name]["takes"] = {way: takes(name, way) for way in ways[name]}
-print(json.dumps(said))
+    diagnoses[name]["takes"] = {way: takes(name, way) for way in ways[name]}
+print(json.dumps(diagnoses))
 """
 
 
 @pytest.fixture(scope="module")
-def said():
+def diagnoses():
     done = subprocess.run(
         [sys.executable, "-c", CHILD],
         cwd=ROOT,
@@ -107,91 +107,100 @@ def said():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def refused(found, way):
-    return {layer["name"]: layer[way] for layer in found["layers"] if layer[way]}
+def refusals(diagnosed, way):
+    return {layer["name"]: layer[way] for layer in diagnosed["layers"] if layer[way]}
 
 
 @pytest.mark.parametrize("name", ["plain", "before", "gated", "alone", "transposed"])
-def test_a_network_is_refused_just_where_a_layer_or_the_whole_is_blamed(said, name):
-    found = said[name]
-    for way, takes in found["takes"].items():
-        blamed = bool(refused(found, way) or found["whole"][way])
-        assert takes == (not blamed), way
+def test_a_network_is_refused_just_where_a_layer_or_the_whole_is_blamed(
+    diagnoses, name
+):
+    diagnosed = diagnoses[name]
+    for way, takes in diagnosed["takes"].items():
+        is_refused = bool(refusals(diagnosed, way) or diagnosed["whole"][way])
+        assert takes == (not is_refused), way
 
 
-def test_what_is_tried_is_small_and_the_whole_tried_once_an_engine(said):
-    whole = [width for size, width in said["plain"]["tried"] if size > 3]
-    alone = [width for size, width in said["plain"]["tried"] if size < 3]
+def test_what_is_tried_is_small_and_the_whole_tried_once_an_engine(diagnoses):
+    whole = [width for size, width in diagnoses["plain"]["tried"] if size > 3]
+    alone = [width for size, width in diagnoses["plain"]["tried"] if size < 3]
     assert whole == [96, 96]
     assert len(alone) > 4
     # Of eight filters a group; a rectifier is as wide as what it is given.
     assert sorted(set(alone)) == [8, 24, 96]
 
 
-def test_every_layer_in_the_way_is_named_with_the_reason(said):
-    found = refused(said["gated"], "tfmot")
-    assert set(found) == {"scaling", "gate", "odd"}
-    assert "cannot quantize Rescaling" in found["scaling"]
-    assert "with activation `softplus`" in found["odd"]
-    assert set(refused(said["gated"], "keras")) == {"odd"}
+def test_every_layer_in_the_way_is_named_with_the_reason(diagnoses):
+    diagnosed = refusals(diagnoses["gated"], "tfmot")
+    assert set(diagnosed) == {"scaling", "gate", "odd"}
+    assert "cannot quantize Rescaling" in diagnosed["scaling"]
+    assert "with activation `softplus`" in diagnosed["odd"]
+    assert set(refusals(diagnoses["gated"], "keras")) == {"odd"}
 
 
-def test_tf_mot_quantizes_what_it_can_and_our_engine_the_rest(said):
-    engines = {name: found["engines"][""] for name, found in said.items()}
+def test_tf_mot_quantizes_what_it_can_and_our_engine_the_rest(diagnoses):
+    engines = {name: diagnosed["engines"][""] for name, diagnosed in diagnoses.items()}
     assert engines["plain"] == engines["before"] == "tfmot"
     assert engines["gated"] == engines["alone"] == "keras"
-    for found in said.values():
-        for layer in found["layers"]:
-            assert layer["quantize"] == layer[found["engines"][""]]
+    for diagnosed in diagnoses.values():
+        for layer in diagnosed["layers"]:
+            assert layer["quantize"] == layer[diagnosed["engines"][""]]
 
 
-def test_norms_before_kernels_are_rewritten_and_not_refused(said):
-    assert not refused(said["before"], "quantize")
-    written = [each["kind"] for each in said["before"]["layers"] if each["rewritten"]]
+def test_norms_before_kernels_are_rewritten_and_not_refused(diagnoses):
+    assert not refusals(diagnoses["before"], "quantize")
+    written = [
+        each["kind"] for each in diagnoses["before"]["layers"] if each["rewritten"]
+    ]
     assert "BatchNormalization" in written
-    assert not any(layer["rewritten"] for layer in said["plain"]["layers"])
+    assert not any(layer["rewritten"] for layer in diagnoses["plain"]["layers"])
 
 
-def test_what_has_no_twin_is_said_and_nothing_else_asked(said):
-    assert "rms" in next(iter(said["none"]["twin"]))
-    assert said["none"]["layers"] == []
+def test_what_has_no_twin_is_said_and_nothing_else_asked(diagnoses):
+    assert "rms" in next(iter(diagnoses["none"]["twin"]))
+    assert diagnoses["none"]["layers"] == []
 
 
-def test_the_scheme_that_will_train_is_asked_about(said, monkeypatch):
-    engines = said["transposed"]["engines"]
+def test_the_scheme_that_will_train_is_asked_about(diagnoses, monkeypatch):
+    engines = diagnoses["transposed"]["engines"]
     assert engines[""] == "tfmot"
     assert engines[" zeros"] == engines[" zeros clusters"] == "keras"
-    found = examined(monkeypatch, said["transposed"])
-    files = {file["name"]: (file["engine"], file["blocked"]) for file in found["files"]}
+    diagnosed = examine(monkeypatch, diagnoses["transposed"])
+    files = {
+        file["name"]: (file["engine"], file["blocked"]) for file in diagnosed["files"]
+    }
     assert files["int8"] == ("tfmot", {})
     assert files["pruned_int8"] == ("keras", {})
     part = finishers.FINISHERS["pruned_int8"](engine="tfmot")
-    (why,) = part.blocked(said["transposed"]).values()
+    (why,) = part.blocked(diagnoses["transposed"]).values()
     assert why == "TF-MOT cannot quantize Conv2DTranspose layers whose zeros stay"
-    assert finishers.FINISHERS["int8"](engine="tfmot").blocked(said["transposed"]) == {}
+    assert (
+        finishers.FINISHERS["int8"](engine="tfmot").blocked(diagnoses["transposed"])
+        == {}
+    )
 
 
 @pytest.mark.parametrize("name", ["wrapped", "attentive"])
 def test_what_a_library_raises_for_a_layer_is_that_layers_reason(
-    said, monkeypatch, name
+    diagnoses, monkeypatch, name
 ):
-    found = examined(monkeypatch, said[name])
-    blocked = {file["name"]: file["blocked"] for file in found["files"]}
+    diagnosed = examine(monkeypatch, diagnoses[name])
+    blocked = {file["name"]: file["blocked"] for file in diagnosed["files"]}
     assert {each for each, why in blocked.items() if not why} >= NEED_NOTHING
     (layer,) = blocked["int8"]
     assert layer in ("`both` (Bidirectional)", "attention")
 
 
-def examined(monkeypatch, found, parts=PARTS):
-    monkeypatch.setattr(parent, "diagnose", lambda network: found)
+def examine(monkeypatch, diagnosed, parts=PARTS):
+    monkeypatch.setattr(parent, "diagnose", lambda network: diagnosed)
     images = keras.Input((4, 4, 3))
     x = keras.layers.Flatten()(keras.layers.Conv2D(4, 1)(images))
     return diagnosis.examine(keras.Model(images, x), parts)
 
 
-def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
-    found = examined(monkeypatch, said["gated"])
-    blocked = {file["name"]: set(file["blocked"]) for file in found["files"]}
+def test_a_finisher_is_blocked_by_what_it_asks_for_alone(diagnoses, monkeypatch):
+    diagnosed = examine(monkeypatch, diagnoses["gated"])
+    blocked = {file["name"]: set(file["blocked"]) for file in diagnosed["files"]}
     assert {name for name, layers in blocked.items() if not layers} >= NEED_NOTHING
     assert blocked["int8"] == {"odd"}
     assert blocked["pruned"] == set()
@@ -201,54 +210,56 @@ def test_a_finisher_is_blocked_by_what_it_asks_for_alone(said, monkeypatch):
     assert blocked["narrowed_int8"] == blocked["int8"] | blocked["narrowed"]
 
 
-def test_a_student_that_cannot_be_narrowed_is_told_why(said, monkeypatch):
-    why = said["alone"]["whole"]["narrow"]
-    assert "no filter can go" in why and said["alone"]["least_macs"] == 1.0
+def test_a_student_that_cannot_be_narrowed_is_told_why(diagnoses, monkeypatch):
+    why = diagnoses["alone"]["whole"]["narrow"]
+    assert "no filter can go" in why and diagnoses["alone"]["least_macs"] == 1.0
     blocked = {
         file["name"]: file["blocked"]
-        for file in examined(monkeypatch, said["alone"])["files"]
+        for file in examine(monkeypatch, diagnoses["alone"])["files"]
     }
     assert blocked["narrowed"] == {"model": why}
     assert blocked["narrowed_int8"]["model"] == why
 
 
-def test_a_student_that_cannot_be_narrowed_so_far_is_told_how_far(said):
-    least = said["plain"]["least_macs"]
+def test_a_student_that_cannot_be_narrowed_so_far_is_told_how_far(diagnoses):
+    least = diagnoses["plain"]["least_macs"]
     assert 0 < least < 0.5
     part = finishers.FINISHERS["narrowed"]
-    assert part(macs=least).blocked(said["plain"]) == {}
-    (why,) = part(macs=0.9 * least).blocked(said["plain"]).values()
+    assert part(macs=least).blocked(diagnoses["plain"]) == {}
+    (why,) = part(macs=0.9 * least).blocked(diagnoses["plain"]).values()
     assert "`macs` must be at least" in why
 
 
-def test_the_share_that_stays_float_is_that_of_the_refused_layers(said, monkeypatch):
-    share = examined(monkeypatch, said["gated"])["float_share"]
+def test_the_share_that_stays_float_is_that_of_the_refused_layers(
+    diagnoses, monkeypatch
+):
+    share = examine(monkeypatch, diagnoses["gated"])["float_share"]
     # conv 3x4, gate's 4x4, odd 4x5, each at 16 pixels; a bias for each channel.
     assert share["macs"] == pytest.approx(20 / 48)
     assert share["bytes"] == pytest.approx(25 / (16 + 20 + 25))
 
 
-def test_without_a_twin_only_plain_conversions_are_left(said, monkeypatch):
-    found = examined(monkeypatch, said["none"])
-    free = {file["name"] for file in found["files"] if not file["blocked"]}
+def test_without_a_twin_only_plain_conversions_are_left(diagnoses, monkeypatch):
+    diagnosed = examine(monkeypatch, diagnoses["none"])
+    free = {file["name"] for file in diagnosed["files"] if not file["blocked"]}
     assert free == NEED_NOTHING
-    assert "rms" in compress_tables.tables(found)
+    assert "rms" in compress_tables.tables(diagnosed)
 
 
-def test_the_tables_name_layers_reasons_and_cures(said, monkeypatch):
-    text = compress_tables.tables(examined(monkeypatch, said["gated"]))
+def test_the_tables_name_layers_reasons_and_cures(diagnoses, monkeypatch):
+    text = compress_tables.tables(examine(monkeypatch, diagnoses["gated"]))
     assert "41.7 % of the MACs" in text
     assert "`odd`: our engine cannot quantize Conv2D layers with activation" in text
     assert "quantize: engine keras; TF-MOT refuses `scaling`, `gate`, `odd`" in text
 
 
-def test_a_chosen_engine_is_asked_alone(said, monkeypatch):
+def test_a_chosen_engine_is_asked_alone(diagnoses, monkeypatch):
     part = finishers.FINISHERS["int8"](engine="tfmot")
-    found = examined(monkeypatch, said["gated"], [part])
-    (file,) = found["files"]
+    diagnosed = examine(monkeypatch, diagnoses["gated"], [part])
+    (file,) = diagnosed["files"]
     assert file["engine"] == "tfmot"
     assert set(file["blocked"]) == {"scaling", "gate", "odd"}
-    text = compress_tables.tables(found)
+    text = compress_tables.tables(diagnosed)
     assert "change: `scaling`, `gate`: leave `engine` at `auto`" in text
 
 
@@ -294,22 +305,22 @@ def test_the_table_of_networks(capsys):
     lines = ["| network | twin | prune | cluster | quantize | in the way |"]
     lines.append("|" + "---|" * 6)
     for name, network in zoo():
-        found = parent.diagnose(network)
+        diagnosed = parent.diagnose(network)
         ways = ["prune", "cluster", "tfmot", "keras"]
         counts = collections.Counter(
             f"{layer['kind']} ({', '.join(way for way in ways if layer[way])})"
-            for layer in found["layers"]
+            for layer in diagnosed["layers"]
             if any(layer[way] for way in ways)
         )
         able = {
-            way: not (found["whole"][way] or refused(found, way))
+            way: not (diagnosed["whole"][way] or refusals(diagnosed, way))
             for way in (*ways, "quantize")
         }
         cells = ["yes" if able[way] else "no" for way in ("prune", "cluster")]
-        cells.append(found["engines"][""] if able["quantize"] else "no")
+        cells.append(diagnosed["engines"][""] if able["quantize"] else "no")
         blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        twin = "no" if found["twin"] else "equal"
+        twin = "no" if diagnosed["twin"] else "equal"
         lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")
-        assert not found["twin"], name
+        assert not diagnosed["twin"], name
     with capsys.disabled():
         print("", *lines, sep="\n")

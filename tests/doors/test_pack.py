@@ -48,18 +48,18 @@ def test_the_commands_restore_the_file(folder):
     packed = bytearray((folder / "student.int8.tflz").read_bytes())
     packed[99] ^= 1
     (folder / "bad.tflz").write_bytes(packed)
-    status, out, said = distill("unpack", "bad.tflz")
-    assert (status, out, said.count("\n")) == (3, "", 1)
-    assert said.startswith("error: bad.tflz: a damaged container: its CRC-32")
+    status, out, stderr = distill("unpack", "bad.tflz")
+    assert (status, out, stderr.count("\n")) == (3, "", 1)
+    assert stderr.startswith("error: bad.tflz: a damaged container: its CRC-32")
     assert files(folder) == {path.name, "student.int8.tflz", "bad.tflz"}
 
 
 def test_a_packed_file_is_smaller_and_may_have_another_name(folder):
-    source, made = folder / "student.int8.tflite", folder / "sent.tflz"
-    assert pack.main([str(source), "--out", str(made)], limited=True) == 0
-    assert made.stat().st_size < source.stat().st_size
+    source, container = folder / "student.int8.tflite", folder / "sent.tflz"
+    assert pack.main([str(source), "--out", str(container)], limited=True) == 0
+    assert container.stat().st_size < source.stat().st_size
     again = folder / "again.tflite"
-    assert unpack.main([str(made), "--out", str(again)], limited=True) == 0
+    assert unpack.main([str(container), "--out", str(again)], limited=True) == 0
     assert again.read_bytes() == source.read_bytes()
 
 
@@ -93,7 +93,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     before = {path: path.read_bytes() for path in folder.iterdir()}
     capsys.readouterr()
     assert door.main(arguments, limited=True) == status
-    out, said = capsys.readouterr()
-    assert (out, said.count("\n")) == ("", 1)
-    assert words in said
+    out, stderr = capsys.readouterr()
+    assert (out, stderr.count("\n")) == ("", 1)
+    assert words in stderr
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

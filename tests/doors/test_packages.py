@@ -35,9 +35,9 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("command", "flags", "lacking"), COMMANDS)
+@pytest.mark.parametrize(("command", "flags", "missing"), COMMANDS)
 def test_what_is_not_installed_is_said_in_a_line(
-    command, flags, lacking, tmp_path, monkeypatch, capfd
+    command, flags, missing, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
     before = {"student.keras", "student.tflite", "student.tflz", "finish.yaml"}
@@ -50,5 +50,5 @@ def test_what_is_not_installed_is_said_in_a_line(
         monkeypatch.setitem(sys.modules, name, None)
     assert command.main(flags) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert f"not installed: pip install {lacking}" in line
+    assert f"not installed: pip install {missing}" in line
     assert {path.name for path in tmp_path.iterdir()} == before

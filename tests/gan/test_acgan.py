@@ -90,11 +90,11 @@ def test_the_losses_are_their_formulas_and_sum_up(kind, monkeypatch):
         keras.random, "normal", lambda *_, **__: ops.convert_to_tensor(NOISE)
     )
     logs = learner.evaluate(REAL, LABELS, verbose=0, return_dict=True)
-    made = learner.generator({"noise": NOISE, "label": LABELS})
-    on_real, on_made = learner.discriminator(REAL), learner.discriminator(made)
+    generated = learner.generator({"noise": NOISE, "label": LABELS})
+    on_real, on_made = learner.discriminator(REAL), learner.discriminator(generated)
     of_real, of_made, of_maker = FORMULAS[kind]
     scores = [ops.convert_to_numpy(part["score"]) for part in (on_real, on_made)]
-    wanted = {
+    expected = {
         "real_loss": of_real(scores[0]),
         "made_loss": of_made(scores[1]),
         "class_loss": 0.7 * (entropy(on_real) + entropy(on_made)),
@@ -102,10 +102,10 @@ def test_the_losses_are_their_formulas_and_sum_up(kind, monkeypatch):
         "made_class_loss": 0.7 * entropy(on_made),
         "r1_loss": 0.3 * np.square(slopes(learner.discriminator)).sum(-1),
     }
-    for name, values in wanted.items():
+    for name, values in expected.items():
         assert logs[name] == pytest.approx(values.mean(), rel=1e-3, abs=1e-6), name
     got = {name for name in logs if name.endswith("_loss")}
-    assert got == set(wanted)
+    assert got == set(expected)
     assert logs["loss"] == pytest.approx(sum(logs[name] for name in got), rel=1e-5)
     # Wasserstein's scores have no zero of their own.
     middle = {"least_squares": 0.5, "wasserstein": np.mean(scores)}.get(kind, 0)
@@ -132,7 +132,9 @@ def test_each_sides_losses_move_it_alone_and_nothing_else_does(side):
     setattr(
         alone,
         f"_{other}_terms",
-        lambda *given: {name: 0 * value for name, value in terms(*given).items()},
+        lambda *arguments: {
+            name: 0 * value for name, value in terms(*arguments).items()
+        },
     )
     before = weights(getattr(alone, side)), weights(getattr(alone, other))
     for learner in (whole, alone):
@@ -150,8 +152,10 @@ def test_an_idle_generator_is_found_out():
     learner = make(method, eager=False)
     for _ in range(60):
         learner.train_on_batch(REAL, LABELS)
-    made = learner.generator({"noise": NOISE, "label": LABELS})
-    on_real, on_made = (learner.discriminator(part)["score"] for part in (REAL, made))
+    generated = learner.generator({"noise": NOISE, "label": LABELS})
+    on_real, on_made = (
+        learner.discriminator(part)["score"] for part in (REAL, generated)
+    )
     on_real, on_made = map(ops.convert_to_numpy, (on_real, on_made))
     assert on_real.mean() > 0.5
     assert on_made.mean() < -0.5
@@ -205,28 +209,30 @@ def test_what_is_kept_in_the_end_is_the_average():
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (9, 13, 3), (28, 28, 1), (64, 64, 3)])
 def test_images_of_any_size_lie_between_0_and_1_each_for_itself(shape):
-    made = generators.ConvGenerator(width=2).build(shape, CLASSES)
-    given = {
+    network = generators.ConvGenerator(width=2).build(shape, CLASSES)
+    inputs = {
         "noise": RNG.normal(size=(4, 110)).astype("float32"),
         "label": np.array([0, 0, 1, 2]),
     }
-    images = ops.convert_to_numpy(made(given, training=False))
+    images = ops.convert_to_numpy(network(inputs, training=False))
     assert images.shape == (4, *shape)
     assert images.min() >= 0
     assert images.max() <= 1
-    first = {name: values[:1] for name, values in given.items()}
-    np.testing.assert_allclose(images[:1], made(first), rtol=1e-4, atol=1e-6)
-    given["label"] = np.array([1, 0, 1, 2])
-    assert not np.allclose(images[0], ops.convert_to_numpy(made(given))[0], atol=1e-3)
+    first = {name: values[:1] for name, values in inputs.items()}
+    np.testing.assert_allclose(images[:1], network(first), rtol=1e-4, atol=1e-6)
+    inputs["label"] = np.array([1, 0, 1, 2])
+    assert not np.allclose(
+        images[0], ops.convert_to_numpy(network(inputs))[0], atol=1e-3
+    )
     answers = conditional.ConvClassifier(width=2).build(shape, CLASSES)(images)
     assert [answers[name].shape for name in ("score", "logits")] == [(4,), (4, CLASSES)]
 
 
 def test_features_are_not_bounded():
-    made = generators.DenseGenerator(activation="linear").build((2,), CLASSES)
+    network = generators.DenseGenerator(activation="linear").build((2,), CLASSES)
     noise = 30 * RNG.normal(size=(50, 100)).astype("float32")
     features = ops.convert_to_numpy(
-        made({"noise": noise, "label": np.zeros(50, "int32")})
+        network({"noise": noise, "label": np.zeros(50, "int32")})
     )
     assert features.shape == (50, 2)
     assert features.min() < 0

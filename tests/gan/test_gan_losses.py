@@ -35,28 +35,28 @@ def test_every_kind_is_here():
 
 @pytest.mark.parametrize("kind", losses.KINDS)
 @pytest.mark.parametrize(
-    ("loss", "wanted"),
+    ("loss", "expected"),
     [
         (losses.real_loss, REAL),
         (losses.fake_loss, FAKE),
         (losses.fooling_loss, FOOLING),
     ],
 )
-def test_a_loss_is_the_formula_of_its_paper(loss, wanted, kind):
+def test_a_loss_is_the_formula_of_its_paper(loss, expected, kind):
     got = ops.convert_to_numpy(loss(SCORES, kind))
-    np.testing.assert_allclose(got, wanted[kind], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got, expected[kind], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("kind", "wanted"),
+    ("kind", "expected"),
     [
         ("non_saturating", cross_entropy(SCORES, 0.9)),
         ("least_squares", (SCORES - 0.9) ** 2),
     ],
 )
-def test_smoothing_lowers_the_target_of_what_is_real(kind, wanted):
+def test_smoothing_lowers_the_target_of_what_is_real(kind, expected):
     got = ops.convert_to_numpy(losses.real_loss(SCORES, kind, 0.1))
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_sure_discriminator_still_tells_how_sure():

@@ -40,9 +40,9 @@ ANY_BACKEND = {
 BEHIND = {"setuptools"}
 
 
-def imported(package):
+def imports(package):
     """What the code of a package imports, also inside functions."""
-    found = set()
+    result = set()
     for file in (ROOT / package).rglob("*.py"):
         here = set()
         for node in ast.walk(ast.parse(file.read_text())):
@@ -50,30 +50,30 @@ def imported(package):
                 here |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 here.add(node.module.split(".")[0])
-        found |= here - ANY_BACKEND.get(str(file.relative_to(ROOT)), set())
-    found -= {package, *sys.stdlib_module_names}
+        result |= here - ANY_BACKEND.get(str(file.relative_to(ROOT)), set())
+    result -= {package, *sys.stdlib_module_names}
     return {
         f":{name}" if name in PACKAGES else DISTRIBUTIONS.get(name, name)
-        for name in found
+        for name in result
     }
 
 
 def libraries():
     """Name of each py_library in BUILD to its dependencies."""
-    found = {}
+    result = {}
     for node in ast.walk(ast.parse((ROOT / "BUILD").read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "py_library":
             options = {keyword.arg: keyword.value for keyword in node.keywords}
-            found[options["name"].value] = {
+            result[options["name"].value] = {
                 dep.args[0].value if isinstance(dep, ast.Call) else dep.value
                 for dep in options["deps"].elts
             }
-    return found
+    return result
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_target_depends_on_what_its_code_imports(package):
-    assert libraries()[package] == imported(package)
+    assert libraries()[package] == imports(package)
 
 
 def test_there_are_no_other_targets_and_packages():
@@ -85,9 +85,9 @@ def test_there_are_no_other_targets_and_packages():
 def test_arrows_go_one_way():
     below = {"students": set(), "gan": set(), "trainers": {":gan", ":students"}}
     for package, allowed in below.items():
-        inside = {name for name in imported(package) if name[0] == ":"}
+        inside = {name for name in imports(package) if name[0] == ":"}
         assert inside <= allowed
-        assert not imported(package) & {"tensorflow", "tf-keras"}
+        assert not imports(package) & {"tensorflow", "tf-keras"}
 
 
 def test_tf_keras_and_tfmot_are_imported_in_the_finishing_process_alone():
@@ -109,21 +109,21 @@ def test_setup_cfg_requires_what_the_code_imports():
     required = {
         re.split(r"[<>=]", line)[0] for line in lines if line and line[0] != "#"
     }
-    wanted = set().union(*(imported(package) for package in PACKAGES))
-    wanted = {name for name in wanted if name[0] != ":"}
-    assert required == wanted | BEHIND
+    expected = set().union(*(imports(package) for package in PACKAGES))
+    expected = {name for name in expected if name[0] != ":"}
+    assert required == expected | BEHIND
 
 
 def test_setup_cfg_ships_every_package_config_and_template():
     options = settings()
     include = options["options.packages.find"]["include"].split()
     packages = set(setuptools.find_packages(str(ROOT), include=include))
-    found = {
+    actual = {
         str(path.parent.relative_to(ROOT)).replace("/", ".")
         for package in PACKAGES
         for path in (ROOT / package).rglob("__init__.py")
     }
-    assert packages == found
+    assert packages == actual
     shipped = options["options.data_files"]["share/distill/configs"]
     assert shipped == "configs/*.yaml"
     assert options["options.package_data"]["distill.report"] == "templates/*"

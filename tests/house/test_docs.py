@@ -17,12 +17,12 @@ DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 RNG = np.random.default_rng(0)
 
 
-def ran(page):
+def run_page(page):
     """What the names in a page's lines of Python then mean."""
     (lines,) = re.findall("```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
-    found = {}
-    exec(lines, found)
-    return found
+    result = {}
+    exec(lines, result)
+    return result
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def test_an_image_is_prepared_as_in_a_run(mode, channels, place):
     inputs = keras.Input(shape)
     network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
     expected = answers(network, data.floats(pixels), place)
-    found = ran("images.md")
-    np.testing.assert_array_equal(found["pixels"], data.floats(pixels))
-    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-5)
+    actual = run_page("images.md")
+    np.testing.assert_array_equal(actual["pixels"], data.floats(pixels))
+    np.testing.assert_allclose(actual["logits"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_text_is_prepared_as_in_a_run(place):
@@ -72,6 +72,6 @@ def test_a_text_is_prepared_as_in_a_run(place):
         inputs, keras.layers.Dense(2)(keras.layers.Flatten()(embedded))
     )
     expected = answers(network, ids, place)
-    found = ran("texts.md")
-    np.testing.assert_array_equal(found["ids"], ids)
-    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-5)
+    actual = run_page("texts.md")
+    np.testing.assert_array_equal(actual["ids"], ids)
+    np.testing.assert_allclose(actual["logits"], expected, rtol=1e-5, atol=1e-5)

@@ -41,19 +41,19 @@ INSIDE = {
 
 def modules():
     """Name of each of our modules to its file."""
-    found = {}
+    result = {}
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             parts = file.relative_to(ROOT).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = file
-    return found
+            result[name] = file
+    return result
 
 
 MODULES = modules()
 
 
-def imported(tree):
+def imports(tree):
     """Our modules that a piece of code imports; those of annotations are none."""
     typing_only = {
         id(part)
@@ -61,33 +61,33 @@ def imported(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for part in ast.walk(node)
     }
-    found = set()
+    result = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            result |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in MODULES else node.module for name in whole}
-    return found & set(MODULES)
+            result |= {name if name in MODULES else node.module for name in whole}
+    return result & set(MODULES)
 
 
-def inside(tree):
+def imports_in_functions(tree):
     """Import statements of our modules that stand inside functions."""
     return [
         node
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom) and imported(node)
+        if isinstance(node, ast.Import | ast.ImportFrom) and imports(node)
     ]
 
 
 def test_the_walk_sees_the_house():
     assert {"distill.run.conductor", "trainers.lit.lit"} <= set(MODULES)
     tree = ast.parse(MODULES["distill.run.training"].read_text())
-    assert "distill.run.preflight" in imported(tree)
+    assert "distill.run.preflight" in imports(tree)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -108,12 +108,12 @@ def test_a_folder_has_at_most_15_files():
 
 def test_no_module_imports_itself_by_way_of_others():
     arrows = {
-        name: imported(ast.parse(file.read_text())) - {name}
+        name: imports(ast.parse(file.read_text())) - {name}
         for name, file in MODULES.items()
         if file.name != "__init__.py"
     }
 
-    def reached(start):
+    def reachable(start):
         seen, todo = set(), [start]
         while todo:
             for name in arrows.get(todo.pop(), ()):
@@ -122,12 +122,14 @@ def test_no_module_imports_itself_by_way_of_others():
                     todo.append(name)
         return seen
 
-    assert not {name for name in arrows if name in reached(name)}
+    assert not {name for name in arrows if name in reachable(name)}
 
 
 def test_own_imports_inside_functions_only_become_fewer():
     counts = {
-        str(file.relative_to(ROOT)): len(inside(ast.parse(file.read_text())))
+        str(file.relative_to(ROOT)): len(
+            imports_in_functions(ast.parse(file.read_text()))
+        )
         for file in MODULES.values()
         if file.is_relative_to(ROOT / "distill")
     }

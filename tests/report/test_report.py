@@ -25,9 +25,9 @@ TERMS = {
 
 
 def test_every_model_is_in_the_table_and_on_the_page():
-    made = make()
-    table, text = report_console.table(made), page(made)
-    for each in made["models"]:
+    report = make()
+    table, text = report_console.table(report), page(report)
+    for each in report["models"]:
         row = next(line for line in table.splitlines() if f" {each['name']} " in line)
         assert f"{each['accuracy']:.2f}" in row
         assert f"{each['bytes'] / 1000:,.1f}" in row
@@ -36,17 +36,17 @@ def test_every_model_is_in_the_table_and_on_the_page():
 
 
 def test_what_failed_is_named_and_never_chosen():
-    made = make()
-    assert pareto.smallest(made["models"])["name"] == "student.dynamic_int8"
-    table = report_console.table(made)
+    report = make()
+    assert pareto.smallest(report["models"])["name"] == "student.dynamic_int8"
+    table = report_console.table(report)
     failed = next(line for line in table.splitlines() if "student.pruned_int8" in line)
     assert failed.startswith("x")
     assert "is 3.23 points below the student's" in table
-    assert "is 3.23 points below the student's" in page(made)
-    for each in made["models"]:
+    assert "is 3.23 points below the student's" in page(report)
+    for each in report["models"]:
         each["failed"] = ["broken"]
-    assert pareto.smallest(made["models"]) is None
-    assert "smallest file that passes" not in report_console.table(made)
+    assert pareto.smallest(report["models"]) is None
+    assert "smallest file that passes" not in report_console.table(report)
 
 
 def test_a_keras_file_or_a_teacher_is_never_the_one_that_ships():
@@ -78,11 +78,13 @@ class Outside(html.parser.HTMLParser):
 
 
 def test_the_page_needs_nothing_from_outside_and_runs_nothing():
-    made = make()
-    made["data"]["class_names"][3] = "<script>alert(1)</script>"
-    made["run"]["data"]["name"] = made["data"]["name"] = "</style><img src=x onerror=y>"
+    report = make()
+    report["data"]["class_names"][3] = "<script>alert(1)</script>"
+    report["run"]["data"]["name"] = report["data"]["name"] = (
+        "</style><img src=x onerror=y>"
+    )
     wrong = [(image, "<b onclick=z>", *words) for image, _, *words in make_wrong()]
-    text = report_page.html(made, wrong)
+    text = report_page.html(report, wrong)
     outside = Outside()
     outside.feed(text)
     assert outside.found == []
@@ -101,61 +103,61 @@ def test_wrong_answers_are_shown_with_truth_and_answer():
 def test_dominated_files_are_those_beaten_in_size_and_accuracy():
     rng = np.random.default_rng(0)
     size, accuracy = rng.integers(1, 9, 30), rng.integers(1, 9, 30).astype(float)
-    wanted = [
+    expected = [
         any(
             (a <= b and c >= d and (a < b or c > d))
             for a, c in zip(size, accuracy, strict=True)
         )
         for b, d in zip(size, accuracy, strict=True)
     ]
-    assert list(pareto.dominated(size, accuracy)) == wanted
+    assert list(pareto.dominated(size, accuracy)) == expected
 
 
-def one_epoch(made):
-    made["stages"] = [stage("teacher", "supervised", 1), stage("student", "lit", 1)]
+def one_epoch(report):
+    report["stages"] = [stage("teacher", "supervised", 1), stage("student", "lit", 1)]
 
 
-def no_files(made):
-    made["models"] = made["models"][:3]
+def no_files(report):
+    report["models"] = report["models"][:3]
 
 
-def nothing_measured(made):
-    for each in made["models"]:
+def nothing_measured(report):
+    for each in report["models"]:
         each.update(latency_ms=None, agreement_with_teacher=None)
         each["per_class_accuracy"][0] = None
 
 
-def not_a_number(made):
-    made["stages"][0]["metrics"]["loss"][3] = math.nan
-    made["stages"][1]["metrics"]["val_loss"] = [math.nan] * 8
+def not_a_number(report):
+    report["stages"][0]["metrics"]["loss"][3] = math.nan
+    report["stages"][1]["metrics"]["val_loss"] = [math.nan] * 8
 
 
-def no_control(made):
-    made["models"] = [each for each in made["models"] if each["name"] != "control"]
+def no_control(report):
+    report["models"] = [each for each in report["models"] if each["name"] != "control"]
 
 
 @pytest.mark.parametrize(
     "change", [one_epoch, no_files, nothing_measured, not_a_number, no_control]
 )
 def test_a_run_that_is_unlike_others_has_its_report_too(change):
-    made = make()
-    change(made)
+    report = make()
+    change(report)
     assert "nan" not in re.sub(
-        r"<pre.*?</pre>", "", report_page.html(made, []), flags=re.S
+        r"<pre.*?</pre>", "", report_page.html(report, []), flags=re.S
     )
-    assert "teacher" in report_console.table(made)
+    assert "teacher" in report_console.table(report)
 
 
 def test_the_health_of_a_game_has_charts_of_its_own():
-    played = make()
-    stage_ = played["stages"][1]
+    game = make()
+    stage_ = game["stages"][1]
     stage_["metrics"] |= {
         "agreement": [0.5] * 8,
         "val_agreement": [0.25] * 8,
         "discriminator_accuracy_on_teacher": [0.625] * 8,
         "student_gradient_norm": [3.5] * 8,
     }
-    shown = page(played)
+    shown = page(game)
     assert "whom the discriminator recognises" in shown
     assert re.search(r"discriminator_accuracy_on_teacher <b>62.50</b>", shown)
     assert re.search(r"student_gradient_norm <b>3.5</b>", shown)
@@ -164,16 +166,16 @@ def test_the_health_of_a_game_has_charts_of_its_own():
 
 
 def test_stitched_networks_say_where_the_student_loses():
-    made = make()
-    console, whole = report_console.table(made), page(made)
-    for row in made["stitched"]:
+    report = make()
+    console, whole = report_console.table(report), page(report)
+    for row in report["stitched"]:
         line = next(x for x in console.splitlines() if x.startswith(row["section"]))
         for text in (f"{row['teacher_first']:.2f}", f"{row['student_first']:.2f}"):
             assert text in line
             assert f"<td>{text}</td>" in whole
-    made["stitched"] = []
-    assert "Where the student loses" not in page(made)
-    assert "section1" not in report_console.table(made)
+    report["stitched"] = []
+    assert "Where the student loses" not in page(report)
+    assert "section1" not in report_console.table(report)
 
 
 def test_a_hundred_classes_fit():

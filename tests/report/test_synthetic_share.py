@@ -27,7 +27,7 @@ def run(tmp_path, **controls):
     return config.plain(config.load(path))
 
 
-def made(source, share, **options):
+def synthetic(source, share, **options):
     text = ", ".join(f"{k}: {v}" for k, v in {"p_fake": share, **options}.items())
     return f", synthetic: {{name: {source}, options: {{{text}}}}}"
 
@@ -35,11 +35,11 @@ def made(source, share, **options):
 def test_learners_of_one_kind_make_a_curve_with_the_real_one_at_zero(tmp_path):
     plain = run(
         tmp_path,
-        half=made("gan", 0.5),
+        half=synthetic("gan", 0.5),
         real="",
-        other_rate=made("gan", 0.2) + ", learning_rate: 0.3",
-        filtered=made("gan", 0.3, min_confidence=0.9),
-        munged=made("munge", 0.5),
+        other_rate=synthetic("gan", 0.2) + ", learning_rate: 0.3",
+        filtered=synthetic("gan", 0.3, min_confidence=0.9),
+        munged=synthetic("munge", 0.5),
     )
     accuracy = {"student": 70.0, "half": 90.0, "real": 80.0, "munged": 1.0}
     accuracy |= {"other_rate": 2.0, "filtered": 3.0}
@@ -53,13 +53,13 @@ def test_learners_of_one_kind_make_a_curve_with_the_real_one_at_zero(tmp_path):
 
 
 def test_sources_of_one_name_keep_their_curves_apart(tmp_path):
-    sure = {"min_confidence": 0.9}
+    confident = {"min_confidence": 0.9}
     plain = run(
         tmp_path,
         real="",
-        half=made("gan", 0.5),
-        sure_half=made("gan", 0.5, **sure),
-        sure_all=made("gan", 1, **sure),
+        half=synthetic("gan", 0.5),
+        sure_half=synthetic("gan", 0.5, **confident),
+        sure_all=synthetic("gan", 1, **confident),
     )
     curves = synthetic_share.curves(plain, lambda name: float(len(name)))
     assert [points for _, points in sorted(curves.items())] == [
@@ -70,7 +70,7 @@ def test_sources_of_one_name_keep_their_curves_apart(tmp_path):
 
 
 def test_a_learner_that_mixes_shares_is_on_no_curve(tmp_path):
-    plain = run(tmp_path, real="", half=made("gan", 0.5))
+    plain = run(tmp_path, real="", half=synthetic("gan", 0.5))
     both = [*plain["controls"][0]["stages"], *plain["controls"][1]["stages"]]
     plain["controls"].append({"name": "both", "stages": both})
     curves = synthetic_share.curves(plain, lambda name: float(len(name)))

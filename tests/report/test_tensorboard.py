@@ -15,11 +15,11 @@ from trainers import trainer
 
 
 def read(folder):
-    made = event_accumulator.EventAccumulator(
+    accumulator = event_accumulator.EventAccumulator(
         str(folder), size_guidance={"tensors": 0, "images": 0}
     )
-    made.Reload()
-    return made
+    accumulator.Reload()
+    return accumulator
 
 
 def series(events, tag):
@@ -30,7 +30,7 @@ def series(events, tag):
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
+def fitted_stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
     teacher, student = (
         students.ResNet(depth=8, width=2).build((8, 8, 1), 3) for _ in range(2)
@@ -54,8 +54,8 @@ def fitted(tmp_path_factory):
     return read(folder), history
 
 
-def test_every_number_of_a_stage_is_there_by_its_name(fitted):
-    events, history = fitted
+def test_every_number_of_a_stage_is_there_by_its_name(fitted_stage):
+    events, history = fitted_stage
     expected = {"loss", "task_loss", "regularization_loss", "kd_loss", "accuracy"}
     expected |= {"section1_loss", "section2_loss", "section3_loss"}
     expected |= {f"val_{name}" for name in expected}

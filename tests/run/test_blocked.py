@@ -23,7 +23,7 @@ def network():
     return keras.Model(images, keras.layers.Dense(10)(x))
 
 
-def diagnosed(**reasons):
+def make_diagnosis(**reasons):
     return {
         "twin": {},
         "whole": NOTHING,
@@ -35,23 +35,23 @@ def diagnosed(**reasons):
 def test_what_blocks_a_file_blocks_those_that_start_from_it():
     parts = [finishers.FINISHERS[name]() for name in ("float32", "pruned")]
     parts += [finishers.FINISHERS[name]() for name in ("int8", "pruned_int8")]
-    found = blocked.find_blocked(diagnosed(prune="no kernel"), parts)
-    assert not found["float32"] and not found["int8"]
-    assert found["pruned"] == found["pruned_int8"] == {"odd": "no kernel"}
-    with pytest.raises(errors.ConfigError) as caught:
-        blocked.check(diagnosed(prune="no kernel"), parts)
-    assert "no `pruned`, `pruned_int8` can" in str(caught.value)
-    assert "`odd`: no kernel" in str(caught.value)
-    blocked.check(diagnosed(), parts)
+    actual = blocked.find_blocked(make_diagnosis(prune="no kernel"), parts)
+    assert not actual["float32"] and not actual["int8"]
+    assert actual["pruned"] == actual["pruned_int8"] == {"odd": "no kernel"}
+    with pytest.raises(errors.ConfigError) as excinfo:
+        blocked.check(make_diagnosis(prune="no kernel"), parts)
+    assert "no `pruned`, `pruned_int8` can" in str(excinfo.value)
+    assert "`odd`: no kernel" in str(excinfo.value)
+    blocked.check(make_diagnosis(), parts)
 
 
 def test_finish_makes_nothing_of_it(tmp_path, capfd):
     network().save(tmp_path / "given.keras")
     (tmp_path / "finish.yaml").write_text(LINES)
     flags = [f"--model={tmp_path / 'given.keras'}", f"--out={tmp_path / 'out'}"]
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as excinfo:
         finish.main([*flags, f"--config={tmp_path / 'finish.yaml'}"])
-    assert ended.value.code == 2
+    assert excinfo.value.code == 2
     lines = capfd.readouterr().err.splitlines()
     (line,) = [line for line in lines if line.startswith("error: ")]
     assert "network: `rms` (RMSNormalization): " in line
@@ -62,21 +62,21 @@ def test_finish_makes_nothing_of_it(tmp_path, capfd):
 def test_train_refuses_a_foreign_student_before_it_is_trained(
     student, tmp_path, monkeypatch
 ):
-    tried = []
+    calls = []
 
     def diagnose(network):
-        tried.append(network)
-        return diagnosed(quantize="no form", tfmot="no form", keras="no form")
+        calls.append(network)
+        return make_diagnosis(quantize="no form", tfmot="no form", keras="no form")
 
     monkeypatch.setattr(parent, "diagnose", diagnose)
     network().save(tmp_path / "given.keras")
     options = f"{{path: {tmp_path / 'given.keras'}, sections: []}}"
-    given = f"student={{name: keras_file, options: {options}}}"
-    run = config.load("kd_resnet.yaml", [given] if student == "keras_file" else [])
+    override = f"student={{name: keras_file, options: {options}}}"
+    run = config.load("kd_resnet.yaml", [override] if student == "keras_file" else [])
     if student == "resnet":
         preflight.check(run)
-        assert not tried
+        assert not calls
         return
     with pytest.raises(errors.ConfigError, match="`odd`: no form"):
         preflight.check(run)
-    assert len(tried) == 1
+    assert len(calls) == 1

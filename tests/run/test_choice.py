@@ -40,23 +40,23 @@ def models(validation, test, failed=()):
     ]
 
 
-@pytest.mark.parametrize("made", [run(), run(limit=100, max_drop=1.0)])
-def test_a_file_fails_by_its_accuracy_on_the_validation_split(made):
+@pytest.mark.parametrize("settings", [run(), run(limit=100, max_drop=1.0)])
+def test_a_file_fails_by_its_accuracy_on_the_validation_split(settings):
     student, file = models(validation=1.5, test=0.25)
-    (line,) = gather._limit_breaches(made, file, student)
+    (line,) = gather._limit_breaches(settings, file, student)
     assert "on the validation split is 1.50 points below the student's" in line
     assert line.endswith("= 1.0; on the test split 0.25 points")
     student, file = models(validation=1.0, test=9.0)
-    assert gather._limit_breaches(made, file, student) == []
+    assert gather._limit_breaches(settings, file, student) == []
 
 
-@pytest.mark.parametrize("made", [run(), run(limit=100, max_drop=1.0)])
-def test_what_the_test_split_says_otherwise_is_a_warning(made):
-    (line,) = warn.test_drops(made, models(validation=1.0, test=9.0))
+@pytest.mark.parametrize("settings", [run(), run(limit=100, max_drop=1.0)])
+def test_what_the_test_split_says_otherwise_is_a_warning(settings):
+    (line,) = warn.test_drops(settings, models(validation=1.0, test=9.0))
     assert line.startswith("student.float32 passes on the validation split")
     assert "9.00 points below the student on the test split: more than 1" in line
-    assert warn.test_drops(made, models(1.5, 9.0, ["failed"])) == []
-    assert warn.test_drops(made, models(1.0, 1.0)) == []
+    assert warn.test_drops(settings, models(1.5, 9.0, ["failed"])) == []
+    assert warn.test_drops(settings, models(1.0, 1.0)) == []
 
 
 @pytest.mark.parametrize(

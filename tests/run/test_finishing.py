@@ -59,37 +59,37 @@ def network(activation=None, classes=10, size=8, filters=4):
     )
 
 
-def trained(train):
-    made = network(filters=16)
+def train_network(train):
+    finished_run = network(filters=16)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    made.compile(keras.optimizers.Adam(0.01), loss)
-    made.fit(train.floats(), train.labels, batch_size=64, epochs=15, verbose=0)
-    return made
+    finished_run.compile(keras.optimizers.Adam(0.01), loss)
+    finished_run.fit(train.floats(), train.labels, batch_size=64, epochs=15, verbose=0)
+    return finished_run
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def finished_run(tmp_path_factory):
     """The run folder of a network without a teacher, and its report."""
     folder = tmp_path_factory.mktemp("finishing")
     (folder / "finish.yaml").write_text(WHOLE)
     digits = data.DATASETS["digits"](train_examples=600)
-    trained(digits.load().train).save(folder / "given.keras")
+    train_network(digits.load().train).save(folder / "given.keras")
     flags = [f"--model={folder / 'given.keras'}", f"--config={folder / 'finish.yaml'}"]
     assert finish.main([*flags, f"--out={folder / 'run'}"]) == 0
     report = json.loads((folder / "run" / "report.json").read_text())
     return folder / "run", report
 
 
-def test_its_files_are_made_and_measured(made):
-    folder, report = made
+def test_its_files_are_made_and_measured(finished_run):
+    folder, report = finished_run
     names = [model["name"] for model in report["models"]]
     assert names == ["student", *(f"student.{name}" for name in MADE)]
     assert not any(model["agreement_with_teacher"] for model in report["models"])
     assert (folder / "report.html").exists()
 
 
-def test_packed_bytes_are_those_of_the_container_and_explained(made, capfd):
-    folder, report = made
+def test_packed_bytes_are_those_of_the_container_and_explained(finished_run, capfd):
+    folder, report = finished_run
     rows = {row["name"]: row for row in front.front(report["models"])["models"]}
     for model in report["models"]:
         content = (folder / model["file"]).read_bytes()
@@ -106,8 +106,10 @@ def test_packed_bytes_are_those_of_the_container_and_explained(made, capfd):
     assert f"{packed:,}: {formats.PACKED}" in capfd.readouterr().out
 
 
-def test_what_was_trained_elsewhere_may_know_the_test_split_and_this_is_said(made):
-    folder, report = made
+def test_what_was_trained_elsewhere_may_know_the_test_split_and_this_is_said(
+    finished_run,
+):
+    folder, report = finished_run
     (line,) = [line for line in report["warnings"] if "trained elsewhere" in line]
     assert "(model)" in line
     assert line in " ".join((folder / "MODEL_CARD.md").read_text().split())
@@ -115,52 +117,52 @@ def test_what_was_trained_elsewhere_may_know_the_test_split_and_this_is_said(mad
     assert split_file.is_of(folder, splits)
 
 
-def test_a_file_beside_its_splits_is_not_of_elsewhere(made, caplog, tmp_path):
-    file = shutil.copy(made[0] / "student.keras", tmp_path / "student.keras")
+def test_a_file_beside_its_splits_is_not_of_elsewhere(finished_run, caplog, tmp_path):
+    file = shutil.copy(finished_run[0] / "student.keras", tmp_path / "student.keras")
     data = "--set=data={name: digits, options: {train_examples: 600}}"
     flags = [f"--model={file}", "--config=kd_resnet.yaml", data]
     caplog.set_level("INFO", "distill")
     assert evaluate.main(flags) == 0
     assert "trained elsewhere (student.keras)" in caplog.text
     caplog.clear()
-    shutil.copy(made[0] / "splits.csv", tmp_path)
+    shutil.copy(finished_run[0] / "splits.csv", tmp_path)
     assert evaluate.main(flags) == 0
     assert "trained elsewhere" not in caplog.text
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_its_files_are_nearly_as_accurate_as_it_is(made, name):
-    accuracy = {model["name"]: model["accuracy"] for model in made[1]["models"]}
+def test_its_files_are_nearly_as_accurate_as_it_is(finished_run, name):
+    accuracy = {model["name"]: model["accuracy"] for model in finished_run[1]["models"]}
     assert accuracy["student"] > 90
     fall = 0 if name == "float32" else 2
     assert accuracy[f"student.{name}"] >= accuracy["student"] - fall
 
 
-def test_labels_alone_teach_it(made):
-    _, report = made
+def test_labels_alone_teach_it(finished_run):
+    _, report = finished_run
     metrics = next(s for s in report["stages"] if s["name"] == "int8")["metrics"]
     assert "task_loss" in metrics
     assert "kd_loss" not in metrics
 
 
-def test_answers_before_and_after_conversion_are_compared(made):
-    _, report = made
-    found = {model["name"]: model for model in report["models"]}
-    parity = found["student.float32"]["parity"]
+def test_answers_before_and_after_conversion_are_compared(finished_run):
+    _, report = finished_run
+    actual = {model["name"]: model for model in report["models"]}
+    parity = actual["student.float32"]["parity"]
     assert parity["examples"] == 256 < report["data"]["train"]
     assert 0 < parity["mean"] <= parity["max"] <= 1e-4 * parity["scale"]
-    eight = found["student.int8"]["parity"]
+    eight = actual["student.int8"]["parity"]
     assert eight["max"] <= 0.2 * eight["scale"] > 0
     assert eight["scale"] != parity["scale"]  # Of the model that learned to bear it.
-    assert found["student.float32"]["ops"] == {"CONV_2D": 1, **_dense()}
+    assert actual["student.float32"]["ops"] == {"CONV_2D": 1, **_dense()}
 
 
 def _dense():
     return {"FULLY_CONNECTED": 1, "RESHAPE": 1}
 
 
-def test_every_file_says_what_it_was_made_of(made):
-    folder, report = made
+def test_every_file_says_what_it_was_made_of(finished_run):
+    folder, report = finished_run
     student = loader.open_own(folder / "student.keras")
     for name in ("student.float32", "student.int8"):
         origin = provenance.read(folder / f"{name}.tflite")
@@ -173,14 +175,14 @@ def test_every_file_says_what_it_was_made_of(made):
         assert model["validation_accuracy"] == origin["validation"]["accuracy"]
 
 
-def test_few_examples_to_decide_by_are_said(made):
-    _, report = made
+def test_few_examples_to_decide_by_are_said(finished_run):
+    _, report = finished_run
     (line,) = [x for x in report["warnings"] if x.startswith("The validation split")]
     assert f"has {report['data']['validation']} examples" in line
 
 
-def test_names_of_classes_go_with_the_files(made, capfd):
-    folder, _ = made
+def test_names_of_classes_go_with_the_files(finished_run, capfd):
+    folder, _ = finished_run
     names = [str(digit) for digit in range(10)]
     assert (folder / "labels.txt").read_text().splitlines() == names
     assert provenance.read(folder / "student.int8.tflite")["classes"] == names
@@ -188,8 +190,8 @@ def test_names_of_classes_go_with_the_files(made, capfd):
     assert ", ".join(names) in capfd.readouterr().out
 
 
-def test_a_card_says_what_the_files_take_and_what_they_promised(made):
-    folder, report = made
+def test_a_card_says_what_the_files_take_and_what_they_promised(finished_run):
+    folder, report = finished_run
     text = (folder / "MODEL_CARD.md").read_text()
     assert "images 8 x 8 x 1, numbers in [0, 1], to the logits of 10 classes" in text
     rows = [line for line in text.splitlines() if line.startswith("| student")]
@@ -214,8 +216,8 @@ def test_a_card_says_what_the_files_take_and_what_they_promised(made):
     assert "no file broke" not in text and "- student.float32: too large" in text
 
 
-def test_a_card_and_a_front_lie_beside_the_files(made):
-    folder, report = made
+def test_a_card_and_a_front_lie_beside_the_files(finished_run):
+    folder, report = finished_run
     card = (folder / "MODEL_CARD.md").read_text()
     for text in (
         "student.int8.tflite",
@@ -223,34 +225,34 @@ def test_a_card_and_a_front_lie_beside_the_files(made):
         "batch_size: 64",
     ):
         assert text in card
-    found = json.loads((folder / "front.json").read_text())
-    assert found["reference"] == "student"
+    actual = json.loads((folder / "front.json").read_text())
+    assert actual["reference"] == "student"
     lines = (folder / "front.csv").read_text().splitlines()
-    assert len(lines) == 1 + len(found["models"])
+    assert len(lines) == 1 + len(actual["models"])
     page = (folder / "front.html").read_text()
     assert all(measure.title in page for measure in pareto.MEASURES.values())
 
 
-def test_the_same_command_again_makes_nothing(made):
-    folder, _ = made
+def test_the_same_command_again_makes_nothing(finished_run):
+    folder, _ = finished_run
     before = {path: path.read_bytes() for path in folder.glob("*.tflite")}
-    given = folder.parent / "given.keras", folder.parent / "finish.yaml"
-    flags = [f"--model={given[0]}", f"--config={given[1]}", f"--out={folder}"]
+    paths = folder.parent / "given.keras", folder.parent / "finish.yaml"
+    flags = [f"--model={paths[0]}", f"--config={paths[1]}", f"--out={folder}"]
     assert finish.main(flags) == 0
     assert before == {path: path.read_bytes() for path in folder.glob("*.tflite")}
     assert finish.main([*flags, "--seed=3"]) == 2
 
 
 @pytest.fixture
-def opened(tmp_path, monkeypatch):
+def prepare_networks(tmp_path, monkeypatch):
     """A function: writes a network, and makes it ready as a run would."""
     monkeypatch.setattr(
         loader, "open_foreign", lambda path, sha256: loader.open_own(path)
     )
 
-    def ready(given, teacher=None, changes=()):
+    def prepare(source, teacher=None, changes=()):
         (tmp_path / "finish.yaml").write_text(LINES)
-        given.save(tmp_path / "given.keras")
+        source.save(tmp_path / "given.keras")
         changes = [f"model={tmp_path / 'given.keras'}", *changes]
         if teacher is not None:
             teacher.save(tmp_path / "its_teacher.keras")
@@ -259,7 +261,7 @@ def opened(tmp_path, monkeypatch):
         open_networks(run, run.data.load(), tmp_path)
         return tmp_path
 
-    return ready
+    return prepare
 
 
 @pytest.mark.parametrize(
@@ -269,69 +271,73 @@ def opened(tmp_path, monkeypatch):
         ("{scope: network, sparsity: 0.99}", "`sparsity` must be at most 0.9"),
     ],
 )
-def test_pruning_must_fit_the_layers_that_were_given(opened, options, words):
+def test_pruning_must_fit_the_layers_that_were_given(prepare_networks, options, words):
     with pytest.raises(errors.ConfigError, match=f"finish.pruned: {words}"):
-        opened(network(), changes=[f"finish=[{{name: pruned, options: {options}}}]"])
+        prepare_networks(
+            network(), changes=[f"finish=[{{name: pruned, options: {options}}}]"]
+        )
 
 
-def test_probabilities_are_refused_with_the_cure(opened):
+def test_probabilities_are_refused_with_the_cure(prepare_networks):
     cure = r"as from a softmax.*activations.linear"
     with pytest.raises(errors.ConfigError, match=cure):
-        opened(network("softmax"))
+        prepare_networks(network("softmax"))
     with pytest.raises(errors.ConfigError, match=r"its_teacher.*probabilities"):
-        opened(network(), network("softmax"))
+        prepare_networks(network(), network("softmax"))
 
 
-def test_a_network_that_knows_nothing_is_named(opened, monkeypatch):
+def test_a_network_that_knows_nothing_is_named(prepare_networks, monkeypatch):
     output = []
     monkeypatch.setattr("distill.runtime.progress.say", output.append)
-    given = network()
-    given.layers[-1].set_weights([0 * x for x in given.layers[-1].get_weights()])
-    opened(given)
+    source = network()
+    source.layers[-1].set_weights([0 * x for x in source.layers[-1].get_weights()])
+    prepare_networks(source)
     assert "given.keras: 15.4 % of 13 validation examples right" in output[0]
 
 
-def test_the_cure_cures(opened):
-    given = network("softmax")
-    given.layers[-1].activation = keras.activations.linear
-    assert (opened(given) / "student.keras").exists()
+def test_the_cure_cures(prepare_networks):
+    source = network("softmax")
+    source.layers[-1].activation = keras.activations.linear
+    assert (prepare_networks(source) / "student.keras").exists()
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("source", "words"),
     [
         (network(classes=9), r"to 10 logits. Received: \(8, 8, 1\) to \(9,\)"),
         (network(size=9), r"Received: \(9, 9, 1\) to"),
     ],
 )
-def test_what_does_not_fit_the_data_is_refused(opened, given, words):
+def test_what_does_not_fit_the_data_is_refused(prepare_networks, source, words):
     with pytest.raises(errors.ConfigError, match=words):
-        opened(given)
+        prepare_networks(source)
 
 
-def test_several_inputs_or_outputs_are_refused(opened):
+def test_several_inputs_or_outputs_are_refused(prepare_networks):
     images = keras.Input((8, 8, 1))
     x = keras.layers.Dense(10)(keras.layers.Flatten()(images))
     with pytest.raises(
         errors.ConfigError, match=r"Received: 1 inputs, and \['other'\]"
     ):
-        opened(keras.Model(images, {"other": x}))
+        prepare_networks(keras.Model(images, {"other": x}))
     with pytest.raises(errors.ConfigError, match="several outputs"):
-        opened(keras.Model(images, [x, x]))
+        prepare_networks(keras.Model(images, [x, x]))
 
 
-def test_a_teacher_and_named_outputs_are_kept_as_networks_of_the_house(opened):
+def test_a_teacher_and_named_outputs_are_kept_as_networks_of_the_house(
+    prepare_networks,
+):
     images = keras.Input((8, 8, 1))
     x = keras.layers.Flatten()(images)
-    given = keras.Model(images, {"x": x, "logits": keras.layers.Dense(10)(x)})
+    source = keras.Model(images, {"x": x, "logits": keras.layers.Dense(10)(x)})
     digits = data.DATASETS["digits"](train_examples=128).load()
-    folder = opened(given, taught(network(), digits.train))
+    folder = prepare_networks(source, taught(network(), digits.train))
     inputs = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")
-    for name, wanted in (("student", given(inputs)["logits"]), ("teacher", None)):
-        kept = loader.open_own(folder / f"{name}.keras")
-        assert list(kept.output) == ["logits"]
-        if wanted is not None:
-            np.testing.assert_allclose(kept(inputs)["logits"], wanted, rtol=1e-6)
+    for name, expected in (("student", source(inputs)["logits"]), ("teacher", None)):
+        saved = loader.open_own(folder / f"{name}.keras")
+        assert list(saved.output) == ["logits"]
+        if expected is not None:
+            np.testing.assert_allclose(saved(inputs)["logits"], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -394,8 +400,8 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
         model("student.c", 99.0, 100, 5, 0.1, ["broken"]),
         model("student.d", 95.9, 200, 10, 0.3),
     ]
-    found = front.front(models)
-    beaten = {row["name"]: row["dominated_in"] for row in found["models"]}
+    actual = front.front(models)
+    beaten = {row["name"]: row["dominated_in"] for row in actual["models"]}
     every = list(pareto.MEASURES)
     fast = "latency_all_threads_ms"  # There, those that are slow alone are fast.
     assert beaten == {
@@ -405,7 +411,7 @@ def test_the_front_marks_what_another_sound_model_beats_in_each_measure():
         "student.c": every,
         "student.d": ["gzip_bytes", "macs", "latency_ms", fast],
     }
-    assert found["chosen"] == "student.a"  # 95.9 and less are not within a point.
+    assert actual["chosen"] == "student.a"  # 95.9 and less are not within a point.
     assert front.front(models[:1])["chosen"] is None
 
 
@@ -417,7 +423,7 @@ def test_what_the_front_chooses_the_validation_split_decides():
     ]
     models[1]["validation_accuracy"] = 95.9
     models[2]["validation_accuracy"] = 96.0
-    found = front.front(models)
-    assert found["chosen"] == "student.b"
-    assert found["models"][1]["accuracy"] == 96.9
-    assert found["models"][1]["validation_accuracy"] == 95.9
+    actual = front.front(models)
+    assert actual["chosen"] == "student.b"
+    assert actual["models"][1]["accuracy"] == 96.9
+    assert actual["models"][1]["validation_accuracy"] == 95.9

@@ -67,12 +67,12 @@ def test_a_folder_belongs_to_one_config(tmp_path):
     changed = ["batch_size=7", "stages.0.trainer.options.temperature=2.0"]
     other = config.load("lit_resnet.yaml", changed)
     begin(tmp_path)
-    with pytest.raises(errors.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as excinfo:
         folder.claim(tmp_path, other)
-    said = str(caught.value)
-    assert "batch_size: 64 -> 7" in said
-    assert "stages[0].trainer.options.temperature: 4.0 -> 2.0" in said
-    assert said.count("->") == 2
+    message = str(excinfo.value)
+    assert "batch_size: 64 -> 7" in message
+    assert "stages[0].trainer.options.temperature: 4.0 -> 2.0" in message
+    assert message.count("->") == 2
     assert config.load(tmp_path / "run.yaml") == run
 
 
@@ -104,9 +104,9 @@ def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
     folder.check_ground(tmp_path, ground)
     with pytest.raises(
         errors.ConfigError, match=r"keras: 3\.15\.1 -> 3\.16\.0"
-    ) as caught:
+    ) as excinfo:
         folder.check_ground(tmp_path, {**ground, "keras": "3.16.0"})
-    assert "--out" in str(caught.value)
+    assert "--out" in str(excinfo.value)
     with pytest.raises(errors.ConfigError, match="teacher file: None -> 9a"):
         folder.check_ground(tmp_path, {**ground, "teacher file": "9a"})
 

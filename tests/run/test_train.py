@@ -43,8 +43,8 @@ def report(folder):
 def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     expected = {"run.yaml", "finish.json", "report.json", "report.html"}
     expected |= {"teacher.keras", "student.keras", "control.keras"}
-    made = map(config.name_of, config.load("lit_resnet.yaml").finish)
-    expected |= {f"student.{name}.tflite" for name in made}
+    names = map(config.name_of, config.load("lit_resnet.yaml").finish)
+    expected |= {f"student.{name}.tflite" for name in names}
     expected |= {"teacher.float32.tflite", "checkpoint", "tensorboard"}
     expected |= {"labels.txt", "MODEL_CARD.md", "front.html", "front.csv", "front.json"}
     expected |= {"splits.csv"}
@@ -77,12 +77,12 @@ def answers(path, images):
     """A file's answers, one image at a time, as a user's program asks."""
     runner = interpreter.Interpreter(str(path))
     runner.allocate_tensors()
-    given, made = runner.get_input_details()[0], runner.get_output_details()[0]
+    takes, gives = runner.get_input_details()[0], runner.get_output_details()[0]
     collected = []
     for image in images:
-        runner.set_tensor(given["index"], image[None])
+        runner.set_tensor(takes["index"], image[None])
         runner.invoke()
-        collected.append(runner.get_tensor(made["index"])[0])
+        collected.append(runner.get_tensor(gives["index"])[0])
     return np.stack(collected)
 
 
@@ -90,9 +90,9 @@ def test_the_float_file_answers_as_the_student(folder):
     splits = config.load(folder / "run.yaml").data.load()
     images = splits.test.floats()[:64]
     student = keras.models.load_model(folder / "student.keras", compile=False)
-    wanted = keras.ops.convert_to_numpy(student(images)["logits"])
+    expected = keras.ops.convert_to_numpy(student(images)["logits"])
     got = answers(folder / "student.float32.tflite", images)
-    np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_agreement_is_with_the_teacher_and_the_teacher_agrees_with_itself(report):
@@ -144,8 +144,8 @@ def test_after_lit_norms_know_what_the_student_makes_and_not_the_teacher(folder)
     before = [np.array(layer.moving_variance) for layer in norms]
     batches = [source.batch(step)[0] for step in range(source.steps_per_epoch)]
     trainer.recalibrate(student, batches)
-    for layer, kept in zip(norms, before, strict=True):
-        np.testing.assert_allclose(layer.moving_variance, kept, rtol=1e-3)
+    for layer, variance in zip(norms, before, strict=True):
+        np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-3)
 
 
 def test_the_report_tells_at_which_section_the_student_loses(folder, report):
@@ -191,7 +191,7 @@ def test_another_seed_is_another_student(folder):
     other, wise = folder.with_name("seed"), folder.with_name("wise.keras")
     digits = config.load("lit_resnet.yaml").data.load()
     taught(loader.open_own(folder / "teacher.keras"), digits.train).save(wise)
-    given = f"--set=teacher={{file: {wise}}}"
+    teacher_flag = f"--set=teacher={{file: {wise}}}"
     flags = ["--set=finish=[]", "--set=controls=[]", "--seed=1", f"--out={other}"]
     teacher = [
         flag
@@ -199,7 +199,7 @@ def test_another_seed_is_another_student(folder):
         if not any(word in flag for word in ("accuracy", "controls", "finish"))
     ]
     teacher = [flag for flag in teacher if "teacher" not in flag]
-    assert train.main([*teacher, given, *flags]) == 0
+    assert train.main([*teacher, teacher_flag, *flags]) == 0
     assert weights(wise) == weights(other / "teacher.keras")
     assert weights(folder / "student.keras") != weights(other / "student.keras")
 
@@ -220,6 +220,6 @@ def test_a_broken_promise_is_reported_by_name_and_exits_1(folder, capfd):
     failures = json.loads((broken / "report.json").read_text())["failures"]
     assert any("student.pruned" in line and "sparsity" in line for line in failures)
     assert any("student.int8" in line and "float" in line for line in failures)
-    said = "".join(capfd.readouterr())
-    assert "student.pruned: " in said
+    output = "".join(capfd.readouterr())
+    assert "student.pruned: " in output
     assert pathlib.Path(broken / "report.html").is_file()

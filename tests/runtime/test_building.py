@@ -15,7 +15,7 @@ BATCH = np.ones((4, 3), "float32"), np.ones((4, 1), "float32")
 
 
 @pytest.fixture(params=[keras, tf_keras], ids=["keras", "tf_keras"])
-def trained(request, tmp_path):
+def fit_model(request, tmp_path):
     """Fits a compiled model; returns it, and for each call whether it was eager."""
 
     def train(broken=(), **options):
@@ -51,21 +51,21 @@ def trained(request, tmp_path):
     return train
 
 
-def test_a_step_that_builds_is_eager_and_no_other(trained):
-    _, eager, fit = trained()
+def test_a_step_that_builds_is_eager_and_no_other(fit_model):
+    _, eager, fit = fit_model()
     fit()
     assert eager[0] and not any(eager[1:])
     assert len(eager) < EPOCHS, "traced, not called in each epoch"
 
 
-def test_who_asks_for_eager_steps_gets_them(trained):
-    model, eager, fit = trained(run_eagerly=True)
+def test_who_asks_for_eager_steps_gets_them(fit_model):
+    model, eager, fit = fit_model(run_eagerly=True)
     fit()
     assert model.run_eagerly and all(eager) and len(eager) > 2 * EPOCHS
 
 
-def test_after_an_error_the_model_is_as_it_was(trained):
-    _, eager, fit = trained(broken=[MemoryError()])
+def test_after_an_error_the_model_is_as_it_was(fit_model):
+    _, eager, fit = fit_model(broken=[MemoryError()])
     with pytest.raises(MemoryError):
         fit()
     fit()

@@ -68,11 +68,11 @@ def test_200_of_200_damages_are_noticed(store, caplog):
 
 
 def test_damage_is_said_in_one_line(store, capsys, monkeypatch):
-    said = []
-    monkeypatch.setattr(checkpoint.progress, "say", said.append)
+    messages = []
+    monkeypatch.setattr(checkpoint.progress, "say", messages.append)
     store.files()[-1].write_bytes(b"")
     store.newest()
-    (line,) = said
+    (line,) = messages
     assert "step000000000100.ckpt is damaged" in line
     assert "\n" not in line
 

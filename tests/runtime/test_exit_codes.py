@@ -40,7 +40,7 @@ def train(folder, *assignments, **options):
     )
 
 
-def ended(process, code, timeout=200):
+def error_line(process, code, timeout=200):
     """The one line of a run that ends with a code."""
     _, errors = process.communicate(timeout=timeout)
     assert process.returncode == code, errors[-2000:]
@@ -57,7 +57,7 @@ def wait_for(process, pattern, folder):
 
 def test_a_loss_that_explodes_is_6_and_named(tmp_path):
     process = train(tmp_path, "teacher.stages.0.learning_rate=1e30")
-    line = ended(process, 6)
+    line = error_line(process, 6)
     assert "loss` is " in line
     assert "at step" in line
 
@@ -70,11 +70,11 @@ def test_a_signal_saves_and_a_second_process_is_kept_out(number, tmp_path, monke
     if number == signal.SIGTERM:
         start = time.monotonic()
         second = train(tmp_path, "teacher.stages.0.epochs=100000")
-        assert "in use" in ended(second, 7)
+        assert "in use" in error_line(second, 7)
         assert time.monotonic() - start < 5
     before = max(path.name for path in tmp_path.glob("teachers/*/checkpoint/*.ckpt"))
     process.send_signal(number)
-    line = ended(process, 128 + number)
+    line = error_line(process, 128 + number)
     assert "goes on" in line
     after = max(path.name for path in tmp_path.glob("teachers/*/checkpoint/*.ckpt"))
     assert after >= before
@@ -86,12 +86,12 @@ def test_a_disk_that_is_full_is_4_and_leaves_no_half_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     process = train(tmp_path, "teacher.stages.0.epochs=1", preexec_fn=small_files)
-    assert "cannot write" in ended(process, 4)
+    assert "cannot write" in error_line(process, 4)
     assert not list(tmp_path.rglob("*.keras"))
     assert not list(tmp_path.rglob(".unfinished-*"))
 
 
-def caught(mistake, capsys, debug=False):
+def run_guarded(mistake, capsys, debug=False):
     """What `guarded` makes of an exception."""
     import argparse
 
@@ -129,7 +129,7 @@ def caught(mistake, capsys, debug=False):
     ],
 )
 def test_whatever_is_raised_is_one_line(mistake, code, capsys):
-    got, line = caught(mistake, capsys)
+    got, line = run_guarded(mistake, capsys)
     assert got == code
     assert line.startswith("error: ")
     assert ("batch_size" in line) == isinstance(mistake, MemoryError)
@@ -140,11 +140,11 @@ def test_whatever_is_raised_is_one_line(mistake, code, capsys):
 
 def test_debug_shows_where_it_came_from(capsys):
     with pytest.raises(ZeroDivisionError):
-        caught(ZeroDivisionError(), capsys, debug=True)
+        run_guarded(ZeroDivisionError(), capsys, debug=True)
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "cause"),
     [
         (-9, "SIGKILL"),
         (-11, "SIGSEGV"),
@@ -153,8 +153,8 @@ def test_debug_shows_where_it_came_from(capsys):
         (-40, "40"),
     ],
 )
-def test_a_process_that_died_is_named_by_its_signal(code, said):
-    with pytest.raises(errors.Killed, match=f"It was ended by .*{said}"):
+def test_a_process_that_died_is_named_by_its_signal(code, cause):
+    with pytest.raises(errors.Killed, match=f"It was ended by .*{cause}"):
         death.check(code, "It")
 
 
@@ -182,8 +182,8 @@ def test_a_command_that_crashes_says_of_what_and_leaves_the_code_to_the_shell(in
         text=True,
     )
     assert done.returncode == -signal.SIGSEGV
-    said = "Fatal Python error: Segmentation fault" in done.stderr
-    assert said != in_child  # Of a child, its parent says it.
+    has_traceback = "Fatal Python error: Segmentation fault" in done.stderr
+    assert has_traceback != in_child  # Of a child, its parent says it.
 
 
 def test_the_page_lists_every_code():

@@ -22,30 +22,30 @@ SHAPE = (8, 8, 3)
 IMAGES = np.random.default_rng(0).uniform(size=(3, *SHAPE)).astype("float32")
 
 
-def foreign(path):
+def open_foreign(path):
     """As `loader.open_foreign`, in this process: the other one is tested elsewhere."""
-    searched, made = path.with_name("searched.keras"), path.with_name("made.keras")
-    with zipfile.ZipFile(searched, "w") as archive:
+    source, target = path.with_name("searched.keras"), path.with_name("made.keras")
+    with zipfile.ZipFile(source, "w") as archive:
         for name, content in scan.members(path).items():
             archive.writestr(name, content)
-    sandbox.open_keras(searched, made)
-    return loader.open_own(made)
+    sandbox.open_keras(source, target)
+    return loader.open_own(target)
 
 
 @pytest.fixture
-def opened(tmp_path):
+def save_and_open(tmp_path):
     """A function: saves a model, and opens its file."""
 
     def open_(model):
         model.save(tmp_path / "given.keras")
-        return foreign(tmp_path / "given.keras")
+        return open_foreign(tmp_path / "given.keras")
 
     return open_
 
 
 def answers(model, images=IMAGES):
-    made = keras.tree.flatten(model(images, training=False))
-    return [ops.convert_to_numpy(ops.cast(one, "float32")) for one in made]
+    outputs = keras.tree.flatten(model(images, training=False))
+    return [ops.convert_to_numpy(ops.cast(one, "float32")) for one in outputs]
 
 
 def of(body, shape=SHAPE, **options):
@@ -66,36 +66,38 @@ def dense(dtype):
 @pytest.mark.parametrize(
     "dtype", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64"]
 )
-def test_a_dtype_policy_stays_outside(dtype, opened):
-    given = of(dense(dtype))
-    found = opened(given)
-    assert {v.dtype for v in found.variables} == {"float32"}
-    assert all(op.compute_dtype == "float32" for op in found.layers[1:])
-    assert found.output.dtype == "float32"
-    for one, other in zip(found.get_weights(), given.get_weights(), strict=True):
+def test_a_dtype_policy_stays_outside(dtype, save_and_open):
+    original = of(dense(dtype))
+    actual = save_and_open(original)
+    assert {v.dtype for v in actual.variables} == {"float32"}
+    assert all(op.compute_dtype == "float32" for op in actual.layers[1:])
+    assert actual.output.dtype == "float32"
+    for one, other in zip(actual.get_weights(), original.get_weights(), strict=True):
         np.testing.assert_allclose(one, other.astype("float32"), rtol=1e-6)
-    np.testing.assert_allclose(answers(found)[0], answers(given)[0], atol=0.05)
+    np.testing.assert_allclose(answers(actual)[0], answers(original)[0], atol=0.05)
 
 
-def test_a_cast_and_constants_compute_in_float32(opened):
-    given = of(lambda x: ops.cast(ops.cast(x, "float16") * np.arange(3.0), "float64"))
-    found = opened(given)
-    assert found.output.dtype == "float32"
-    np.testing.assert_allclose(answers(found)[0], IMAGES * np.arange(3), rtol=1e-6)
+def test_a_cast_and_constants_compute_in_float32(save_and_open):
+    original = of(
+        lambda x: ops.cast(ops.cast(x, "float16") * np.arange(3.0), "float64")
+    )
+    actual = save_and_open(original)
+    assert actual.output.dtype == "float32"
+    np.testing.assert_allclose(answers(actual)[0], IMAGES * np.arange(3), rtol=1e-6)
 
 
-def test_an_input_of_bytes_takes_floats_and_ids_stay_ids(opened):
-    found = opened(of(layers.Rescaling(1 / 255), dtype="uint8"))
-    np.testing.assert_allclose(answers(found, 255 * IMAGES)[0], IMAGES, rtol=1e-5)
-    ids = opened(of(layers.Embedding(9, 2), (4,), dtype="int32"))
+def test_an_input_of_bytes_takes_floats_and_ids_stay_ids(save_and_open):
+    actual = save_and_open(of(layers.Rescaling(1 / 255), dtype="uint8"))
+    np.testing.assert_allclose(answers(actual, 255 * IMAGES)[0], IMAGES, rtol=1e-5)
+    ids = save_and_open(of(layers.Embedding(9, 2), (4,), dtype="int32"))
     assert ids.inputs[0].dtype == "int32"
 
 
-def test_a_quantized_network_is_refused_by_its_policy(opened):
-    given = of(lambda x: layers.Dense(4, name="eight_bits")(x))
-    given.get_layer("eight_bits").quantize("int8")
+def test_a_quantized_network_is_refused_by_its_policy(save_and_open):
+    original = of(lambda x: layers.Dense(4, name="eight_bits")(x))
+    original.get_layer("eight_bits").quantize("int8")
     with pytest.raises(Untrusted, match=r"Quantized.*before `model.quantize`"):
-        opened(given)
+        save_and_open(original)
     plain = {"class_name": "Dense", "module": "keras.layers", "registered_name": None}
     with pytest.raises(Untrusted, match="int8_from_float32"):
         scan._check_config("x", {**plain, "config": {"dtype": "int8_from_float32"}})
@@ -104,16 +106,16 @@ def test_a_quantized_network_is_refused_by_its_policy(opened):
 # Augmentation.
 
 
-def augmented(name):
+def augmentation_layer(name):
     """A layer of this class, with what it cannot do without."""
     kind = getattr(layers, name)
-    wanted = {"height": 8, "width": 8, "value_range": (0, 1), "seed": 1}
+    expected = {"height": 8, "width": 8, "value_range": (0, 1), "seed": 1}
     known = inspect.signature(kind.__init__).parameters
     least = 3 if name == "RandomPosterization" else 0.3
     needed = {
-        key: wanted.get(key, least)
+        key: expected.get(key, least)
         for key, parameter in known.items()
-        if key in wanted
+        if key in expected
         or (parameter.default is parameter.empty and key not in ("self", "kwargs"))
     }
     return kind(**needed)
@@ -121,11 +123,11 @@ def augmented(name):
 
 @pytest.mark.parametrize("name", sorted(allowed.AUGMENTING))
 def test_what_drops_out_does_nothing_in_inference(name):
-    made = keras.tree.flatten(augmented(name)(IMAGES, training=False))
+    made = keras.tree.flatten(augmentation_layer(name)(IMAGES, training=False))
     np.testing.assert_allclose(made[0], IMAGES, rtol=1e-6)
 
 
-def test_augmentation_drops_out_at_every_depth(opened):
+def test_augmentation_drops_out_at_every_depth(save_and_open):
     inside = keras.Sequential([layers.RandomFlip(), layers.RandomZoom(0.2)])
 
     def body(x):
@@ -134,18 +136,20 @@ def test_augmentation_drops_out_at_every_depth(opened):
         x = layers.Conv2D(4, 3)(x)
         return layers.Dense(5)(layers.GlobalAveragePooling2D()(x))
 
-    given = of(body)
-    found = opened(keras.Sequential([keras.Input(SHAPE), layers.MixUp(), given]))
-    wanted = answers(given)[0]
-    np.testing.assert_array_equal(answers(found)[0], wanted)
-    np.testing.assert_array_equal(  # Nor in training.
-        ops.convert_to_numpy(found(IMAGES, training=True)), wanted
+    original = of(body)
+    actual = save_and_open(
+        keras.Sequential([keras.Input(SHAPE), layers.MixUp(), original])
     )
-    kinds = {type(layer).__name__ for layer in flat.flatten(found, SHAPE).layers}
+    expected = answers(original)[0]
+    np.testing.assert_array_equal(answers(actual)[0], expected)
+    np.testing.assert_array_equal(  # Nor in training.
+        ops.convert_to_numpy(actual(IMAGES, training=True)), expected
+    )
+    kinds = {type(layer).__name__ for layer in flat.flatten(actual, SHAPE).layers}
     assert kinds == {
         "InputLayer", "Conv2D", "GlobalAveragePooling2D", "Dense"
     }  # fmt: skip
-    names = {type(layer).__name__ for layer in twin.to_tf_keras(found).layers}
+    names = {type(layer).__name__ for layer in twin.to_tf_keras(actual).layers}
     assert names == kinds
 
 
@@ -182,9 +186,11 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_what_only_computes_is_opened(name, opened):
-    given = of(OPERATIONS[name])
-    for one, other in zip(answers(opened(given)), answers(given), strict=True):
+def test_what_only_computes_is_opened(name, save_and_open):
+    original = of(OPERATIONS[name])
+    for one, other in zip(
+        answers(save_and_open(original)), answers(original), strict=True
+    ):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
@@ -192,9 +198,9 @@ def test_every_class_that_is_allowed_is_of_the_installed_keras():
     for name in allowed.LAYERS | allowed.AUGMENTING:
         assert issubclass(getattr(layers, name), keras.Layer), name
     for module, names in allowed.PRIVATE.items():
-        found = __import__(module, fromlist=["_"])
+        actual = __import__(module, fromlist=["_"])
         for name in names:
-            kind = getattr(found, name)
+            kind = getattr(actual, name)
             assert kind.__module__ == module, name
             assert issubclass(kind, keras.Operation), name
 
@@ -205,9 +211,9 @@ def test_no_class_that_is_allowed_takes_a_function_or_a_path():
         r"\b(f|fn|\w*func(tion)?|callable|\w*path|file\w*|vocab\w*)\b"
     )
     for module, names in {"keras.layers": allowed.LAYERS, **allowed.PRIVATE}.items():
-        found = __import__(module, fromlist=["_"])
+        actual = __import__(module, fromlist=["_"])
         for name in names:
-            kind = getattr(found, name)
+            kind = getattr(actual, name)
             known = [*inspect.signature(kind.__init__).parameters]
             known += inspect.signature(kind.call).parameters
             assert not [n for n in known if suspicious.fullmatch(n)], name
@@ -247,27 +253,29 @@ class Gain(layers.Layer):
         return x * self.gain
 
 
-def test_the_cure_of_the_refusal_keeps_the_weights(opened, tmp_path, monkeypatch):
+def test_the_cure_of_the_refusal_keeps_the_weights(
+    save_and_open, tmp_path, monkeypatch
+):
     inside = of(lambda x: Gain()(layers.Conv2D(3, 3, padding="same")(x)))
-    given = of(
+    original = of(
         lambda x: layers.Dense(2)(
             inside(layers.Lambda(lambda x: x / 2, name="halved")(x))
         )
     )
     with pytest.raises(Untrusted, match=r"Lambda.*docs/given\.md"):
-        opened(given)
+        save_and_open(original)
     text = (pathlib.Path(__file__).parents[2] / "docs" / "given.md").read_text()
     (code,) = re.findall(r"<!-- cure -->\n```python\n(.*?)```", text, re.S)
     monkeypatch.chdir(tmp_path)
-    exec(code, {"model": given})
-    found = foreign(tmp_path / "mine.keras")
-    np.testing.assert_allclose(answers(found)[0], answers(given)[0], rtol=1e-5)
+    exec(code, {"model": original})
+    actual = open_foreign(tmp_path / "mine.keras")
+    np.testing.assert_allclose(answers(actual)[0], answers(original)[0], rtol=1e-5)
 
 
 # Models inside models.
 
 
-def test_a_compiled_model_inside_and_two_layers_of_one_name(opened):
+def test_a_compiled_model_inside_and_two_layers_of_one_name(save_and_open):
     keras.utils.set_random_seed(0)
     inside = keras.Sequential(
         [
@@ -280,28 +288,28 @@ def test_a_compiled_model_inside_and_two_layers_of_one_name(opened):
     )
     inside.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     inside.fit(IMAGES, np.arange(3), verbose=0)  # Its optimizer has state, too.
-    given = keras.Sequential(
+    original = keras.Sequential(
         [keras.Input(SHAPE), layers.Rescaling(255.0, name="same"), inside]
     )
-    found = opened(given)
-    np.testing.assert_array_equal(answers(found)[0], answers(given)[0])
+    actual = save_and_open(original)
+    np.testing.assert_array_equal(answers(actual)[0], answers(original)[0])
     for _ in range(2):  # The second time as the first.
-        made = flat.flatten(found, SHAPE)
+        made = flat.flatten(actual, SHAPE)
         names = [layer.name for layer in made.layers]
         assert names[1:4] == ["same", f"{inside.name}_same", "kernel"]
-        np.testing.assert_allclose(answers(made)[0], answers(given)[0], rtol=1e-6)
+        np.testing.assert_allclose(answers(made)[0], answers(original)[0], rtol=1e-6)
     copy = keras.models.clone_model(made)
     assert [layer.name for layer in copy.layers] == names
 
 
-def test_what_is_shared_keeps_its_one_name(opened):
+def test_what_is_shared_keeps_its_one_name(save_and_open):
     tower = of(lambda x: layers.Conv2D(2, 3, name="kernel")(x))
     other = of(lambda x: layers.Conv2D(2, 3, name="kernel")(x))
-    given = of(lambda x: layers.Flatten()(tower(x) + tower(2 * x) * other(x)))
-    made = flat.flatten(opened(given), SHAPE)
+    original = of(lambda x: layers.Flatten()(tower(x) + tower(2 * x) * other(x)))
+    made = flat.flatten(save_and_open(original), SHAPE)
     kernels = {layer.name for layer in made.layers if layer.weights}
     assert kernels == {"kernel", f"{other.name}_kernel"}
-    np.testing.assert_allclose(answers(made)[0], answers(given)[0], rtol=1e-6)
+    np.testing.assert_allclose(answers(made)[0], answers(original)[0], rtol=1e-6)
 
 
 # Inputs and outputs of a file.
@@ -312,35 +320,35 @@ def pair(names):
 
 
 def test_a_file_keeps_the_order_and_the_names_of_inputs_and_outputs():
-    given = pair(["zeta", "alpha"])
-    z, a = given.values()
+    original = pair(["zeta", "alpha"])
+    z, a = original.values()
     d = layers.Dense(3, name="last")
     twice = layers.Dense(2, name="twice")
-    made = {"zz": d(z - a), "aa": twice(a), "mm": twice(z)}
+    tensors = {"zz": d(z - a), "aa": twice(a), "mm": twice(z)}
     numbers = [np.full((1, 4), k, "float32") for k in (1, 2)]
-    for inputs in ([z, a], given):
-        by_name = dict(zip(given, numbers, strict=True))
+    for inputs in ([z, a], original):
+        by_name = dict(zip(original, numbers, strict=True))
         for outputs, names in (
-            (made, list(made)),
-            (list(made.values()), ["last", "twice", "twice_1"]),
+            (tensors, list(tensors)),
+            (list(tensors.values()), ["last", "twice", "twice_1"]),
         ):
             model = keras.Model(inputs, outputs)
             file = interpreter.Interpreter(
                 model_content=convert.to_tflite(model, "float32")
             )
             details = file.get_input_details(), file.get_output_details()
-            wanted = [tensor.name for tensor in model.inputs]
-            assert [tensor["name"] for tensor in details[0]] == wanted
+            expected = [tensor.name for tensor in model.inputs]
+            assert [tensor["name"] for tensor in details[0]] == expected
             assert [tensor["name"] for tensor in details[1]] == names
             run = file.get_signature_runner()
-            found = run(**by_name)
-            assert set(found) == set(names)
+            actual = run(**by_name)
+            assert set(actual) == set(names)
             answer = model(
-                [by_name[n] for n in wanted] if inputs is not given else by_name
+                [by_name[n] for n in expected] if inputs is not original else by_name
             )
             answer = answer.values() if isinstance(answer, dict) else answer
             for name, one in zip(names, answer, strict=True):
-                np.testing.assert_allclose(found[name], one, rtol=1e-5)
+                np.testing.assert_allclose(actual[name], one, rtol=1e-5)
 
 
 def test_logits_are_all_that_a_file_of_named_outputs_answers():

@@ -54,13 +54,13 @@ def start(folder, stdout=subprocess.DEVNULL):
 
 def finish(folder):
     process = start(folder, subprocess.PIPE)
-    said = process.communicate()[0]
-    assert process.returncode == 0, said[-3000:]
+    output = process.communicate()[0]
+    assert process.returncode == 0, output[-3000:]
 
 
 def digests(folder):
     """File to SHA-256 of what it holds; archives without their dates."""
-    found = {}
+    result = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
@@ -76,17 +76,17 @@ def digests(folder):
         else:
             continue
         name = str(path.relative_to(folder))
-        found[name] = hashlib.sha256(content).hexdigest()
-    return found
+        result[name] = hashlib.sha256(content).hexdigest()
+    return result
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     finish(folder)
-    found = digests(folder)
-    assert len(found) > 8
-    return found
+    result = digests(folder)
+    assert len(result) > 8
+    return result
 
 
 def kill_in(stage, folder, rng, number=signal.SIGKILL):
@@ -94,9 +94,9 @@ def kill_in(stage, folder, rng, number=signal.SIGKILL):
     process = start(folder)
     # Teachers are kept beside the runs, under their fingerprints.
     pattern = f"**/checkpoint/{stage}.step*.ckpt"
-    wanted = newest(folder, pattern) + rng.randint(1, 3)
+    expected = newest(folder, pattern) + rng.randint(1, 3)
     while process.poll() is None:
-        if newest(folder, pattern) >= wanted:
+        if newest(folder, pattern) >= expected:
             time.sleep(rng.uniform(0, 0.02))
             process.send_signal(number)
             break
@@ -111,14 +111,14 @@ def newest(folder, pattern):
     return max(steps, default=0)
 
 
-def test_three_kills_and_not_one_bit_differs(undisturbed, tmp_path):
+def test_three_kills_and_not_one_bit_differs(uninterrupted, tmp_path):
     rng = random.Random(0)
     for stage in ("student.0", "student.1", "finish.pruned"):
         assert kill_in(stage, tmp_path, rng) == -signal.SIGKILL, stage
     # To the conductor alone, which hands it on to the finishing process.
     assert kill_in("finish.pruned_int8", tmp_path, rng, signal.SIGTERM) == 143
     finish(tmp_path)
-    assert digests(tmp_path) == undisturbed
+    assert digests(tmp_path) == uninterrupted
     left = [p for p in pathlib.Path(tmp_path).rglob("*") if p.name[:4] == ".unf"]
     assert not left
     assert not list(tmp_path.rglob("*.ckpt"))
@@ -126,9 +126,9 @@ def test_three_kills_and_not_one_bit_differs(undisturbed, tmp_path):
 
 @pytest.mark.skipif(not KILLS, reason="long: DISTILL_KILLS=20 makes 20 in each stage")
 @pytest.mark.parametrize("stage", STAGES)
-def test_kills_in_every_stage(stage, undisturbed, tmp_path):
+def test_kills_in_every_stage(stage, uninterrupted, tmp_path):
     rng = random.Random(stage)
     for number in range(KILLS):
         assert kill_in(stage, tmp_path, rng) == -signal.SIGKILL, number
     finish(tmp_path)
-    assert digests(tmp_path) == undisturbed
+    assert digests(tmp_path) == uninterrupted

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
+def safe_file(tmp_path_factory):
     """A small sound teacher, whose compile_config is not ours to open."""
     path = tmp_path_factory.mktemp("sound") / "sound.keras"
     model = keras.Sequential(
@@ -41,18 +41,18 @@ def marker(tmp_path):
     return tmp_path / "MARK"
 
 
-def rewritten(source, target, config=None, weights=None, extra=()):
+def rewrite(source, target, config=None, weights=None, extra=()):
     """A copy of a `.keras` file with its config, weights or members changed."""
-    with zipfile.ZipFile(source) as given, zipfile.ZipFile(target, "w") as made:
-        for name in given.namelist():
-            content = given.read(name)
+    with zipfile.ZipFile(source) as original, zipfile.ZipFile(target, "w") as copy:
+        for name in original.namelist():
+            content = original.read(name)
             if name == "config.json" and config:
                 content = json.dumps(config(json.loads(content))).encode()
             if name.endswith(".h5") and weights:
                 content = weights(content)
-            made.writestr(name, content)
+            copy.writestr(name, content)
         for name, content in extra:
-            made.writestr(name, content)
+            copy.writestr(name, content)
     return target
 
 
@@ -166,7 +166,7 @@ MEMBERS = {
 FORMATS = ["h5", "pickle", "tar", "folder", "bomb", "empty", "junk", "cut", "deep"]
 
 
-def make_format(kind, sound, folder, marker):
+def make_format(kind, safe_file, folder, marker):
     """A file, or folder, that is no whole `.keras` archive."""
     path = folder / f"teacher.{kind if kind in ('h5', 'pickle', 'tar') else 'keras'}"
     if kind == "h5":
@@ -185,62 +185,66 @@ def make_format(kind, sound, folder, marker):
     elif kind == "bomb":
         bomb(path)
     elif kind == "deep":
-        rewritten(sound, path)
+        rewrite(safe_file, path)
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", "[" * 100_000)
             archive.writestr("metadata.json", "{}")
             archive.writestr("model.weights.h5", b"")
     else:
-        size = {"empty": 0, "cut": sound.stat().st_size // 2, "junk": 4000}[kind]
+        size = {"empty": 0, "cut": safe_file.stat().st_size // 2, "junk": 4000}[kind]
         content = random.Random(0).randbytes(4000) if kind == "junk" else None
-        path.write_bytes((content or sound.read_bytes())[:size])
+        path.write_bytes((content or safe_file.read_bytes())[:size])
     return path
 
 
-def refused(path, marker, capfd, monkeypatch):
+def refusal(path, marker, capfd, monkeypatch):
     """`export` refuses it: exit 3, one line, nothing made."""
     monkeypatch.chdir(path.parent)
     before = set(path.parent.rglob("*"))
     from distill import export
 
     assert export.main(["--model", str(path), "--out", str(path.parent)]) == 3
-    said = [line for line in capfd.readouterr().err.splitlines() if "error:" in line]
-    assert len(said) == 1, said
-    assert "Traceback" not in said[0]
+    error_lines = [
+        line for line in capfd.readouterr().err.splitlines() if "error:" in line
+    ]
+    assert len(error_lines) == 1, error_lines
+    assert "Traceback" not in error_lines[0]
     assert not marker.exists()
     assert set(path.parent.rglob("*")) == before
-    return said[0]
+    return error_lines[0]
 
 
 @pytest.mark.parametrize("name", MALICIOUS)
 def test_a_class_that_is_not_known_to_be_harmless_is_refused(
-    name, sound, tmp_path, marker, capfd, monkeypatch
+    name, safe_file, tmp_path, marker, capfd, monkeypatch
 ):
-    path = rewritten(sound, tmp_path / "teacher.keras", config=MALICIOUS[name])
-    assert str(path) in refused(path, marker, capfd, monkeypatch)
+    path = rewrite(safe_file, tmp_path / "teacher.keras", config=MALICIOUS[name])
+    assert str(path) in refusal(path, marker, capfd, monkeypatch)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_that_reach_out_are_refused(
-    name, sound, tmp_path, marker, capfd, monkeypatch
+    name, safe_file, tmp_path, marker, capfd, monkeypatch
 ):
-    path = rewritten(sound, tmp_path / "teacher.keras", weights=kernel(**WEIGHTS[name]))
-    assert "weights" in refused(path, marker, capfd, monkeypatch)
+    path = rewrite(
+        safe_file, tmp_path / "teacher.keras", weights=kernel(**WEIGHTS[name])
+    )
+    assert "weights" in refusal(path, marker, capfd, monkeypatch)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_odd_members_are_refused(name, sound, tmp_path, marker, capfd, monkeypatch):
-    path = rewritten(sound, tmp_path / "teacher.keras", extra=MEMBERS[name])
-    assert "members" in refused(path, marker, capfd, monkeypatch)
+def test_odd_members_are_refused(name, safe_file, tmp_path, marker, capfd, monkeypatch):
+    path = rewrite(safe_file, tmp_path / "teacher.keras", extra=MEMBERS[name])
+    assert "members" in refusal(path, marker, capfd, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_is_no_archive_is_refused(
-    kind, sound, tmp_path, marker, capfd, monkeypatch
+    kind, safe_file, tmp_path, marker, capfd, monkeypatch
 ):
-    path = make_format(kind, sound, tmp_path, marker)
-    refused(path, marker, capfd, monkeypatch)
+    path = make_format(kind, safe_file, tmp_path, marker)
+    refusal(path, marker, capfd, monkeypatch)
 
 
 @pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -253,18 +257,18 @@ def test_packings_without_a_bound_are_refused(packing, tmp_path):
         scan.members(path)
 
 
-def test_nothing_is_imported_from_the_working_folder(sound, tmp_path, monkeypatch):
+def test_nothing_is_imported_from_the_working_folder(safe_file, tmp_path, monkeypatch):
     (tmp_path / "h5py.py").write_text("open('MARK', 'w')")
     monkeypatch.chdir(tmp_path)
-    loader.open_foreign(sound)
+    loader.open_foreign(safe_file)
     assert not (tmp_path / "MARK").exists()
 
 
-def test_a_sound_one_is_opened_without_its_losses(sound):
-    model = loader.open_foreign(sound, hashes.file_hash(sound))
+def test_a_sound_one_is_opened_without_its_losses(safe_file):
+    model = loader.open_foreign(safe_file, hashes.file_hash(safe_file))
     x = np.ones((1, 3), "float32")
-    wanted = keras.models.load_model(sound, compile=False)(x)
-    np.testing.assert_array_equal(model(x), wanted)
+    expected = keras.models.load_model(safe_file, compile=False)(x)
+    np.testing.assert_array_equal(model(x), expected)
     assert not model.compiled
 
 
@@ -280,8 +284,8 @@ def test_operations_that_only_compute_are_opened(tmp_path):
     np.testing.assert_array_equal(opened(given), model(given))
 
 
-def test_1000_changes_to_a_pinned_file_are_noticed(sound, tmp_path):
-    whole, pinned = sound.read_bytes(), hashes.file_hash(sound)
+def test_1000_changes_to_a_pinned_file_are_noticed(safe_file, tmp_path):
+    whole, pinned = safe_file.read_bytes(), hashes.file_hash(safe_file)
     path = tmp_path / "teacher.keras"
     rng = random.Random(0)
     for _ in range(1000):
@@ -292,8 +296,8 @@ def test_1000_changes_to_a_pinned_file_are_noticed(sound, tmp_path):
             scan.members(path, pinned)
 
 
-def test_1000_mutants_never_hurt_the_scan(sound, tmp_path):
-    whole = sound.read_bytes()
+def test_1000_mutants_never_hurt_the_scan(safe_file, tmp_path):
+    whole = safe_file.read_bytes()
     path = tmp_path / "teacher.keras"
     rng = random.Random(1)
     passed = 0
@@ -312,10 +316,10 @@ def test_1000_mutants_never_hurt_the_scan(sound, tmp_path):
     assert passed < 500
 
 
-def test_mutated_weights_end_in_words_or_in_a_model(sound, tmp_path):
+def test_mutated_weights_end_in_words_or_in_a_model(safe_file, tmp_path):
     """The C library reads them in a process apart: it may die, this one may not."""
     rng = random.Random(2)
-    with zipfile.ZipFile(sound) as archive:
+    with zipfile.ZipFile(safe_file) as archive:
         whole = archive.read("model.weights.h5")
     code = (
         "import sys, pathlib\n"
@@ -338,10 +342,10 @@ def test_mutated_weights_end_in_words_or_in_a_model(sound, tmp_path):
     assert done.returncode <= 0 or done.returncode == limits.REFUSED
 
 
-def test_a_process_that_dies_is_one_line(sound, dying_python):
+def test_a_process_that_dies_is_one_line(safe_file, dying_python):
     dying_python(11)
     with pytest.raises(errors.Untrusted, match="ended by SIGSEGV"):
-        loader.open_foreign(sound)
+        loader.open_foreign(safe_file)
 
 
 @pytest.fixture(scope="module")
@@ -402,20 +406,22 @@ def test_1000_mutated_tflite_files_hurt_no_parent(tflite, tmp_path):
     assert deaths < 20
 
 
-def evaluated(path, capfd):
+def evaluate_file(path, capfd):
     from distill import evaluate
 
     flags = ["--model", str(path), "--config", "lit_resnet.yaml"]
     code = evaluate.main(flags)
-    said = [line for line in capfd.readouterr().err.splitlines() if "error:" in line]
-    return code, said
+    error_lines = [
+        line for line in capfd.readouterr().err.splitlines() if "error:" in line
+    ]
+    return code, error_lines
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 100, None])
 def test_a_damaged_tflite_file_is_one_line(content, tflite, tmp_path, capfd):
     path = tmp_path / "student.tflite"
     path.write_bytes(tflite.read_bytes()[:900] if content is None else content)
-    code, said = evaluated(path, capfd)
+    code, said = evaluate_file(path, capfd)
     assert code == 2
     (line,) = said
     assert str(path) in line
@@ -423,7 +429,7 @@ def test_a_damaged_tflite_file_is_one_line(content, tflite, tmp_path, capfd):
 
 def test_a_tflite_file_that_kills_its_process_is_3(tflite, capfd, dying_python):
     dying_python(6)
-    code, said = evaluated(tflite, capfd)
+    code, said = evaluate_file(tflite, capfd)
     assert code == 3
     assert "SIGABRT" in said[0]
 

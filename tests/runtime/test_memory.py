@@ -21,7 +21,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_may(monkeypatc
 
 
 def test_what_was_held_at_most_is_more_than_an_array_that_was():
-    said = subprocess.run(
+    done = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -35,7 +35,7 @@ def test_what_was_held_at_most_is_more_than_an_array_that_was():
         text=True,
         check=True,
     )
-    assert int(said.stdout) > 70_000_000
+    assert int(done.stdout) > 70_000_000
 
 
 def test_what_is_available_is_some_of_what_is_built_in():
@@ -43,11 +43,11 @@ def test_what_is_available_is_some_of_what_is_built_in():
 
 
 def test_what_is_available_is_no_more_than_a_container_has_left(tmp_path, monkeypatch):
-    limit, taken = tmp_path / "memory.max", tmp_path / "memory.stat"
-    monkeypatch.setattr(memory, "CONTAINERS", [(limit, taken, "anon")])
+    limit, usage = tmp_path / "memory.max", tmp_path / "memory.stat"
+    monkeypatch.setattr(memory, "CONTAINERS", [(limit, usage, "anon")])
     whole = memory.available()  # Of no container.
     limit.write_text("3000000\n")
-    taken.write_text("anon 1000000\nfile 1500000\n")  # Files give way.
+    usage.write_text("anon 1000000\nfile 1500000\n")  # Files give way.
     assert memory.available() == 2_000_000
     limit.write_text("max\n")
     assert memory.available() > 0.5 * whole

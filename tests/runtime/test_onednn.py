@@ -17,7 +17,7 @@ AVX2, AVX512, VNNI = "avx avx2 fma", "avx2 avx512bw", "avx2 avx_vnni"
 
 
 @pytest.fixture(autouse=True)
-def untold(monkeypatch, tmp_path):
+def fresh_process(monkeypatch, tmp_path):
     """As in a fresh process on a processor without AVX-512."""
     monkeypatch.setenv(NAME, "to be restored")
     monkeypatch.delenv(NAME)
@@ -25,30 +25,30 @@ def untold(monkeypatch, tmp_path):
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
     monkeypatch.setattr(runtime_onednn, "FACTS", tmp_path / "cpuinfo")
-    knows(AVX2)
+    write_cpu_flags(AVX2)
 
 
-def knows(flags):
+def write_cpu_flags(flags):
     runtime_onednn.FACTS.write_text(f"processor: 0\nflags\t\t: fpu {flags}\n")
 
 
-def asking(onednn, *more):
+def load_run(onednn, *more):
     return config.load("kd_resnet.yaml", [f"hardware.onednn={onednn}", *more])
 
 
-def told():
+def kernels_in_use():
     return versions.versions()[NAME]
 
 
 @pytest.mark.parametrize(("onednn", "value"), [("true", "1"), ("false", "0")])
 def test_a_config_decides_and_its_ground_says_so(onednn, value):
     runtime_onednn.choose("auto")
-    assert told() == "as TensorFlow chooses"
+    assert kernels_in_use() == "as TensorFlow chooses"
     for _ in range(2):
         runtime_onednn.choose(onednn)
-        assert told() == value
+        assert kernels_in_use() == value
     runtime_onednn.choose("auto")
-    assert told() == value  # Who does not care takes what there is.
+    assert kernels_in_use() == value  # Who does not care takes what there is.
 
 
 @pytest.mark.parametrize(("onednn", "value"), [("true", "1"), ("false", "0")])
@@ -75,10 +75,10 @@ def test_two_who_want_different_kernels_are_not_one_process(word, monkeypatch):
     monkeypatch.setenv(NAME, word)
     with pytest.raises(errors.ConfigError, match=f"unset. Received: {NAME}={word}"):
         runtime_onednn.choose("true")
-    assert told() == word
+    assert kernels_in_use() == word
     monkeypatch.setenv(NAME, "True")
     runtime_onednn.choose("true")
-    assert told() == "1"
+    assert kernels_in_use() == "1"
 
 
 @pytest.mark.parametrize("late", [None, "1"])
@@ -92,7 +92,7 @@ def test_told_too_late_is_bad_input(late, monkeypatch):
     with pytest.raises(errors.ConfigError, match=wrong):
         runtime_onednn.choose("true")
     runtime_onednn.choose("false")
-    assert told() == "0"  # What it has.
+    assert kernels_in_use() == "0"  # What it has.
 
 
 @pytest.mark.parametrize("onednn", ["true", "false"])
@@ -116,7 +116,7 @@ def test_it_is_for_tensorflow_on_a_processor(
 
 
 @pytest.mark.parametrize(
-    ("flags", "onednn", "says"),
+    ("flags", "onednn", "count"),
     [
         (AVX2, "auto", True),
         (AVX2, "false", False),
@@ -125,12 +125,12 @@ def test_it_is_for_tensorflow_on_a_processor(
         ("", "auto", False),
     ],
 )
-def test_who_might_gain_is_told(flags, onednn, says, monkeypatch):
-    said = []
-    knows(flags)
-    monkeypatch.setattr(runtime_onednn.progress, "say", said.append)
+def test_who_might_gain_is_told(flags, onednn, count, monkeypatch):
+    lines = []
+    write_cpu_flags(flags)
+    monkeypatch.setattr(runtime_onednn.progress, "say", lines.append)
     runtime_onednn.hint(onednn)
-    assert len(said) == says
+    assert len(lines) == count
     with monkeypatch.context() as patch:
         patch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
         runtime_onednn.hint(onednn)
@@ -142,10 +142,10 @@ def test_who_might_gain_is_told(flags, onednn, says, monkeypatch):
     runtime_onednn.FACTS.unlink()
     monkeypatch.delenv(NAME)
     runtime_onednn.hint(onednn)
-    assert len(said) == says
+    assert len(lines) == count
 
 
-def found(rate):
+def trial_result(rate):
     stage = {"network": "student", "name": "kd", "images_per_second": 10 * rate}
     return {"images_per_second": rate, "stages": [stage]}
 
@@ -153,19 +153,19 @@ def found(rate):
 def test_both_are_timed_in_turn(monkeypatch):
     rates, calls = iter([10.0, 30.0, 20.0, 30.0, 10.0, 20.0]), []
 
-    def tried(run, steps, environment):
+    def run_trial(run, steps, environment):
         calls.append((run.hardware.onednn, steps, environment[NAME]))
-        return found(next(rates))
+        return trial_result(next(rates))
 
-    monkeypatch.setattr(trial, "run", tried)
-    result = onednn.side_by_side(asking("false"), rounds=3, steps=4)
+    monkeypatch.setattr(trial, "run", run_trial)
+    result = onednn.side_by_side(load_run("false"), rounds=3, steps=4)
     assert calls == [("auto", 4, "0"), ("auto", 4, "1")] * 3
     assert result["ratio"] == 2.0  # Of 3, 1.5 and 2.
-    said = onednn.table(result)
-    rows = [line.split() for line in said.splitlines()]
+    text = onednn.table(result)
+    rows = [line.split() for line in text.splitlines()]
     assert rows[2:4] == [["TensorFlow's", "10", "100"], ["oneDNN's", "30", "300"]]
-    assert "2.00: set `hardware.onednn: true`" in said
-    knows(VNNI)
+    assert "2.00: set `hardware.onednn: true`" in text
+    write_cpu_flags(VNNI)
     assert "2.00: leave `hardware.onednn: auto`" in onednn.table(result)
     result["ratio"] = 0.5
     assert "0.50: set `hardware.onednn: false`" in onednn.table(result)

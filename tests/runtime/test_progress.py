@@ -22,14 +22,14 @@ NUMBERS = {"kd_loss": 1.0, "loss": 0.123456, "accuracy": 0.5, "val_accuracy": 0.
 
 @pytest.mark.parametrize("columns", [40, 80, 99, 200])
 def test_a_line_is_never_wider_than_its_terminal(columns):
-    said = progress.line(HEAD, "stage 0:07, run 1:04", NUMBERS, columns)
-    assert len(said) <= columns
-    assert said.startswith(HEAD[:columns])
+    text = progress.line(HEAD, "stage 0:07, run 1:04", NUMBERS, columns)
+    assert len(text) <= columns
+    assert text.startswith(HEAD[:columns])
 
 
 def test_a_line_of_100_columns_has_stage_epoch_time_and_the_first_number():
-    said = progress.line(HEAD, "stage 0:07, run 1:04", NUMBERS, 99)
-    assert said == f"{HEAD}, val_accuracy 0.75; left: stage 0:07, run 1:04"
+    text = progress.line(HEAD, "stage 0:07, run 1:04", NUMBERS, 99)
+    assert text == f"{HEAD}, val_accuracy 0.75; left: stage 0:07, run 1:04"
     assert "kd_loss 1" in progress.line(HEAD, "", NUMBERS, 200)
 
 
@@ -62,12 +62,12 @@ def test_a_terminal_gets_one_line_an_epoch(monkeypatch):
             callbacks=progress.lines(keras.callbacks.Callback),
         )
     lines = terminal.getvalue().split("\n")
-    shown = [line.rsplit("\x1b[K", 1)[-1] for line in lines if line]
+    visible = [line.rsplit("\x1b[K", 1)[-1] for line in lines if line]
     clock = r"\d+:\d\d"
-    for epoch, line in enumerate(shown, 1):
+    for epoch, line in enumerate(visible, 1):
         start = rf"student, stage 1, epoch {epoch}/2 \({epoch}/8\), loss 0"
         assert re.fullmatch(f"{start}; left: stage {clock}, run {clock}", line)
-    assert len(shown) == 2
+    assert len(visible) == 2
 
 
 def test_a_file_gets_no_line_of_ours():
@@ -101,8 +101,8 @@ def test_chatter_is_kept_back_and_all_else_passes(capfd):
         os.write(2, b"I0000 port.cc:153] oneDNN custom operations are on. You may\n")
         os.write(2, b"E0000 something is broken\n")
     os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
-    said = capfd.readouterr().err.splitlines()
-    assert said == [
+    text = capfd.readouterr().err.splitlines()
+    assert text == [
         "E0000 something is broken",
         "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
     ]

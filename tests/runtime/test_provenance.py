@@ -34,16 +34,16 @@ def network():
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Each variant as it was converted, and stamped."""
-    folder, found = tmp_path_factory.mktemp("files"), {}
+    folder, result = tmp_path_factory.mktemp("files"), {}
     model = network()
     kernel = model.layers[1].kernel  # Zeros, so that the pruned file is sparse.
     kernel.assign(np.where(np.arange(4) > 0, 0, np.asarray(kernel)))
     for variant in ("float32", "dynamic_int8", "pruned"):
         content = convert.to_tflite(model, variant)
-        found[variant] = folder / f"{variant}.tflite", folder / f"{variant}.s.tflite"
-        found[variant][0].write_bytes(content)
-        found[variant][1].write_bytes(provenance.stamp(content, ORIGIN))
-    return found
+        result[variant] = folder / f"{variant}.tflite", folder / f"{variant}.s.tflite"
+        result[variant][0].write_bytes(content)
+        result[variant][1].write_bytes(provenance.stamp(content, ORIGIN))
+    return result
 
 
 @pytest.mark.parametrize("variant", ["float32", "dynamic_int8", "pruned"])
@@ -107,22 +107,22 @@ def test_weights_hash_alike_where_they_are_alike():
 
 def test_the_command_says_what_the_file_says(files, capfd):
     assert inspect.main([str(files["float32"][1]), "--json"]) == 0
-    found = json.loads(capfd.readouterr().out)
-    assert found["origin"] == ORIGIN
-    assert found["ops"]["CONV_2D"] == 1
-    assert [end["dtype"] for end in (*found["takes"], *found["gives"])] == [
+    actual = json.loads(capfd.readouterr().out)
+    assert actual["origin"] == ORIGIN
+    assert actual["ops"]["CONV_2D"] == 1
+    assert [end["dtype"] for end in (*actual["takes"], *actual["gives"])] == [
         "float32"
     ] * 2
 
 
 def test_its_lines_are_for_people(files, capfd):
     assert inspect.main([str(files["float32"][1])], limited=True) == 0
-    said = capfd.readouterr().out
-    assert "42.00 % of 7 examples" in said
-    assert "seed: 0" in said
-    assert "float32 6 x 6 x 2" in said and "float32 3" in said
-    assert "images, numbers in [0, 1]" in said
-    assert "25 classes" in said and "kind19, ..." in said and "kind20" not in said
+    output = capfd.readouterr().out
+    assert "42.00 % of 7 examples" in output
+    assert "seed: 0" in output
+    assert "float32 6 x 6 x 2" in output and "float32 3" in output
+    assert "images, numbers in [0, 1]" in output
+    assert "25 classes" in output and "kind19, ..." in output and "kind20" not in output
     assert inspect.main([str(files["float32"][0])], limited=True) == 0
     assert "does not say what it was made of" in capfd.readouterr().out
 

@@ -131,7 +131,7 @@ def every_step(monkeypatch):
 
 
 @pytest.fixture(scope="module", params=list(OPTIMIZERS))
-def undisturbed(request, tmp_path_factory):
+def uninterrupted(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
         store = Everything(tmp_path_factory.mktemp("stage"), "student.0")
@@ -149,7 +149,7 @@ def other():
 
 
 @pytest.fixture(scope="module")
-def a_moment(tmp_path_factory):
+def mid_moment(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
         store = Everything(tmp_path_factory.mktemp("stage"), "student.0")
@@ -157,8 +157,8 @@ def a_moment(tmp_path_factory):
     return store.moments[7], end
 
 
-def test_from_every_step_the_end_is_the_same(undisturbed):
-    optimizer, store, end, history = undisturbed
+def test_from_every_step_the_end_is_the_same(uninterrupted):
+    optimizer, store, end, history = uninterrupted
     assert list(store.moments) == list(range(1, STEPS * EPOCHS))
     learner = make(optimizer, seed=1)  # Nothing of the first run but what was saved.
     for moment in store.moments.values():
@@ -183,8 +183,8 @@ def test_a_game_with_two_optimizers_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("missing", PIECES + ["seed_generator"] * DRAWS)
-def test_whatever_is_left_out_is_missed(missing, a_moment, other):
-    moment, end = a_moment
+def test_whatever_is_left_out_is_missed(missing, mid_moment, other):
+    moment, end = mid_moment
     arrays = {
         name: np.zeros_like(array) if missing in name else array
         for name, array in moment.arrays.items()
@@ -194,8 +194,8 @@ def test_whatever_is_left_out_is_missed(missing, a_moment, other):
     assert run(other, Only(poorer))[0] != end
 
 
-def test_metrics_of_a_broken_epoch_go_on(a_moment, other):
-    moment, _ = a_moment
+def test_metrics_of_a_broken_epoch_go_on(mid_moment, other):
+    moment, _ = mid_moment
     arrays = {
         name: np.zeros_like(array) if name.endswith(("total", "count")) else array
         for name, array in moment.arrays.items()
@@ -205,8 +205,8 @@ def test_metrics_of_a_broken_epoch_go_on(a_moment, other):
     assert run(other, Only(poorer))[1] != whole
 
 
-def test_a_moment_of_other_networks_is_refused(a_moment):
-    moment, _ = a_moment
+def test_a_moment_of_other_networks_is_refused(mid_moment):
+    moment, _ = mid_moment
     arrays = dict(moment.arrays)
     first = next(iter(arrays))
     arrays[first] = arrays[first][..., :1]
@@ -220,10 +220,10 @@ def test_a_moment_of_other_networks_is_refused(a_moment):
 
 @pytest.mark.parametrize("name", ["task_loss", "kd_loss", "regularization_loss"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_number_that_is_none_stops_the_step_by_name(name, bad, tmp_path, a_moment):
+def test_a_number_that_is_none_stops_the_step_by_name(name, bad, tmp_path, mid_moment):
     learner = make()
     store = Everything(tmp_path, "student.0")
-    moment, _ = a_moment
+    moment, _ = mid_moment
     arrays = {
         key: np.full_like(array, bad) if f"{name}/total" in key else array
         for key, array in moment.arrays.items()
@@ -253,15 +253,15 @@ def test_weights_of_the_last_step_are_no_exception(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("ahead", [iter, batches.prefetch][: 1 + OURS])
 def test_a_signal_ends_the_step_and_loses_nothing(
-    ahead, tmp_path, monkeypatch, a_moment
+    ahead, tmp_path, monkeypatch, mid_moment
 ):
     """Also where batches were read that no step has seen."""
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "1000")
-    _, end = a_moment
+    _, end = mid_moment
     store = Everything(tmp_path, "student.0")
     signals.install()
 
-    def stopping(step):
+    def stop_midway(step):
         for number, batch in enumerate(Source().stream(step), step):
             if number == 13:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -271,12 +271,12 @@ def test_a_signal_ends_the_step_and_loses_nothing(
         return resume.Source(STEPS, lambda step: ahead(stream(step)))
 
     try:
-        with pytest.raises(signals.Stopped) as caught, signals.deferred():
-            run(make(), store, source(stopping))
+        with pytest.raises(signals.Stopped) as excinfo, signals.deferred():
+            run(make(), store, source(stop_midway))
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    assert caught.value.code == 143
+    assert excinfo.value.code == 143
     (stopped,) = store.moments
     assert 0 < stopped < STEPS * EPOCHS
     assert stopped % STEPS or not OURS  # Within an epoch, if Keras reads nothing ahead.

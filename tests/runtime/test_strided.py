@@ -63,22 +63,22 @@ def _computing(monkeypatch):
 
 def strides(graph):
     """Name of each strided operation of a kernel of one pixel, at every depth."""
-    found = []
+    result = []
     for operation in graph.get_operations():
         if operation.type in CONVOLUTIONS:
             place = CONVOLUTIONS[operation.type]
             holder = operation.outputs[0] if place is None else operation.inputs[place]
             pixels = holder.shape[:-2]
             if set(pixels) == {1} and max(operation.get_attr("strides")) > 1:
-                found.append(operation.name)
+                result.append(operation.name)
         for name in ("f", "body"):
             if name in operation.node_def.attr:
                 called = operation.node_def.attr[name].func.name
-                found += strides(graph._get_function(called).graph)
-    return found
+                result += strides(graph._get_function(called).graph)
+    return result
 
 
-def passed(model, inputs):
+def outputs_and_gradients(model, inputs):
     """A function that makes outputs and all gradients, and its graph."""
 
     @tf.function
@@ -89,8 +89,8 @@ def passed(model, inputs):
             loss = tf.reduce_sum(tf.sin(tf.cast(y, "float32")))
         return y, tape.gradient(loss, [x, *model.trainable_variables])
 
-    made = both.get_concrete_function(tf.constant(inputs))
-    return made(tf.constant(inputs)), made.graph
+    concrete = both.get_concrete_function(tf.constant(inputs))
+    return concrete(tf.constant(inputs)), concrete.graph
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -99,16 +99,16 @@ def test_the_same_without_a_stride(name):
     model = keras.Sequential([keras.Input(shape), build()])
     inputs = RNG.normal(size=(3, *shape)).astype("float32")
     before = model.get_config()
-    plain, graph = passed(model, inputs)
+    plain, graph = outputs_and_gradients(model, inputs)
     assert strides(graph)
     with strided.unstrided(model._flatten_layers()):
-        other, graph = passed(model, inputs)
+        other, graph = outputs_and_gradients(model, inputs)
         assert model.get_config() == before
     assert not strides(graph)
     tf.nest.map_structure(
         lambda one, two: np.testing.assert_allclose(one, two, atol=1e-4), plain, other
     )
-    assert strides(passed(model, inputs)[1])
+    assert strides(outputs_and_gradients(model, inputs)[1])
 
 
 @pytest.mark.parametrize("step", [2, 3])
@@ -117,9 +117,9 @@ def test_chosen_pixels_are_the_pixels(step, dtype):
     for shape in ((2, 9, 3), (2, 7, 8, 3), (2, 5, 4, 5, 3)):
         x = tf.cast(RNG.normal(size=shape), dtype)
         rank = len(shape) - 2
-        made, left = strided.without(x, (1,) * rank, (step,) * rank)
+        pixels, left = strided.without(x, (1,) * rank, (step,) * rank)
         index = (slice(None), *[slice(None, None, step)] * rank)
-        np.testing.assert_array_equal(made, x[index])
+        np.testing.assert_array_equal(pixels, x[index])
         assert left == (1,) * rank
         for size, stride in (((1,) * rank, 1), ((3,) * rank, step)):
             same, left = strided.without(x, size, (stride,) * rank)
@@ -151,16 +151,16 @@ def learner(part="float32", jit=False):
         ResNet(depth=8, width=4, shortcut="projection").build((8, 8, 1), 3)
         for _ in range(2)
     ]
-    made = trainer.Trainer(student=networks[0], teacher=networks[1], method=kd.KD())
-    made.compile(
+    learning = trainer.Trainer(student=networks[0], teacher=networks[1], method=kd.KD())
+    learning.compile(
         optimizer="sgd",
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=jit,
     )
-    return made
+    return learning
 
 
-def traced(model):
+def step_graph(model):
     """The graph of a training step."""
     data = (tf.zeros((4, 8, 8, 1)), tf.zeros((4,), "int32"))
     step = tf.function(lambda: model.train_step(data), jit_compile=model.jit_compile)
@@ -171,10 +171,10 @@ def traced(model):
 @pytest.mark.parametrize("part", ["float32", "mixed_bfloat16"])
 def test_no_step_of_a_stage_has_one(part, jit, monkeypatch):
     """In whatever precision, compiled or not."""
-    found, model = [], learner(jit=jit)
+    actual, model = [], learner(jit=jit)
 
     def fit(model, *_, **__):
-        found.extend(strides(traced(model)))
+        actual.extend(strides(step_graph(model)))
         return {}, 1.0
 
     class Source:
@@ -184,11 +184,11 @@ def test_no_step_of_a_stage_has_one(part, jit, monkeypatch):
     monkeypatch.setattr(training.resume, "fit", fit)
     monkeypatch.setattr(training.feeding, "read_ahead", lambda source: source)
     with precision.scope(model, part):
-        assert strides(traced(learner()))
+        assert strides(step_graph(learner()))
         training.fit(
             model, Source(), name="kd", epochs=1, store=None, callbacks=lambda _: []
         )
-    assert found == []
+    assert actual == []
 
 
 CRASH = """
@@ -269,7 +269,7 @@ print(json.dumps([found, ops]))
 def test_no_training_of_a_finisher_has_one_and_no_file_is_without(tmp_path):
     command = [sys.executable, "-c", FINISHING, str(tmp_path)]
     done = subprocess.run(command, check=True, timeout=300, stdout=subprocess.PIPE)
-    found, ops = json.loads(done.stdout.splitlines()[-1])
-    assert found == [[], [], []]
+    actual, ops = json.loads(done.stdout.splitlines()[-1])
+    assert actual == [[], [], []]
     for of_a_file in ops:
         assert not {"AVERAGE_POOL_2D", "STRIDED_SLICE"} & set(of_a_file)

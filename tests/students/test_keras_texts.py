@@ -13,14 +13,14 @@ TEXTS = np.random.default_rng(0).integers(0, IDS, (5, LENGTH))
 
 
 def reader(ids=IDS, dtype="int32", positions=False):
-    given = keras.Input((LENGTH,), dtype=dtype)
-    x = layers.Embedding(ids, 4, name="words")(given)
+    inputs = keras.Input((LENGTH,), dtype=dtype)
+    x = layers.Embedding(ids, 4, name="words")(inputs)
     if positions:
         places = ops.arange(LENGTH)
-        x += layers.Embedding(LENGTH, 4, name="places")(ops.zeros_like(given) + places)
+        x += layers.Embedding(LENGTH, 4, name="places")(ops.zeros_like(inputs) + places)
     x = layers.Conv1D(6, 3, padding="same", activation="relu")(x)
     x = layers.GlobalAveragePooling1D()(x)
-    return keras.Model(given, layers.Dense(CLASSES, activation="softmax")(x))
+    return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(x))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def file(tmp_path_factory):
     return path
 
 
-def whole(file, model, vocabulary=IDS):
+def build_whole(file, model, vocabulary=IDS):
     part = students.KerasFile(path=str(file))
     return part.whole((LENGTH,), CLASSES, lambda *_: model, vocabulary)
 
@@ -38,18 +38,18 @@ def whole(file, model, vocabulary=IDS):
 @pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
 def test_it_takes_ids_and_answers_as_it_did(file, dtype):
     model = reader(dtype=dtype)
-    network = whole(file, model)
+    network = build_whole(file, model)
     assert network.inputs[0].dtype == "int32"
     logits = network(TEXTS.astype("int32"), training=False)
-    wanted = model(TEXTS.astype(dtype), training=False)
-    np.testing.assert_allclose(ops.softmax(logits), wanted, rtol=1e-5)
+    expected = model(TEXTS.astype(dtype), training=False)
+    np.testing.assert_allclose(ops.softmax(logits), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("positions", [False, True])
 def test_a_table_that_lacks_ids_is_refused(file, positions):
-    whole(file, reader(positions=positions))
+    build_whole(file, reader(positions=positions))
     with pytest.raises(ValueError, match=r"look up the 258 ids.*words, which has 257"):
-        whole(file, reader(positions=positions), vocabulary=IDS + 1)
+        build_whole(file, reader(positions=positions), vocabulary=IDS + 1)
 
 
 def test_a_run_on_texts_takes_it_as_teacher_and_student(file, tmp_path):

@@ -72,8 +72,8 @@ def test_every_network_obeys_these_laws():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_shapes_are_those_of_the_built_network(name, network):
-    made = network(name).output
-    built = {key: tuple(tensor.shape[1:]) for key, tensor in made.items()}
+    output = network(name).output
+    built = {key: tuple(tensor.shape[1:]) for key, tensor in output.items()}
     assert built.pop("logits") == (CLASSES,)
     assert built == NETWORKS[name].shapes(sizes(name)[0])
     sections = [f"section{index}" for index in range(1, len(built))]
@@ -93,9 +93,9 @@ def test_every_image_of_8_to_64_pixels_has_shapes(name, size):
 def test_a_section_maps_one_representation_to_the_next(name, network):
     outputs = network(name)(examples(name, 2), training=False)
     names = [key for key in outputs if key != "logits"]
-    for given, made in itertools.pairwise(names):
-        section = network(name).get_layer(made)(outputs[given], training=False)
-        np.testing.assert_allclose(section, outputs[made], rtol=1e-5, atol=1e-6)
+    for before, after in itertools.pairwise(names):
+        section = network(name).get_layer(after)(outputs[before], training=False)
+        np.testing.assert_allclose(section, outputs[after], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -109,11 +109,11 @@ def test_every_kernel_and_nothing_else_decays(name, network):
     kernels = [
         v for v in network(name).trainable_variables if v.path.endswith("kernel")
     ]
-    wanted = sum(5e-5 * np.sum(np.square(kernel)) for kernel in kernels)
-    assert float(sum(network(name).losses)) == pytest.approx(wanted, rel=1e-4)
+    expected = sum(5e-5 * np.sum(np.square(kernel)) for kernel in kernels)
+    assert float(sum(network(name).losses)) == pytest.approx(expected, rel=1e-4)
 
 
-def weighted(network):
+def weighted_layers(network):
     return [
         layer
         for layer in network._flatten_layers()
@@ -125,16 +125,16 @@ def weighted(network):
 @pytest.mark.parametrize("depth", [8, 14, 20])
 def test_depth_counts_convolutions_and_the_head_without_shortcuts(depth):
     network = students.ResNet(depth=depth, width=4).build((8, 8, 1), 5)
-    assert len(weighted(network)) == depth
+    assert len(weighted_layers(network)) == depth
 
 
 @pytest.mark.parametrize(("name", "layers"), [("lenet", 5), ("nin", 9)])
 def test_networks_of_one_depth_have_it(name, layers, network):
-    assert len(weighted(network(name))) == layers
+    assert len(weighted_layers(network(name))) == layers
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("resnet", {"depth": 9}, "`depth` must be 6n [+] 2, such as 8"),
         ("resnet", {"depth": 2}, "`depth`"),
@@ -162,8 +162,8 @@ def test_networks_of_one_depth_have_it(name, layers, network):
         ("vdcnn", {"depth": 9, "units": 0}, "`units` must be at least 1"),
     ],
 )
-def test_what_cannot_be_built_is_refused(name, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_built_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
         students.BUILDERS[name](**options)
 
 
@@ -182,16 +182,16 @@ def test_what_cannot_be_built_is_refused(name, options, said):
 )
 def test_depth_counts_as_the_paper_counts(options, convolutions):
     layers = options.build((8, 8, 1), 5)._flatten_layers()
-    found = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
-    assert len(found) == convolutions
+    actual = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(actual) == convolutions
 
 
 def test_a_zero_padded_shortcut_is_the_identity_on_every_second_pixel():
     x = np.random.default_rng(0).uniform(size=(2, 5, 4, 3)).astype("float32")
-    given = keras.Input((5, 4, 3))
-    padded = residual.zero_pad(given, 6, 2, name="")
-    wanted = np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(1, 2)])
-    np.testing.assert_array_equal(keras.Model(given, padded)(x), wanted)
+    inputs = keras.Input((5, 4, 3))
+    padded = residual.zero_pad(inputs, 6, 2, name="")
+    expected = np.pad(x[:, ::2, ::2], [(0, 0)] * 3 + [(1, 2)])
+    np.testing.assert_array_equal(keras.Model(inputs, padded)(x), expected)
 
 
 @pytest.mark.parametrize("name", ["resnet_pre", "resnet_pre_zero_pad", "wide_resnet"])
@@ -217,12 +217,12 @@ def test_nothing_comes_after_the_sum_of_a_pre_activation_block(name, network):
 def test_groups_of_a_resnext_do_not_see_each_other(name, kernels, network):
     section = network(name).get_layer("section1")
     convolutions = [layer for layer in section.layers if "block1" in layer.name]
-    found = [
+    actual = [
         tuple(layer.kernel.shape)
         for layer in convolutions
         if layer.name.endswith(("1_conv", "2_conv", "3_conv"))
     ]
-    assert found == kernels
+    assert actual == kernels
 
 
 @pytest.mark.parametrize(
@@ -338,9 +338,9 @@ def test_the_float32_file_answers_as_the_network(name, child):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_written_anew_to_be_quantized_answers_as_the_network(name, child):
     assert child[name]["written"] <= 1e-5
-    wanted = {"resnet", "resnet_zero_pad", "nin", "mobilenet"}
-    wanted |= {"resnext", "resnext_basic"}
-    assert child[name]["same"] == (name in wanted)
+    expected = {"resnet", "resnet_zero_pad", "nin", "mobilenet"}
+    expected |= {"resnext", "resnext_basic"}
+    assert child[name]["same"] == (name in expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -49,10 +49,10 @@ def test_means_and_differences_are_those_of_the_reports():
         ("minus_student", [0.5, -1.0, 0.9]),
         ("minus_theirs", [0.5, 0.9, 0.7]),
     ):
-        wanted = stats.ttest_1samp(apart, 0).confidence_interval(0.95)
+        expected = stats.ttest_1samp(apart, 0).confidence_interval(0.95)
         assert int8[key]["mean"] == pytest.approx(np.mean(apart))
-        assert int8[key]["low"] == pytest.approx(wanted.low)
-        assert int8[key]["high"] == pytest.approx(wanted.high)
+        assert int8[key]["low"] == pytest.approx(expected.low)
+        assert int8[key]["high"] == pytest.approx(expected.high)
 
 
 def other(key, **change):
@@ -60,7 +60,7 @@ def other(key, **change):
     return {**OURS[1], key: {**OURS[1][key], **change}}
 
 
-def written(tmp_path, reports, name):
+def write_reports(tmp_path, reports, name):
     folders = []
     for content in reports:
         folder = tmp_path / f"{name}{content['run']['seed']}"
@@ -71,8 +71,8 @@ def written(tmp_path, reports, name):
 
 
 def test_the_command_prints_and_writes_what_it_found(tmp_path, capsys):
-    ours = written(tmp_path, OURS, "ours")
-    theirs = written(tmp_path, THEIRS, "theirs")
+    ours = write_reports(tmp_path, OURS, "ours")
+    theirs = write_reports(tmp_path, THEIRS, "theirs")
     path = tmp_path / "found.json"
     assert aggregate.main([*ours, "--against", *theirs, "--json", str(path)]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
@@ -82,15 +82,15 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path, capsys):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_run_has_no_interval(tmp_path, capsys, count):
-    assert aggregate.main(written(tmp_path, OURS[:count], "ours")) == 0
+    assert aggregate.main(write_reports(tmp_path, OURS[:count], "ours")) == 0
     assert ("[" in capsys.readouterr().out) == (count > 1)
 
 
 def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, capsys):
-    ours = written(tmp_path, OURS, "ours")
-    theirs = written(tmp_path, THEIRS, "theirs")
-    colder = written(tmp_path, [OURS[0], other("run", batch_size=9)], "colder")
-    elsewhere = written(tmp_path, [other("data", fingerprint="b")], "elsewhere")
+    ours = write_reports(tmp_path, OURS, "ours")
+    theirs = write_reports(tmp_path, THEIRS, "theirs")
+    colder = write_reports(tmp_path, [OURS[0], other("run", batch_size=9)], "colder")
+    elsewhere = write_reports(tmp_path, [other("data", fingerprint="b")], "elsewhere")
     for arguments, cure in (
         ([*ours, "--against", *theirs[::-1]], "same seeds, in the same order"),
         ([*ours, ours[0]], "different seeds"),
@@ -112,9 +112,11 @@ def table(capsys, arguments, code=0):
 
 
 def test_runs_of_other_configs_and_data_stand_beside_and_it_is_said(tmp_path, capsys):
-    ours = written(tmp_path, OURS, "ours,seed=")
-    other_config = written(tmp_path, [other("run", batch_size=9)], "colder")
-    elsewhere = written(tmp_path, [other("data", fingerprint="b" * 9)], "elsewhere")
+    ours = write_reports(tmp_path, OURS, "ours,seed=")
+    other_config = write_reports(tmp_path, [other("run", batch_size=9)], "colder")
+    elsewhere = write_reports(
+        tmp_path, [other("data", fingerprint="b" * 9)], "elsewhere"
+    )
     lines = table(capsys, [*ours, *other_config, *elsewhere])
     rows = [line.split() for line in lines if " int8 " in line]
     assert [row[0].rpartition("/")[2] for row in rows] == [
@@ -132,17 +134,17 @@ def test_a_folder_of_runs_means_its_runs_and_the_same_seed_twice_is_two(
     tmp_path, capsys
 ):
     (tmp_path / "here").mkdir()
-    written(tmp_path / "here", OURS, "run,seed=")
+    write_reports(tmp_path / "here", OURS, "run,seed=")
     lines = table(capsys, [str(tmp_path / "here")])
     assert any("81.13" in line for line in lines)
-    again = written(tmp_path, OURS[:1], "again")
+    again = write_reports(tmp_path, OURS[:1], "again")
     lines = table(capsys, [str(tmp_path / "here"), *again])
     assert len([line for line in lines if " int8 " in line]) == 2
     assert not any("different" in line for line in lines)
 
 
 def test_the_best_file_is_the_most_accurate_that_is_never_too_large(tmp_path, capsys):
-    ours = written(tmp_path, OURS, "ours")  # Of 1000 to 1002 bytes.
+    ours = write_reports(tmp_path, OURS, "ours")  # Of 1000 to 1002 bytes.
     assert "best file of at most 1.002 kB: int8, 1.0 kB, 81.13 %" in "\n".join(
         table(capsys, [*ours, "--max-kb", "1.002"])
     )
@@ -150,7 +152,9 @@ def test_the_best_file_is_the_most_accurate_that_is_never_too_large(tmp_path, ca
     worse = [{**OURS[0], "models": [dict(OURS[0]["models"][1], failed=["lost"])]}]
     assert (
         "no file"
-        in table(capsys, [*written(tmp_path, worse, "worse"), "--max-kb=9"], 1)[-1]
+        in table(capsys, [*write_reports(tmp_path, worse, "worse"), "--max-kb=9"], 1)[
+            -1
+        ]
     )
 
 

@@ -13,7 +13,7 @@ from distill.studies.speed import batch_sizes, trial
 GB = 10**9
 
 
-def found(rate, peak, examples=10**6):
+def trial_result(rate, peak, examples=10**6):
     stage = {"network": "student", "name": "kd", "images_per_second": rate}
     return {
         "images_per_second": rate,
@@ -28,13 +28,13 @@ def run():
     return config.load("kd_resnet.yaml", ["batch_size=32"])
 
 
-def searched(monkeypatch, run, tried, free):
+def search_sizes(monkeypatch, run, try_size, free):
     """Searches with processes that answer by size; notes the sizes that they had."""
     sizes = []
 
     def answer(run, steps, limit):
         sizes.append(run.batch_size)
-        return tried(run.batch_size)
+        return try_size(run.batch_size)
 
     monkeypatch.setattr(trial, "run", answer)
     monkeypatch.setattr(memory, "available", lambda: free)
@@ -48,8 +48,8 @@ def test_no_size_is_tried_that_could_take_more_than_its_share(monkeypatch, run, 
     def peak(size):
         return GB + size * GB // 50
 
-    result, sizes = searched(
-        monkeypatch, run, lambda size: found(1.0, peak(size)), free * GB
+    result, sizes = search_sizes(
+        monkeypatch, run, lambda size: trial_result(1.0, peak(size)), free * GB
     )
     limit = batch_sizes.SHARE * free * GB
     assert all(peak(size) <= limit for size in sizes[1:])
@@ -61,8 +61,8 @@ def test_no_size_is_tried_that_could_take_more_than_its_share(monkeypatch, run, 
 
 def test_the_fastest_need_not_be_the_largest(monkeypatch, run):
     rates = {8: 10.0, 16: 30.0, 32: 20.0}
-    result, _ = searched(
-        monkeypatch, run, lambda size: found(rates[size], GB, 50), 100 * GB
+    result, _ = search_sizes(
+        monkeypatch, run, lambda size: trial_result(rates[size], GB, 50), 100 * GB
     )
     assert (result["fastest"], result["largest"]) == (16, 32)
     assert result["ended"] == "64: there are 50 training examples"
@@ -72,15 +72,17 @@ def test_the_fastest_need_not_be_the_largest(monkeypatch, run):
 
 
 def test_one_that_fails_is_the_end_of_the_search(monkeypatch, run):
-    def tried(size):
-        return found(1.0, GB) if size < 32 else {"ended": "took more than 3.0 GB"}
+    def try_size(size):
+        return (
+            trial_result(1.0, GB) if size < 32 else {"ended": "took more than 3.0 GB"}
+        )
 
-    result, sizes = searched(monkeypatch, run, tried, 100 * GB)
+    result, sizes = search_sizes(monkeypatch, run, try_size, 100 * GB)
     assert sizes == [8, 16, 32]
     assert result["largest"] == 16
     assert result["ended"] == "32: took more than 3.0 GB"
     with pytest.raises(errors.ConfigError, match="batch of 8 can be trained: out"):
-        searched(monkeypatch, run, lambda size: {"ended": "out of it"}, GB)
+        search_sizes(monkeypatch, run, lambda size: {"ended": "out of it"}, GB)
 
 
 def child(monkeypatch, tmp_path, code):
@@ -118,19 +120,19 @@ def test_a_process_is_given_the_run(monkeypatch, tmp_path, run):
 def test_one_that_dies_is_an_error_unless_others_went_before(
     monkeypatch, run, dying_python
 ):
-    def tried(size):
+    def try_size(size):
         if size > batch_sizes.FIRST:
             dying_python(9)
             return trial_run(run, 1)
-        return found(1.0, GB)
+        return trial_result(1.0, GB)
 
     trial_run = trial.run
-    result, sizes = searched(monkeypatch, run, tried, 100 * GB)
+    result, sizes = search_sizes(monkeypatch, run, try_size, 100 * GB)
     assert sizes == [8, 16]
     assert "batches of 32 was ended by SIGKILL (as a rule" in result["ended"]
     dying_python(11)
     with pytest.raises(errors.Killed, match=r"SIGSEGV \(a library crashed\)"):
-        searched(monkeypatch, run, lambda size: trial_run(run, 1), 100 * GB)
+        search_sizes(monkeypatch, run, lambda size: trial_run(run, 1), 100 * GB)
 
 
 def test_what_a_process_says_last_is_the_reason(monkeypatch, tmp_path, run):

@@ -30,9 +30,9 @@ def test_a_step_is_compared_with_its_parts(tmp_path, capsys):
     ratios = sorted(a / (b + c) for a, b, c in zip(whole, *parts, strict=True))
     assert method["ratio"] == pytest.approx(sum(ratios) / 2)
     assert 0 < method["waiting"] < 1
-    said = capsys.readouterr().out
-    assert f"{method['ratio']:.2f}" in said
-    assert f"{100 * method['waiting']:.1f} %" in said
+    output = capsys.readouterr().out
+    assert f"{method['ratio']:.2f}" in output
+    assert f"{100 * method['waiting']:.1f} %" in output
 
 
 def test_sections_are_compared_with_two_steps_of_the_student(capsys):
@@ -53,37 +53,37 @@ def test_kept_answers_are_compared_with_the_students_part(tmp_path, capsys):
     assert benchmark.main(["--config=kd_resnet.yaml", *small, *flags]) == 0
     (method,) = json.loads(out.read_text())["methods"]
     times = {name: values[0] for name, values in method["seconds"].items()}
-    own, kept = times["student step"], times[steps.KEPT]
-    assert method["kept_ratio"] == pytest.approx(kept / own)
+    own, cached = times["student step"], times[steps.KEPT]
+    assert method["kept_ratio"] == pytest.approx(cached / own)
     whole = times["teacher forward"] + own
     assert method["ratio"] == pytest.approx(times["step"] / whole)
     assert f"{method['kept_ratio']:.2f}" in capsys.readouterr().out
 
 
 def test_all_parts_compute_in_the_runs_precision(monkeypatch):
-    seen, halves = {}, set()
+    precisions, halves = {}, set()
 
-    def watched(actions, rounds, steps):
+    def record_precisions(actions, rounds, steps):
         for name, act in actions.items():
             halves.clear()
             act()
-            seen[name] = set(halves)
+            precisions[name] = set(halves)
         return {name: [1.0] * rounds for name in actions}
 
     call = keras.layers.Conv2D.call
 
-    def noted(self, inputs):
+    def record_call(self, inputs):
         halves.add(self.compute_dtype)
         return call(self, inputs)
 
-    monkeypatch.setattr(steps, "time_interleaved", watched)
-    monkeypatch.setattr(keras.layers.Conv2D, "call", noted)
+    monkeypatch.setattr(steps, "time_interleaved", record_precisions)
+    monkeypatch.setattr(keras.layers.Conv2D, "call", record_call)
     small = ["--set=teacher.network={name: lenet}", "--set=student={name: lenet}"]
     small += ["--set=augmentation.shift=0", "--set=batch_size=8", "--steps=1"]
     half = "--set=hardware.precision=mixed_bfloat16"
     assert benchmark.main(["--config=kd_resnet.yaml", *small, half]) == 0
     actions = ("step", "teacher forward", "student step")
-    assert seen == {name: {"bfloat16"} for name in actions}
+    assert precisions == {name: {"bfloat16"} for name in actions}
 
 
 def test_no_rounds_are_refused(capfd):

@@ -32,15 +32,15 @@ def controls(run):
 
 def test_the_standard_controls_have_the_students_updates_and_optimizer():
     run = lit("stages.0.optimizer=adam", "stages.0.learning_rate=0.003")
-    found = controls(run)
-    assert list(found) == ["scratch", "kd"]
-    for control in found.values():
+    actual = controls(run)
+    assert list(actual) == ["scratch", "kd"]
+    for control in actual.values():
         (stage,) = control.stages
         assert stage.epochs == sum(each.epochs for each in run.stages)
         assert (stage.optimizer, stage.learning_rate) == ("adam", 0.003)
         assert stage.schedule == "cosine"
-    assert type(found["scratch"].stages[0].trainer) is trainers.Supervised
-    assert found["scratch"].stages[0].task_weight == 1
+    assert type(actual["scratch"].stages[0].trainer) is trainers.Supervised
+    assert actual["scratch"].stages[0].task_weight == 1
 
 
 def test_plain_kd_is_tuned_as_the_runs_own_or_by_default():
@@ -102,10 +102,10 @@ def test_an_adversary_is_compared_with_none_in_the_same_stages():
         run.stages[1], trainer=trainers.Adversarial(temperature=3.0)
     )
     run = dataclasses.replace(run, stages=(run.stages[0], last))
-    found = controls(run)
-    assert list(found) == ["scratch", "kd", "no_adversarial"]
-    assert found["kd"].stages[0].trainer == trainers.KD()
-    first, second = found["no_adversarial"].stages
+    actual = controls(run)
+    assert list(actual) == ["scratch", "kd", "no_adversarial"]
+    assert actual["kd"].stages[0].trainer == trainers.KD()
+    first, second = actual["no_adversarial"].stages
     assert first == run.stages[0]
     assert second.trainer == trainers.Adversarial(
         temperature=3.0, adversarial_weight=0.0
@@ -114,12 +114,12 @@ def test_an_adversary_is_compared_with_none_in_the_same_stages():
 
 
 def test_the_standard_controls_see_real_examples_alone():
-    made = config.load("gan_tsc_resnet.yaml", ["controls=[]"])
-    added = controls(made)
+    comparison = config.load("gan_tsc_resnet.yaml", ["controls=[]"])
+    added = controls(comparison)
     assert list(added) == ["scratch", "kd"]
     stages = [control.stages[0] for control in added.values()]
     assert [stage.synthetic for stage in stages] == [None, None]
-    assert stages[1].trainer == made.stages[0].trainer
+    assert stages[1].trainer == comparison.stages[0].trainer
     real = config.load("gan_tsc_resnet.yaml")
     assert "kd" not in controls(real)  # Its own control `real` is that.
 
@@ -191,15 +191,15 @@ class Fake:
         names = ["teacher", "student", *(control.name for control in run.controls)]
         files = [f"{name}.keras" for name in names]
         files += [f"student.{config.name_of(part)}.tflite" for part in run.finish]
-        made = {
+        comparison = {
             "data": {"name": "digits", "train": 270, "test": 899, "fingerprint": "0f"},
             "machine": "Some CPU",
             "versions": versions.versions(),
             "models": [self.model(folder.name, run.seed, file) for file in files],
         }
         folder.mkdir(exist_ok=True)
-        atomic_write(folder / "report.json", json.dumps(made))
-        return made
+        atomic_write(folder / "report.json", json.dumps(comparison))
+        return comparison
 
     def model(self, place, seed, file):
         name = file.rsplit(".", 1)[0]
@@ -217,7 +217,7 @@ class Fake:
 
 
 @pytest.fixture
-def compared(tmp_path, monkeypatch):
+def run_compare(tmp_path, monkeypatch):
     """Runs a comparison of the shipped configs; returns code and numbers."""
 
     def run(*flags, fake=None, seeds=2):
@@ -226,42 +226,46 @@ def compared(tmp_path, monkeypatch):
         out = tmp_path / "out"
         flags = ["--configs", *BOTH, f"--seeds={seeds}", f"--out={out}", *flags]
         code = compare.main(flags)
-        made = out / "compare.json"
-        return code, fake.trained, json.loads(made.read_text()) if made.exists() else {}
+        comparison = out / "compare.json"
+        return (
+            code,
+            fake.trained,
+            json.loads(comparison.read_text()) if comparison.exists() else {},
+        )
 
     return run
 
 
-def test_what_is_finished_is_never_run_again(compared):
-    _, trained, first = compared()
+def test_what_is_finished_is_never_run_again(run_compare):
+    _, trained, first = run_compare()
     assert len(trained) == len(set(trained)) == 4
-    code, trained, again = compared()
+    code, trained, again = run_compare()
     assert (code, trained, again) == (0, [], first)
-    _, trained, more = compared(seeds=3)
+    _, trained, more = run_compare(seeds=3)
     assert trained == ["lit_resnet,seed=2", "kd_resnet,seed=2"]
     assert more["seeds"] == [0, 1, 2]
 
 
-def test_interrupted_it_goes_on_where_it_was(compared):
+def test_interrupted_it_goes_on_where_it_was(run_compare):
     whole = ["lit_resnet,seed=0", "kd_resnet,seed=0", "lit_resnet,seed=1"]
-    code, trained, made = compared(fake=Fake(stop_at=3))
-    assert (code, trained, made) == (130, whole, {})
-    code, trained, made = compared()
+    code, trained, comparison = run_compare(fake=Fake(stop_at=3))
+    assert (code, trained, comparison) == (130, whole, {})
+    code, trained, comparison = run_compare()
     assert (code, trained) == (0, ["kd_resnet,seed=1"])
-    assert len(made["runs"]) == 4
+    assert len(comparison["runs"]) == 4
 
 
 def test_a_folder_of_another_comparison_is_refused_before_any_training(
-    compared, capsys
+    run_compare, capsys
 ):
-    compared(seeds=1)
-    code, trained, _ = compared("--set=batch_size=32")
+    run_compare(seeds=1)
+    code, trained, _ = run_compare("--set=batch_size=32")
     assert (code, trained) == (2, [])
     assert "batch_size: 64 -> 32" in capsys.readouterr().err
 
 
-def test_the_numbers_are_those_of_the_runs(compared, tmp_path):
-    *_, made = compared(seeds=3)
+def test_the_numbers_are_those_of_the_runs(run_compare, tmp_path):
+    *_, comparison = run_compare(seeds=3)
     runs = {
         config_: [
             {m["name"]: m["accuracy"] for m in json.loads(path.read_text())["models"]}
@@ -269,72 +273,72 @@ def test_the_numbers_are_those_of_the_runs(compared, tmp_path):
         ]
         for config_ in ("lit_resnet", "kd_resnet")
     }
-    for model in made["models"]:
+    for model in comparison["models"]:
         values = [run[model["model"]] for run in runs[model["config"]]]
         assert model["accuracy"]["values"] == values
         assert model["accuracy"]["mean"] == pytest.approx(np.mean(values))
         assert model["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
-    pairs = [(each["of"], each["to"]) for each in made["differences"]]
+    pairs = [(each["of"], each["to"]) for each in comparison["differences"]]
     assert pairs == [
         ("lit_resnet.student", "lit_resnet.control"),
         ("lit_resnet.student", "lit_resnet.kd"),
         ("kd_resnet.student", "kd_resnet.control"),
         ("kd_resnet.student", "lit_resnet.student"),
     ]
-    for each in made["differences"]:
+    for each in comparison["differences"]:
         (a, b), (c, d) = each["of"].split("."), each["to"].split(".")
-        wanted = [x[b] - y[d] for x, y in zip(runs[a], runs[c], strict=True)]
-        assert each["values"] == pytest.approx(wanted)
-    updates = {m["name"]: m["updates"] for m in made["models"] if m["updates"]}
+        expected = [x[b] - y[d] for x, y in zip(runs[a], runs[c], strict=True)]
+        assert each["values"] == pytest.approx(expected)
+    updates = {m["name"]: m["updates"] for m in comparison["models"] if m["updates"]}
     assert set(updates.values()) == {40 * (270 // 64)}
     assert len(updates) == 5
 
 
-def test_a_shared_teacher_is_listed_once(compared):
-    *_, made = compared()
-    assert [m["name"] for m in made["models"] if m["family"] == "teacher"] == [
+def test_a_shared_teacher_is_listed_once(run_compare):
+    *_, comparison = run_compare()
+    assert [m["name"] for m in comparison["models"] if m["family"] == "teacher"] == [
         "teacher"
     ]
 
 
-def test_table_and_page_say_it_all(compared, tmp_path, capsys):
-    _, _, made = compared(fake=Fake(failed=[(1, "student.int8")]), seeds=5)
-    said = capsys.readouterr().out
-    assert max(map(len, said.splitlines())) <= 100
+def test_table_and_page_say_it_all(run_compare, tmp_path, capsys):
+    _, _, comparison = run_compare(fake=Fake(failed=[(1, "student.int8")]), seeds=5)
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 100
     page = html.unescape((tmp_path / "out" / "compare.html").read_text())
-    for model in made["models"]:
+    for model in comparison["models"]:
         number = f"{model['accuracy']['mean']:.2f}"
-        row = next(line for line in said.splitlines() if f" {model['name']} " in line)
+        row = next(line for line in output.splitlines() if f" {model['name']} " in line)
         assert number in row
         assert row.startswith("x") == bool(model["failed"])
         assert f"{model['name']}" in page
         assert number in page
-    for each in made["differences"]:
+    for each in comparison["differences"]:
         text = f"[{each['low']:+.2f}, {each['high']:+.2f}]"
-        assert text in said
+        assert text in output
         assert text in page
-    for run in made["runs"]:
+    for run in comparison["runs"]:
         assert f'href="{run["config"]}%2Cseed%3D{run["seed"]}/report.html"' in page
     assert "seed 1: too bad" in page
-    clear = sum(each["clear_of_zero"] for each in made["differences"])
-    assert 0 < clear < len(made["differences"])
-    assert page.count('<g class="h1">') == said.count(" clear\n") == clear
+    clear = sum(each["clear_of_zero"] for each in comparison["differences"])
+    assert 0 < clear < len(comparison["differences"])
+    assert page.count('<g class="h1">') == output.count(" clear\n") == clear
     assert f"{clear} of 4 differences are clear of zero" in page
-    assert page.count("<svg") == 2 + len(made["differences"])
+    assert page.count("<svg") == 2 + len(comparison["differences"])
     assert not re.search(
         r"<script|<link|<iframe|https?:|src=|url\(", page.split("<pre")[0]
     )
 
 
-def test_a_broken_promise_in_any_seed_is_a_1(compared):
-    assert compared(fake=Fake(failed=[(1, "student.int8")]))[0] == 1
+def test_a_broken_promise_in_any_seed_is_a_1(run_compare):
+    assert run_compare(fake=Fake(failed=[(1, "student.int8")]))[0] == 1
 
 
-def test_one_seed_says_that_it_has_no_interval(compared, tmp_path, capsys):
-    code, _, made = compared("--no-finish", seeds=1)
+def test_one_seed_says_that_it_has_no_interval(run_compare, tmp_path, capsys):
+    code, _, comparison = run_compare("--no-finish", seeds=1)
     assert code == 0
-    assert "--seeds 2" in made["warnings"][0]
-    assert {each["low"] for each in made["differences"]} == {None}
+    assert "--seeds 2" in comparison["warnings"][0]
+    assert {each["low"] for each in comparison["differences"]} == {None}
     assert "nan" not in capsys.readouterr().out
     assert "Keras files" in (tmp_path / "out" / "compare.html").read_text()
 
@@ -348,15 +352,15 @@ def test_unequal_updates_of_two_students_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(conductor, "train", Fake())
     out = tmp_path / "out"
     compare.main(["--configs", BOTH[0], str(other), "--seeds=2", f"--out={out}"])
-    made = json.loads((out / "compare.json").read_text())
-    assert "lit_resnet 160, longer 200" in made["warnings"][0]
+    comparison = json.loads((out / "compare.json").read_text())
+    assert "lit_resnet 160, longer 200" in comparison["warnings"][0]
 
 
 @pytest.mark.parametrize("accumulated", [1, 3])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_updates_are_those_of_the_optimizer(steps, accumulated, tmp_path, monkeypatch):
-    played = tmp_path / "played.yaml"
-    played.write_text(
+    game_config = tmp_path / "played.yaml"
+    game_config.write_text(
         "_base_: gan_resnet.yaml\ncontrols: []\nfinish: []\n"
         "stages: [{trainer: {name: adversarial, options: "
         f"{{discriminator_steps: {steps}}}}}, epochs: 12}}]\n"
@@ -364,13 +368,13 @@ def test_updates_are_those_of_the_optimizer(steps, accumulated, tmp_path, monkey
     )
     monkeypatch.setattr(conductor, "train", Fake())
     out = tmp_path / "out"
-    compare.main(["--configs", str(played), "--seeds=2", f"--out={out}"])
-    made = json.loads((out / "compare.json").read_text())
-    updates = {m["model"]: m["updates"] for m in made["models"] if m["updates"]}
+    compare.main(["--configs", str(game_config), "--seeds=2", f"--out={out}"])
+    comparison = json.loads((out / "compare.json").read_text())
+    updates = {m["model"]: m["updates"] for m in comparison["models"] if m["updates"]}
     assert list(updates) == ["student", "scratch", "kd", "no_adversarial"]
     # 270 examples in batches of 64 are 4 steps an epoch.
     assert set(updates.values()) == {12 * 4 // (steps * accumulated)}
-    assert not made["warnings"]
+    assert not comparison["warnings"]
 
 
 TINY = """
@@ -391,16 +395,16 @@ def test_a_real_comparison_shares_teachers_and_repeats_nothing(tmp_path, capfd):
     tiny.write_text(TINY)
     flags = ["--configs", str(tiny), "--seeds=2", f"--out={out}"]
     assert compare.main(flags) == 0
-    made = json.loads((out / "compare.json").read_text())
-    (difference,) = made["differences"]
+    comparison = json.loads((out / "compare.json").read_text())
+    (difference,) = comparison["differences"]
     assert difference["to"] == "tiny.scratch"
     assert difference["n"] == 2
     assert len(list((out / "teachers").iterdir())) == 2
-    for run in made["runs"]:
+    for run in comparison["runs"]:
         assert (out / run["page"]).exists()
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
     assert "Epoch" in "".join(capfd.readouterr())
     assert compare.main(flags) == 0
     assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
     assert "Epoch" not in "".join(capfd.readouterr())
-    assert json.loads((out / "compare.json").read_text()) == made
+    assert json.loads((out / "compare.json").read_text()) == comparison

@@ -71,10 +71,10 @@ def study(*overrides, name="lit_generator_digits.yaml"):
 
 
 def mistake(*overrides):
-    with pytest.raises(errors.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as excinfo:
         study(*overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(excinfo.value)
+    return str(excinfo.value)
 
 
 def small(blocks=1, seed=0):
@@ -106,7 +106,7 @@ def same(before, after):
     return all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def named(network, part):
+def layer_weights(network, part):
     """The weights of the layers whose name begins so, nested ones too."""
     return [
         array
@@ -153,8 +153,8 @@ def test_a_translator_keeps_its_contract(shape, halvings):
     made = made_of(network, images, LABELS[:3])
     assert made["images"].shape == images.shape
     assert 0 <= made["images"].min() <= made["images"].max() <= 1
-    for name, wanted in part.shapes(shape).items():
-        assert made[name].shape[1:] == wanted
+    for name, expected in part.shapes(shape).items():
+        assert made[name].shape[1:] == expected
     section = network.get_layer("section1")(made["stem"])
     np.testing.assert_allclose(section, made["section1"], rtol=1e-4, atol=1e-5)
     alone = made_of(network, images[:1], LABELS[:1])
@@ -217,7 +217,7 @@ def test_the_losses_are_their_formulas_and_sum_up(fixed):
     )
     between = fixed * REAL + (1 - fixed) * made
     length = np.sqrt(squared_slopes(learner.discriminator, between))
-    wanted = {
+    expected = {
         "real_loss": softplus(-real_says["score"]),
         "made_loss": softplus(made_says["score"]),
         "class_loss": 0.9 * entropy(real_says["logits"], LABELS),
@@ -228,10 +228,10 @@ def test_the_losses_are_their_formulas_and_sum_up(fixed):
         # As if pixels lay in [-1, 1].
         "reconstruction_loss": 3 * np.abs((2 * REAL - 1) - (2 * back - 1)),
     }
-    for name, values in wanted.items():
+    for name, values in expected.items():
         assert logs[name] == pytest.approx(values.mean(), rel=1e-3, abs=1e-6), name
     got = {name for name in logs if name.endswith("_loss")}
-    assert got == set(wanted)
+    assert got == set(expected)
     assert logs["loss"] == pytest.approx(sum(logs[name] for name in got), rel=1e-5)
 
 
@@ -270,9 +270,9 @@ def test_one_generator_step_for_several_of_the_discriminator():
 
 def test_a_rate_stays_for_half_of_the_steps_and_falls_to_0():
     rate = translator.LateDecay(0.2, 8)
-    found = [float(rate(step)) for step in range(10)]
-    wanted = [0.2] * 5 + [0.15, 0.1, 0.05, 0, 0]
-    np.testing.assert_allclose(found, wanted, atol=1e-7)
+    actual = [float(rate(step)) for step in range(10)]
+    expected = [0.2] * 5 + [0.15, 0.1, 0.05, 0, 0]
+    np.testing.assert_allclose(actual, expected, atol=1e-7)
     assert translator.LateDecay(**rate.get_config()).get_config() == rate.get_config()
 
 
@@ -309,22 +309,22 @@ def test_the_section_learns_its_map_and_nothing_else_moves(fixed):
     learner = lesson(teacher=teacher)
     student = learner.student
     for part in ("stem", "head"):
-        assert same(named(teacher, part), named(student, part))
-        assert len(named(student, part)) > 0
-    before = named(student, "section1")
+        assert same(layer_weights(teacher, part), layer_weights(student, part))
+        assert len(layer_weights(student, part)) > 0
+    before = layer_weights(student, "section1")
     taught = made_of(teacher, REAL, WANTED)
     made = ops.convert_to_numpy(student.get_layer("section1")(taught["stem"]))
-    wanted = np.square(made - taught["section1"]).mean()
+    expected = np.square(made - taught["section1"]).mean()
     logs = learner.train_on_batch(REAL, LABELS, return_dict=True)
-    assert logs["loss"] == pytest.approx(wanted, rel=1e-4)
+    assert logs["loss"] == pytest.approx(expected, rel=1e-4)
     for _ in range(5):
         learner.reset_metrics()
         last = learner.train_on_batch(REAL, LABELS, return_dict=True)
-    assert last["section1_loss"] < wanted
+    assert last["section1_loss"] < expected
     assert same(kept, weights(teacher))
     for part in ("stem", "head"):
-        assert same(named(teacher, part), named(student, part))
-    assert not same(before, named(student, "section1"))
+        assert same(layer_weights(teacher, part), layer_weights(student, part))
+    assert not same(before, layer_weights(student, "section1"))
     moving = {id(variable) for variable in learner.moving_variables}
     assert not moving & {id(variable) for variable in teacher.variables}
 
@@ -388,46 +388,48 @@ FLAGS += [f"--set={text}" for text in [*TINY, *PART] if not text.startswith("see
 
 
 @pytest.fixture(scope="module")
-def watched(eager, tmp_path_factory):
+def finished_study(eager, tmp_path_factory):
     """A whole study of one seed, as the command runs it."""
-    folder, told = tmp_path_factory.mktemp("study"), io.StringIO()
-    with contextlib.redirect_stdout(told):
+    folder, output = tmp_path_factory.mktemp("study"), io.StringIO()
+    with contextlib.redirect_stdout(output):
         assert generate.main([*FLAGS, "--seeds=1", f"--out={folder}"]) == 0
     part = study(*PART)
     return types.SimpleNamespace(
         study=part,
         splits=part.data.load(),
         folder=folder,
-        table=told.getvalue(),
+        table=output.getvalue(),
         lesson=SeedTraining.given[0],
         networks=SeedTraining.given[0].networks,
         games=dict(zip(("teacher", "student", "scratch"), Game.played, strict=True)),
     )
 
 
-def test_the_teacher_never_moves(watched):
-    kept = weights(watched.networks["teacher"])
+def test_the_teacher_never_moves(finished_study):
+    kept = weights(finished_study.networks["teacher"])
     assert same(Section.taught[0], kept)
-    assert same(kept, weights(watched.games["teacher"].generator))
-    file = watched.folder / "seed=3" / "teacher.keras"
+    assert same(kept, weights(finished_study.games["teacher"].generator))
+    file = finished_study.folder / "seed=3" / "teacher.keras"
     assert same(kept, weights(loader.open_own(file)))
 
 
-def test_the_student_starts_where_lit_has_ended_and_moves_whole(watched):
+def test_the_student_starts_where_lit_has_ended_and_moves_whole(finished_study):
     teacher, after_lit, student = (
-        watched.networks[name] for name in ("teacher", "student_lit", "student")
+        finished_study.networks[name] for name in ("teacher", "student_lit", "student")
     )
-    assert same(watched.games["student"].start[0], weights(after_lit))
+    assert same(finished_study.games["student"].start[0], weights(after_lit))
     for part in ("stem", "head"):
-        assert same(named(teacher, part), named(after_lit, part))
-        assert not same(named(teacher, part), named(student, part))
-    assert not same(named(after_lit, "section1"), named(student, "section1"))
-    first = watched.games["scratch"].start[0]
+        assert same(layer_weights(teacher, part), layer_weights(after_lit, part))
+        assert not same(layer_weights(teacher, part), layer_weights(student, part))
+    assert not same(
+        layer_weights(after_lit, "section1"), layer_weights(student, "section1")
+    )
+    first = finished_study.games["scratch"].start[0]
     assert not same(first, weights(after_lit))
 
 
-def test_the_discriminator_starts_as_the_teachers_has_ended(watched):
-    games = watched.games
+def test_the_discriminator_starts_as_the_teachers_has_ended(finished_study):
+    games = finished_study.games
     start = {name: played.start[1] for name, played in games.items()}
     end = {name: weights(played.discriminator) for name, played in games.items()}
     assert same(start["student"], end["teacher"])
@@ -436,39 +438,47 @@ def test_the_discriminator_starts_as_the_teachers_has_ended(watched):
     assert same(start["teacher"], start["scratch"])
 
 
-def test_the_control_has_as_many_updates_as_the_student(watched):
-    found = report.updates(watched.study, len(watched.splits.train.labels))
+def test_the_control_has_as_many_updates_as_the_student(finished_study):
+    actual = report.updates(
+        finished_study.study, len(finished_study.splits.train.labels)
+    )
     # Keras counts batches, of which two make an update of the generator.
     counts = {
         name: int(played.optimizer._student._iterations) / 2
-        for name, played in watched.games.items()
+        for name, played in finished_study.games.items()
     }
-    steps = len(watched.splits.train.labels) // watched.study.batch_size
-    lit = watched.study.lit.epochs * steps
-    assert found["student_lit"] == lit
-    assert counts["teacher"] - found["teacher"] in (0, 0.5)
-    assert lit + counts["student"] - found["student"] in (0, 0.5)
-    assert counts["scratch"] - found["scratch"] in (0, 0.5)
-    assert found["scratch"] == found["student"]
+    steps = len(finished_study.splits.train.labels) // finished_study.study.batch_size
+    lit = finished_study.study.lit.epochs * steps
+    assert actual["student_lit"] == lit
+    assert counts["teacher"] - actual["teacher"] in (0, 0.5)
+    assert lit + counts["student"] - actual["student"] in (0, 0.5)
+    assert counts["scratch"] - actual["scratch"] in (0, 0.5)
+    assert actual["scratch"] == actual["student"]
 
 
-def test_student_and_control_are_one_network_before_training(watched):
-    again = training.SeedTraining(watched.study, watched.splits, 3, watched.folder)
-    first = watched.games["scratch"].start[0]
+def test_student_and_control_are_one_network_before_training(finished_study):
+    again = training.SeedTraining(
+        finished_study.study, finished_study.splits, 3, finished_study.folder
+    )
+    first = finished_study.games["scratch"].start[0]
     assert same(first, weights(again._build_generator("student_lit")))
-    other = training.SeedTraining(watched.study, watched.splits, 4, watched.folder)
+    other = training.SeedTraining(
+        finished_study.study, finished_study.splits, 4, finished_study.folder
+    )
     assert not same(first, weights(other._build_generator("scratch")))
 
 
 def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
-    watched, tmp_path
+    finished_study, tmp_path
 ):
-    kept = {name: weights(network) for name, network in watched.networks.items()}
-    shutil.copytree(watched.folder / "seed=3", tmp_path / "seed=3")
+    kept = {name: weights(network) for name, network in finished_study.networks.items()}
+    shutil.copytree(finished_study.folder / "seed=3", tmp_path / "seed=3")
     # As if killed before.
     (tmp_path / "seed=3" / "checkpoint" / "student.json").unlink()
     before = len(Game.played)
-    again = training.SeedTraining(watched.study, watched.splits, 3, tmp_path / "seed=3")
+    again = training.SeedTraining(
+        finished_study.study, finished_study.splits, 3, tmp_path / "seed=3"
+    )
     again.train()
     assert len(Game.played) == before + 1
     assert again.networks.keys() == kept.keys()
@@ -476,9 +486,9 @@ def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
         assert same(kept[name], weights(network)), name
 
 
-def test_a_study_ends_in_a_report_and_goes_on(watched, monkeypatch):
-    folder = watched.folder
-    _, header, table = watched.table.rpartition("made by")
+def test_a_study_ends_in_a_report_and_goes_on(finished_study, monkeypatch):
+    folder = finished_study.folder
+    _, header, table = finished_study.table.rpartition("made by")
     assert header
     assert all(len(line) <= 100 for line in table.splitlines())
     result = json.loads((folder / "report.json").read_text())
@@ -489,7 +499,7 @@ def test_a_study_ends_in_a_report_and_goes_on(watched, monkeypatch):
     ]
     difference = intervals.paired_difference(*scores)
     assert result["student_minus_scratch"] == difference
-    assert f"{difference['mean']:+.3g}; 1 seed" in watched.table
+    assert f"{difference['mean']:+.3g}; 1 seed" in finished_study.table
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png") == len(report.SHEETS)
     assert not re.search(r"<(script|link)|https?:", page)
@@ -565,18 +575,18 @@ def judge():
 
 def test_scores_are_of_each_class_beside_images_of_that_class(judge):
     assert (judge.inputs, judge.reference) == (15, 24)
-    found = judge.scores(Painter(), CLASSES)
+    actual = judge.scores(Painter(), CLASSES)
     real = [judge._real[judge._labels == label] for label in range(CLASSES)]
     # What is painted has no variance: left are that of real ones, and the shift.
-    wanted = np.mean(
+    expected = np.mean(
         [
             (each.mean() - (label + 1) / 4) ** 2 + np.var(each, ddof=1)
             for label, each in enumerate(real)
         ]
     )
-    assert found["frechet_classifier"] == pytest.approx(wanted, rel=1e-3)
-    assert found["classifier_score"] == pytest.approx(3, rel=1e-4)
-    assert found["class_accuracy"] == 100
+    assert actual["frechet_classifier"] == pytest.approx(expected, rel=1e-3)
+    assert actual["classifier_score"] == pytest.approx(3, rel=1e-4)
+    assert actual["class_accuracy"] == 100
 
 
 def test_who_gives_the_images_back_is_far_from_every_class(judge):
@@ -688,18 +698,18 @@ def folder(tmp_path):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
 def test_every_shipped_study_loads_reads_back_equal_and_steps(path, folder, tmp_path):
     at = [f"data.options.path={folder}"] if "celeba" in path.name else []
-    found = config.read(Study, path, at)
+    actual = config.read(Study, path, at)
     copy = tmp_path / "copy.yaml"
-    copy.write_text(config.dump(found))
-    assert config.read(Study, copy) == found
-    assert found.student.depth < 0.6 * found.teacher.depth
-    assert found.teacher.blocks == 6
+    copy.write_text(config.dump(actual))
+    assert config.read(Study, copy) == actual
+    assert actual.student.depth < 0.6 * actual.teacher.depth
+    assert actual.teacher.blocks == 6
     # The step is the config's, on networks and images that are quick.
-    shape, classes = (8, 8, found.data.input_shape[-1]), found.data.num_classes
+    shape, classes = (8, 8, actual.data.input_shape[-1]), actual.data.num_classes
     learner = translator.TranslatorTrainer(
         generator=ResidualTranslator(blocks=1, width=2).build(shape, classes),
-        discriminator=found.discriminator.build(shape, classes),
-        method=found.training,
+        discriminator=actual.discriminator.build(shape, classes),
+        method=actual.training,
     )
     compile_(learner, learner.sides(10))
     images = RNG.uniform(0, 1, (2, *shape)).astype("float32")

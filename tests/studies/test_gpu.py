@@ -59,16 +59,16 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     (kd,) = cell["methods"]
     own = kd["losses"]["own"]
     assert own[0] > own[1] > own[2]  # They do learn.
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     rate = 4 / (sum(kd["seconds"]["own"]) / 2)
     share = 100 * rate * roofline.flops("kd", cell["costs"], 1) / 1e9
-    (row,) = [line.split() for line in said.splitlines() if line.startswith("kd")]
+    (row,) = [line.split() for line in output.splitlines() if line.startswith("kd")]
     assert row[1:4] == ["4", "mixed_bfloat16", "own"]
     assert float(row[4]) == pytest.approx(rate, abs=1)
     assert float(row[-2]) == pytest.approx(share, abs=0.1)
-    assert "pytorch: not installed: pip install" in said
-    assert "own: Keras" in said
-    assert "on jax, cpu:0" in said
+    assert "pytorch: not installed: pip install" in output
+    assert "own: Keras" in output
+    assert "on jax, cpu:0" in output
     ((run, *_),) = asked
     assert (run.batch_size, run.hardware.precision) == (512, "mixed_bfloat16")
 
@@ -92,11 +92,11 @@ def test_operations_are_those_of_one_teacher_and_three_students_a_pass():
     ],
 )
 def test_a_card_without_a_known_peak_has_none(card, peak):
-    found = roofline.peaks(card)
-    assert found is None if peak is None else found[0] == peak
+    actual = roofline.peaks(card)
+    assert actual is None if peak is None else actual[0] == peak
 
 
-def timed(run, **_):
+def timed_methods(run, **_):
     """What `peers.side_by_side` says: a second a step of ours, two of theirs."""
     seconds = {"own": [1.0, 1.0], "pytorch": [2.0, 2.0]}
     method = {"name": "kd", "seconds": seconds, "ratio": {"pytorch": 2.0}}
@@ -114,7 +114,7 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
             assert alone.acquire(blocking=False)
             time.sleep(0.01)
             alone.release()
-        return timed(run)
+        return timed_methods(run)
 
     class Learning:
         wait = staticmethod(lambda: compiled.wait(10))
@@ -129,9 +129,9 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
     learning.wait, learning.go = Learning.wait, learning.enter_result.go
     monkeypatch.setattr(gpu, "_learning", lambda *_: learning)
     assert gpu.main(flags("--peak", "1e-6", "5e-7", f"--json={out}")) == 0
-    said = capsys.readouterr().out
-    assert "no more accuracy: none here" in said
-    rows = [line.split() for line in said.splitlines() if line.startswith("kd")]
+    output = capsys.readouterr().out
+    assert "no more accuracy: none here" in output
+    rows = [line.split() for line in output.splitlines() if line.startswith("kd")]
     # 128 images in one second by us, in two by them; 2 x 1030 operations an image.
     assert rows[0][1:5] == ["128", "mixed_bfloat16", "own", "128"]
     assert rows[1][3:6] == ["pytorch", "64", "2.00"]
@@ -147,6 +147,7 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
 
 
 def test_who_is_ready_does_not_wait_for_ever():
+<<<<<<< HEAD
     waiting = turns.Turns(["quick", "slow"], time.monotonic() + 0.05)
     with waiting.take_turn("quick"):
         pass
@@ -154,6 +155,15 @@ def test_who_is_ready_does_not_wait_for_ever():
     waiting = turns.Turns(["quick", "slow"], time.monotonic() + 60)
     waiting.mark_ready("slow")  # It has failed.
     with waiting.take_turn("quick"):
+=======
+    queue = turns.Turns(["quick", "slow"], time.monotonic() + 0.05)
+    with queue.take_turn("quick"):
+        pass
+    queue.mark_ready("slow")
+    queue = turns.Turns(["quick", "slow"], time.monotonic() + 60)
+    queue.mark_ready("slow")  # It has failed.
+    with queue.take_turn("quick"):
+>>>>>>> 1d2194e (tests: helpers and variables named in the field's words)
         pass
 
 
@@ -162,20 +172,20 @@ def test_a_cell_that_fails_is_said_and_the_next_goes_on(monkeypatch, capsys, tmp
         if run.batch_size == 128:
             raise RuntimeError("own ended")
         with terms.turn():
-            return timed(run)
+            return timed_methods(run)
 
     monkeypatch.setattr(peers, "side_by_side", failing)
     monkeypatch.setattr(gpu, "_learning", lambda *_: None)
     assert gpu.main(flags("--batches", "128", "512", "--precisions=float32")) == 0
-    said = capsys.readouterr().out
-    assert "batch of 128 in float32: own ended" in said
-    assert sum(line.startswith("kd") for line in said.splitlines()) == 2
-    assert "unknown" in said
-    assert "no more accuracy: digits.npz is not in DISTILL_DATA" in said
+    output = capsys.readouterr().out
+    assert "batch of 128 in float32: own ended" in output
+    assert sum(line.startswith("kd") for line in output.splitlines()) == 2
+    assert "unknown" in output
+    assert "no more accuracy: digits.npz is not in DISTILL_DATA" in output
 
 
 @pytest.fixture
-def saying(tmp_path, monkeypatch):
+def fake_python(tmp_path, monkeypatch):
     """Lets every process that this one starts in Python do what a script does."""
 
     def do(script):
@@ -187,7 +197,7 @@ def saying(tmp_path, monkeypatch):
     return do
 
 
-def learned(folder, seconds):
+def read_learning(folder, seconds):
     """All that is said of what was learned."""
     end = time.monotonic() + seconds
     with learning.Learning(folder, folder, {}, compiled=end, end=end) as process:
@@ -208,24 +218,31 @@ LINE = {
 
 def script(lines, then):
     """Says lines once the time has come; the process that rehearses says nothing."""
-    said = "".join(f"echo '{json.dumps(line)}'; " for line in lines)
-    return f'[ "$4" = rehearse ] && exit; echo {{}}; read when; {said}{then}'
+    output = "".join(f"echo '{json.dumps(line)}'; " for line in lines)
+    return f'[ "$4" = rehearse ] && exit; echo {{}}; read when; {output}{then}'
 
 
-def test_what_was_learned_in_time_is_said_when_the_rest_was_not(saying, tmp_path):
-    saying(script([LINE], "exec sleep 60"))
-    first, last = learned(tmp_path, 2)
+def test_what_was_learned_in_time_is_said_when_the_rest_was_not(fake_python, tmp_path):
+    fake_python(script([LINE], "exec sleep 60"))
+    first, last = read_learning(tmp_path, 2)
     assert first["networks"] == last["networks"] == [LINE]
     assert first["error"] == last["error"] == learning.LATE
+<<<<<<< HEAD
     said = roofline._describe_networks(last)
     assert "teacher: test accuracy 90.00 % after 80 steps, 2.5 epochs of 5" in said
     assert "9000 images/s, 25 % of the time waiting for input" in said
     assert learning.LATE in said
+=======
+    output = roofline._describe_networks(last)
+    assert "teacher: test accuracy 90.00 % after 80 steps, 2.5 epochs of 5" in output
+    assert "9000 images/s, 25 % of the time waiting for input" in output
+    assert learning.LATE in output
+>>>>>>> 1d2194e (tests: helpers and variables named in the field's words)
 
 
-def test_who_has_said_all_lacks_nothing(saying, tmp_path):
-    saying(script([LINE] * 4, "exec sleep 60"))
-    *_, last = learned(tmp_path, 60)
+def test_who_has_said_all_lacks_nothing(fake_python, tmp_path):
+    fake_python(script([LINE] * 4, "exec sleep 60"))
+    *_, last = read_learning(tmp_path, 60)
     assert (len(last["networks"]), last["error"]) == (4, None)
 
 
@@ -236,9 +253,9 @@ def test_who_has_said_all_lacks_nothing(saying, tmp_path):
         ("kill -11 $$", "the process was ended by SIGSEGV (a library crashed)"),
     ],
 )
-def test_a_process_that_ends_is_said(then, why, saying, tmp_path):
-    saying(script([], then))
-    assert learned(tmp_path, 30) == [{"networks": [], "error": why}]
+def test_a_process_that_ends_is_said(then, why, fake_python, tmp_path):
+    fake_python(script([], then))
+    assert read_learning(tmp_path, 30) == [{"networks": [], "error": why}]
 
 
 def test_without_the_data_there_is_no_accuracy(monkeypatch, tmp_path):
@@ -275,11 +292,11 @@ def test_students_learn_as_many_steps_as_the_first_by_the_clock(
     rates = []
     fit = trainer.Trainer.fit
 
-    def watched(self, *given, **options):
+    def record_rate(self, *arguments, **options):
         rates.append(float(self.optimizer.learning_rate))
-        return fit(self, *given, **options)
+        return fit(self, *arguments, **options)
 
-    monkeypatch.setattr(trainer.Trainer, "fit", watched)
+    monkeypatch.setattr(trainer.Trainer, "fit", record_rate)
     accuracy.main(toy_run)
     ready, *lines = map(json.loads, capsys.readouterr().out.splitlines())
     assert ready == {}
@@ -301,7 +318,9 @@ def test_students_learn_as_many_steps_as_the_first_by_the_clock(
 def test_a_rehearsal_makes_one_step_of_each_stage(toy_run, capsys, monkeypatch):
     steps = []
     monkeypatch.setattr(
-        accuracy, "_steps", lambda *given: steps.append(given[3]) or given[3]
+        accuracy,
+        "_steps",
+        lambda *arguments: steps.append(arguments[3]) or arguments[3],
     )
     accuracy.main(toy_run, "rehearse")
     assert steps == [1, 1, 1, 1]
@@ -309,7 +328,7 @@ def test_a_rehearsal_makes_one_step_of_each_stage(toy_run, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("flag", "says"),
+    ("flag", "message"),
     [
         ("--minutes=0", "--minutes must be above 0. Received: 0.0"),
         ("--batches=0", "--batches must be above 0"),
@@ -318,6 +337,6 @@ def test_a_rehearsal_makes_one_step_of_each_stage(toy_run, capsys, monkeypatch):
         ("--set=student.options.shortcut=zero_pad", "`student` must be a resnet with"),
     ],
 )
-def test_bad_input_is_one_line(flag, says, capfd):
+def test_bad_input_is_one_line(flag, message, capfd):
     assert gpu.main(flags(*flag.split())) == 2
-    assert says in capfd.readouterr().err
+    assert message in capfd.readouterr().err

@@ -21,10 +21,10 @@ TINY = (
 )
 
 
-def clocked(stream, on_batch=lambda: None, at_once=1, steps=12):
+def time_fit(stream, on_batch=lambda: None, per_execution=1, steps=12):
     """The clock of a `fit` on a stream; the model has one weight."""
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse", steps_per_execution=at_once)
+    model.compile("sgd", "mse", steps_per_execution=per_execution)
     clock = pace.Clock()
 
     class Working(keras.callbacks.Callback):
@@ -33,37 +33,37 @@ def clocked(stream, on_batch=lambda: None, at_once=1, steps=12):
 
     model.fit(
         stream,
-        steps_per_epoch=steps * at_once,
+        steps_per_epoch=steps * per_execution,
         callbacks=[Working(), clock],
         shuffle=False,
         verbose=0,
     )
     assert len(clock.seconds) == len(clock.waited) == steps
-    return [np.array(taken[4:]) for taken in (clock.seconds, clock.waited)]
+    return [np.array(times[4:]) for times in (clock.seconds, clock.waited)]
 
 
-def ready():
+def ready_batches():
     batch = np.ones((4, 1), "float32"), np.ones((4, 1), "float32")
     return itertools.repeat(batch)
 
 
 def slow():
-    for batch in ready():
+    for batch in ready_batches():
         time.sleep(SLEPT)
         yield batch
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_a_step_that_waits_says_how_long(at_once):
-    seconds, waited = clocked(slow(), at_once=at_once)
+@pytest.mark.parametrize("per_execution", [1, 2])
+def test_a_step_that_waits_says_how_long(per_execution):
+    seconds, waited = time_fit(slow(), per_execution=per_execution)
     assert (waited <= seconds).all()
-    assert waited.sum() > 0.6 * at_once * SLEPT * len(waited)
+    assert waited.sum() > 0.6 * per_execution * SLEPT * len(waited)
 
 
 def test_a_step_that_computes_does_not_wait():
     """Neither for ready batches, nor for those that another thread made meanwhile."""
-    for stream in ((batch for batch in ready()), batches.prefetch(slow())):
-        seconds, waited = clocked(stream, lambda: time.sleep(4 * SLEPT))
+    for stream in ((batch for batch in ready_batches()), batches.prefetch(slow())):
+        seconds, waited = time_fit(stream, lambda: time.sleep(4 * SLEPT))
         assert seconds.min() > 4 * SLEPT
         assert np.median(waited) < SLEPT / 2
 
@@ -74,7 +74,7 @@ def test_a_model_is_left_as_it_was():
     model.make_train_function()
     before = model.train_function
     model.fit(
-        (batch for batch in ready()),
+        (batch for batch in ready_batches()),
         steps_per_epoch=2,
         callbacks=[pace.Clock()],
         shuffle=False,
@@ -85,25 +85,25 @@ def test_a_model_is_left_as_it_was():
 
 def test_every_stage_is_fed_by_the_runs_own_batches(monkeypatch):
     run = config.load("lit_resnet.yaml", TINY)
-    asked = []
+    requests = []
     batch = batches.Batches.batch
 
-    def noted(self, step, rows=slice(None)):
-        asked.append((self.batch_size, self.seed, step))
+    def record_batch(self, step, rows=slice(None)):
+        requests.append((self.batch_size, self.seed, step))
         return batch(self, step, rows)
 
-    monkeypatch.setattr(batches.Batches, "batch", noted)
+    monkeypatch.setattr(batches.Batches, "batch", record_batch)
     which = pace.trained_stages(run)
     assert [(name, stage.name) for name, stage in which] == [
         ("teacher", "supervised"),
         ("student", "lit"),
         ("student", "kd"),
     ]
-    (found,) = pace.measure(run, run.data.load(), which[-1:], steps=3)
-    assert len(found.seconds) == len(found.waited) == 3
-    assert 0 < found.share < 1
-    assert {size for size, _, _ in asked} == {16}
-    assert set(range(pace.WARMUP + 3)) <= {step for _, _, step in asked}
+    (actual,) = pace.measure(run, run.data.load(), which[-1:], steps=3)
+    assert len(actual.seconds) == len(actual.waited) == 3
+    assert 0 < actual.share < 1
+    assert {size for size, _, _ in requests} == {16}
+    assert set(range(pace.WARMUP + 3)) <= {step for _, _, step in requests}
 
 
 def test_controls_add_what_no_other_has():

@@ -32,13 +32,13 @@ def flags(*more):
 
 def test_every_peer_finds_the_same_losses(tmp_path, capsys):
     """Three steps from the same weights: losses, gradients, penalty, momentum."""
-    lacking = importlib.util.find_spec("torch") is None
+    is_missing = importlib.util.find_spec("torch") is None
     out = tmp_path / "peers.json"
     # keras.distillation knows no penalty: here it is too small to be seen there.
     stages = [f"--set={STAGES}", "--set=student.options.weight_decay=0.00005"]
     more = ["--peers", "--threads=1", "--rounds=2", "--steps=1", f"--json={out}"]
     assert benchmark.main(flags(*stages, *more)) == 0
-    result, said = json.loads(out.read_text()), capsys.readouterr().out
+    result, output = json.loads(out.read_text()), capsys.readouterr().out
     assert result["threads"] == 1
     assert result["costs"]["student"]["parameters"] > 0
     assert result["costs"]["teacher"]["macs"] > 0
@@ -52,10 +52,10 @@ def test_every_peer_finds_the_same_losses(tmp_path, capsys):
         for name in able:
             assert method["losses"][name] == pytest.approx(own, rel=worker.TOLERANCE)
             assert len(method["seconds"][name]) == 2
-            assert f"{method['ratio'][name]:.2f}" in said
+            assert f"{method['ratio'][name]:.2f}" in output
     assert result["methods"][0]["name"] == "lit"
-    if lacking:
-        assert "pytorch: not installed: pip install" in said
+    if is_missing:
+        assert "pytorch: not installed: pip install" in output
         pytest.skip("torch is not installed: pip install -e '.[bench]'")
 
 
@@ -79,21 +79,21 @@ def test_our_steps_are_fused_and_in_the_precision_of_the_run(tmp_path):
 def test_on_kept_answers_our_steps_are_the_same(tmp_path):
     from distill.studies.speed.peers import child, own
 
-    images, found = np.random.default_rng(0).random((8, 8, 8, 1), np.float32), {}
-    for kept in ("null", "true"):
-        small = *SMALL, "augmentation={}", STAGES, f"teacher.cache={kept}"
+    images, actual = np.random.default_rng(0).random((8, 8, 8, 1), np.float32), {}
+    for cache in ("null", "true"):
+        small = *SMALL, "augmentation={}", STAGES, f"teacher.cache={cache}"
         run = config.load("lit_resnet.yaml", small)
         task = child.Task(run, (images, np.arange(8) % 10), tmp_path / "weights.npz")
-        if not found:
+        if not actual:
             own.costs(task)
         for index, stage in enumerate(run.stages):
             learner = own.Learner(task, stage)
-            if kept == "true":  # Nobody asks it any more.
+            if cache == "true":  # Nobody asks it any more.
                 teacher = learner._learner.teacher
                 teacher.set_weights([0 * value for value in teacher.get_weights()])
-            found[kept, index] = [learner.loss() for _ in range(3)]
+            actual[cache, index] = [learner.loss() for _ in range(3)]
     for index in range(2):
-        np.testing.assert_allclose(found["true", index], found["null", index], 1e-5)
+        np.testing.assert_allclose(actual["true", index], actual["null", index], 1e-5)
 
 
 class Fake:
@@ -128,11 +128,11 @@ def _timed(theirs, calls=None):
 
 def test_peers_are_timed_in_turn_and_compared_round_by_round():
     calls = []
-    found = _timed([3.0, 2.0], calls)
+    actual = _timed([3.0, 2.0], calls)
     assert calls == ["own", "other"] * 4
-    assert found["ratio"] == found["cpu_ratio"] == {"other": 1.5}  # Of 2, 1.5 and 1.
-    assert found["seconds"]["other"] == [2.0, 3.0, 4.0]
-    assert found["cpu_seconds"]["own"] == [3.0, 6.0, 12.0]
+    assert actual["ratio"] == actual["cpu_ratio"] == {"other": 1.5}  # Of 2, 1.5 and 1.
+    assert actual["seconds"]["other"] == [2.0, 3.0, 4.0]
+    assert actual["cpu_seconds"]["own"] == [3.0, 6.0, 12.0]
 
 
 def test_who_computes_something_else_is_not_timed():
@@ -179,7 +179,7 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "words"),
     [
         ("student.options.shortcut=zero_pad", "`student` must be a resnet with"),
         ("teacher.network.options.activation_order=pre", "`teacher.network` must be"),
@@ -193,10 +193,10 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
         ),
     ],
 )
-def test_what_no_peer_computes_is_refused_in_a_line(change, named, capfd):
+def test_what_no_peer_computes_is_refused_in_a_line(change, words, capfd):
     plain = "--set=augmentation={}"
     assert benchmark.main([*flags(plain, f"--set={change}"), "--peers"]) == 2
-    assert named in capfd.readouterr().err
+    assert words in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("more", [["--threads=0", "--peers"], ["--threads=2"]])

@@ -50,19 +50,21 @@ def test_the_most_frequent_class_is_that_of_training_measured_on_test():
 
 
 def test_sure_answers_of_all_classes_score_their_number_and_one_answer_1():
-    sure = 1e4 * np.eye(7)
-    assert quality.classifier_scores(np.tile(sure, (3, 1))) == pytest.approx([7])
-    assert quality.classifier_scores(np.tile(sure[:1], (9, 1))) == pytest.approx([1])
+    confident = 1e4 * np.eye(7)
+    assert quality.classifier_scores(np.tile(confident, (3, 1))) == pytest.approx([7])
+    assert quality.classifier_scores(np.tile(confident[:1], (9, 1))) == pytest.approx(
+        [1]
+    )
     assert quality.classifier_scores(np.zeros((9, 7))) == pytest.approx([1])
 
 
 def test_the_classifier_score_is_the_papers():
     logits = RNG.normal(size=(12, 4))
-    wanted = []
+    expected = []
     for part in (logits[:6], logits[6:]):
         p = np.exp(part) / np.exp(part).sum(1, keepdims=True)
-        wanted.append(np.exp(np.mean((p * np.log(p / p.mean(0))).sum(1))))
-    np.testing.assert_allclose(quality.classifier_scores(logits, 2), wanted)
+        expected.append(np.exp(np.mean((p * np.log(p / p.mean(0))).sum(1))))
+    np.testing.assert_allclose(quality.classifier_scores(logits, 2), expected)
 
 
 def test_the_distance_of_a_set_from_itself_is_0_and_from_a_shifted_one_the_shift():
@@ -76,19 +78,19 @@ def test_the_distance_of_a_set_from_itself_is_0_and_from_a_shifted_one_the_shift
 def test_the_distance_from_a_scaled_set_is_in_closed_form(count):
     features = RNG.normal(size=(count, 6))
     features -= features.mean(0)
-    wanted = np.trace(np.cov(features, rowvar=False)) * (3 - 1) ** 2
-    assert quality.frechet_distance(features, 3 * features) == pytest.approx(wanted)
+    expected = np.trace(np.cov(features, rowvar=False)) * (3 - 1) ** 2
+    assert quality.frechet_distance(features, 3 * features) == pytest.approx(expected)
 
 
 def test_the_distance_of_any_two_sets_is_the_papers():
-    real, made = RNG.normal(size=(40, 5)), RNG.normal(size=(30, 5))
-    made = made @ RNG.normal(size=(5, 5)) + 1
-    one, two = (np.cov(features, rowvar=False) for features in (real, made))
-    shift = real.mean(0) - made.mean(0)
+    real, generated = RNG.normal(size=(40, 5)), RNG.normal(size=(30, 5))
+    generated = generated @ RNG.normal(size=(5, 5)) + 1
+    one, two = (np.cov(features, rowvar=False) for features in (real, generated))
+    shift = real.mean(0) - generated.mean(0)
     root = linalg.sqrtm(one @ two).real
-    wanted = shift @ shift + np.trace(one + two - 2 * root)
-    assert quality.frechet_distance(real, made) == pytest.approx(wanted)
-    assert quality.frechet_distance(made, real) == pytest.approx(wanted)
+    expected = shift @ shift + np.trace(one + two - 2 * root)
+    assert quality.frechet_distance(real, generated) == pytest.approx(expected)
+    assert quality.frechet_distance(generated, real) == pytest.approx(expected)
 
 
 def test_the_distance_takes_a_single_feature():
@@ -96,26 +98,26 @@ def test_the_distance_takes_a_single_feature():
     assert quality.frechet_distance(line, 2 * line) == pytest.approx(1 + 2)
 
 
-def slow_neighbourhoods(real, made, k):
+def slow_neighbourhoods(real, generated, k):
     def distances(a, b):
         return np.array([[np.linalg.norm(x - y) for y in b] for x in a])
 
     radii_real = np.sort(distances(real, real))[:, k]
-    radii_made = np.sort(distances(made, made))[:, k]
-    inside = distances(real, made) <= radii_real[:, None]
+    radii_made = np.sort(distances(generated, generated))[:, k]
+    inside = distances(real, generated) <= radii_real[:, None]
     return {
         "precision": inside.any(0).mean(),
-        "recall": (distances(made, real) <= radii_made[:, None]).any(0).mean(),
-        "density": inside.sum() / (k * len(made)),
+        "recall": (distances(generated, real) <= radii_made[:, None]).any(0).mean(),
+        "density": inside.sum() / (k * len(generated)),
         "coverage": inside.any(1).mean(),
     }
 
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_neighbourhoods_are_the_papers(k):
-    real, made = RNG.normal(size=(30, 2)), 0.5 * RNG.normal(size=(20, 2)) + 0.7
-    found = quality.neighbourhoods(real, made, k)
-    assert found == pytest.approx(slow_neighbourhoods(real, made, k))
+    real, generated = RNG.normal(size=(30, 2)), 0.5 * RNG.normal(size=(20, 2)) + 0.7
+    actual = quality.neighbourhoods(real, generated, k)
+    assert actual == pytest.approx(slow_neighbourhoods(real, generated, k))
 
 
 def test_neighbourhoods_tell_copies_strangers_and_a_single_mode_apart():
@@ -161,8 +163,8 @@ def test_rows_differ_in_their_examples_alone():
 
 
 def test_a_source_makes_everything_even_where_the_run_filters():
-    wanted = "stages.0.synthetic.options.min_confidence=0.5"
-    (row,) = [row for row in plan.plan(the_run(wanted)) if row.name == "gan_400"]
+    expected = "stages.0.synthetic.options.min_confidence=0.5"
+    (row,) = [row for row in plan.plan(the_run(expected)) if row.name == "gan_400"]
     assert row.source == sources.Gan(p_fake=1.0)
 
 
@@ -175,7 +177,7 @@ def test_a_stage_after_another_and_with_steps_can_be_scored_without_a_generator(
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--seeds=0"], "--seeds must be at least 1"),
         (["--examples=63"], "--examples must be at least a batch, `batch_size` = 64"),
@@ -188,11 +190,13 @@ def test_a_stage_after_another_and_with_steps_can_be_scored_without_a_generator(
         ),
     ],
 )
-def test_bad_input_is_one_line_and_a_2_before_anything(flags, said, tmp_path, capsys):
+def test_bad_input_is_one_line_and_a_2_before_anything(
+    flags, message, tmp_path, capsys
+):
     out = tmp_path / "scores"
     assert score.main(["--config=gan_tsc_resnet.yaml", f"--out={out}", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line
     assert not out.exists()
 
 
@@ -201,8 +205,8 @@ class Conditions:
 
     input = {"noise": np.zeros((1, 3))}  # noqa: RUF012
 
-    def predict_on_batch(self, given):
-        return (given["noise"][:, :1] * 0 + given["label"][:, None])[..., None, None]
+    def predict_on_batch(self, inputs):
+        return (inputs["noise"][:, :1] * 0 + inputs["label"][:, None])[..., None, None]
 
 
 def test_drawn_examples_are_the_sources_and_have_the_shares_of_the_classes():
@@ -213,12 +217,12 @@ def test_drawn_examples_are_the_sources_and_have_the_shares_of_the_classes():
     split = data.Split(images, labels)
     real = scorer.draw(None, split, None, RNG)
     np.testing.assert_array_equal(np.sort(real, 0), np.sort(split.floats(), 0))
-    made = scorer.draw(sources.Gan(p_fake=1.0), split, Conditions(), RNG)
-    assert np.bincount(made.ravel().astype(int)).tolist() == [300, 200, 100]
+    generated = scorer.draw(sources.Gan(p_fake=1.0), split, Conditions(), RNG)
+    assert np.bincount(generated.ravel().astype(int)).tolist() == [300, 200, 100]
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory):
+def scored_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "scores"
     return folder, scores_in(folder)
 
@@ -236,8 +240,8 @@ def rows_of(result):
     return {row["name"]: row for row in result["rows"]}
 
 
-def test_noise_scores_below_real_data(scored):
-    _, result = scored
+def test_noise_scores_below_real_data(scored_folder):
+    _, result = scored_folder
     real, noise = rows_of(result)["real"], rows_of(result)["gan_1"]
     assert real["tsc_score"]["values"] == [1]
     assert noise["tsc_score"]["mean"] < 0.8
@@ -248,8 +252,8 @@ def test_noise_scores_below_real_data(scored):
     assert abs(result["examples"] - 3000) < 4 * 64
 
 
-def test_scores_are_kept_and_drawn_alike_again(scored, monkeypatch):
-    folder, result = scored
+def test_scores_are_kept_and_drawn_alike_again(scored_folder, monkeypatch):
+    folder, result = scored_folder
     monkeypatch.setattr(resume, "fit", None)
     assert scores_in(folder) == result
     (folder / "seed=0" / "gan_1.json").unlink()
@@ -257,16 +261,16 @@ def test_scores_are_kept_and_drawn_alike_again(scored, monkeypatch):
     assert json.loads((folder / "score.json").read_text()) == result
 
 
-def test_another_length_is_refused(scored):
-    folder, _ = scored
+def test_another_length_is_refused(scored_folder):
+    folder, _ = scored_folder
     with pytest.raises(errors.ConfigError, match="examples: 3000 -> 6000"):
         scores_in(folder, examples=6000)
 
 
 @pytest.fixture
-def second(scored, tmp_path, monkeypatch):
+def second(scored_folder, tmp_path, monkeypatch):
     """The scores with a second seed of given accuracies, by hand."""
-    folder, _ = scored
+    folder, _ = scored_folder
     shutil.copytree(folder.parent, tmp_path / "runs")
     copy = tmp_path / "runs" / folder.name
     shutil.copytree(copy / "seed=0", copy / "seed=1")
@@ -275,15 +279,15 @@ def second(scored, tmp_path, monkeypatch):
     def result(**accuracies):
         for name, accuracy in accuracies.items():
             path = copy / "seed=1" / f"{name}.json"
-            found = json.loads(path.read_text())
-            path.write_text(json.dumps({**found, "accuracy": accuracy}))
+            results = json.loads(path.read_text())
+            path.write_text(json.dumps({**results, "accuracy": accuracy}))
         return scores_in(copy, seeds=2)
 
     return result
 
 
-def test_seeds_are_paired_with_the_real_row_of_their_own(scored, second):
-    before, after = rows_of(scored[1]), second(real=70.0, gan_1=40.0)
+def test_seeds_are_paired_with_the_real_row_of_their_own(scored_folder, second):
+    before, after = rows_of(scored_folder[1]), second(real=70.0, gan_1=40.0)
     real, noise = rows_of(after)["real"], rows_of(after)["gan_1"]
     first = [before[name]["accuracy"]["mean"] for name in ("real", "gan_1")]
     mode = after["mode_accuracy"]
@@ -292,11 +296,11 @@ def test_seeds_are_paired_with_the_real_row_of_their_own(scored, second):
     assert noise["to_real"]["values"] == pytest.approx([first[1] - first[0], -30])
     assert noise["to_real"]["low"] < noise["to_real"]["mean"]
     assert real["tsc_score"]["sd"] == 0
-    shown = report.table(after)
-    assert max(map(len, shown.splitlines())) <= 100
+    text = report.table(after)
+    assert max(map(len, text.splitlines())) <= 100
     page = report.html(after)
     for row in after["rows"]:
-        assert f"{row['accuracy']['mean']:.2f}" in shown
+        assert f"{row['accuracy']['mean']:.2f}" in text
         assert f"<td>{row['accuracy']['mean']:.2f}</td>" in page
 
 
@@ -309,11 +313,11 @@ def test_a_student_that_learned_nothing_is_a_warning_and_no_score(second):
     assert line.split("(")[0] in report.html(result)
 
 
-def test_students_never_see_a_label(scored, tmp_path):
+def test_students_never_see_a_label(scored_folder, tmp_path):
     from distill.runtime.trust import loader
     from distill.studies.score import scorer
 
-    folder, result = scored
+    folder, result = scored_folder
     run = the_run()
     splits = run.data.load()
     wrong = data.Split(splits.train.inputs, splits.train.labels[::-1].copy())

@@ -36,10 +36,10 @@ def study(*overrides, name="tabular_breast_cancer.yaml"):
 
 
 def mistake(*overrides):
-    with pytest.raises(errors.ConfigError) as caught:
+    with pytest.raises(errors.ConfigError) as excinfo:
         study(*overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(excinfo.value)
+    return str(excinfo.value)
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def test_splits_are_disjoint_whole_seeded_and_by_class(rows):
 def test_validation_is_carved_from_the_training_rows(rows):
     table = tables.Wine(train_rows=30, validation_fraction=0.2)
     train, test = table.split(rows, 0, "test")
-    kept, validation = table.split(rows, 0, "validation")
+    remaining, validation = table.split(rows, 0, "validation")
     assert len(ids(validation)) == 6
-    assert ids(kept) | ids(validation) == ids(train)
-    assert not ids(validation) & (ids(kept) | ids(test))
+    assert ids(remaining) | ids(validation) == ids(train)
+    assert not ids(validation) & (ids(remaining) | ids(test))
 
 
 def test_too_few_rows_are_said(rows):
@@ -91,11 +91,11 @@ def test_too_few_rows_are_said(rows):
 
 def test_a_csv_is_read_with_its_label_anywhere(write):
     path = write("a,kind,b\n" + "1,yes,2.5\n" * 4 + "\n3,no,-4e1\n" * 4)
-    found = table_rows.read_csv(path, "kind")
-    assert found.class_names == ("no", "yes")
-    assert found.labels.tolist()[:1] + found.labels.tolist()[-1:] == [1, 0]
-    assert found.features[0].tolist() == [1, 2.5]
-    assert found.features[-1].tolist() == [3, -40]
+    actual = table_rows.read_csv(path, "kind")
+    assert actual.class_names == ("no", "yes")
+    assert actual.labels.tolist()[:1] + actual.labels.tolist()[-1:] == [1, 0]
+    assert actual.features[0].tolist() == [1, 2.5]
+    assert actual.features[-1].tolist() == [3, -40]
 
 
 def test_rows_that_are_the_same_are_counted(write):
@@ -107,7 +107,7 @@ def test_rows_that_are_the_same_are_counted(write):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "a,b\n1,2\n",
@@ -131,11 +131,11 @@ def test_rows_that_are_the_same_are_counted(write):
         ('a,kind\n"1,x\n', "mine.csv:2: unexpected end of data"),
     ],
 )
-def test_a_mistake_in_a_csv_is_one_line_that_helps(text, said, write):
-    with pytest.raises(DataError) as caught:
+def test_a_mistake_in_a_csv_is_one_line_that_helps(text, message, write):
+    with pytest.raises(DataError) as excinfo:
         table_rows.read_csv(write(text), "kind")
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert message in str(excinfo.value)
+    assert "\n" not in str(excinfo.value)
 
 
 def test_magic_says_where_it_looked(tmp_path, monkeypatch):
@@ -150,13 +150,13 @@ def test_magic_is_read():
     folder = os.environ.get("DISTILL_DATA")
     if not folder or not (pathlib.Path(folder) / tables.Magic.file).is_file():
         pytest.skip("DISTILL_DATA names no folder with magic04.csv")
-    found = tables.Magic().load()
-    assert found.features.shape == (19_020, 10)
-    assert np.bincount(found.labels).tolist() == [12_332, 6_688]
+    actual = tables.Magic().load()
+    assert actual.features.shape == (19_020, 10)
+    assert np.bincount(actual.labels).tolist() == [12_332, 6_688]
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("seeds=0", "`seeds` must be at least 1"),
         ("seed=-1", "`seed` must be at least 0"),
@@ -173,8 +173,8 @@ def test_magic_is_read():
         ("data.name=magick", "Did you mean `magic`?"),
     ],
 )
-def test_a_mistake_in_a_config_is_one_line_that_helps(override, said):
-    assert said in mistake(override)
+def test_a_mistake_in_a_config_is_one_line_that_helps(override, message):
+    assert message in mistake(override)
 
 
 def test_auc_counts_the_pairs_in_the_right_order():
@@ -191,8 +191,8 @@ def test_auc_of_several_classes_is_the_mean_of_one_against_the_rest():
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(60) % 3)
     answers = rng.dirichlet(np.ones(3), 60)
-    wanted = metrics.roc_auc_score(labels, answers, multi_class="ovr")
-    assert learners.auc(labels, answers) == pytest.approx(wanted)
+    expected = metrics.roc_auc_score(labels, answers, multi_class="ovr")
+    assert learners.auc(labels, answers) == pytest.approx(expected)
 
 
 class Spy(learners.Student):
@@ -215,15 +215,15 @@ class SpyTeacher(learners.Forest):
         self.learned, self.asked = (features, labels), []
         answer = super().fit(features, labels, seed)
 
-        def noted(features):
+        def record_features(features):
             self.asked.append(features)
             return answer(features)
 
-        return noted
+        return record_features
 
 
 @pytest.fixture
-def watched():
+def spied_study():
     """A study of `SEED`, its teacher and student watched: train, test, both."""
     done, teacher, spy = study(), object.__new__(SpyTeacher), Spy()
     teacher.__dict__.update(trees=12)
@@ -235,23 +235,23 @@ def watched():
     return *splits, teacher, spy
 
 
-def test_the_teacher_learns_from_the_training_rows_alone(watched):
-    train, test, teacher, _ = watched
+def test_the_teacher_learns_from_the_training_rows_alone(spied_study):
+    train, test, teacher, _ = spied_study
     np.testing.assert_array_equal(teacher.learned[0], train.features)
     np.testing.assert_array_equal(teacher.learned[1], train.labels)
     seen = {row.tobytes() for row in teacher.learned[0]}
     assert not seen & {row.tobytes() for row in test.features}
 
 
-def test_alone_has_the_labels_and_never_the_teacher(watched):
-    train, _, _, spy = watched
+def test_alone_has_the_labels_and_never_the_teacher(spied_study):
+    train, _, _, spy = spied_study
     features, targets = spy.seen[0]
     np.testing.assert_array_equal(features, train.features)
     np.testing.assert_array_equal(targets, train.labels)
 
 
-def test_taught_students_have_the_teachers_probabilities(watched):
-    train, test, teacher, spy = watched
+def test_taught_students_have_the_teachers_probabilities(spied_study):
+    train, test, teacher, spy = spied_study
     forest = learners.Forest(trees=12).fit(
         *teacher.learned, seeds.seed_of(SEED, "teacher")
     )
@@ -262,8 +262,8 @@ def test_taught_students_have_the_teachers_probabilities(watched):
     np.testing.assert_array_equal(spy.seen[1][0], train.features)
 
 
-def test_pooled_rows_are_the_training_rows_and_those_made(watched):
-    train, _, teacher, spy = watched
+def test_pooled_rows_are_the_training_rows_and_those_made(spied_study):
+    train, _, teacher, spy = spied_study
     pooled = spy.seen[2][0]
     count = len(train.labels)
     assert len(pooled) == 3 * count
@@ -321,20 +321,20 @@ def test_a_generator_learns_where_each_class_is():
 @pytest.mark.parametrize("scaling", ["standard", "quantile"])
 def test_scaling_is_fitted_on_the_training_rows(scaling, rows):
     train, other = rows.take(np.arange(40)), rows.take(np.arange(40, 60))
-    found = study(f"scaling={scaling}")
-    mine, theirs = conductor.scale(found, train, other)
+    actual = study(f"scaling={scaling}")
+    mine, theirs = conductor.scale(actual, train, other)
     np.testing.assert_allclose(mine.features[:, 0].mean(), 0, atol=1e-9)
     assert theirs.features[:, 0].min() >= mine.features[:, 0].max() - 1e-9
 
 
 def test_a_tree_learns_probabilities_of_any_number_of_classes(rows):
     targets = np.random.default_rng(0).dirichlet(np.ones(3), 60)
-    for wanted in (targets, np.stack([targets[:, 0], 1 - targets[:, 0]], axis=1)):
-        answer = learners.Trees(trees=30).fit(rows.features, wanted, 0)
-        found = answer(rows.features)
-        assert found.shape == wanted.shape
-        np.testing.assert_allclose(found.sum(axis=1), 1)
-        assert np.abs(found - wanted).mean() < 0.15
+    for expected in (targets, np.stack([targets[:, 0], 1 - targets[:, 0]], axis=1)):
+        answer = learners.Trees(trees=30).fit(rows.features, expected, 0)
+        actual = answer(rows.features)
+        assert actual.shape == expected.shape
+        np.testing.assert_allclose(actual.sum(axis=1), 1)
+        assert np.abs(actual - expected).mean() < 0.15
 
 
 def test_a_small_network_learns_labels_and_probabilities_alike():
@@ -350,10 +350,10 @@ def test_a_small_network_learns_labels_and_probabilities_alike():
 
 
 def test_bootstrap_draws_training_rows(rows):
-    drawn = transfer.Bootstrap(copies=3).rows(rows, 0)
-    assert len(drawn) == 180
-    assert set(drawn[:, 0]) <= ids(rows)
-    assert not np.array_equal(drawn, np.tile(rows.features, (3, 1)))
+    rows_drawn = transfer.Bootstrap(copies=3).rows(rows, 0)
+    assert len(rows_drawn) == 180
+    assert set(rows_drawn[:, 0]) <= ids(rows)
+    assert not np.array_equal(rows_drawn, np.tile(rows.features, (3, 1)))
 
 
 def test_speed_is_rows_over_the_fastest_turn(monkeypatch):
@@ -396,7 +396,9 @@ def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
     asked = []
     done = conductor.run_seed
     monkeypatch.setattr(
-        conductor, "run_seed", lambda *given: asked.append(given[-1]) or done(*given)
+        conductor,
+        "run_seed",
+        lambda *arguments: asked.append(arguments[-1]) or done(*arguments),
     )
     assert tabular.main([*flags, "--seeds=2"]) == 0
     assert asked == [1]
@@ -419,7 +421,7 @@ def test_a_single_seed_has_no_interval():
     "path", sorted(SHIPPED.glob("tabular_*")), ids=lambda p: p.name
 )
 def test_every_shipped_study_loads_and_reads_back_equal(path, tmp_path):
-    found = config.read(Study, path)
+    actual = config.read(Study, path)
     copy = tmp_path / "copy.yaml"
-    copy.write_text(config.dump(found))
-    assert config.read(Study, copy) == found
+    copy.write_text(config.dump(actual))
+    assert config.read(Study, copy) == actual
