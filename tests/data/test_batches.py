@@ -119,13 +119,13 @@ def test_batches_are_prefetched_where_keras_does_not(monkeypatch):
 
 
 def test_every_example_comes_once_in_each_epoch_in_a_new_order():
-    seen = np.concatenate([make().batch(step)[1] for step in range(COUNT)])
-    epochs = seen[: 4 * COUNT].reshape(4, COUNT)
+    order = np.concatenate([make().batch(step)[1] for step in range(COUNT)])
+    epochs = order[: 4 * COUNT].reshape(4, COUNT)
     for epoch in epochs:
         assert sorted(epoch) == list(range(COUNT))
     assert len({tuple(epoch) for epoch in epochs}) == 4
     other = np.concatenate([make(seed=1).batch(step)[1] for step in range(5)])
-    assert list(other) != list(seen[:20])
+    assert list(other) != list(order[:20])
 
 
 def test_images_stay_with_their_labels_and_lie_between_0_and_1():
@@ -183,7 +183,7 @@ def test_a_shift_moves_each_image_whole_by_at_most_its_size():
 
 def test_variants_are_used_in_turn_one_in_each_epoch():
     """The same in every run, of each image its own, also where two epochs meet."""
-    seen = {}
+    images_by_variant = {}
     for seed, size in ((0, 4), (9, 7)):
         source = make(seed=seed, size=size, shift=2, flip=True, variants=3)
         for step in range(140 // size):
@@ -191,11 +191,11 @@ def test_variants_are_used_in_turn_one_in_each_epoch():
             images, labels = source.batch(step)
             np.testing.assert_array_equal(labels, SPLIT.labels[chosen])
             for epoch, index, image in zip(epochs, chosen, images, strict=True):
-                first = seen.setdefault((epoch % 3, index), image)
+                first = images_by_variant.setdefault((epoch % 3, index), image)
                 np.testing.assert_array_equal(image, first)
-    assert len(seen) == 3 * COUNT
+    assert len(images_by_variant) == 3 * COUNT
     same = [
-        np.array_equal(seen[0, index], seen[variant, index])
+        np.array_equal(images_by_variant[0, index], images_by_variant[variant, index])
         for index in range(COUNT)
         for variant in (1, 2)
     ]

@@ -60,8 +60,8 @@ def test_gradients_are_clipped_by_their_global_norm(optimizer, clip_norm, stage)
     variables = [keras.Variable([0.0]), keras.Variable([0.0])]
     plain.apply([ops.array([3.0]), ops.array([4.0])], variables)
     factor = min(1.0, (clip_norm or 5.0) / 5.0)
-    moved = [float(ops.convert_to_numpy(v)[0]) for v in variables]
-    np.testing.assert_allclose(moved, [-3 * factor, -4 * factor], rtol=1e-5)
+    values = [float(ops.convert_to_numpy(v)[0]) for v in variables]
+    np.testing.assert_allclose(values, [-3 * factor, -4 * factor], rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0, -1])

@@ -160,13 +160,13 @@ def test_a_drawn_test_split_is_a_warning_with_pretrained_networks(
     file = tmp_path / "mine.keras"
     file.write_bytes(b"")
     network = {"name": "keras_file", "options": {"path": str(file)}}
-    given = [
+    overrides = [
         f"teacher={{file: {file}}}",
         f"co_teachers=[{{file: {file}}}]",
         f"student={json.dumps(network)}",
         "finish=[]",
     ]
-    run = config.load("kd_resnet.yaml", given)
+    run = config.load("kd_resnet.yaml", overrides)
     assert lessons.pretrained_names(run) == ["teacher", "teacher2", "student"]
     assert lessons.pretrained_names(config.load("kd_resnet.yaml")) == []
     output = []

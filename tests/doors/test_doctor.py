@@ -267,8 +267,8 @@ def test_the_command_exits_1_where_a_file_cannot_be_made(tmp_path, capsys):
     images = keras.Input((4, 4, 3))
     x = keras.layers.Activation("softplus", name="odd")(images)
     keras.Model(images, x).save(tmp_path / "student.keras")
-    given = ["--model", str(tmp_path / "student.keras"), "--json"]
-    assert doctor.main(given) == 1
+    flags = ["--model", str(tmp_path / "student.keras"), "--json"]
+    assert doctor.main(flags) == 1
     files = json.loads(capsys.readouterr().out)["files"]
     blocked = {file["name"]: file["blocked"] for file in files}
     assert list(blocked["int8"]) == ["odd"]
@@ -302,7 +302,7 @@ def zoo():
 
 @pytest.mark.skipif(not ZOO, reason="long: DISTILL_ZOO=1 prints the table of docs")
 def test_the_table_of_networks(capsys):
-    lines = ["| network | twin | prune | cluster | quantize | in the way |"]
+    lines = ["| network | twin | prune | cluster | quantize | obstacles |"]
     lines.append("|" + "---|" * 6)
     for name, network in zoo():
         diagnosed = parent.diagnose(network)
@@ -312,15 +312,15 @@ def test_the_table_of_networks(capsys):
             for layer in diagnosed["layers"]
             if any(layer[way] for way in ways)
         )
-        able = {
+        supported = {
             way: not (diagnosed["whole"][way] or refusals(diagnosed, way))
             for way in (*ways, "quantize")
         }
-        cells = ["yes" if able[way] else "no" for way in ("prune", "cluster")]
-        cells.append(diagnosed["engines"][""] if able["quantize"] else "no")
-        blamed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        cells = ["yes" if supported[way] else "no" for way in ("prune", "cluster")]
+        cells.append(diagnosed["engines"][""] if supported["quantize"] else "no")
+        obstacles = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         twin = "no" if diagnosed["twin"] else "equal"
-        lines.append(f"| {' | '.join([name, twin, *cells, blamed])} |")
+        lines.append(f"| {' | '.join([name, twin, *cells, obstacles])} |")
         assert not diagnosed["twin"], name
     with capsys.disabled():
         print("", *lines, sep="\n")

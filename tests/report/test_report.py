@@ -157,11 +157,11 @@ def test_the_health_of_a_game_has_charts_of_its_own():
         "discriminator_accuracy_on_teacher": [0.625] * 8,
         "student_gradient_norm": [3.5] * 8,
     }
-    shown = page(game)
-    assert "whom the discriminator recognises" in shown
-    assert re.search(r"discriminator_accuracy_on_teacher <b>62.50</b>", shown)
-    assert re.search(r"student_gradient_norm <b>3.5</b>", shown)
-    assert "val_agreement" not in shown
+    page_text = page(game)
+    assert "whom the discriminator recognises" in page_text
+    assert re.search(r"discriminator_accuracy_on_teacher <b>62.50</b>", page_text)
+    assert re.search(r"student_gradient_norm <b>3.5</b>", page_text)
+    assert "val_agreement" not in page_text
     assert "recognises" not in page(make())
 
 

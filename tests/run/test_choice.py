@@ -69,16 +69,19 @@ def test_a_validation_split_too_small_to_decide_is_a_warning(examples, limit, to
     if too_few:
         share = f"has {examples} examples, one of which is {100 / examples:.2f} points"
         assert share in lines[0]
-    made = run(limit)
-    made.finish = ()  # Nothing to choose from.
-    assert warn.few_examples(made, examples) == []
+    checked_run = run(limit)
+    checked_run.finish = ()  # Nothing to choose from.
+    assert warn.few_examples(checked_run, examples) == []
 
 
 @pytest.mark.parametrize("name", ["lit_resnet", "finish_resnet", "gan_tsc_resnet"])
 def test_a_shipped_config_has_enough_to_decide_by(name):
-    made = config.load(f"{name}.yaml")
-    splits = made.data.load()
-    assert made.finish and warn.few_examples(made, len(splits.validation.labels)) == []
+    checked_run = config.load(f"{name}.yaml")
+    splits = checked_run.data.load()
+    assert (
+        checked_run.finish
+        and warn.few_examples(checked_run, len(splits.validation.labels)) == []
+    )
     assert len(splits.train.labels) == 270
 
 

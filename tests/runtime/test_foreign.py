@@ -123,8 +123,8 @@ def augmentation_layer(name):
 
 @pytest.mark.parametrize("name", sorted(allowed.AUGMENTING))
 def test_what_drops_out_does_nothing_in_inference(name):
-    made = keras.tree.flatten(augmentation_layer(name)(IMAGES, training=False))
-    np.testing.assert_allclose(made[0], IMAGES, rtol=1e-6)
+    outputs = keras.tree.flatten(augmentation_layer(name)(IMAGES, training=False))
+    np.testing.assert_allclose(outputs[0], IMAGES, rtol=1e-6)
 
 
 def test_augmentation_drops_out_at_every_depth(save_and_open):
@@ -294,11 +294,13 @@ def test_a_compiled_model_inside_and_two_layers_of_one_name(save_and_open):
     actual = save_and_open(original)
     np.testing.assert_array_equal(answers(actual)[0], answers(original)[0])
     for _ in range(2):  # The second time as the first.
-        made = flat.flatten(actual, SHAPE)
-        names = [layer.name for layer in made.layers]
+        flattened = flat.flatten(actual, SHAPE)
+        names = [layer.name for layer in flattened.layers]
         assert names[1:4] == ["same", f"{inside.name}_same", "kernel"]
-        np.testing.assert_allclose(answers(made)[0], answers(original)[0], rtol=1e-6)
-    copy = keras.models.clone_model(made)
+        np.testing.assert_allclose(
+            answers(flattened)[0], answers(original)[0], rtol=1e-6
+        )
+    copy = keras.models.clone_model(flattened)
     assert [layer.name for layer in copy.layers] == names
 
 
@@ -306,10 +308,10 @@ def test_what_is_shared_keeps_its_one_name(save_and_open):
     tower = of(lambda x: layers.Conv2D(2, 3, name="kernel")(x))
     other = of(lambda x: layers.Conv2D(2, 3, name="kernel")(x))
     original = of(lambda x: layers.Flatten()(tower(x) + tower(2 * x) * other(x)))
-    made = flat.flatten(save_and_open(original), SHAPE)
-    kernels = {layer.name for layer in made.layers if layer.weights}
+    flattened = flat.flatten(save_and_open(original), SHAPE)
+    kernels = {layer.name for layer in flattened.layers if layer.weights}
     assert kernels == {"kernel", f"{other.name}_kernel"}
-    np.testing.assert_allclose(answers(made)[0], answers(original)[0], rtol=1e-6)
+    np.testing.assert_allclose(answers(flattened)[0], answers(original)[0], rtol=1e-6)
 
 
 # Inputs and outputs of a file.

@@ -88,9 +88,9 @@ def kernel(**options):
 
 
 def function(module, name):
-    given = {"module": module, "class_name": "function", "config": name}
-    given["registered_name"] = name
-    return {"name": "g", "function": given, "arguments": {}, "dtype": "float32"}
+    reference = {"module": module, "class_name": "function", "config": name}
+    reference["registered_name"] = name
+    return {"name": "g", "function": reference, "arguments": {}, "dtype": "float32"}
 
 
 class Pickled:
@@ -279,9 +279,9 @@ def test_operations_that_only_compute_are_opened(tmp_path):
     y = keras.ops.mean(keras.ops.reshape(y, (-1, 8, 2)), axis=1)
     model = keras.Model(x, y)
     model.save(tmp_path / "model.keras")
-    given = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
-    opened = loader.open_foreign(tmp_path / "model.keras")
-    np.testing.assert_array_equal(opened(given), model(given))
+    inputs = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("float32")
+    network = loader.open_foreign(tmp_path / "model.keras")
+    np.testing.assert_array_equal(network(inputs), model(inputs))
 
 
 def test_1000_changes_to_a_pinned_file_are_noticed(safe_file, tmp_path):
@@ -397,10 +397,10 @@ def test_1000_mutated_tflite_files_hurt_no_parent(tflite, tmp_path):
             capture_output=True,
             text=True,
         )
-        said = done.stdout.split()
-        words += sum(not word.isdigit() for word in said)
+        printed = done.stdout.split()
+        words += sum(not word.isdigit() for word in printed)
         assert done.returncode <= 0, done.stderr[-500:]
-        first = 1 + max(int(word) for word in said if word.isdigit())
+        first = 1 + max(int(word) for word in printed if word.isdigit())
         deaths += done.returncode < 0
     assert words > 100
     assert deaths < 20
@@ -421,17 +421,17 @@ def evaluate_file(path, capfd):
 def test_a_damaged_tflite_file_is_one_line(content, tflite, tmp_path, capfd):
     path = tmp_path / "student.tflite"
     path.write_bytes(tflite.read_bytes()[:900] if content is None else content)
-    code, said = evaluate_file(path, capfd)
+    code, error_lines = evaluate_file(path, capfd)
     assert code == 2
-    (line,) = said
+    (line,) = error_lines
     assert str(path) in line
 
 
 def test_a_tflite_file_that_kills_its_process_is_3(tflite, capfd, dying_python):
     dying_python(6)
-    code, said = evaluate_file(tflite, capfd)
+    code, error_lines = evaluate_file(tflite, capfd)
     assert code == 3
-    assert "SIGABRT" in said[0]
+    assert "SIGABRT" in error_lines[0]
 
 
 def test_the_exit_code_of_the_untrusted_is_3():

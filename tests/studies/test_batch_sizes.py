@@ -66,9 +66,9 @@ def test_the_fastest_need_not_be_the_largest(monkeypatch, run):
     )
     assert (result["fastest"], result["largest"]) == (16, 32)
     assert result["ended"] == "64: there are 50 training examples"
-    said = batch_sizes.table(result, run.batch_size)
-    assert "fastest: 16, largest: 32; `batch_size` stays 32" in said
-    assert "1.00" in said and "student: kd" in said
+    table = batch_sizes.table(result, run.batch_size)
+    assert "fastest: 16, largest: 32; `batch_size` stays 32" in table
+    assert "1.00" in table and "student: kd" in table
 
 
 def test_one_that_fails_is_the_end_of_the_search(monkeypatch, run):
@@ -172,6 +172,6 @@ def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):
 def test_it_is_no_comparison_with_others(other, capfd):
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--config=kd_resnet.yaml", "--find-batch-size", other])
-    said = capfd.readouterr().err
-    assert said.startswith("error: ") and "not allowed with argument" in said
-    assert said.count("\n") == 1
+    stderr = capfd.readouterr().err
+    assert stderr.startswith("error: ") and "not allowed with argument" in stderr
+    assert stderr.count("\n") == 1

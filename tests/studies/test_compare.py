@@ -237,21 +237,21 @@ def run_compare(tmp_path, monkeypatch):
 
 
 def test_what_is_finished_is_never_run_again(run_compare):
-    _, trained, first = run_compare()
-    assert len(trained) == len(set(trained)) == 4
-    code, trained, again = run_compare()
-    assert (code, trained, again) == (0, [], first)
-    _, trained, more = run_compare(seeds=3)
-    assert trained == ["lit_resnet,seed=2", "kd_resnet,seed=2"]
+    _, runs_trained, first = run_compare()
+    assert len(runs_trained) == len(set(runs_trained)) == 4
+    code, runs_trained, again = run_compare()
+    assert (code, runs_trained, again) == (0, [], first)
+    _, runs_trained, more = run_compare(seeds=3)
+    assert runs_trained == ["lit_resnet,seed=2", "kd_resnet,seed=2"]
     assert more["seeds"] == [0, 1, 2]
 
 
 def test_interrupted_it_goes_on_where_it_was(run_compare):
     whole = ["lit_resnet,seed=0", "kd_resnet,seed=0", "lit_resnet,seed=1"]
-    code, trained, comparison = run_compare(fake=Fake(stop_at=3))
-    assert (code, trained, comparison) == (130, whole, {})
-    code, trained, comparison = run_compare()
-    assert (code, trained) == (0, ["kd_resnet,seed=1"])
+    code, runs_trained, comparison = run_compare(fake=Fake(stop_at=3))
+    assert (code, runs_trained, comparison) == (130, whole, {})
+    code, runs_trained, comparison = run_compare()
+    assert (code, runs_trained) == (0, ["kd_resnet,seed=1"])
     assert len(comparison["runs"]) == 4
 
 
@@ -259,8 +259,8 @@ def test_a_folder_of_another_comparison_is_refused_before_any_training(
     run_compare, capsys
 ):
     run_compare(seeds=1)
-    code, trained, _ = run_compare("--set=batch_size=32")
-    assert (code, trained) == (2, [])
+    code, runs_trained, _ = run_compare("--set=batch_size=32")
+    assert (code, runs_trained) == (2, [])
     assert "batch_size: 64 -> 32" in capsys.readouterr().err
 
 

@@ -150,15 +150,15 @@ def test_a_translator_keeps_its_contract(shape, halvings):
     part = ResidualTranslator(blocks=1, width=2, halvings=halvings)
     network = part.build(shape, CLASSES)
     images = RNG.uniform(0, 1, (3, *shape)).astype("float32")
-    made = made_of(network, images, LABELS[:3])
-    assert made["images"].shape == images.shape
-    assert 0 <= made["images"].min() <= made["images"].max() <= 1
+    outputs = made_of(network, images, LABELS[:3])
+    assert outputs["images"].shape == images.shape
+    assert 0 <= outputs["images"].min() <= outputs["images"].max() <= 1
     for name, expected in part.shapes(shape).items():
-        assert made[name].shape[1:] == expected
-    section = network.get_layer("section1")(made["stem"])
-    np.testing.assert_allclose(section, made["section1"], rtol=1e-4, atol=1e-5)
+        assert outputs[name].shape[1:] == expected
+    section = network.get_layer("section1")(outputs["stem"])
+    np.testing.assert_allclose(section, outputs["section1"], rtol=1e-4, atol=1e-5)
     alone = made_of(network, images[:1], LABELS[:1])
-    np.testing.assert_allclose(made["images"][:1], alone["images"], atol=1e-5)
+    np.testing.assert_allclose(outputs["images"][:1], alone["images"], atol=1e-5)
     assert measurement.costs(network)["depth"] == part.depth
 
 
@@ -173,9 +173,9 @@ def test_a_deeper_one_has_the_same_representations():
 
 
 def test_the_wanted_class_is_a_plane_and_is_heard():
-    given = ops.convert_to_numpy(translators.add_class_planes(REAL, LABELS, CLASSES))
-    np.testing.assert_array_equal(given[..., :1], REAL)
-    for row, label in zip(given, LABELS, strict=True):
+    planes = ops.convert_to_numpy(translators.add_class_planes(REAL, LABELS, CLASSES))
+    np.testing.assert_array_equal(planes[..., :1], REAL)
+    for row, label in zip(planes, LABELS, strict=True):
         np.testing.assert_array_equal(
             row[..., 1:], np.tile(np.eye(CLASSES)[label], (4, 4, 1))
         )
@@ -209,13 +209,13 @@ def squared_slopes(network, images):
 def test_the_losses_are_their_formulas_and_sum_up(fixed):
     learner = game()
     logs = learner.evaluate(REAL, LABELS, batch_size=BATCH, verbose=0, return_dict=True)
-    made = made_of(learner.generator, REAL, WANTED)["images"]
-    back = made_of(learner.generator, made, LABELS)["images"]
+    generated = made_of(learner.generator, REAL, WANTED)["images"]
+    back = made_of(learner.generator, generated, LABELS)["images"]
     real_says, made_says = (
         {k: ops.convert_to_numpy(v) for k, v in learner.discriminator(images).items()}
-        for images in (REAL, made)
+        for images in (REAL, generated)
     )
-    between = fixed * REAL + (1 - fixed) * made
+    between = fixed * REAL + (1 - fixed) * generated
     length = np.sqrt(squared_slopes(learner.discriminator, between))
     expected = {
         "real_loss": softplus(-real_says["score"]),
@@ -245,15 +245,15 @@ def test_each_term_moves_one_side_and_nothing_else():
     for side, names in sides.items():
         for name in names:
             compile_(learner, learner.sides(10))  # Adam forgets what it did before.
-            learner._terms = lambda *given, name=name: {
+            learner._terms = lambda *arguments, name=name: {
                 key: value * (key == f"{name}_loss")
-                for key, value in terms(*given).items()
+                for key, value in terms(*arguments).items()
             }
             before = {key: weights(getattr(learner, key)) for key in sides}
             learner.train_on_batch(REAL, LABELS)
             after = {key: weights(getattr(learner, key)) for key in sides}
-            moved = [key for key in sides if not same(before[key], after[key])]
-            assert moved == [side], name
+            changed = [key for key in sides if not same(before[key], after[key])]
+            assert changed == [side], name
 
 
 def test_one_generator_step_for_several_of_the_discriminator():
@@ -262,8 +262,8 @@ def test_one_generator_step_for_several_of_the_discriminator():
     for _ in range(6):
         before = {name: weights(getattr(learner, name)) for name in moves}
         learner.train_on_batch(REAL, LABELS)
-        for name, kept in before.items():
-            moves[name].append(not same(kept, weights(getattr(learner, name))))
+        for name, old in before.items():
+            moves[name].append(not same(old, weights(getattr(learner, name))))
     assert moves["generator"] == [False, False, True] * 2
     assert moves["discriminator"] == [True] * 6
 
@@ -305,23 +305,25 @@ def test_from_every_step_the_end_is_the_same(kind, tmp_path, monkeypatch):
 
 def test_the_section_learns_its_map_and_nothing_else_moves(fixed):
     teacher = small(blocks=2)
-    kept = weights(teacher)
+    old = weights(teacher)
     learner = lesson(teacher=teacher)
     student = learner.student
     for part in ("stem", "head"):
         assert same(layer_weights(teacher, part), layer_weights(student, part))
         assert len(layer_weights(student, part)) > 0
     before = layer_weights(student, "section1")
-    taught = made_of(teacher, REAL, WANTED)
-    made = ops.convert_to_numpy(student.get_layer("section1")(taught["stem"]))
-    expected = np.square(made - taught["section1"]).mean()
+    teacher_maps = made_of(teacher, REAL, WANTED)
+    generated = ops.convert_to_numpy(
+        student.get_layer("section1")(teacher_maps["stem"])
+    )
+    expected = np.square(generated - teacher_maps["section1"]).mean()
     logs = learner.train_on_batch(REAL, LABELS, return_dict=True)
     assert logs["loss"] == pytest.approx(expected, rel=1e-4)
     for _ in range(5):
         learner.reset_metrics()
         last = learner.train_on_batch(REAL, LABELS, return_dict=True)
     assert last["section1_loss"] < expected
-    assert same(kept, weights(teacher))
+    assert same(old, weights(teacher))
     for part in ("stem", "head"):
         assert same(layer_weights(teacher, part), layer_weights(student, part))
     assert not same(before, layer_weights(student, "section1"))
@@ -406,11 +408,11 @@ def finished_study(eager, tmp_path_factory):
 
 
 def test_the_teacher_never_moves(finished_study):
-    kept = weights(finished_study.networks["teacher"])
-    assert same(Section.taught[0], kept)
-    assert same(kept, weights(finished_study.games["teacher"].generator))
+    before = weights(finished_study.networks["teacher"])
+    assert same(Section.taught[0], before)
+    assert same(before, weights(finished_study.games["teacher"].generator))
     file = finished_study.folder / "seed=3" / "teacher.keras"
-    assert same(kept, weights(loader.open_own(file)))
+    assert same(before, weights(loader.open_own(file)))
 
 
 def test_the_student_starts_where_lit_has_ended_and_moves_whole(finished_study):
@@ -430,8 +432,10 @@ def test_the_student_starts_where_lit_has_ended_and_moves_whole(finished_study):
 
 def test_the_discriminator_starts_as_the_teachers_has_ended(finished_study):
     games = finished_study.games
-    start = {name: played.start[1] for name, played in games.items()}
-    end = {name: weights(played.discriminator) for name, played in games.items()}
+    start = {name: game_played.start[1] for name, game_played in games.items()}
+    end = {
+        name: weights(game_played.discriminator) for name, game_played in games.items()
+    }
     assert same(start["student"], end["teacher"])
     assert not same(start["student"], end["student"])
     assert not same(start["teacher"], end["teacher"])
@@ -444,8 +448,8 @@ def test_the_control_has_as_many_updates_as_the_student(finished_study):
     )
     # Keras counts batches, of which two make an update of the generator.
     counts = {
-        name: int(played.optimizer._student._iterations) / 2
-        for name, played in finished_study.games.items()
+        name: int(game_played.optimizer._student._iterations) / 2
+        for name, game_played in finished_study.games.items()
     }
     steps = len(finished_study.splits.train.labels) // finished_study.study.batch_size
     lit = finished_study.study.lit.epochs * steps
@@ -471,7 +475,7 @@ def test_student_and_control_are_one_network_before_training(finished_study):
 def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
     finished_study, tmp_path
 ):
-    kept = {name: weights(network) for name, network in finished_study.networks.items()}
+    old = {name: weights(network) for name, network in finished_study.networks.items()}
     shutil.copytree(finished_study.folder / "seed=3", tmp_path / "seed=3")
     # As if killed before.
     (tmp_path / "seed=3" / "checkpoint" / "student.json").unlink()
@@ -481,9 +485,9 @@ def test_what_is_finished_is_opened_and_the_rest_is_trained_to_the_same(
     )
     again.train()
     assert len(Game.played) == before + 1
-    assert again.networks.keys() == kept.keys()
+    assert again.networks.keys() == old.keys()
     for name, network in again.networks.items():
-        assert same(kept[name], weights(network)), name
+        assert same(old[name], weights(network)), name
 
 
 def test_a_study_ends_in_a_report_and_goes_on(finished_study, monkeypatch):
@@ -524,9 +528,9 @@ class Painter:
 
     input = np.empty((1, *SHAPE[:2], SHAPE[2] + CLASSES))
 
-    def __call__(self, given):
-        label = given[:, :1, :1, 1:].argmax(-1)[..., None]
-        return {"images": np.ones_like(given[..., :1]) * (label + 1) / 4}
+    def __call__(self, inputs):
+        label = inputs[:, :1, :1, 1:].argmax(-1)[..., None]
+        return {"images": np.ones_like(inputs[..., :1]) * (label + 1) / 4}
 
 
 def classifier():
@@ -541,8 +545,8 @@ def classifier():
 class Copier(Painter):
     """A translator that gives every image back as it was."""
 
-    def __call__(self, given):
-        return {"images": given[..., :1]}
+    def __call__(self, inputs):
+        return {"images": inputs[..., :1]}
 
 
 class Noted(Copier):
@@ -551,18 +555,19 @@ class Noted(Copier):
     def __init__(self):
         self.given = {label: [] for label in range(CLASSES)}
 
-    def __call__(self, given):
-        label = int(given[0, 0, 0, 1:].argmax())
-        self.given[label] += list(given[..., :1])
-        return super().__call__(given)
+    def __call__(self, inputs):
+        label = int(inputs[0, 0, 0, 1:].argmax())
+        self.given[label] += list(inputs[..., :1])
+        return super().__call__(inputs)
 
 
 def greys(count, seed, noise=0.03):
     """Images about the greys that `classifier` takes for the classes, and these."""
     labels = np.arange(count) % CLASSES
-    drawn = np.random.default_rng(seed).normal(0, noise, (count, *SHAPE))
+    deviations = np.random.default_rng(seed).normal(0, noise, (count, *SHAPE))
     return data.Split(
-        ((labels + 1) / 4)[:, None, None, None].astype("float32") + drawn.astype("f4"),
+        ((labels + 1) / 4)[:, None, None, None].astype("float32")
+        + deviations.astype("f4"),
         labels,
     )
 
@@ -599,16 +604,16 @@ def test_who_gives_the_images_back_is_far_from_every_class(judge):
 
 
 def test_what_is_made_is_of_images_of_other_classes(judge):
-    noted = Noted()
-    judge.scores(noted, CLASSES)
+    recorder = Noted()
+    judge.scores(recorder, CLASSES)
     test = greys(48, 1)
-    held = {
+    label_of = {
         image.tobytes(): label
         for image, label in zip(test.inputs, test.labels, strict=True)
     }
     used = set()
-    for label, images in noted.given.items():
-        own = [held[image.astype("f4").tobytes()] for image in images]
+    for label, images in recorder.given.items():
+        own = [label_of[image.astype("f4").tobytes()] for image in images]
         assert len(own) == 10 and label not in own
         used |= {image.tobytes() for image in images}
     assert len(used) == judge.inputs
@@ -616,11 +621,11 @@ def test_what_is_made_is_of_images_of_other_classes(judge):
 
 def test_no_image_is_in_both_halves_and_each_has_half_of_a_class():
     whole = data.Split(np.arange(33), np.repeat([0, 1, 2], [20, 8, 5]))
-    given, kept = measurement._halves(whole)
-    assert sorted([*given.inputs, *kept.inputs]) == list(range(33))
-    assert list(np.bincount(given.labels)) == [10, 4, 3]
-    assert list(np.bincount(kept.labels)) == [10, 4, 2]
-    assert not np.array_equal(given.inputs, np.arange(0, 33, 2))  # By chance.
+    first, second = measurement._halves(whole)
+    assert sorted([*first.inputs, *second.inputs]) == list(range(33))
+    assert list(np.bincount(first.labels)) == [10, 4, 3]
+    assert list(np.bincount(second.labels)) == [10, 4, 2]
+    assert not np.array_equal(first.inputs, np.arange(0, 33, 2))  # By chance.
 
 
 @pytest.mark.parametrize(("split", "fewest"), measurement.FEWEST.items())
@@ -637,9 +642,9 @@ def test_a_sheet_shows_each_image_above_itself_as_of_every_class():
     split = data.Split(np.tile(REAL, (2, 1, 1, 1)), np.repeat(np.arange(3), 4))
     sheet = translation.samples(Painter(), split)
     assert sheet.shape == (4 * 8, *SHAPE)
-    shown = split.sample(8, 0)
-    assert set(shown.labels) == {0, 1, 2}  # Though eight from the start are two.
-    np.testing.assert_array_equal(sheet[:8], shown.inputs)
+    images = split.sample(8, 0)
+    assert set(images.labels) == {0, 1, 2}  # Though eight from the start are two.
+    np.testing.assert_array_equal(sheet[:8], images.inputs)
     for label in range(CLASSES):
         row = sheet[8 * (label + 1) : 8 * (label + 2)]
         np.testing.assert_allclose(row, (label + 1) / 4)

@@ -43,7 +43,7 @@ for name in ("tensorflow", "tf_keras", "ai_edge_litert", "flatbuffers"):
 
 
 def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeypatch):
-    asked = []
+    runs = []
     (tmp_path / "sitecustomize.py").write_text(WITHOUT)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
@@ -51,7 +51,7 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else name
     )
-    monkeypatch.setattr(gpu, "_learning", lambda *run: asked.append(run))
+    monkeypatch.setattr(gpu, "_learning", lambda *run: runs.append(run))
     out = tmp_path / "gpu.json"
     more = ["--batches=4", "--precisions=mixed_bfloat16", "--rounds=2", "--steps=2"]
     assert gpu.main(flags(*more, "--peak", "1e-3", "1", f"--json={out}")) == 0
@@ -69,7 +69,7 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     assert "pytorch: not installed: pip install" in output
     assert "own: Keras" in output
     assert "on jax, cpu:0" in output
-    ((run, *_),) = asked
+    ((run, *_),) = runs
     assert (run.batch_size, run.hardware.precision) == (512, "mixed_bfloat16")
 
 

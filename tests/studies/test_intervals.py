@@ -34,11 +34,11 @@ def test_the_quantiles_are_those_of_the_tables():
 
 def test_nineteen_of_twenty_intervals_hold_the_truth():
     draws = np.random.default_rng(0).normal(1.0, 2.0, size=(2000, 4))
-    held = [
+    covered = [
         actual["low"] <= 1.0 <= actual["high"]
         for actual in (intervals.paired_difference(d, np.zeros(4)) for d in draws)
     ]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
 
 
 def test_pairing_takes_out_what_both_share():
@@ -85,19 +85,19 @@ def test_tables_drawn_anew_from_one_table_have_the_corrected_interval():
 
 
 def test_the_corrected_interval_holds_the_truth_where_the_plain_one_does_not():
-    rng, held = np.random.default_rng(1), {0.0: [], 1.0: []}
+    rng, covered = np.random.default_rng(1), {0.0: [], 1.0: []}
     for _ in range(400):
         # A table of 200 differences, whose mean is learned and measured in halves:
         # what a seed sees is the mean of one half, and the truth is 0.
         table = rng.normal(size=200)
-        seen = [rng.permutation(table)[:100].mean() for _ in range(10)]
-        for ratio, inside in held.items():
+        means = [rng.permutation(table)[:100].mean() for _ in range(10)]
+        for ratio, outcomes in covered.items():
             actual = intervals.paired_difference(
-                seen, np.zeros(10), test_to_train=ratio
+                means, np.zeros(10), test_to_train=ratio
             )
-            inside.append(not actual["clear_of_zero"])
-    assert np.mean(held[0.0]) < 0.75
-    assert np.mean(held[1.0]) > 0.93
+            outcomes.append(not actual["clear_of_zero"])
+    assert np.mean(covered[0.0]) < 0.75
+    assert np.mean(covered[1.0]) > 0.93
 
 
 def test_one_seed_has_neither_spread_nor_interval():

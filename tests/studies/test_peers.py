@@ -42,14 +42,14 @@ def test_every_peer_finds_the_same_losses(tmp_path, capsys):
     assert result["threads"] == 1
     assert result["costs"]["student"]["parameters"] > 0
     assert result["costs"]["teacher"]["macs"] > 0
-    for method, able in zip(
+    for method, present in zip(
         result["methods"], (["pytorch"], [*worker.PEERS]), strict=True
     ):
-        able = [name for name in able if name not in result["missing"]]
-        assert [*method["ratio"]] == [*method["cpu_ratio"]] == able
+        present = [name for name in present if name not in result["missing"]]
+        assert [*method["ratio"]] == [*method["cpu_ratio"]] == present
         own = method["losses"]["own"]
         assert own[0] > own[1] > own[2]  # They do learn.
-        for name in able:
+        for name in present:
             assert method["losses"][name] == pytest.approx(own, rel=worker.TOLERANCE)
             assert len(method["seconds"][name]) == 2
             assert f"{method['ratio'][name]:.2f}" in output

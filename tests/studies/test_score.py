@@ -70,8 +70,8 @@ def test_the_classifier_score_is_the_papers():
 def test_the_distance_of_a_set_from_itself_is_0_and_from_a_shifted_one_the_shift():
     features, shift = RNG.normal(size=(50, 6)), np.arange(6.0)
     assert quality.frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
-    moved = quality.frechet_distance(features, features[::-1] + shift)
-    assert moved == pytest.approx(shift @ shift)
+    distance = quality.frechet_distance(features, features[::-1] + shift)
+    assert distance == pytest.approx(shift @ shift)
 
 
 @pytest.mark.parametrize("count", [4, 50])  # 4: of less than full rank.
@@ -104,12 +104,12 @@ def slow_neighbourhoods(real, generated, k):
 
     radii_real = np.sort(distances(real, real))[:, k]
     radii_made = np.sort(distances(generated, generated))[:, k]
-    inside = distances(real, generated) <= radii_real[:, None]
+    is_inside = distances(real, generated) <= radii_real[:, None]
     return {
-        "precision": inside.any(0).mean(),
+        "precision": is_inside.any(0).mean(),
         "recall": (distances(generated, real) <= radii_made[:, None]).any(0).mean(),
-        "density": inside.sum() / (k * len(generated)),
-        "coverage": inside.any(1).mean(),
+        "density": is_inside.sum() / (k * len(generated)),
+        "coverage": is_inside.any(1).mean(),
     }
 
 

@@ -239,8 +239,8 @@ def test_the_teacher_learns_from_the_training_rows_alone(spied_study):
     train, test, teacher, _ = spied_study
     np.testing.assert_array_equal(teacher.learned[0], train.features)
     np.testing.assert_array_equal(teacher.learned[1], train.labels)
-    seen = {row.tobytes() for row in teacher.learned[0]}
-    assert not seen & {row.tobytes() for row in test.features}
+    learned_rows = {row.tobytes() for row in teacher.learned[0]}
+    assert not learned_rows & {row.tobytes() for row in test.features}
 
 
 def test_alone_has_the_labels_and_never_the_teacher(spied_study):
@@ -270,27 +270,27 @@ def test_pooled_rows_are_the_training_rows_and_those_made(spied_study):
     np.testing.assert_array_equal(pooled[:count], train.features)
     assert np.abs(pooled[count : 2 * count] - train.features).max() > 0
     # Each row that learns is answered once: training rows, rows made, test rows.
-    assert [len(asked) for asked in teacher.asked[:2]] == [count, 2 * count]
+    assert [len(rows_asked) for rows_asked in teacher.asked[:2]] == [count, 2 * count]
 
 
 def test_what_two_transfer_sets_share_is_made_and_asked_once(rows):
-    asked = []
+    calls = []
 
     def teacher(features):
-        asked.append(len(features))
+        calls.append(len(features))
         return np.eye(3)[np.zeros(len(features), int)]
 
     sets = conductor._TransferSets(rows, teacher, 0)
     apart, _ = sets.build(transfer.Bootstrap(copies=2))
     pooled, targets = sets.build(transfer.Bootstrap(copies=2, pooled=True))
     np.testing.assert_array_equal(pooled, np.concatenate([rows.features, apart]))
-    assert asked == [120, 60]
+    assert calls == [120, 60]
     assert targets.shape == (180, 3)
 
 
 def test_jitter_is_noise_of_that_deviation(rows):
-    made = transfer.Jitter(copies=50, deviation=0.2).rows(rows, 0)
-    noise = made - np.tile(rows.features, (50, 1))
+    generated = transfer.Jitter(copies=50, deviation=0.2).rows(rows, 0)
+    noise = generated - np.tile(rows.features, (50, 1))
     np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.02)
     np.testing.assert_allclose(noise.std(axis=0), 0.2, atol=0.01)
 
@@ -311,11 +311,11 @@ def test_a_generator_learns_where_each_class_is():
             generator_learning_rate=0.01, discriminator_learning_rate=0.005, average=0.9
         ),
     )
-    made = part.rows(train, 0)
-    assert made.shape == (800, 2)
+    generated = part.rows(train, 0)
+    assert generated.shape == (800, 2)
     # The classes lie at -2 and 6, and a quarter of the rows is of the second.
-    assert 0.2 < (made[:, 0] > 2).mean() < 0.3
-    assert np.abs(np.median(made[made[:, 0] < 2, 0]) + 2) < 1
+    assert 0.2 < (generated[:, 0] > 2).mean() < 0.3
+    assert np.abs(np.median(generated[generated[:, 0] < 2, 0]) + 2) < 1
 
 
 @pytest.mark.parametrize("scaling", ["standard", "quantile"])
@@ -359,7 +359,7 @@ def test_bootstrap_draws_training_rows(rows):
 def test_speed_is_rows_over_the_fastest_turn(monkeypatch):
     clock = iter([0, 5, 5, 6, 6, 8, 8, 18, 18, 21, 21, 25])
     monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
-    models = dict.fromkeys(["one", "other"], lambda asked: asked)
+    models = dict.fromkeys(["one", "other"], lambda calls: calls)
     rates = speed.rows_per_second(models, np.zeros((10, 1)), 3)
     assert rates == {"one": 10 / 2, "other": 10 / 1}
 
@@ -393,19 +393,19 @@ def test_a_study_ends_in_a_report_and_goes_on(tmp_path, capsys, monkeypatch):
     assert all("corrected resampled t" in text for text in (table, page))
     assert not re.search(r"<(script|link|img)|https?:", page)
     (tmp_path / "checkpoint" / "seed.1.json").unlink()
-    asked = []
+    calls = []
     done = conductor.run_seed
     monkeypatch.setattr(
         conductor,
         "run_seed",
-        lambda *arguments: asked.append(arguments[-1]) or done(*arguments),
+        lambda *arguments: calls.append(arguments[-1]) or done(*arguments),
     )
     assert tabular.main([*flags, "--seeds=2"]) == 0
-    assert asked == [1]
+    assert calls == [1]
     again = json.loads((tmp_path / "report.json").read_text())
     assert again["students"][0]["auc"] == result["students"][0]["auc"]
     assert tabular.main([*flags, "--seeds=3"]) == 0  # More of the same study.
-    assert asked == [1, 2]
+    assert calls == [1, 2]
     assert tabular.main([*flags, "--set=scaling=quantile"]) == 2  # Another study.
 
 
