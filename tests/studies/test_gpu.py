@@ -147,15 +147,6 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
 
 
 def test_who_is_ready_does_not_wait_for_ever():
-<<<<<<< HEAD
-    waiting = turns.Turns(["quick", "slow"], time.monotonic() + 0.05)
-    with waiting.take_turn("quick"):
-        pass
-    waiting.mark_ready("slow")
-    waiting = turns.Turns(["quick", "slow"], time.monotonic() + 60)
-    waiting.mark_ready("slow")  # It has failed.
-    with waiting.take_turn("quick"):
-=======
     queue = turns.Turns(["quick", "slow"], time.monotonic() + 0.05)
     with queue.take_turn("quick"):
         pass
@@ -163,7 +154,6 @@ def test_who_is_ready_does_not_wait_for_ever():
     queue = turns.Turns(["quick", "slow"], time.monotonic() + 60)
     queue.mark_ready("slow")  # It has failed.
     with queue.take_turn("quick"):
->>>>>>> 1d2194e (tests: helpers and variables named in the field's words)
         pass
 
 
@@ -227,17 +217,10 @@ def test_what_was_learned_in_time_is_said_when_the_rest_was_not(fake_python, tmp
     first, last = read_learning(tmp_path, 2)
     assert first["networks"] == last["networks"] == [LINE]
     assert first["error"] == last["error"] == learning.LATE
-<<<<<<< HEAD
-    said = roofline._describe_networks(last)
-    assert "teacher: test accuracy 90.00 % after 80 steps, 2.5 epochs of 5" in said
-    assert "9000 images/s, 25 % of the time waiting for input" in said
-    assert learning.LATE in said
-=======
     output = roofline._describe_networks(last)
     assert "teacher: test accuracy 90.00 % after 80 steps, 2.5 epochs of 5" in output
     assert "9000 images/s, 25 % of the time waiting for input" in output
     assert learning.LATE in output
->>>>>>> 1d2194e (tests: helpers and variables named in the field's words)
 
 
 def test_who_has_said_all_lacks_nothing(fake_python, tmp_path):
