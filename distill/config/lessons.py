@@ -171,7 +171,7 @@ def _shapes(run, where, network):
     try:
         return network.shapes(run.data.input_shape)
     except ValueError as error:
-        raise ValueError(f"`{where}`: {error}") from None
+        raise ValueError(f"`{where}`: {error}") from error
 
 
 def _check_stages(stages, shapes, where):
@@ -179,7 +179,7 @@ def _check_stages(stages, shapes, where):
         try:
             stage.trainer.check_shapes(*shapes)
         except ValueError as error:
-            raise ValueError(f"`{where}`: {error}") from None
+            raise ValueError(f"`{where}`: {error}") from error
 
 
 def co_teachers(run: Run) -> dict[str, Run]:

@@ -126,7 +126,7 @@ class Run:
             try:
                 getattr(self.generator, name).check_shape(self.data.input_shape)
             except ValueError as error:
-                raise ValueError(f"`generator.{name}`: {error}") from None
+                raise ValueError(f"`generator.{name}`: {error}") from error
 
 
 def _count_epochs(stages):

@@ -121,7 +121,7 @@ def _locate_errors(node, where):
     except ValueError as exception:
         option = _OPTION_NAME.match(str(exception))
         culprit = follow(node, option[1]) if option else node
-        raise error(culprit, where, str(exception)) from None
+        raise error(culprit, where, str(exception)) from exception
 
 
 def _drop_overruled(kind, entries, values):

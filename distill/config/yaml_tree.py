@@ -178,12 +178,16 @@ def _compose(path, rank):
         # Either mark may be missing.
         mark = exception.problem_mark or exception.context_mark
         line = mark.line + 1 if mark else 1
-        raise errors.ConfigError(f"{path.name}:{line}: {exception.problem}") from None
+        raise errors.ConfigError(
+            f"{path.name}:{line}: {exception.problem}"
+        ) from exception
     except (yaml.YAMLError, UnicodeDecodeError) as exception:
         reason = str(exception).splitlines()[0]
-        raise errors.ConfigError(f"{path.name}:1: not a YAML text: {reason}") from None
+        raise errors.ConfigError(
+            f"{path.name}:1: not a YAML text: {reason}"
+        ) from exception
     except OSError as exception:
-        raise errors.ConfigError(f"{path}: {exception.strerror}") from None
+        raise errors.ConfigError(f"{path}: {exception.strerror}") from exception
     if not isinstance(node, yaml.MappingNode):
         raise errors.ConfigError(f"{path.name}:1: expected keys and values")
     return node

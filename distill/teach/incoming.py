@@ -69,7 +69,7 @@ def open_given(
         try:
             images, outputs = flat.inlined(network, dataset.input_shape)
         except ValueError as error:
-            raise errors.ConfigError(f"{path} {error}") from None
+            raise errors.ConfigError(f"{path} {error}") from error
         output = outputs["logits"] if isinstance(outputs, dict) else outputs
     expected = dataset.input_shape, (dataset.num_classes,)
     received = tuple(images.shape[1:]), tuple(output.shape[1:])

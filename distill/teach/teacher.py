@@ -139,5 +139,5 @@ def open_given(run: config.Run) -> keras.Model:
     try:
         lessons.check_pupil(pupil, representations.shapes(network), student)
     except ValueError as error:
-        raise errors.ConfigError(f"{where}: {error}") from None
+        raise errors.ConfigError(f"{where}: {error}") from error
     return network

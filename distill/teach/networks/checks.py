@@ -33,7 +33,7 @@ def check_pairs(run: config.Run) -> list[tuple] | None:
     try:
         lessons.check_pupil(run, *pair)
     except ValueError as error:
-        raise errors.ConfigError(f"{error}. Pairs: {_format_pairs(pair)}") from None
+        raise errors.ConfigError(f"{error}. Pairs: {_format_pairs(pair)}") from error
     rows = []
     for name in dict.fromkeys(itertools.chain(*pair)):
         row = [name]
@@ -89,4 +89,4 @@ def check_layers(parts: Sequence[finishers.Finisher], student: keras.Model) -> N
         except ValueError as error:
             raise errors.ConfigError(
                 f"finish.{config.name_of(part)}: {error}"
-            ) from None
+            ) from error

@@ -102,7 +102,7 @@ def call_naming_network(role, run, function, *arguments):
     try:
         return function(*arguments)
     except ValueError as error:
-        raise errors.ConfigError(f"`{name}`: {error}") from None
+        raise errors.ConfigError(f"`{name}`: {error}") from error
 
 
 def _to_places(graphs, indices):
