@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import pytest
 
+from distill import config
 from distill.runtime import errors
 from distill.runtime.process import death, signals
 from distill.runtime.process.command import IN_CHILD, run_command
@@ -138,9 +140,21 @@ def test_whatever_is_raised_is_one_line(mistake, code, capsys):
     assert ("pip install not-here" in line) == (code == 2)
 
 
-def test_debug_shows_where_it_came_from(capsys):
+def test_debug_shows_where_it_came_from_also_in_processes_that_it_starts(
+    capsys, monkeypatch
+):
+    monkeypatch.setenv("DISTILL_DEBUG", "")
     with pytest.raises(ZeroDivisionError):
         run_guarded(ZeroDivisionError(), capsys, debug=True)
+    with pytest.raises(ZeroDivisionError):
+        run_guarded(ZeroDivisionError(), capsys)
+
+
+def test_a_refused_option_has_the_rule_as_its_cause():
+    with pytest.raises(errors.ConfigError) as caught:
+        config.read(config.Run, "lit_resnet.yaml", ["batch_size=0"])
+    frames = traceback.extract_tb(caught.value.__cause__.__traceback__)
+    assert any(x.filename.endswith("distill/config/run.py") for x in frames)
 
 
 @pytest.mark.parametrize(

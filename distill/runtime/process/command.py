@@ -17,6 +17,7 @@ from distill.runtime import errors, packages, progress
 from distill.runtime.process import completion, distributed, signals
 
 IN_CHILD = "DISTILL_IN_CHILD"  # Set for the finishing process.
+_DEBUG = "DISTILL_DEBUG"  # Set for processes that a command with --debug starts.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
@@ -54,7 +55,10 @@ def run_command(
         argv: What to parse; None means the command line.
     """
     flags.add_argument(
-        "--debug", action="store_true", help="show where an error came from"
+        "--debug",
+        action="store_true",
+        default=bool(os.environ.get(_DEBUG)),
+        help="show where an error came from",
     )
     flags.add_argument(
         "--version", action="version", version=f"distill {distill.__version__}"
@@ -65,6 +69,8 @@ def run_command(
     )
     completion.answer(flags)
     arguments = flags.parse_args(argv)
+    if arguments.debug:
+        os.environ[_DEBUG] = "1"
     progress.start()
     signals.install()
     if IN_CHILD not in os.environ and not faulthandler.is_enabled():
