@@ -5,16 +5,24 @@ config or printing help must not wait for TensorFlow.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # What a type checker sees in the callable modules.
+    from distill.api import finish, train
+    from distill.compress import to_tf_keras
 
 __version__ = "0.1.0"
-__all__ = ["to_tf_keras"]
+__all__ = ["finish", "to_tf_keras", "train"]
 
+# `train` and `finish` are commands, whose modules are callable; see `distill.api`.
+_MODULES = {"train": "distill.train", "finish": "distill.finish"}
 _HOMES = {"to_tf_keras": "distill.compress"}
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name from the package that defines it."""
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -79,8 +79,12 @@ def load_run(arguments: argparse.Namespace) -> config.Run:
 
 def default_folder(arguments: argparse.Namespace) -> pathlib.Path:
     """`runs/<config>`, with the assignments of `--set` and `--seed` in its name."""
-    name = ",".join([pathlib.Path(arguments.config).stem, *overrides(arguments)])
-    return pathlib.Path("runs") / name.replace(os.sep, "_")
+    return folder_of([pathlib.Path(arguments.config).stem, *overrides(arguments)])
+
+
+def folder_of(words: Sequence[str]) -> pathlib.Path:
+    """The folder in `runs` that is named by the words."""
+    return pathlib.Path("runs") / ",".join(words).replace(os.sep, "_")
 
 
 def add_study_flags(flags: argparse.ArgumentParser) -> None:

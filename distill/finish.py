@@ -5,7 +5,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli, config
+from distill import api, cli, config
 from distill.config import finishing
 from distill.run import parent
 from distill.run.folder import claim_finish
@@ -62,6 +62,8 @@ def _command(arguments: argparse.Namespace) -> int:
         report = finish(run, folder)
     return cli.print_result(report, folder)
 
+
+api.make_callable(__name__, api.finish)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import cli
+from distill import api, cli
 from distill.runtime.process import command, distributed
 
 
@@ -31,6 +31,8 @@ def _command(arguments: argparse.Namespace) -> int:
         result = conductor.train(run, folder)
         return 0 if result is None else cli.print_result(result, folder)
 
+
+api.make_callable(__name__, api.train)
 
 if __name__ == "__main__":
     raise SystemExit(main())

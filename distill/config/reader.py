@@ -3,14 +3,17 @@
 import difflib
 import pathlib
 import sysconfig
-from collections.abc import Sequence
-from typing import TypeVar
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from distill.config import schema, yaml_tree
 from distill.config.run import Run
+from distill.data import Dataset
 from distill.runtime.errors import ConfigError
 
 Tree = TypeVar("Tree")
+Source = str | pathlib.Path | Mapping[str, Any]
 
 # In a checkout beside the package, else where `pip` installs shared data.
 CONFIGS = (
@@ -25,15 +28,21 @@ def load(path: str | pathlib.Path, overrides: Sequence[str] = ()) -> Run:
 
 
 def read(
-    kind: type[Tree], path: str | pathlib.Path, overrides: Sequence[str] = ()
+    kind: type[Tree],
+    path: Source,
+    overrides: Sequence[str] = (),
+    keywords: Mapping[str, Any] | None = None,
 ) -> Tree:
     """Reads and checks a config.
 
     Args:
         kind: The frozen dataclass that the whole file fills, such as `Run`.
-        path: A path, or the name of a shipped config such as `lit_resnet.yaml`.
+        path: A path, or the name of a shipped config such as `lit_resnet.yaml`; or
+            the content of a config as plain data.
         overrides: Assignments such as `stages.0.epochs=3`, applied in order,
             those to the `name` of a part first.
+        keywords: Top-level options, as plain data, that replace those of the config;
+            applied before `overrides`.
 
     Returns:
         An instance of `kind`, with every default filled in.
@@ -41,16 +50,40 @@ def read(
     Raises:
         ConfigError: In one line: file, line, key, and what was received and expected.
     """
+    try:
+        return schema.fill(kind, _tree(path, overrides, keywords or {}))
+    except RecursionError:  # PyYAML and `fill` recurse into every level.
+        raise ConfigError(f"{path}: nested too deeply to be a config") from None
+
+
+def read_data(
+    path: Source, overrides: Sequence[str], keywords: Mapping[str, Any]
+) -> Dataset:
+    """Reads only the data set of a config; see `read`.
+
+    A network that a program gives may fit no config before its input is known.
+    """
+    node = yaml_tree.pairs(_tree(path, overrides, keywords)).get("data")
+    if node is None:
+        raise ConfigError("missing key `data`")
+    hints = typing.get_type_hints(Run, include_extras=True)
+    return schema.fill(hints["data"], node[1], "data")
+
+
+def _tree(path, overrides, keywords):
+    """The node tree of a config, with what replaces parts of it."""
     renames = [text for text in overrides if text.split("=")[0].endswith(".name")]
     # A new `name` discards the options of the previous part; see `yaml_tree.merge`.
     others = [text for text in overrides if text not in renames]
-    try:
+    if isinstance(path, Mapping):
+        node = yaml_tree.tree(dict(path), "config")
+    else:
         node = yaml_tree.read(find(path), lambda base, child: find(base, child.parent))
-        for text in [*renames, *others]:
-            node = yaml_tree.override(node, text)
-        return schema.fill(kind, node)
-    except RecursionError:  # PyYAML and `fill` recurse into every level.
-        raise ConfigError(f"{path}: nested too deeply to be a config") from None
+    for name, value in keywords.items():
+        node = yaml_tree.assign(node, name, value)
+    for text in [*renames, *others]:
+        node = yaml_tree.override(node, text)
+    return node
 
 
 def find(

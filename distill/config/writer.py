@@ -1,7 +1,9 @@
 """Writes a config, or a part of it, as plain data or YAML."""
 
 import dataclasses
+import os
 import typing
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
@@ -43,6 +45,19 @@ def plain(value: Any, kind: Any = None) -> Any:
     }
 
 
+def plain_value(value: Any) -> Any:
+    """Converts any mixture of plain data, dataclasses and paths to plain data."""
+    if isinstance(value, Mapping):
+        return {key: plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        name = _names().get(type(value))
+        content = plain(value)
+        return content if name is None else {"name": name, "options": content}
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
 def dump(tree: Any) -> str:
     """Writes a config as YAML, from which `read` makes an equal one."""
     return yaml.safe_dump(plain(tree), sort_keys=False)
@@ -50,6 +65,11 @@ def dump(tree: Any) -> str:
 
 def name_of(part: Any) -> str:
     """The name of a part, as written in YAML."""
+    return _names()[type(part)]
+
+
+def _names():
+    """Each dataclass of a part to its name."""
     tables = (
         students.BUILDERS,
         trainers.TRAINERS,
@@ -60,5 +80,4 @@ def name_of(part: Any) -> str:
         sources.SOURCES,
     )
     # No dataclass is in two tables.
-    names = {kind: name for table in tables for name, kind in table.items()}
-    return names[type(part)]
+    return {kind: name for table in tables for name, kind in table.items()}

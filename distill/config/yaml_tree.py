@@ -4,9 +4,11 @@ PyYAML's nodes record the line of each key and value and keep scalars as text, s
 `schema` can interpret a value by the type of its option.
 """
 
+import json
 import pathlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 import yaml
 
@@ -55,13 +57,46 @@ def override(root: yaml.MappingNode, assignment: str) -> yaml.MappingNode:
     if not equals or not all(path.split(".")):
         raise errors.ConfigError(f"{origin}: expected a.b=c. Received: {assignment!r}")
     try:
-        loader = yaml.SafeLoader(text)
-        # PyYAML stores the name in the marks of all nodes.
-        loader.name = _source(origin, OVERRIDE_RANK)
-        node = loader.get_single_node() or _scalar("", origin)
+        node = _parse(text, _source(origin, OVERRIDE_RANK)) or _scalar("", origin)
     except yaml.YAMLError:
         raise errors.ConfigError(f"{origin}: cannot read {text!r} as YAML") from None
     return _put(root, path.split("."), node, origin)
+
+
+def assign(root: yaml.MappingNode, name: str, value: Any) -> yaml.MappingNode:
+    """Replaces a top-level option by a value of Python.
+
+    Args:
+        root: The tree.
+        name: Name of the option, and of the keyword in error messages.
+        value: Plain data: dicts, lists and scalars.
+
+    Raises:
+        ConfigError: If the value is anything else.
+    """
+    return _put(root, [name], tree(value, f"{name}=", OVERRIDE_RANK), f"{name}=")
+
+
+def tree(value: Any, origin: str, rank: int = FILE_RANK) -> yaml.MappingNode:
+    """The node tree of plain data; see `assign`.
+
+    Args:
+        value: The plain data.
+        origin: What error messages say in place of a file and a line.
+        rank: See `rank`.
+    """
+    try:
+        text = json.dumps(value)  # JSON is YAML.
+    except (TypeError, ValueError) as exception:
+        raise errors.ConfigError(f"{origin} {exception}") from None
+    return _parse(text, _source(origin, rank))
+
+
+def _parse(text, source):
+    """The node of a YAML text; None if it is empty."""
+    loader = yaml.SafeLoader(text)
+    loader.name = source  # PyYAML stores the name in the marks of all nodes.
+    return loader.get_single_node()
 
 
 def _put(parent, keys, value, origin):
@@ -123,7 +158,7 @@ def error(node: yaml.Node | None, where: str, what: str) -> errors.ConfigError:
         return errors.ConfigError(f"{where}: {what}")
     mark = node.start_mark
     place = mark.name
-    if not place.startswith("--set"):
+    if not place.startswith("--set") and not place.endswith("="):  # Of one line.
         place = f"{place}:{mark.line + 1}"
     return errors.ConfigError(": ".join(filter(None, [place, where, what])))
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from distill.data import checks
 from distill.data.dataset import Dataset
 from distill.data.sets.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
+from distill.data.sets.array_folder import ArrayFolder
 from distill.data.sets.image_folder import ImageFolder
 from distill.data.sets.sentiment import Imdb, Sst2
 from distill.data.sets.text import TextFile
@@ -26,6 +27,7 @@ DATASETS = {
     "fashion_mnist": FashionMnist,
     "cifar10": Cifar10,
     "cifar100": Cifar100,
+    "array_folder": ArrayFolder,
     "image_folder": ImageFolder,
     "tfrecord": TFRecord,
     "text_file": TextFile,

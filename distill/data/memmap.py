@@ -118,12 +118,12 @@ def _decode(folder, maximum, shape, decode):
         # Written image by image, since all may not fit into memory. How many can be
         # read is known at the end only, so the header is written twice.
         with (target / PIXELS).open("wb") as file:
-            _write_header(file, (maximum, *shape))
+            write_header(file, np.uint8, (maximum, *shape))
             for image, *record in decode():
                 file.write(image.tobytes())
                 records.append(record)
             file.seek(0)
-            _write_header(file, (len(records), *shape))
+            write_header(file, np.uint8, (len(records), *shape))
         labels, positions = np.array(records, np.int64).reshape(-1, 2).T
         np.save(target / LABELS, labels)
         np.save(target / POSITIONS, positions)
@@ -134,7 +134,14 @@ def _decode(folder, maximum, shape, decode):
                 raise
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]):
-    """Writes the header of a `.npy` file; NumPy pads it, so any first axis fits."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+def write_header(file: BinaryIO, dtype: np.typing.DTypeLike, shape: tuple[int, ...]):
+    """Writes the header of a `.npy` file; NumPy pads it, so any first axis fits.
+
+    Args:
+        file: Open for writing, at its start.
+        dtype: The type of the numbers that follow.
+        shape: The array's shape.
+    """
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)

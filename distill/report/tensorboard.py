@@ -158,7 +158,8 @@ class _Recorder(keras.callbacks.Callback):
         self._file.flush()
 
     def on_train_end(self, logs=None):
-        self._file.close()
+        if self._file is not None:  # Training may stop before it has begun.
+            self._file.close()
 
 
 class _EventFile:

@@ -13,6 +13,8 @@ from distill.runtime.process import distributed
 
 # A file in `checkpoint/` with what determines a run's numbers beside its config.
 GROUND = "ground.json"
+# A folder of the examples and networks that a Python program gave.
+GIVEN = "given"
 
 # Files that a run writes before it has produced any results.
 _PRELIMINARY = {".lock", "run.yaml", GROUND, *sidecar.NAMES}
@@ -95,7 +97,10 @@ def claim_together(claim: Callable[[], None], path: pathlib.Path) -> None:
 def is_begun(folder: pathlib.Path) -> bool:
     """Whether a folder, or a folder in it, has any results."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return any(path.name not in _PRELIMINARY for path in files)
+    return any(
+        path.name not in _PRELIMINARY and GIVEN not in path.relative_to(folder).parts
+        for path in files
+    )
 
 
 def check_ground(

@@ -10,9 +10,9 @@ import typing
 
 from distill.runtime import errors, packages, progress
 from distill.runtime.process import death, signals
-from distill.runtime.process.command import IN_CHILD
+from distill.runtime.process.command import ERROR_FILE, IN_CHILD
 
-EXPLAINED = range(1, 64)  # Exit codes of a process that has printed an error itself.
+EXPLAINED = range(1, 64)  # Exit codes of a process that has file its error.
 _LEFT = "what was finished is kept, and the same command goes on from there"
 _NEEDED = (
     "tensorflow",
@@ -72,9 +72,9 @@ def run_child(folder: pathlib.Path) -> None:
 
     Raises:
         Killed: If the process died by a signal.
-        FinishError: If it failed without a message.
         Stopped: If a signal came; the process has saved its work.
-        SystemExit: With the exit code of a process that has printed its error.
+        FinishError: If it failed without a message.
+        As the process itself: see `errors.by_code`.
     """
     _run_task("finish", folder)
 
@@ -131,23 +131,26 @@ def _run_task(task, path):
     search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
     # TF-MOT works with Keras 2 only, which tf_keras provides under `tf.keras`.
     chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
-    child = subprocess.Popen(
-        # `-P`: a file in the working directory must not hide a library.
-        [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
-        env={**os.environ, **chosen, "PYTHONPATH": search},
-        stdin=subprocess.PIPE,  # When it closes, the child knows its parent is gone.
-        start_new_session=True,  # Ctrl-C reaches this process only, and is forwarded.
-    )
-    # The child ends a step and saves; only then is this process interrupted.
-    try:
-        with signals.deferred(forward=child.send_signal):
-            code = child.wait()
-    finally:
-        # Also after an error here: no child may outlive the lock of the folder.
-        child.kill()
-        child.communicate()
-    if code in EXPLAINED:
-        raise SystemExit(code)
+    with tempfile.NamedTemporaryFile("r", errors="surrogateescape") as file:
+        chosen |= {"PYTHONPATH": search, ERROR_FILE: file.name}
+        child = subprocess.Popen(
+            # `-P`: a file in the working directory must not hide a library.
+            [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
+            env={**os.environ, **chosen},
+            stdin=subprocess.PIPE,  # When it closes, the child knows its parent is gone.
+            start_new_session=True,  # Ctrl-C reaches this process only: it forwards it.
+        )
+        # The child ends a step and saves; only then is this process interrupted.
+        try:
+            with signals.deferred(forward=child.send_signal):
+                code = child.wait()
+        finally:
+            # Also after an error here: no child may outlive the lock of the folder.
+            child.kill()
+            child.communicate()
+        line = file.read()
+    if code in EXPLAINED and line:
+        raise errors.by_code(code)(line)
     death.check(code, f"the process for {task} of {path}", _LEFT)
     if code:
         raise errors.FinishError(

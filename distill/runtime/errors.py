@@ -25,6 +25,18 @@ class FinishError(RuntimeError):
     """The finishing process ended before its work was done."""
 
 
+class BrokenPromise(RuntimeError):
+    """A file was made and broke its promise; a command prints it and ends with code 1.
+
+    Attributes:
+        result: The `distill.api.Result` of the run, whose files are all there.
+    """
+
+    def __init__(self, message: str, result: object):
+        super().__init__(message)
+        self.result = result
+
+
 class Killed(RuntimeError):
     """A process that worked for this one died by a signal."""
 
@@ -78,6 +90,14 @@ EXIT_CODES: dict[type[BaseException], int] = {
     FolderBusy: EXIT_BUSY,
     Diverged: EXIT_DIVERGED,
     FinishError: EXIT_FAILED,
+    BrokenPromise: EXIT_FAILED,
     Killed: EXIT_KILLED,
     PeerLost: EXIT_PEER,
 }
+
+
+def by_code(code: int) -> type[BaseException]:
+    """The kind of error that a process had which ended with an exit code."""
+    # Several kinds may share a code: the first stands for all.
+    kinds = {code: kind for kind, code in reversed(EXIT_CODES.items())}
+    return kinds.get(code, FinishError)

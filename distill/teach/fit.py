@@ -1,5 +1,6 @@
 """Trains one stage and returns its record for the report."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,11 @@ def fit(
         options = {"validation_data": validation}
     elif validation is not None:
         options, feeds = feeding.validation(validation, source.batch_size)
-    with fused.for_training(learner), data_parallel.sharding(enabled=True):
+    with (
+        fused.for_training(learner),
+        data_parallel.sharding(enabled=True),
+        _ended(callbacks) as callbacks,
+    ):
         history, seconds = resume.fit(
             learner,
             feeding.read_ahead(source),
@@ -66,6 +71,26 @@ def fit(
         "examples_per_second": examples / seconds,
         "metrics": history,
     }
+
+
+@contextlib.contextmanager
+def _ended(build):
+    """Lets callbacks close their files when training is stopped: Keras does not.
+
+    A program that has called `distill.train` goes on after an exception.
+    """
+    built: list[keras.callbacks.Callback] = []
+
+    def remember(past):
+        built[:] = build(past)
+        return built
+
+    try:
+        yield remember
+    except BaseException:
+        for callback in built:
+            callback.on_train_end()
+        raise
 
 
 def fit_stage(learner, stage, source, inputs, callbacks, *, store, hardware):

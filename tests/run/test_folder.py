@@ -79,6 +79,9 @@ def test_a_folder_belongs_to_one_config(tmp_path):
 def test_a_run_that_was_refused_gives_way(tmp_path):
     run = config.load("lit_resnet.yaml")
     mended = config.load("lit_resnet.yaml", ["batch_size=32"])
+    given = tmp_path / folder.GIVEN / "0f"
+    given.mkdir(parents=True)
+    (given / "train_x.npy").touch()  # Is no result.
     with files.lock(tmp_path):
         folder.claim(tmp_path, run)
         folder.check_ground(tmp_path, {"data": "3f"})

@@ -18,6 +18,8 @@ from distill.runtime.process import completion, distributed, signals
 
 IN_CHILD = "DISTILL_IN_CHILD"  # Set for the finishing process.
 _DEBUG = "DISTILL_DEBUG"  # Set for processes that a command with --debug starts.
+# The file into which the finishing process writes its error, for its parent to raise.
+ERROR_FILE = "DISTILL_ERROR_FILE"
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
@@ -150,6 +152,10 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 
 
 def fail(mistake: object, code: int) -> int:
-    """Says in one line on stderr what went wrong; returns the exit code."""
-    print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
+    """Says in a line, on stderr or to the parent, what went wrong; returns the code."""
+    line = " ".join(str(mistake).split())
+    if path := os.environ.get(ERROR_FILE):
+        pathlib.Path(path).write_text(line, errors="surrogateescape")
+    else:
+        print(f"error: {line}", file=sys.stderr)
     return code

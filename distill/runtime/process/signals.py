@@ -5,6 +5,7 @@ A second signal stops the command at once.
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
@@ -27,6 +28,24 @@ def install() -> None:
     """Makes the two signals raise `Stopped` in the main thread."""
     for number in _HANDLED:
         signal.signal(number, _handle)
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """`install` for the duration of a block; afterwards, the handlers are the old ones.
+
+    Does nothing in other threads than the main one, which alone gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _HANDLED}
+    install()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

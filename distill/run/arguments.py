@@ -1,0 +1,149 @@
+"""The arguments of `distill.train` and `distill.finish` on their way to a config."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import students
+from distill import data
+from distill.config import finishing, reader, roles, writer
+from distill.data import given
+from distill.run.folder import GIVEN
+from distill.runtime import errors, files, hashes, progress
+from distill.runtime.process.command import did_you_mean
+
+_NETWORKS = ("teacher", "student", "model")
+
+
+class Arguments:
+    """A config, and what replaces parts of it: plain data, examples, networks.
+
+    Args:
+        kind: The class of the config, `config.Run` or `finishing.Finishing`.
+        source: The config: a path, the name of a shipped one, its content, an instance
+            of `kind`, or None.
+        overrides: Assignments as for `--set`.
+        options: Top-level options by name; those that are None are left as they are.
+
+    Attributes:
+        file: The path in `source`, or None.
+        keywords: The options that are plain data, as such.
+        overrides: The assignments.
+
+    Raises:
+        ConfigError: If there is no such option.
+    """
+
+    def __init__(
+        self,
+        kind: type,
+        source: Any,
+        overrides: Sequence[str],
+        options: Mapping[str, Any],
+    ):
+        _check_names(kind, options)
+        options = {key: value for key, value in options.items() if value is not None}
+        given = {
+            key: options.pop(key)
+            for key in ("data", *_NETWORKS)
+            if key in options and not _is_plain(options[key])
+        }
+        self._kind = kind
+        self._examples = given.pop("data", None)
+        self._networks = given
+        is_path = isinstance(source, str | os.PathLike)
+        self.file = pathlib.Path(source) if is_path else None
+        self._source = self.file or writer.plain_value(source or {})
+        self.overrides = list(overrides)
+        self.keywords = _expanded(writer.plain_value(options))
+
+    def read(self) -> Any:
+        """Reads the config; after `save`.
+
+        Raises:
+            ConfigError: See `reader.read`.
+        """
+        return reader.read(self._kind, self._source, self.overrides, self.keywords)
+
+    def save(self, folder: pathlib.Path) -> None:
+        """Writes examples and networks into the run's folder, and names their files.
+
+        Args:
+            folder: The run's folder, made if there is something to write.
+
+        Raises:
+            ConfigError: If a network cannot be saved.
+            DataError, WriteError: See `given.save`.
+            FolderBusy: If another process uses the folder.
+        """
+        if self._networks:
+            from distill.teach import given as networks
+
+            for role, network in self._networks.items():
+                networks.check(network, role)
+        if self._examples is None and not self._networks:
+            return
+        with files.lock(folder):
+            place = folder.resolve() / GIVEN
+            place.mkdir(exist_ok=True)
+            if self._examples is not None:
+                with progress.step("data", "reading what was given, once"):
+                    path = given.save(self._examples, place)
+                options = {"path": str(path)}
+                self.keywords["data"] = {"name": "array_folder", "options": options}
+            if self._networks:
+                dataset = reader.read_data(self._source, self.overrides, self.keywords)
+            for role, network in self._networks.items():
+                path = networks.save(network, role, place, dataset.input_shape)
+                self._name_file(role, path, network)
+
+    def _name_file(self, role, path, network):
+        """Names the file of a network in the config."""
+        file = {"sha256": hashes.file_hash(path)}
+        if role == "student":
+            options = {"path": str(path), **file}
+            self.keywords[role] = {"name": "keras_file", "options": options}
+        elif self._kind is finishing.Finishing:
+            pin = "sha256" if role == "model" else "teacher_sha256"
+            self.keywords |= {role: str(path), pin: file["sha256"]}
+        else:
+            file["file"] = str(path)
+            output = getattr(network, "output", None)
+            if not isinstance(output, dict) or "logits" not in output:
+                file["sections"] = "auto"
+            # Not the teacher as a whole: the config's `cache` stays.
+            self.overrides += [
+                f"teacher.{key}={json.dumps(value)}" for key, value in file.items()
+            ]
+
+
+def _check_names(kind, options):
+    known = {field.name for field in dataclasses.fields(kind)}
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise errors.ConfigError(f"unknown keyword `{name}`.{hint}")
+
+
+def _is_plain(value):
+    """Whether an argument is as in a config, and no examples or network themselves."""
+    if isinstance(value, Mapping):
+        return "name" in value or "network" in value or "file" in value
+    parts = data.Dataset, students.Network, roles.Teacher, str, os.PathLike
+    return isinstance(value, parts)
+
+
+def _expanded(keywords):
+    """Puts a part with default options where its name stands alone."""
+    if isinstance(keywords.get("finish"), list):
+        keywords["finish"] = [_part(value) for value in keywords["finish"]]
+    if "student" in keywords:
+        keywords["student"] = _part(keywords["student"])
+    return keywords
+
+
+def _part(value):
+    return {"name": value} if isinstance(value, str) else value

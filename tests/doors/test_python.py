@@ -1,0 +1,258 @@
+"""`distill.train` and `distill.finish` of Python are the commands, and nothing else."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from taught import taught
+
+import distill
+from distill import api, config, data
+from distill.run.arguments import Arguments
+from distill.runtime import errors
+from distill.runtime.process import signals
+from trainers import KD
+
+ROOT = pathlib.Path(__file__).parents[2]
+RNG = np.random.default_rng(0)
+SUPERVISED = {"trainer": {"name": "supervised"}, "epochs": 1}
+SMALL = {"name": "resnet", "options": {"depth": 8, "width": 2}}
+RUN = {
+    "batch_size": 20,
+    "augmentation": {"shift": 1},
+    "teacher": {"network": SMALL, "stages": [SUPERVISED]},
+    "student": SMALL,
+    "stages": [{"trainer": {"name": "kd"}, "epochs": 3}],
+}
+DIGITS = {"name": "digits", "options": {"train_examples": 100}}
+
+
+def weights(folder, name="student"):
+    network = keras.models.load_model(folder / f"{name}.keras", compile=False)
+    return b"".join(array.tobytes() for array in network.get_weights())
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return data.DATASETS["digits"](train_examples=100).load()
+
+
+@pytest.fixture(scope="module")
+def arrays(splits):
+    return {name: (s.inputs, s.labels) for name, s in splits.by_name().items()}
+
+
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory):
+    """The folder of the command's run on digits."""
+    home = tmp_path_factory.mktemp("command")
+    (home / "run.yaml").write_text(yaml.safe_dump({"data": DIGITS, **RUN}))
+    flags = ["--config", str(home / "run.yaml"), "--out", str(home / "runs" / "run")]
+    assert distill.train.main(flags) == 0
+    return home / "runs" / "run"
+
+
+class Batches(keras.utils.PyDataset):
+    """Rows in another order."""
+
+    def __init__(self, rows, labels):
+        super().__init__()
+        self._pair = rows[::-1], labels[::-1]
+
+    def __len__(self):
+        return -(-len(self._pair[1]) // 16)
+
+    def __getitem__(self, index):
+        chosen = slice(16 * index, 16 * index + 16)
+        return self._pair[0][chosen], self._pair[1][chosen]
+
+
+def stop_in(stage, folder):
+    """Sends this process SIGTERM once a stage has been saved."""
+
+    def watch():
+        for _ in range(6000):
+            if list(folder.glob(f"checkpoint/{stage}.step*.ckpt")):
+                signal.raise_signal(signal.SIGTERM)
+                return
+            time.sleep(0.01)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def test_given_arrays_stopped_and_given_again_end_as_the_command(
+    by_command, arrays, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
+    folder = tmp_path / "runs" / "run"
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    stop_in("student.0", folder)
+    with pytest.raises(signals.Stopped) as stopped:
+        distill.train(data=arrays, out=folder, **RUN)
+    assert stopped.value.code == 143
+    assert not (folder / "student.keras").exists()
+    assert handlers == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    again = {name: Batches(*pair) for name, pair in arrays.items()}
+    result = distill.train(data=again, out=folder, **RUN)
+    for name in ("teacher", "student"):
+        assert weights(folder, name) == weights(by_command, name)
+    wanted = json.loads((by_command / "report.json").read_text())
+    assert result.report["models"][1]["accuracy"] == wanted["models"][1]["accuracy"]
+    assert result.student.count_params() == wanted["models"][1]["parameters"]
+    assert result.report == json.loads((folder / "report.json").read_text())
+    assert "<iframe srcdoc=" in result.report._repr_html_()
+    # The command goes on with the folder, and other data are refused.
+    assert distill.train.main([f"--config={folder}/run.yaml", f"--out={folder}"]) == 0
+    images, labels = arrays["train"]
+    with pytest.raises(errors.ConfigError, match=r"data\.options\.path: .* -> "):
+        distill.train(data={**arrays, "train": (images / 2, labels)}, out=folder, **RUN)
+
+
+def test_a_run_from_a_file_and_keywords_is_that_of_the_command(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    given = Arguments(
+        config.Run,
+        "lit_resnet.yaml",
+        ["stages.0.learning_rate=0.01"],
+        {"seed": 1, "data": None},
+    )
+    assert given.read() == config.load(
+        "lit_resnet.yaml", ["stages.0.learning_rate=0.01", "seed=1"]
+    )
+    assert api._folder(given, "train", None) == pathlib.Path(
+        "runs/lit_resnet,seed=1,stages.0.learning_rate=0.01"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_keywords_may_be_dataclasses_names_or_a_whole_run():
+    plain = {"data": DIGITS, **RUN, "finish": [{"name": "float32"}]}
+    wanted = config.read(config.Run, plain)
+    parts = {
+        **plain,
+        "data": wanted.data,
+        "student": wanted.student,
+        "teacher": wanted.teacher,
+        "stages": (config.Stage(trainer=KD(), epochs=3),),
+        "finish": ["float32"],
+    }
+    for source, options in ((None, parts), (wanted, {}), (plain, {})):
+        assert Arguments(config.Run, source, (), options).read() == wanted
+    changed = Arguments(config.Run, wanted, (), {"batch_size": 7}).read()
+    assert changed.batch_size == 7
+    assert Arguments(config.Run, None, (), {**plain, "student": "lenet"}).read()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batchsize": 3}, "unknown keyword `batchsize`. Did you mean `batch_size`?"),
+        ({"batch_size": "x"}, "batch_size=: batch_size: expected a whole number"),
+        ({"seed": object()}, "seed=.*not JSON serializable"),
+        ({"student": 5}, "`student` must be a keras.Model"),
+        ({"stages": []}, "`stages` must be a list of at least one"),
+        ({"data": 5}, "data: train must be arrays"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_trains(options, message, tmp_path):
+    given = {"data": DIGITS, **RUN, **options}
+    with pytest.raises((errors.ConfigError, errors.DataError), match=message) as caught:
+        distill.train(out=tmp_path / "run", **given)
+    assert len(str(caught.value).splitlines()) == 1
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in left if path.name != ".lock"] == []
+
+
+def test_a_broken_promise_is_raised_and_has_the_result(tmp_path, monkeypatch):
+    report = {
+        "models": [{"file": "student.int8.tflite"}],
+        "failures": ["int8: too bad"],
+    }
+    monkeypatch.setattr(api.cli, "print_result", lambda *_: errors.EXIT_FAILED)
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    files = api.Files(tmp_path)
+    with pytest.raises(errors.BrokenPromise, match="int8: too bad") as caught:
+        api._kept(files)
+    assert caught.value.result is files
+    assert files == {"int8": tmp_path / "student.int8.tflite"}
+    monkeypatch.setattr(api.cli, "print_result", lambda *_: 0)
+    assert api._kept(files) is files
+
+
+def test_each_exit_code_is_an_exception_and_the_page_has_it():
+    page = (ROOT / "docs" / "python.md").read_text()
+    for kind, code in errors.EXIT_CODES.items():
+        (row,) = re.findall(rf"^\| {code}\b.*", page, re.M)
+        assert f"`{kind.__name__}`" in row
+        assert errors.EXIT_CODES[errors.by_code(code)] == code
+
+
+def test_the_public_surface_is_small_and_documented():
+    assert distill.__all__ == ["finish", "to_tf_keras", "train"]
+    page = (ROOT / "docs" / "python.md").read_text()
+    for name in distill.__all__:
+        assert f"`{name}`" in page
+        function = getattr(distill, name)
+        if isinstance(function, types.ModuleType):  # A command, too.
+            assert callable(function.main)
+    for function in (api.train, api.finish):
+        named = re.findall(r"^        (\w+)(?: \(|:)", function.__doc__, re.M)
+        assert set(named) >= set(function.__kwdefaults__)
+
+
+def network(width):
+    inputs = x = keras.Input((8, 8, 1))
+    for strides in (1, 2):
+        x = keras.layers.Conv2D(width, 3, strides, use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(10)(x))
+
+
+BEGINNING = """
+import keras, numpy as np, tensorflow as tf
+model, small = map(keras.models.load_model, ("model.keras", "small.keras"))
+kept = np.load("sets.npz")
+pairs = [(kept["x" + n], kept["y" + n]) for n in "012"]
+sets = map(tf.data.Dataset.from_tensor_slices, pairs)
+train, validation, test = (rows.shuffle(99).batch(9) for rows in sets)
+"""
+END = """
+assert all(path.is_file() for path in [*result.files.values(), *files.values()])
+assert set(result.files) == {"int8_calibrated"} and set(files) == {"float16"}
+assert files.report["models"][0]["name"] == "student"
+"""
+
+
+def test_the_pages_example_runs_as_it_stands(arrays, splits, tmp_path):
+    page = (ROOT / "docs" / "python.md").read_text()
+    (lines,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", page, re.DOTALL)
+    assert len(lines.strip().splitlines()) <= 12
+    taught(network(8), splits.train).save(tmp_path / "model.keras")
+    taught(network(4), splits.train).save(tmp_path / "small.keras")
+    pairs = dict(enumerate(arrays.values()))
+    named = {f"x{n}": x for n, (x, _) in pairs.items()}
+    np.savez(
+        tmp_path / "sets.npz", **named, **{f"y{n}": y for n, (_, y) in pairs.items()}
+    )
+    lines = lines.replace('epochs": 20', 'epochs": 1')
+    lines = lines.replace("finish=[", "max_accuracy_drop=100, finish=[")
+    done = subprocess.run(
+        [sys.executable, "-c", BEGINNING + lines + END],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
