@@ -12,7 +12,7 @@ from distill.runtime import errors, packages, progress
 from distill.runtime.process import death, signals
 from distill.runtime.process.command import ERROR_FILE, IN_CHILD
 
-EXPLAINED = range(1, 64)  # Exit codes of a process that has file its error.
+EXPLAINED = range(1, 64)  # Exit codes of a process that has written its error.
 _LEFT = "what was finished is kept, and the same command goes on from there"
 _NEEDED = (
     "tensorflow",
@@ -137,8 +137,8 @@ def _run_task(task, path):
             # `-P`: a file in the working directory must not hide a library.
             [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
             env={**os.environ, **chosen},
-            stdin=subprocess.PIPE,  # When it closes, the child knows its parent is gone.
-            start_new_session=True,  # Ctrl-C reaches this process only: it forwards it.
+            stdin=subprocess.PIPE,  # It closes when this process is gone.
+            start_new_session=True,  # Ctrl-C comes to this process, and on.
         )
         # The child ends a step and saves; only then is this process interrupted.
         try:
