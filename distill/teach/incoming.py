@@ -67,7 +67,7 @@ def open_given(
     images = network.inputs[0]
     if None in images.shape[1:]:
         try:
-            images, outputs = flat.inlined(network, dataset.input_shape)
+            images, outputs = flat.inline(network, dataset.input_shape)
         except ValueError as error:
             raise errors.ConfigError(f"{path} {error}") from error
         output = outputs["logits"] if isinstance(outputs, dict) else outputs

@@ -1,4 +1,4 @@
-"""The networks of `keras.applications`, for images of any size that they can take."""
+"""The networks of `keras.applications`, for images of any size that they support."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _STANDARD = (
     tuple(1 / deviation for deviation in _DEVIATION),
     tuple(-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)),
 )
-_CENTRED = 255.0, (-123.68, -116.779, -103.939)  # And blue first: see `_blue_first`.
+# Blue comes first, too: see `_reverse_channels`.
+_CENTRED = 255.0, (-123.68, -116.779, -103.939)
 
 _SCALES = {
     "MobileNet": _BOTH_SIGNS,
@@ -56,19 +57,19 @@ _WITH_ALPHA = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large
 class KerasApplication(KerasModel):
     """A network of `keras.applications` without its top, and a new head.
 
-    It takes images in [0, 1]: its first layer does what its authors do to an image, and
-    learns with the others. Grey images become three equal channels. The head is a mean
-    over all positions and a dense layer. Names of layers that Keras makes up are
-    counted from the start of this network, so that they are the same in every process.
-    BatchNormalization keeps the statistics of about the last ten steps, as in all
-    networks here, and not of the last hundreds or thousand.
+    The input is images in [0, 1]: the first layer preprocesses them as the network's
+    authors do, and is trained with the others. Grey images become three equal channels.
+    The head is a mean over all positions and a dense layer. Automatic names of layers
+    are counted from the start of this network, so that they are the same in every
+    process. The statistics of BatchNormalization cover about the last ten steps, as in
+    all networks here, and not the last hundreds or thousand.
 
     Attributes:
         model: Its name in `keras.applications`.
-        weights: `null`, random ones; `imagenet`, which Keras downloads once; or the
-            path of a `.keras` file of this network as it is here, from which every
-            layer of the same name takes them.
-        alpha: Multiplies the channels, in the MobileNets alone. `null` leaves them.
+        weights: `null`, random weights; `imagenet`, which Keras downloads once; or the
+            path of a `.keras` file of the same network, saved by this project, from
+            which each layer gets the weights of the layer of the same name.
+        alpha: Multiplies the channels; only for the MobileNets. `null` means 1.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -81,15 +82,15 @@ class KerasApplication(KerasModel):
     def __post_init__(self):
         """Refuses options that the network does not have."""
         super().__post_init__()
-        given = self.alpha is None or self.model in _WITH_ALPHA
-        self._check("alpha", given, f"absent but for {', '.join(_WITH_ALPHA)}")
+        fits = self.alpha is None or self.model in _WITH_ALPHA
+        self._check("alpha", fits, f"absent but for {', '.join(_WITH_ALPHA)}")
         self._check("alpha", self.alpha is None or self.alpha > 0, "positive")
-        there = self.file is None or pathlib.Path(self.file[0]).expanduser().exists()
-        self._check("weights", there, "null, imagenet, or a .keras file that exists")
+        exists = self.file is None or pathlib.Path(self.file[0]).expanduser().exists()
+        self._check("weights", exists, "null, imagenet, or a .keras file that exists")
 
     @property
     def file(self):
-        """The file of the weights."""
+        """The file of the weights, if they are from one."""
         if self.weights is None or self.weights == "imagenet":
             return None
         return self.weights, None
@@ -104,13 +105,13 @@ class KerasApplication(KerasModel):
         images = x = keras.Input(input_shape, name="images")
         if input_shape[-1] == 1:
             x = keras.layers.Concatenate(name="three_channels")([x, x, x])
-        x = _scaled(x, *_SCALES[self.model])
-        body = _written_anew(self._body((*input_shape[:-1], 3)))
+        x = _scale(x, *_SCALES[self.model])
+        body = _copy_with_stable_names(self._body((*input_shape[:-1], 3)))
         flat.decay(body, self.weight_decay)
         if self.file:
-            _take_weights(body, opened(*self.file))
+            _copy_weights(body, opened(*self.file))
         if self.weights == "imagenet" and _SCALES[self.model] is _CENTRED:
-            _blue_first(body)
+            _reverse_channels(body)
         x = keras.layers.GlobalAveragePooling2D(name="pool")(body(x))
         x = layers.dense(x, num_classes, self.weight_decay, name="head")
         whole = keras.Model(images, x, name=self.model.lower())
@@ -139,21 +140,21 @@ class KerasApplication(KerasModel):
             ) from None
 
 
-def _scaled(x, scale, offset):
-    """A depthwise convolution of one pixel: TF-MOT takes no `Rescaling`."""
+def _scale(x, scale, offset):
+    """Scales by a depthwise convolution, since TF-MOT supports no `Rescaling`."""
     import keras
     from keras import ops
 
     layer = keras.layers.DepthwiseConv2D(1, name="preprocessing")
-    made = layer(x)
+    scaled = layer(x)
     for variable, value in ((layer.kernel, scale), (layer.bias, offset)):
-        spread = ops.broadcast_to(ops.convert_to_tensor(value, "float32"), (3,))
-        variable.assign(ops.reshape(spread, variable.shape))
-    return made
+        values = ops.broadcast_to(ops.convert_to_tensor(value, "float32"), (3,))
+        variable.assign(ops.reshape(values, variable.shape))
+    return scaled
 
 
-def _written_anew(network):
-    """The network with names counted from its first layer, and our norms' momentum."""
+def _copy_with_stable_names(network):
+    """A copy with names counted from its first layer, and our momentum of norms."""
     import keras
 
     from students import layers
@@ -176,19 +177,19 @@ def _written_anew(network):
     return copy
 
 
-def _take_weights(body, opened):
-    """Gives each layer the weights of its namesake in an opened model.
+def _copy_weights(body, opened):
+    """Copies the weights of an opened model into the layers of the same names.
 
     Raises:
-        ValueError: Names a layer without one, or of other shapes.
+        ValueError: If a layer is missing there or has other shapes; names it.
     """
     from students.keras_models import flat
 
     shape = opened.inputs[0].shape[1:]
-    given = {layer.name: layer for layer in flat.flatten(opened, shape).layers}
+    sources = {layer.name: layer for layer in flat.flatten(opened, shape).layers}
     for layer in filter(lambda layer: layer.weights, body.layers):
         try:
-            layer.set_weights(given[layer.name].get_weights())
+            layer.set_weights(sources[layer.name].get_weights())
         except (KeyError, ValueError):
             raise ValueError(
                 f"`weights` must be of a {body.name}. Received: a file without a layer "
@@ -196,8 +197,8 @@ def _take_weights(body, opened):
             ) from None
 
 
-def _blue_first(body):
-    """Lets the first kernel read red, green, blue where it learned the reverse."""
+def _reverse_channels(body):
+    """Reverses the first kernel: ImageNet's weights expect blue, green, red."""
     layer = next(layer for layer in body.layers if hasattr(layer, "kernel"))
     kernel, *others = layer.get_weights()
     layer.set_weights([kernel[:, :, ::-1], *others])

@@ -1,4 +1,4 @@
-"""A network that someone else has built and saved."""
+"""A network that was built and saved elsewhere."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import ClassVar
 
 from students.keras_models.model import KerasModel
 
-_LEAST_SCALE = 0.02  # Below it, a network divides its inputs by something like 255.
+# A first layer with a smaller scale divides its inputs by about 255: it expects bytes.
+_LEAST_SCALE = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KerasFile(KerasModel):
     """The functional model of a `.keras` file, with its weights.
 
-    It takes what the data set gives, which is images in [0, 1] or the ids of texts, and
-    returns logits of the data set's classes; a softmax at its end is left out. Models
-    inside it are inlined. All its layers are trained, whatever was frozen when it was
+    Its input is that of the data set, images in [0, 1] or ids of texts, and its output
+    the logits of the data set's classes; a softmax at its end is removed. Nested models
+    are inlined. All its layers are trained, also those that were frozen when it was
     saved.
 
     Attributes:
         path: The file.
-        sha256: What its bytes must hash to; pins it.
+        sha256: SHA-256 hash of the file; another file is refused.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -36,7 +37,7 @@ class KerasFile(KerasModel):
     sha256: str | None = None
 
     def __post_init__(self):
-        """Refuses a file that is not there."""
+        """Refuses a file that does not exist."""
         super().__post_init__()
         self._check("path", pathlib.Path(self.path).expanduser().exists(), "there")
         digits = self.sha256 is None or re.fullmatch("[0-9a-fA-F]{64}", self.sha256)
@@ -48,18 +49,18 @@ class KerasFile(KerasModel):
         return self.path, self.sha256
 
     def whole(self, input_shape, num_classes, opened, vocabulary=None):
-        """The file's model, flat."""
+        """The model of the file, without nested models."""
         from students.keras_models import flat
 
         ids = None if vocabulary is None else "int32"
         network = flat.flatten(opened(*self.file), input_shape, ids)
         if vocabulary is not None:
             _check_ids(network, vocabulary)
-        made = tuple(network.output.shape[1:])
-        if made != (num_classes,):
+        shape = tuple(network.output.shape[1:])
+        if shape != (num_classes,):
             raise ValueError(
                 f"must map an input to {num_classes} classes. Received: a network that "
-                f"makes {made} of it"
+                f"makes {shape} of it"
             )
         # The first layer of a functional model is its input.
         first = network.layers[1]
@@ -75,15 +76,15 @@ class KerasFile(KerasModel):
 
 
 def _check_ids(network, vocabulary):
-    """Refuses a network that cannot look up every id of the data."""
+    """Refuses a network whose table of embeddings is too small for the data's ids."""
     import keras
 
-    (given,) = network.inputs
+    (ids,) = network.inputs
     for node in itertools.chain(*network._nodes_by_depth.values()):
         layer = node.operation
         if not isinstance(layer, keras.layers.Embedding):
             continue
-        if layer.input_dim < vocabulary and node.input_tensors[0] is given:
+        if layer.input_dim < vocabulary and node.input_tensors[0] is ids:
             raise ValueError(
                 f"must look up the {vocabulary} ids that the data's tokenizer makes. "
                 f"Received: {layer.name}, which has {layer.input_dim}: give the data a "

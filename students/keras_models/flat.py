@@ -1,4 +1,4 @@
-"""Any functional Keras model -> one without models inside, from examples to logits."""
+"""Converts a functional Keras model to one without nested models, up to the logits."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if typing.TYPE_CHECKING:
 def flatten(
     network: keras.Model, input_shape: tuple[int, ...], dtype: str | None = None
 ) -> keras.Model:
-    """The same layers with the same weights, without models inside the model.
+    """Inlines nested models; layers and weights stay the same.
 
     Args:
         network: A functional or sequential model of one input, which returns one
             tensor or a dict with `"logits"`.
-        input_shape: Of one example.
-        dtype: Of the inputs; None leaves it as the network has it.
+        input_shape: Shape of one example.
+        dtype: Type of the inputs; None keeps the network's.
 
     Returns:
-        A functional model of one tensor: logits, also where `network` ends in a
-        softmax. It shares its layers with `network`, but for a last dense layer
-        with a softmax, whose place a copy without it takes. A layer that does
-        nothing drops out; one whose name another has too is renamed, in `network`
-        as well, to that of the model that it stands in and its own.
+        A functional model with one output, the logits, also if `network` ends in a
+        softmax. It shares its layers with `network`, except for a last dense layer
+        with a softmax, which is replaced by a copy without it. `Identity` layers are
+        removed. If several layers have the same name, the name of the model that
+        contains them is put before it, in `network` too.
 
     Raises:
-        ValueError: Says what is in the way, and where.
+        ValueError: If the model cannot be converted; the message says why.
     """
     import keras
 
-    images, outputs = inlined(network, input_shape, dtype)
+    images, outputs = inline(network, input_shape, dtype)
     if isinstance(outputs, dict) and "logits" in outputs:
         outputs = outputs["logits"]
     if not isinstance(outputs, keras.KerasTensor):
@@ -44,21 +44,21 @@ def flatten(
     return keras.Model(images, _logits(outputs), name=network.name)
 
 
-def inlined(
+def inline(
     network: keras.Model, input_shape: tuple[int, ...], dtype: str | None = None
 ) -> tuple[keras.KerasTensor, Any]:
     """Calls the layers of a model, and of the models inside it, on a new input.
 
     Args:
-        network: As in `flatten`, of whatever outputs.
-        input_shape: Of one example; sizes that the model leaves open are set by it.
-        dtype: Of the input; None leaves it as the network has it.
+        network: As in `flatten`, with any outputs.
+        input_shape: Shape of one example; sets sizes that the model leaves open.
+        dtype: Type of the input; None keeps the network's.
 
     Returns:
         The input, named `images`, and all outputs.
 
     Raises:
-        ValueError: Says what is in the way, and where.
+        ValueError: If the input does not fit; the message says why.
     """
     import keras
 
@@ -66,33 +66,33 @@ def inlined(
     if len(graph.inputs) != 1:
         names = ", ".join(tensor.name for tensor in graph.inputs)
         raise ValueError(f"must take one input. Received: {len(graph.inputs)}, {names}")
-    wanted = tuple(graph.inputs[0].shape[1:])
-    fits = len(wanted) == len(input_shape) and all(
-        size in (None, given) for size, given in zip(wanted, input_shape, strict=True)
+    own_shape = tuple(graph.inputs[0].shape[1:])
+    fits = len(own_shape) == len(input_shape) and all(
+        own in (None, size) for own, size in zip(own_shape, input_shape, strict=True)
     )
     if not fits:
         raise ValueError(
             f"must take inputs of shape {tuple(input_shape)}. Received: a network of "
-            f"{wanted}"
+            f"{own_shape}"
         )
-    given = graph.inputs[0].dtype
-    if given == "string":
+    own_dtype = graph.inputs[0].dtype
+    if own_dtype == "string":
         raise ValueError(
             "must take numbers. Received: a network of strings: leave its "
             "`TextVectorization` out, for the data's tokenizer makes the ids"
         )
-    images = keras.Input(input_shape, dtype=dtype or given, name="images")
-    place = _Inliner().placer(network.name)
+    images = keras.Input(input_shape, dtype=dtype or own_dtype, name="images")
+    replace = _Inliner().make_inliner(network.name)
     try:
         # Keras has no public way to call a graph with other operations.
-        return images, graph._run_through_graph(images, operation_fn=place)
+        return images, graph._run_through_graph(images, operation_fn=replace)
     except ValueError as error:
         # Keras adds the shapes of all arguments, in many lines.
         raise ValueError(str(error).splitlines()[0]) from None
 
 
 def decay(network: keras.Model, weight_decay: float) -> None:
-    """Puts an L2 penalty on every kernel of a flat model that has none."""
+    """Adds an L2 penalty to every kernel of a flat model that has none."""
     import keras
 
     for layer, kind in itertools.product(
@@ -109,7 +109,7 @@ def decay(network: keras.Model, weight_decay: float) -> None:
 
 
 def _functional(network):
-    """The functional model that a model is, or that stands in a sequential one."""
+    """The functional model of a sequential model, or the functional model itself."""
     # A sequential model keeps a functional one; a subclass of `Model` has no graph.
     graph = getattr(network, "_functional", network)
     if not hasattr(graph, "_run_through_graph"):
@@ -118,28 +118,29 @@ def _functional(network):
 
 
 class _Inliner:
-    """Takes layers out of models, at every depth, and gives each a name of its own."""
+    """Inlines nested models at every depth, and gives each layer a unique name."""
 
     def __init__(self):
-        self._named = {"images": 0}
+        self._owners = {"images": 0}  # Name to the `id` of the operation that has it.
 
-    def placer(self, inside: str):
-        """A function from an operation, in a model of that name, to what is called."""
+    def make_inliner(self, inside: str):
+        """Makes the function that inlines the operations of the model `inside`."""
         import keras
 
-        def place(operation):
+        def inline(operation):
             if isinstance(operation, keras.Model):
-                graph, deeper = _functional(operation), self.placer(operation.name)
+                graph = _functional(operation)
+                deeper = self.make_inliner(operation.name)
                 return lambda x, **_: graph._run_through_graph(x, operation_fn=deeper)
             if isinstance(operation, keras.layers.Identity):
                 return lambda x, **_: x
             self._name(operation, inside)
             return operation
 
-        return place
+        return inline
 
     def _name(self, operation, inside):
-        """The name that it has, where no other operation has it."""
+        """Gives an operation its own name, or a longer one if that is taken."""
         names = itertools.chain(
             [operation.name, f"{inside}_{operation.name}"],
             (f"{inside}_{operation.name}_{number}" for number in itertools.count(1)),
@@ -147,20 +148,20 @@ class _Inliner:
         operation.name = next(
             name
             for name in names
-            if self._named.setdefault(name, id(operation)) == id(operation)
+            if self._owners.setdefault(name, id(operation)) == id(operation)
         )
 
 
 def _logits(output):
-    """What a last softmax is given; what ends otherwise, as it is."""
+    """The input of a softmax at the end; another output as it is."""
     import keras
 
     layer, index, _ = output._keras_history
-    (given, *_) = layer._inbound_nodes[index].input_tensors
+    (layer_input, *_) = layer._inbound_nodes[index].input_tensors
     activation = getattr(layer, "activation", None)
     kind = getattr(activation, "__name__", "linear")
     if isinstance(layer, keras.layers.Softmax):
-        return given
+        return layer_input
     if kind == "linear":
         return output
     if kind != "softmax":
@@ -169,9 +170,9 @@ def _logits(output):
             f"{kind}: set its `activation` to `keras.activations.linear`, and save it"
         )
     if isinstance(layer, keras.layers.Activation):
-        return given
+        return layer_input
     # A copy: to take the softmax off the layer itself would change the caller's model.
     bare = type(layer).from_config({**layer.get_config(), "activation": "linear"})
-    made = bare(given)
+    logits = bare(layer_input)
     bare.set_weights(layer.get_weights())
-    return made
+    return logits

@@ -1,4 +1,4 @@
-"""Networks that were not written under the contract: how they are put under it."""
+"""The base of networks that were not written under the contract of `students`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class KerasModel(Network):
     Attributes:
         sections: Layers whose outputs are the representations, in order: the first
             is the `stem`, the next `section1`, and so on. `auto` takes those that
-            pair with the other network's; see `teach.networks.cuts`. An empty list
-            leaves the logits alone, which is enough for `kd`.
+            pair with the other network's; see `teach.networks.cuts`. With an empty
+            list there are only logits, which is enough for `kd`.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -41,11 +41,11 @@ class KerasModel(Network):
 
     @property
     def file(self) -> tuple[str, str | None] | None:
-        """Path and pinned SHA-256 of the file that it starts from, or None."""
+        """Path and SHA-256 (or None) of the network's file; None without a file."""
         return None
 
     def shapes(self, input_shape):
-        """None: only the built network tells."""
+        """None: the shapes are known only once the network is built."""
         return None
 
     def whole(
@@ -58,19 +58,19 @@ class KerasModel(Network):
         """Builds the network, flat and without sections.
 
         Args:
-            input_shape: Of one example.
+            input_shape: Shape of one example.
             num_classes: Number of classes.
-            opened: Opens the `.keras` file of a path and its SHA-256.
+            opened: A function that opens the `.keras` file of a path and its SHA-256.
             vocabulary: Number of different ids in a text; None for images.
 
         Returns:
             A model as `students.keras_models.flat.flatten` returns it.
 
         Raises:
-            ValueError: Says what does not fit.
+            ValueError: If the network does not fit the data; the message says why.
         """
         raise NotImplementedError
 
     def build(self, input_shape, num_classes, vocabulary=None):
-        """Not from here: the sections depend on the other network."""
-        raise TypeError("`distill.networks.build` builds what is cut into sections")
+        """Raises an error: the sections depend on the other network."""
+        raise TypeError("`distill.teach.networks.build` builds networks with sections")
