@@ -122,8 +122,8 @@ def _timed(theirs, calls=None):
         "own": Fake("own", [1.0, 2.0, 4.0], [3.0, 2.0], calls),
         "other": Fake("other", [2.0, 3.0, 4.0], theirs, calls),
     }
-    losses, _ = worker._agreed(0, "kd", workers)
-    return worker._clocked(0, losses, workers, rounds=3, steps=5)
+    losses, _ = worker.compare_losses(0, "kd", workers)
+    return worker.time_rounds(0, losses, workers, rounds=3, steps=5)
 
 
 def test_peers_are_timed_in_turn_and_compared_round_by_round():
@@ -150,18 +150,20 @@ def test_who_differs_or_ends_can_be_left_out():
         "gone": Fake("gone", [1.0], [3.0], []),
     }
     workers["gone"].answer = ends
-    losses, out = worker._agreed(0, "kd", workers, worker.PLAIN._replace(alone=True))
+    losses, out = worker.compare_losses(
+        0, "kd", workers, worker.PLAIN._replace(alone=True)
+    )
     assert losses["own"] == [3.0]
     assert "other computes another kd" in out["other"]
     assert out["gone"] == "by SIGKILL"
     with pytest.raises(RuntimeError):
-        worker._agreed(0, "kd", workers)
+        worker.compare_losses(0, "kd", workers)
 
 
 def test_who_has_other_networks_is_not_timed():
     costs = {"own": {"teacher": {"macs": 1}}, "other": {"teacher": {"macs": 2}}}
     with pytest.raises(RuntimeError, match="other has other networks"):
-        peers._agreed(costs)
+        peers.require_equal(costs)
 
 
 def test_the_table_has_rates_ratios_and_who_is_missing():
@@ -208,13 +210,13 @@ def test_threads_are_at_least_one_and_of_peers(more, capfd):
 def test_a_peer_that_ends_is_named(tmp_path):
     (tmp_path / "run.yaml").write_text("nothing: 1")
     with pytest.raises(RuntimeError, match=r"the process of pytorch ended: .*nothing"):
-        worker._Worker("pytorch", tmp_path, 1)
+        worker.Worker("pytorch", tmp_path, 1)
 
 
 def test_a_peer_that_dies_is_named_with_its_signal(tmp_path, dying_python):
     dying_python(9)
     with pytest.raises(errors.Killed, match=r"the process of pytorch was .*SIGKILL"):
-        worker._Worker("pytorch", tmp_path, 1)
+        worker.Worker("pytorch", tmp_path, 1)
 
 
 def test_a_run_begun_on_other_kernels_is_told(tmp_path, monkeypatch):

@@ -103,22 +103,22 @@ def side_by_side(
         (folder / "run.yaml").write_text(config.dump(run))
         # This project is the first: it writes the initial weights that all load.
         workers = {
-            name: stack.enter_context(worker._Worker(name, folder, threads, terms))
+            name: stack.enter_context(worker.Worker(name, folder, threads, terms))
             for name in (worker.OWN, *terms.peers)
             if name not in missing
         }
-        costs = _agreed({name: worker.costs for name, worker in workers.items()})
+        costs = require_equal({name: worker.costs for name, worker in workers.items()})
         losses = []
         for index, stage in enumerate(run.stages):
-            found, out = worker._agreed(index, stage.name, workers, terms)
-            losses.append(found)
-            missing |= out
+            agreed, failed = worker.compare_losses(index, stage.name, workers, terms)
+            losses.append(agreed)
+            missing |= failed
         able = {who: workers[who] for who in workers if who not in missing}
         with terms.turn():
             methods = [
                 {
                     "name": stage.name,
-                    **worker._clocked(index, losses[index], able, rounds, steps),
+                    **worker.time_rounds(index, losses[index], able, rounds, steps),
                 }
                 for index, stage in enumerate(run.stages)
             ]
@@ -159,10 +159,15 @@ def table(result: dict, batch_size: int) -> str:
     return "\n".join([*lines, f"threads: {result['threads']}"])
 
 
-def _agreed(costs):
-    for who, found in costs.items():
-        if found != costs[worker.OWN]:
+def require_equal(costs: dict[str, dict]) -> dict:
+    """The costs of the networks, the same for all peers.
+
+    Raises:
+        RuntimeError: If a peer's networks differ from this project's.
+    """
+    for who, own in costs.items():
+        if own != costs[worker.OWN]:
             raise RuntimeError(
-                f"{who} has other networks: {found}, not {costs[worker.OWN]}"
+                f"{who} has other networks: {own}, not {costs[worker.OWN]}"
             )
     return costs[worker.OWN]

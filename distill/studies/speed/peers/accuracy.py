@@ -1,13 +1,13 @@
-"""The process that trains by the clock, for `gpu`: with the arguments RUN [rehearse].
+"""The process that trains for a given time, for `gpu`; its arguments: RUN [rehearse].
 
-It builds the teacher and compiles its step, says `{}`, and waits for a line: when the
-time is up, by `time.time`. Then the teacher learns from labels; students as many steps
-each, by the run's stages, from labels, and by the last stage alone. It prints a line
-of JSON of each, as soon as it has learned. The learning rate rises, then falls along a
-cosine.
+It builds the teacher and compiles its step, prints `{}`, and reads a line: the end of
+the time, by `time.time`. Then the teacher is trained on labels, and three students for
+equally many steps each: by the run's stages, on labels, and by the last stage alone. It
+prints a line of JSON for each network as soon as it is trained. The learning rate
+rises, then falls along a cosine.
 
-With `rehearse` each student makes one step, so that all is compiled and kept in JAX's
-cache; the teacher's step is compiled elsewhere at the same time.
+With `rehearse` each student makes one step, which puts the compiled steps into JAX's
+cache; another process compiles the teacher's step at the same time.
 """
 
 import contextlib
@@ -32,23 +32,23 @@ from distill.teach.learner import jit_compile
 from distill.teach.networks import build
 from trainers import trainer
 
-RATE = 0.1  # Of learning, at most, in batches of `BATCH`; in proportion of others.
+RATE = 0.1  # Largest learning rate for batches of `BATCH`; in proportion for others.
 BATCH = 128
-WARM = 0.05  # Share of the steps in which the rate rises.
-# Of the time, when the teacher stops, and the first student; what is left is for the
-# others, who make as many steps as that one, most of them shorter.
+WARM = 0.05  # Share of the steps during which the rate rises.
+# Shares of the time at which the teacher and the first student stop. The rest is for
+# the other students, which make as many steps, most of them shorter.
 ENDS = {"teacher": 0.42, "student": 0.62}
-CHUNK = 1.0  # Seconds of training between two looks at the clock, about.
-PACED = 30  # Steps, before all others, in which the wait for input is measured.
+CHUNK = 1.0  # Approximate seconds of training between two looks at the clock.
+PACED = 30  # First steps, in which the wait for input is measured.
 
 
 class Lesson(NamedTuple):
-    """What a network learns by.
+    """A part of a network's training: one method.
 
     Attributes:
         method: An entry of `trainers.TRAINERS`.
-        task_weight: Of the loss on labels.
-        share: Of the network's steps.
+        task_weight: Weight of the loss on labels.
+        share: Share of the network's steps.
     """
 
     method: Any
@@ -57,13 +57,13 @@ class Lesson(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A piece of a network's training, and when it ends.
+    """A part of a network's training, limited by time or by steps.
 
     Attributes:
-        first: Share of the whole that went before.
-        last: Share of the whole at its end.
-        stop: By `time.monotonic`; None where it has so many `steps`.
-        steps: See there.
+        first: Share of the training before it.
+        last: Share of the training at its end.
+        stop: Its end, by `time.monotonic`; None if it is limited by `steps`.
+        steps: Number of steps, if `stop` is None.
     """
 
     first: float = 0.0
@@ -73,7 +73,7 @@ class Span(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What all networks have in common."""
+    """The run and its data, which all networks share."""
 
     run: config.Run
     source: batches.Batches
@@ -81,16 +81,16 @@ class Work(NamedTuple):
 
 
 def main(run: str, rehearse: str = "") -> None:
-    """Trains all, and says what came of them."""
-    asked = config.load(pathlib.Path(run))
-    splits = asked.data.load()
+    """Trains all networks, and prints the results."""
+    loaded = config.load(pathlib.Path(run))
+    splits = loaded.data.load()
     source = batches.Batches(
         splits.train,
-        batch_size=asked.batch_size,
-        seed=seeds.seed_of(asked.seed, "order", 0),
-        augmentation=asked.augmentation.without_variants,
+        batch_size=loaded.batch_size,
+        seed=seeds.seed_of(loaded.seed, "order", 0),
+        augmentation=loaded.augmentation.without_variants,
     )
-    work = Work(asked, source, splits)
+    work = Work(loaded, source, splits)
     teacher = _build(work, "teacher")
     labels = Lesson(trainers.Supervised(), 1.0, 1.0)
     start, seconds = time.monotonic(), 0.0
@@ -102,15 +102,15 @@ def main(run: str, rehearse: str = "") -> None:
             print("{}", flush=True)
             seconds = float(sys.stdin.readline()) - time.time()
             start = time.monotonic()
-            made = _fit(learner, source, Span(stop=start + ENDS["teacher"] * seconds))
-        _say(work, "teacher", teacher, [made], start)
+            record = _fit(learner, source, Span(stop=start + ENDS["teacher"] * seconds))
+        _print_result(work, "teacher", teacher, [record], start)
     total = 1 if rehearse else None
-    for name, lessons in _students(asked, labels).items():
+    for name, lessons in _students(loaded, labels).items():
         student = _build(work, "student")
         stop = start + ENDS["student"] * seconds
-        found = _taught(work, student, lessons, teacher, (stop, total))
-        total = total or sum(made["steps"] for made in found)
-        _say(work, name, student, found, start)
+        records = _train_student(work, student, lessons, teacher, (stop, total))
+        total = total or sum(record["steps"] for record in records)
+        _print_result(work, name, student, records, start)
 
 
 def _students(run, labels):
@@ -134,7 +134,7 @@ def _build(work, role):
 
 @contextlib.contextmanager
 def _learner(work, network, lesson, teacher) -> Iterator[trainer.Trainer]:
-    """What trains a network, compiled, in the run's precision."""
+    """The trainer of a network, compiled, in the run's precision."""
     run, last = work.run, work.run.stages[-1]
     learner = trainer.Trainer(student=network, method=lesson.method, teacher=teacher)
     learner.compile(
@@ -147,61 +147,67 @@ def _learner(work, network, lesson, teacher) -> Iterator[trainer.Trainer]:
         yield learner
 
 
-def _taught(work, student, lessons, teacher, end):
-    """A student's lessons, one after the other: what `_fit` says of each.
+def _train_student(work, student, lessons, teacher, end):
+    """Trains a student by one lesson after the other; returns the record of each.
 
-    The last ends at a time, or with so many steps of the network; `end` has both.
+    `end` has the time at which the last one ends, and the number of all steps; if that
+    is None, the time counts.
     """
     stop, total = end
-    begun, gone, found = time.monotonic(), 0.0, []
+    start, done, records = time.monotonic(), 0.0, []
     for lesson in lessons:
-        before, gone = gone, gone + lesson.share
+        before, done = done, done + lesson.share
         steps = 0 if total is None else max(1, round(total * lesson.share))
-        until = begun + gone * (stop - begun) if total is None else None
+        until = start + done * (stop - start) if total is None else None
         with _learner(work, student, lesson, teacher) as learner:
-            found.append(_fit(learner, work.source, Span(before, gone, until, steps)))
-    return found
+            records.append(_fit(learner, work.source, Span(before, done, until, steps)))
+    return records
 
 
 def _fit(learner, source, span) -> dict:
-    """Trains to the end of a span: in how many steps, and what the first of them took.
+    """Trains to the end of a span; the time starts when everything is compiled.
 
-    The clock starts when all is compiled.
+    Returns:
+        `steps`, their number; and, of the first ones if there were enough,
+        `images_per_second` and `waiting`, the share of time spent waiting for input.
     """
     learner.optimizer.learning_rate = _rate(span.first, source.batch_size)
     _steps(learner, source, 0, 1)
-    made, count, found = 1, 1, {}
+    steps, count, pace_of_first = 1, 1, {}
     if span.stop is not None or span.steps > PACED + pace.WARMUP:
         clock = pace.Clock()
-        made += _steps(learner, source, made, PACED + pace.WARMUP, [clock])
+        steps += _steps(learner, source, steps, PACED + pace.WARMUP, [clock])
         times = clock.seconds[pace.WARMUP :], clock.waited[pace.WARMUP :]
         rate = source.batch_size * PACED / sum(times[0])
-        found = {"images_per_second": rate, "waiting": pace.Pace(*times).share}
+        pace_of_first = {
+            "images_per_second": rate,
+            "waiting": pace.Pace(*times).share,
+        }
     start = time.monotonic()
     while True:
-        begun = time.monotonic()
+        now = time.monotonic()
         if span.stop is None:
-            done, count = made / span.steps, min(count, span.steps - made)
+            done, count = steps / span.steps, min(count, span.steps - steps)
         else:
-            done = (begun - start) / max(span.stop - start, CHUNK)
+            done = (now - start) / max(span.stop - start, CHUNK)
         if done >= 1:
-            return {"steps": made, **found}
+            return {"steps": steps, **pace_of_first}
         whole = span.first + (span.last - span.first) * done
         learner.optimizer.learning_rate = _rate(whole, source.batch_size)
-        made += _steps(learner, source, made, count)
-        if time.monotonic() - begun < CHUNK:
+        steps += _steps(learner, source, steps, count)
+        if time.monotonic() - now < CHUNK:
             # A call of `fit` costs time of its own: chunks grow to about `CHUNK`.
             count *= 2
 
 
 def _rate(done, batch_size):
-    """The learning rate, where a share of a network's training is done."""
+    """The learning rate after a share of a network's training."""
     rise, cosine = min(1.0, done / WARM), (1 + math.cos(math.pi * done)) / 2
     return RATE * batch_size / BATCH * rise * cosine
 
 
 def _steps(learner, source, first, count, callbacks=()):
-    """Some training steps, from batch number `first` on: how many."""
+    """Trains `count` steps, from batch number `first` on; returns `count`."""
     learner.fit(
         feeding.read_ahead(source).stream(first),
         steps_per_epoch=count,
@@ -212,20 +218,20 @@ def _steps(learner, source, first, count, callbacks=()):
     return count
 
 
-def _say(work, name, network, found, start):
-    """A line of JSON of a network that has learned."""
+def _print_result(work, name, network, records, start):
+    """Prints a line of JSON for a trained network."""
     answers = accuracy.logits(network, work.splits.test)
-    steps = sum(made["steps"] for made in found)
-    said = {
+    steps = sum(record["steps"] for record in records)
+    result = {
         "network": name,
         "accuracy": accuracy.accuracy(answers, work.splits.test),
         "epochs": steps / work.source.steps_per_epoch,
         "steps": steps,
         "examples": len(work.splits.train.labels),
         "seconds": time.monotonic() - start,
-        "stages": found,
+        "stages": records,
     }
-    print(json.dumps(said), flush=True)
+    print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

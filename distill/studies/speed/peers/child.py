@@ -37,13 +37,13 @@ class Task(NamedTuple):
 
     def layers(self, role: str) -> dict[str, list[np.ndarray]]:
         """The weights of each layer that has any, by its name, in Keras' order."""
-        found: dict[str, list[np.ndarray]] = {}
+        weights: dict[str, list[np.ndarray]] = {}
         with np.load(self.weights, allow_pickle=False) as arrays:
             for key in arrays.files:
                 who, layer, _ = key.split("/")
                 if who == role:
-                    found.setdefault(layer, []).append(arrays[key])
-        return found
+                    weights.setdefault(layer, []).append(arrays[key])
+        return weights
 
 
 def main(name: str, folder: str) -> None:
@@ -57,27 +57,27 @@ def main(name: str, folder: str) -> None:
     labels = rng.integers(0, run.data.num_classes, run.batch_size)
     task = Task(run, (images, labels), pathlib.Path(folder) / "weights.npz")
     peer = importlib.import_module(f"distill.studies.speed.peers.{name}")
-    found = {"costs": peer.costs(task), "methods": peer.METHODS}
+    description = {"costs": peer.costs(task), "methods": peer.METHODS}
     learners: dict = {}
 
-    def say(answer):
-        answers.write(json.dumps(answer) + "\n")
+    def answer(content):
+        answers.write(json.dumps(content) + "\n")
         answers.flush()
 
-    say({**found, "package": peer.package()})
+    answer({**description, "package": peer.package()})
     for line in sys.stdin:
-        asked = json.loads(line)
-        index = asked["stage"]
+        request = json.loads(line)
+        index = request["stage"]
         if index not in learners:
             learners[index] = peer.Learner(task, run.stages[index])
         learner = learners[index]
-        if "check" in asked:
-            say([learner.loss() for _ in range(asked["check"])])
+        if "check" in request:
+            answer([learner.loss() for _ in range(request["check"])])
         else:
-            say(_timed(learner, asked["steps"]))
+            answer(_time_steps(learner, request["steps"]))
 
 
-def _timed(learner, steps):
+def _time_steps(learner, steps):
     wall, own = time.perf_counter(), time.process_time()
     learner.steps(steps)
     return {

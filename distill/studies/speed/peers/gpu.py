@@ -1,9 +1,9 @@
 """KD and LIT on one GPU, beside compiled PyTorch.
 
 This project runs on JAX here; nothing needs TensorFlow. Compiling takes most of the
-time: all batch sizes, precisions and networks compile at once, each in a process of its
-own, and are then timed in turn, as in `peers`. What time is left goes to training. What
-is known so far is in `--json`'s file after each of these.
+time: all batch sizes, precisions and networks compile at once, each in a separate
+process, and are then timed in turn, as in `peers`. The remaining time is used for
+training. After each result, the file of `--json` has all results so far.
 """
 
 import argparse
@@ -30,19 +30,19 @@ from distill.studies.speed.peers import roofline, worker
 from distill.studies.speed.peers.learning import LATE, Learning
 from distill.studies.speed.peers.turns import Turns
 
-# What the LIT paper compares, with the shortcuts that all peers know.
+# What the LIT paper compares, with the shortcuts that all peers implement.
 CONFIG = "lit_resnet_cifar10.yaml"
 SHORTCUTS = tuple(
     f"{role}.options.shortcut=projection" for role in ("teacher.network", "student")
 )
 
-# Of a loss, after three steps in other kernels and in fewer digits; that the losses
-# are the same ones is seen to 1e-4 on a processor, by `distill.benchmark --peers`.
+# Relative difference of losses after three steps, with other kernels and fewer digits.
+# On a CPU, `distill.benchmark --peers` requires 1e-4.
 TOLERANCE = 0.05
-TIMED = 0.6  # Share of the time in which steps are timed; the rest is for learning.
-COMPILED = 0.45  # Share of the time in which those who are ready wait for the others.
-_CACHE = "JAX_COMPILATION_CACHE_DIR"  # Each process is one of its own.
-_END = 10.0  # Seconds that are kept back for the end.
+TIMED = 0.6  # Share of the time until timing ends; the rest is for training.
+COMPILED = 0.45  # Share of the time until which those that are ready wait for others.
+_CACHE = "JAX_COMPILATION_CACHE_DIR"  # Shared by all processes.
+_END = 10.0  # Seconds that are reserved for the end.
 _LEARNING = "learning"
 
 
@@ -88,7 +88,7 @@ def _command(arguments):
     _check(arguments)
     run = config.load(arguments.config, [*SHORTCUTS, *arguments.set])
     peers.check(run)
-    card = roofline._card()
+    card = roofline.card_name()
     cells = [*itertools.product(arguments.batches, arguments.precisions)]
     result = {
         "card": card,
@@ -143,30 +143,30 @@ def _command(arguments):
 
 
 class _Clock(NamedTuple):
-    """When this began, by `time.monotonic`, and the seconds that it has in all."""
+    """The start, by `time.monotonic`, and the seconds of the whole measurement."""
 
     begun: float
     whole: float
 
     def at(self, share):
-        """When a share of the time is over."""
+        """The time at which a share of the seconds is over."""
         return self.begun + share * self.whole
 
 
 def _check(arguments):
     for name in ("rounds", "steps", "minutes", "batches", "peak", "learning_batch"):
-        given = getattr(arguments, name)
+        value = getattr(arguments, name)
         if (
-            given is not None
-            and min(given if isinstance(given, list) else [given]) <= 0
+            value is not None
+            and min(value if isinstance(value, list) else [value]) <= 0
         ):
-            said = f"--{name.replace('_', '-')}"
-            raise errors.ConfigError(f"{said} must be above 0. Received: {given}")
+            flag = f"--{name.replace('_', '-')}"
+            raise errors.ConfigError(f"{flag} must be above 0. Received: {value}")
     command.check_written(arguments.json)
 
 
 def _environment(folder):
-    """What all processes are told; a cache that is there already is theirs, too."""
+    """Environment variables of all processes; an existing cache is used."""
     return {
         "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "jax"),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # The peer needs memory, too.
@@ -175,15 +175,15 @@ def _environment(folder):
     }
 
 
-def _start(work, *given):
-    """Runs something in a thread that does not hold up the end of this process."""
-    thread = threading.Thread(target=work, args=given, daemon=True)
+def _start(work, *arguments):
+    """Calls a function in a thread that does not delay the end of this process."""
+    thread = threading.Thread(target=work, args=arguments, daemon=True)
     thread.start()
     return thread
 
 
 def _run(run, batch_size, precision):
-    """The run of one cell; its stages are those that peers can compute."""
+    """The run with a batch size and a precision, on one compiled device."""
     part = hardware.Hardware(precision=precision, jit="true", strategy="one_device")
     return dataclasses.replace(run, batch_size=batch_size, hardware=part)
 
@@ -193,26 +193,26 @@ def _place(run):
 
 
 def _cell(run, arguments, terms):
-    """One batch size in one precision: what `peers.side_by_side` says, or an error."""
-    found = _place(run)
+    """The result of `peers.side_by_side` for one cell, or an error."""
+    cell = _place(run)
     how = {"rounds": arguments.rounds, "steps": arguments.steps}
     try:
         timed = peers.side_by_side(run, **how, threads=versions.cores(), terms=terms)
     except RuntimeError as error:
-        return {**found, "error": LATE if time.monotonic() > terms.end else str(error)}
+        return {**cell, "error": LATE if time.monotonic() > terms.end else str(error)}
     for method in timed["methods"]:
         rates = {
             who: run.batch_size / statistics.median(seconds)
             for who, seconds in method["seconds"].items()
         }
-        shown = ", ".join(f"{who} {rate:.0f}" for who, rate in rates.items())
+        speeds = ", ".join(f"{who} {rate:.0f}" for who, rate in rates.items())
         what = f"{method['name']}, {run.batch_size} in {run.hardware.precision}"
-        progress.say(f"    {what}: {shown} images/s")
-    return {**found, **timed}
+        progress.say(f"    {what}: {speeds} images/s")
+    return {**cell, **timed}
 
 
 def _learning(run, folder, environment, ends):
-    """The process in which networks learn; None without the data."""
+    """The process that trains networks; None without the data."""
     if getattr(run.data, "file", folder) is None:
         return None
     file = folder / "run.yaml"

@@ -67,11 +67,11 @@ class Learner:
 
 def costs(task) -> dict:
     """`parameters` and `macs` of each role's network."""
-    found = {}
+    result = {}
     for role in files.ROLES:
         counted = cost.count(build.build(role, task.run))
-        found[role] = {"parameters": counted.parameters, "macs": counted.macs}
-    return found
+        result[role] = {"parameters": counted.parameters, "macs": counted.macs}
+    return result
 
 
 def package() -> str:

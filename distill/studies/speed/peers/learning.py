@@ -1,4 +1,4 @@
-"""The process of `accuracy`, seen from outside: compiled early, told when to go."""
+"""Starts and controls the process of `accuracy`: it compiles first, then trains."""
 
 import contextlib
 import json
@@ -12,19 +12,19 @@ from collections.abc import Iterator, Mapping
 
 from distill.runtime.process import death
 
-NETWORKS = 4  # That learn: the teacher, and a student each way.
+NETWORKS = 4  # Networks that are trained: the teacher and three students.
 LATE = "no time was left; see --minutes"
 
 
 class Learning:
-    """Starts compiling at once; a second process compiles for the students meanwhile.
+    """Compiles at once; a second process compiles the students' steps meanwhile.
 
     Args:
-        file: Of the run.
-        folder: For what the processes say.
-        environment: Their variables, beside this process's.
-        compiled: By `time.monotonic`, when the second is killed.
-        end: When both are.
+        file: The config of the run.
+        folder: The folder for the output of the processes.
+        environment: Environment variables for them, beside this process's.
+        compiled: The time, by `time.monotonic`, at which the second process is killed.
+        end: The time at which both are killed.
     """
 
     def __init__(
@@ -53,57 +53,58 @@ class Learning:
                 [*command, "rehearse"], stdout=log, stderr=log, **options
             )
         self._timers = [
-            _at(compiled, self._other.kill),
-            _at(end, self._process.kill),
+            _schedule(compiled, self._other.kill),
+            _schedule(end, self._process.kill),
         ]
         self._reading = threading.Lock()
-        self._said = iter(self._process.stdout.readline, "")
+        self._lines = iter(self._process.stdout.readline, "")
 
     def __enter__(self):
-        """Already at work."""
+        """Returns itself: the processes are running already."""
         return self
 
     def __exit__(self, *_):
-        """Ends both, whatever they do."""
+        """Kills both processes."""
         for timer in self._timers:
             timer.cancel()
         for process in (self._process, self._other):
             process.kill()
             process.wait()
         self._process.stdout.close()
-        with contextlib.suppress(OSError):  # What was not sent stays so.
+        with contextlib.suppress(OSError):  # Unsent data cannot be written any more.
             self._process.stdin.close()
 
     def wait(self) -> None:
-        """Until both have compiled, or ended."""
+        """Waits until both processes have compiled, or ended."""
         with self._reading:
-            next(self._said, None)
+            next(self._lines, None)
         self._other.wait()
 
     def go(self) -> Iterator[dict]:
-        """Lets the networks learn in the time that is left.
+        """Trains the networks in the time that is left.
 
-        Returns:
-            Whenever there is one network more, and at the end: `networks`, a mapping
-            for each that has learned, and `error`, why there are no more, or None.
+        Yields:
+            After each network, and at the end: `networks`, a dict for each trained
+            one, and `error`, why there are no more, or None.
         """
         left = self._end - time.monotonic()
         with contextlib.suppress(OSError):  # It has ended: the code says why.
             self._process.stdin.write(f"{time.time() + left}\n")
             self._process.stdin.flush()
-        found: list[dict] = []
+        networks: list[dict] = []
         with self._reading:
-            for line in self._said:
+            for line in self._lines:
                 # Keras and JAX may print, too; `{}` only says that all is compiled.
-                if line.startswith("{") and (one := json.loads(line)):
-                    found.append(one)
-                    last = len(found) == NETWORKS
-                    yield {"networks": found, "error": None if last else LATE}
-                    if last:  # Killed behind the last line, it has said all.
+                if line.startswith("{") and (network := json.loads(line)):
+                    networks.append(network)
+                    is_last = len(networks) == NETWORKS
+                    yield {"networks": networks, "error": None if is_last else LATE}
+                    if is_last:  # Nothing is missing if it is killed from here on.
                         return
-        yield {"networks": found, "error": self._why()}
+        yield {"networks": networks, "error": self._explain_end()}
 
-    def _why(self):
+    def _explain_end(self):
+        """Why the process has ended, in a line."""
         code = self._process.wait()
         if time.monotonic() >= self._end:
             return LATE
@@ -113,8 +114,8 @@ class Learning:
         return f"the process ended: {last}"
 
 
-def _at(moment, act):
-    """Does something at a moment, by `time.monotonic`, unless it is cancelled."""
+def _schedule(moment, act):
+    """Starts a timer that calls `act` at a moment, by `time.monotonic`."""
     timer = threading.Timer(max(0.0, moment - time.monotonic()), act)
     timer.daemon = True
     timer.start()

@@ -56,7 +56,7 @@ class Learner:
             past = self._learner.fit(
                 endless,
                 steps_per_epoch=count,
-                callbacks=[_Watching()],
+                callbacks=[_StepReader()],
                 shuffle=False,
                 verbose=0,
             )
@@ -72,7 +72,7 @@ class Learner:
         return float(logs["loss"] - logs["regularization_loss"])
 
 
-class _Watching(keras.callbacks.Callback):
+class _StepReader(keras.callbacks.Callback):
     """Makes Keras wait for each step, as `resume.fit` does."""
 
     def on_train_batch_end(self, batch, logs=None):
@@ -81,18 +81,18 @@ class _Watching(keras.callbacks.Callback):
 
 def costs(task) -> dict:
     """`parameters` and `macs` of each role's network; also writes the weights."""
-    found, arrays = {}, {}
+    result, arrays = {}, {}
     for role in files.ROLES:
         network = build.build(role, task.run)
         # The logits of an untrained network would be larger than any trained one's.
         trainer.recalibrate(network, [task.batch[0]])
         counted = cost.count(network)
-        found[role] = {"parameters": counted.parameters, "macs": counted.macs}
+        result[role] = {"parameters": counted.parameters, "macs": counted.macs}
         for layer in layers(network):
             for index, values in enumerate(layer.get_weights()):
                 arrays[f"{role}/{layer.name}/{index}"] = values
     np.savez(task.weights, **arrays)
-    return found
+    return result
 
 
 def package() -> str:

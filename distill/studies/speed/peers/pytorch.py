@@ -72,15 +72,17 @@ class Learner:
     def _loss_of(self, images, labels):
         images = images.permute(0, 3, 1, 2)  # A view: channels stay last in memory.
         with torch.no_grad():
-            taught, wanted = self._teacher(images)
+            teacher_maps, teacher_logits = self._teacher(images)
         _, logits = self._student(images)
         method = self._stage.trainer
         loss = self._stage.task_weight * functional.cross_entropy(logits, labels)
-        loss = loss + method.kd_weight * _kd_loss(wanted, logits, method.temperature)
+        loss = loss + method.kd_weight * _kd_loss(
+            teacher_logits, logits, method.temperature
+        )
         if self._stage.name == "lit":
             for index, section in enumerate(self._student.sections):
-                made = section(taught[index])
-                error = functional.mse_loss(made, taught[index + 1])
+                output = section(teacher_maps[index])
+                error = functional.mse_loss(output, teacher_maps[index + 1])
                 loss = loss + method.section_weight * error
         return loss
 
@@ -91,20 +93,20 @@ class Learner:
 
 def costs(task) -> dict:
     """`parameters` and `macs` of each role's network."""
-    found = {}
+    result = {}
     for role in _ROLES:
         network = _network(task, role).eval()
         values = [*network.parameters(), *network.buffers()]
         image = torch.from_numpy(task.batch[0][:1]).to(_DEVICE).permute(0, 3, 1, 2)
         with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
             network(image)
-        found[role] = {
+        result[role] = {
             # Scalars are left out: they count the batches that a norm has seen.
             "parameters": sum(value.numel() for value in values if value.ndim),
             # A multiply-accumulate is two operations.
             "macs": counter.get_total_flops() // 2,
         }
-    return found
+    return result
 
 
 def package() -> str:
@@ -112,9 +114,10 @@ def package() -> str:
     return f"PyTorch {torch.__version__}, {_DEVICE}"
 
 
-def _kd_loss(taught, learned, temperature):
+def _kd_loss(teacher_logits, student_logits, temperature):
     log_p, log_q = (
-        functional.log_softmax(logits / temperature, -1) for logits in (taught, learned)
+        functional.log_softmax(logits / temperature, -1)
+        for logits in (teacher_logits, student_logits)
     )
     # `batchmean`: the mean over examples of the sum over classes; `mean` would also
     # divide by the classes.
@@ -132,34 +135,35 @@ def _network(task, role):
     network = ResNet(part.depth, part.width, channels, classes)
     values = task.layers(role)
     with torch.no_grad():
-        for name, module in _named(network).items():
-            found = [torch.from_numpy(array) for array in values[name]]
+        for name, module in _modules_by_name(network).items():
+            arrays = [torch.from_numpy(array) for array in values[name]]
             if isinstance(module, nn.Conv2d):
                 # Keras has `(height, width, in, out)`, PyTorch `(out, in, height,
                 # width)`.
-                module.weight.copy_(found[0].permute(3, 2, 0, 1))
+                module.weight.copy_(arrays[0].permute(3, 2, 0, 1))
             elif isinstance(module, nn.Linear):
-                module.weight.copy_(found[0].T)
-                module.bias.copy_(found[1])
+                module.weight.copy_(arrays[0].T)
+                module.bias.copy_(arrays[1])
             else:
                 norm = (module.weight, module.bias)
                 norm += (module.running_mean, module.running_var)
-                for own, value in zip(norm, found, strict=True):
+                for own, value in zip(norm, arrays, strict=True):
                     own.copy_(value)
     return network.to(_DEVICE, memory_format=torch.channels_last)
 
 
-def _named(network):
+def _modules_by_name(network):
     """The module of each layer, by its name in `students.resnet`."""
     stem = network.stem
-    found = {"stem_conv": stem[0], "stem_norm": stem[1], "head": network.head}
+    modules = {"stem_conv": stem[0], "stem_norm": stem[1], "head": network.head}
     for number, section in enumerate(network.sections, 1):
         for place, block in enumerate(section, 1):
             name = f"section{number}_block{place}_"
             for index, pair in enumerate(block.pairs(), 1):
                 which = "shortcut" if index == 3 else index
-                found[f"{name}{which}_conv"], found[f"{name}{which}_norm"] = pair
-    return found
+                modules[f"{name}{which}_conv"] = pair[0]
+                modules[f"{name}{which}_norm"] = pair[1]
+    return modules
 
 
 class _Conv(nn.Conv2d):
@@ -171,8 +175,8 @@ class _Conv(nn.Conv2d):
     def __init__(self, channels, more, kernel_size, stride):
         self.one_sided = stride > 1 and kernel_size > 1
         # With few channels, oneDNN's gradient crashes: see `distill.runtime.strided`.
-        spoilt = kernel_size == 1 and channels < 16
-        self.step = stride if spoilt else 1
+        crashes = kernel_size == 1 and channels < 16
+        self.step = stride if crashes else 1
         padding = 0 if self.one_sided else kernel_size // 2
         stride //= self.step
         super().__init__(channels, more, kernel_size, stride, padding, bias=False)
@@ -223,15 +227,15 @@ class ResNet(nn.Module):
             _Conv(channels, width, 3, 1), _norm(width), nn.ReLU(inplace=True)
         )
         sections = []
-        given = width
+        channels = width
         for index in range(3):
             more = width * 2**index
-            blocks = [Block(given, more, 1 + (index > 0))]
+            blocks = [Block(channels, more, 1 + (index > 0))]
             blocks += [Block(more, more, 1) for _ in range((depth - 2) // 6 - 1)]
             sections.append(nn.Sequential(*blocks))
-            given = more
+            channels = more
         self.sections = nn.ModuleList(sections)
-        self.head = nn.Linear(given, num_classes)
+        self.head = nn.Linear(channels, num_classes)
 
     def forward(self, x):
         """Representations and logits of images `(batch, channels, height, width)`."""

@@ -21,10 +21,10 @@ PRECISIONS = {"mixed_bfloat16": 0, "float32": 1}  # To the index in a row of `PE
 
 def peaks(card: str | None) -> tuple[float, float] | None:
     """TFLOP/s of a card in bfloat16 and in float32; None for an unknown card."""
-    for name, found in PEAKS.items():
+    for name, speeds in PEAKS.items():
         # Longer names first, as `PEAKS` has them: "H100" is also in "H100 PCIe".
         if card is not None and re.search(rf"\b{name}\b", card):
-            return found
+            return speeds
     return None
 
 
@@ -82,10 +82,10 @@ def table(result: dict) -> str:
 def _describe_networks(learned):
     """A line for each trained network, and the reason if one is missing."""
     lines = [
-        f"{one['network']}: test accuracy {one['accuracy']:.2f} % after {one['steps']} "
-        f"steps, {one['epochs']:.1f} epochs of {one['examples']} images, "
-        f"{one['seconds']:.0f} s after the start of training{_pace(one['stages'])}"
-        for one in learned["networks"]
+        f"{net['network']}: test accuracy {net['accuracy']:.2f} % after {net['steps']} "
+        f"steps, {net['epochs']:.1f} epochs of {net['examples']} images, "
+        f"{net['seconds']:.0f} s after the start of training{_pace(net['stages'])}"
+        for net in learned["networks"]
     ]
     if learned["error"]:
         lines.append(f"no more accuracy: {learned['error']}")
@@ -93,7 +93,7 @@ def _describe_networks(learned):
 
 
 def _pace(stages):
-    """What the first steps of a network's stages took, where it was measured."""
+    """The speed of the first steps of each stage, if it was measured."""
     paced = [stage for stage in stages if "waiting" in stage]
     if not paced:
         return ""
@@ -102,11 +102,11 @@ def _pace(stages):
     return f"; {rates} images/s, {shares} of the time waiting for input"
 
 
-def _card():
+def card_name() -> str | None:
     """The driver's name of the first GPU, or None."""
     if shutil.which("nvidia-smi") is None:
         return None
     # The driver is asked, since JAX would reserve memory of the card.
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    found = subprocess.run(command, capture_output=True, text=True)
-    return found.stdout.strip().split("\n")[0] or None
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip().split("\n")[0] or None

@@ -46,11 +46,12 @@ class Terms(NamedTuple):
 PLAIN = Terms()
 
 
-def _agreed(index, name, workers, terms=PLAIN):
-    """The losses of one stage's first steps, by all that know its method.
+def compare_losses(index, name, workers, terms=PLAIN):
+    """Compares the losses of a stage's first steps in all workers with its method.
 
     Returns:
-        The losses, and who has ended or found others, to why.
+        Name to losses; and name of each worker that has ended, or computes other
+        losses, to the reason.
     """
     able = {who: worker for who, worker in workers.items() if name in worker.methods}
     # All at the same time: the first steps compile, and are not timed.
@@ -76,8 +77,8 @@ def _compare(who, name, losses, tolerance):
         )
 
 
-def _clocked(index, losses, workers, rounds, steps):
-    """One stage by all of the workers who have found its losses."""
+def time_rounds(index, losses, workers, rounds, steps):
+    """Times a stage's steps in turn, in all workers that compute its losses."""
     able = {who: worker for who, worker in workers.items() if who in losses}
     clocks = {clock: {who: [] for who in able} for clock in ("seconds", "cpu_seconds")}
     for _ in range(rounds):
@@ -98,7 +99,7 @@ def _clocked(index, losses, workers, rounds, steps):
     return {"losses": losses, **clocks, **ratio}
 
 
-class _Worker:
+class Worker:
     """A process that answers each line of JSON with another; see `child`."""
 
     def __init__(self, name, folder, threads, terms=PLAIN):
@@ -135,9 +136,11 @@ class _Worker:
         self.package = ready["package"]
 
     def __enter__(self):
+        """Returns itself: the process is running already."""
         return self
 
     def __exit__(self, *_):
+        """Kills the process."""
         self._end.cancel()
         self._process.kill()
         self._process.wait()
