@@ -92,12 +92,12 @@ class Finishing:
     def _check_among(self, among):
         """Refuses options of a finisher that the search does not use."""
         # A search also makes the files from which those that it tries start.
-        made = {*among}.union(*(finishers.FINISHERS[name].needs for name in among))
+        usable = {*among}.union(*(finishers.FINISHERS[name].needs for name in among))
         for index, part in enumerate(self.finish):
             check(
-                writer.name_of(part) in made,
+                writer.name_of(part) in usable,
                 f"finish[{index}]",
-                f"made by the search: one of {', '.join(sorted(made))}",
+                f"made by the search: one of {', '.join(sorted(usable))}",
                 writer.name_of(part),
             )
 

@@ -72,9 +72,9 @@ def _is_untried(run, folder):
 
     The students of `distill.train` are tried before they are trained; see `preflight`.
     """
-    begun = any(files.checkpoints(folder).glob("finish.*"))
+    has_begun = any(files.checkpoints(folder).glob("finish.*"))
     asking = any(part.asks for part in run.finish)
-    return asking and not begun and not isinstance(run, config.Run)
+    return asking and not has_begun and not isinstance(run, config.Run)
 
 
 def open_workbench(run: Any, folder: pathlib.Path) -> Any:

@@ -109,13 +109,13 @@ def put_latencies(models: list[dict], folder: pathlib.Path, split: data.Split) -
     if not files:
         return
     paths, example = [folder / model["file"] for model in files], split.floats()[:1]
-    asked = {"latency_ms": 1, "latency_all_threads_ms": versions.cores()}
-    for key, threads in asked.items():
+    threads_of = {"latency_ms": 1, "latency_all_threads_ms": versions.cores()}
+    for key, threads in threads_of.items():
         # On one core, the second number would be the first.
         if key == "latency_ms" or threads > 1:
-            found = interpreter.latencies(paths, example, threads=threads)
+            latencies = interpreter.latencies(paths, example, threads=threads)
             for model in files:
-                model[key] = found[model["file"]]
+                model[key] = latencies[model["file"]]
 
 
 def _file_facts(facts):

@@ -92,9 +92,9 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
     sound = [model for model in measured if not model["failed"]]
     # `reshape` keeps the two columns if every model has failed.
     spreads = np.array([measure.spread(m) for m in sound], float).reshape(-1, 2)
-    found = dominated(spreads, [m["accuracy"] for m in sound])
+    is_dominated = dominated(spreads, [m["accuracy"] for m in sound])
     names = (model["name"] for model in sound)
-    known = dict(zip(names, map(bool, found), strict=True))
+    known = dict(zip(names, map(bool, is_dominated), strict=True))
     return {model["name"]: known.get(model["name"], True) for model in measured}
 
 

@@ -86,12 +86,12 @@ class SeedTraining:
         def train(store):
             network = self._build_generator(name)
             discriminator = self._build_discriminator(name)
-            for built, given in (
+            for built, source in (
                 (network, start),
                 (discriminator, start_discriminator),
             ):
-                if given is not None:
-                    built.set_weights(given.get_weights())
+                if source is not None:
+                    built.set_weights(source.get_weights())
             self._prepare(name, network, discriminator)
             learner = TranslatorTrainer(
                 generator=network,

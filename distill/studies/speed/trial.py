@@ -68,21 +68,21 @@ def run(
             return {"ended": f"took more than {limit / 1e9:.1f} GB"}
         death.check(process.returncode, f"training in batches of {run.batch_size}")
         if process.returncode:
-            said = errors.read_text().strip().splitlines()[-1:]
-            why = " ".join(said).removeprefix("error: ")
+            lines = errors.read_text().strip().splitlines()[-1:]
+            why = " ".join(lines).removeprefix("error: ")
             return {"ended": why or f"ended by {process.returncode}"}
     # The last line: libraries print to standard output, too.
     return json.loads(answer.splitlines()[-1])
 
 
-def stage_names(found: dict) -> list[str]:
+def stage_names(result: dict) -> list[str]:
     """Headers of a table's columns for the stages of a result of `run`."""
-    return [f"{stage['network']}: {stage['name']}" for stage in found["stages"]]
+    return [f"{stage['network']}: {stage['name']}" for stage in result["stages"]]
 
 
-def stage_rates(found: dict) -> list[float]:
+def stage_rates(result: dict) -> list[float]:
     """The values below `stage_names`: images per second."""
-    return [stage["images_per_second"] for stage in found["stages"]]
+    return [stage["images_per_second"] for stage in result["stages"]]
 
 
 def _watched(process, limit):

@@ -61,21 +61,21 @@ class Table:
         Raises:
             DataError: If there are too few rows of a class.
         """
-        wanted = len(rows.labels) // 2 if self.train_rows is None else self.train_rows
-        train, test = self._draw(rows, wanted, seed, "train_rows")
+        count = len(rows.labels) // 2 if self.train_rows is None else self.train_rows
+        train, test = self._draw(rows, count, seed, "train_rows")
         if measured_on == "test":
             return train, test
         # A fraction: scikit-learn takes numbers below 1 as shares.
-        kept = 1 - self.validation_fraction
-        return self._draw(train, kept, seed, "validation_fraction")
+        share = 1 - self.validation_fraction
+        return self._draw(train, share, seed, "validation_fraction")
 
-    def _draw(self, rows, wanted, seed, option):
+    def _draw(self, rows, train_size, seed, option):
         from sklearn import model_selection
 
         try:
-            drawn, others = model_selection.train_test_split(
+            chosen, others = model_selection.train_test_split(
                 np.arange(len(rows.labels)),
-                train_size=wanted,
+                train_size=train_size,
                 random_state=seed,
                 stratify=rows.labels,
             )
@@ -85,7 +85,7 @@ class Table:
                 f"from {len(rows.labels)} rows: {error}"
             ) from None
         # In the order of the table: only the choice is random.
-        return rows.take(np.sort(drawn)), rows.take(np.sort(others))
+        return rows.take(np.sort(chosen)), rows.take(np.sort(others))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

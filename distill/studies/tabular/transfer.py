@@ -73,8 +73,8 @@ class Bootstrap(Generated):
     def rows(self, train, seed):
         """Draws the rows."""
         count = len(train.features)
-        drawn = np.random.default_rng(seed).integers(count, size=self.copies * count)
-        return train.features[drawn]
+        indices = np.random.default_rng(seed).integers(count, size=self.copies * count)
+        return train.features[indices]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

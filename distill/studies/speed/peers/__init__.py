@@ -46,11 +46,11 @@ def check(run: config.Run) -> None:
             "`hardware.precision` must be float32 for --peers: keras.distillation "
             f"knows no other. Received: {run.hardware.precision}"
         )
-    kept = run.teacher.cache
-    if kept and (kept.precision, kept.top_k) != ("float32", None):
+    cache = run.teacher.cache
+    if cache and (cache.precision, cache.top_k) != ("float32", None):
         raise errors.ConfigError(
             "`teacher.cache` must be true for --peers, or absent: answers that lose "
-            f"digits or classes are others. Received: {kept}"
+            f"digits or classes are others. Received: {cache}"
         )
     for index, stage in enumerate(run.stages):
         names = _OPTIONS.get(stage.name, ())
