@@ -124,6 +124,14 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
             assert not any("error" in cell for cell in cells)
             yield {"networks": [], "error": "none here"}
 
+    write, writes = gpu.files.atomic_write, []
+
+    def write_slowly(path, content):
+        writes.append(path)
+        time.sleep(0.3 / len(writes))  # A later write must not overtake an earlier one.
+        write(path, content)
+
+    monkeypatch.setattr(gpu.files, "atomic_write", write_slowly)
     monkeypatch.setattr(peers, "side_by_side", side_by_side)
     learning = contextlib.nullcontext(Learning())
     learning.wait, learning.go = Learning.wait, learning.enter_result.go

@@ -99,9 +99,13 @@ def _command(arguments):
         "learned": {"networks": [], "error": LATE},
     }
 
+    writing = threading.Lock()
+
     def keep():
+        # One thread at a time: else an earlier state could be written last.
         if arguments.json is not None:
-            files.atomic_write(arguments.json, json.dumps(result, indent=1))
+            with writing:
+                files.atomic_write(arguments.json, json.dumps(result, indent=1))
 
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
