@@ -1,16 +1,105 @@
-"""Compiles a tf_keras network to train on labels and the teacher's logits."""
+"""Trains a tf_keras network on labels and the teacher's logits, for every finisher."""
 
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import tensorflow as tf
 import tf_keras
 
+from distill.compress import finishers
+from distill.compress import material as materials
+from distill.compress.quantize import ranges
+from distill.runtime import seeds, strided
+from distill.runtime.resume import checkpoint, resume
 from trainers.losses import response
 
 WINDOWS = 10  # Averaging windows of norm statistics within one training.
 
 
-def prepare(model: tf_keras.Model, part: Any, steps: int, *, taught: bool) -> None:
+def add(distortion: Any, penalty: Any) -> Any:
+    """The loss as a sum, the default of `Changes.combine`."""
+    return distortion + penalty
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What an engine changes in the training of its network.
+
+    Attributes:
+        callbacks: Callbacks of tf_keras.
+        state: Variables that change beside the model's; checkpoints contain both.
+        penalty: Returns one more term of the loss, a scalar tensor. It is also a
+            metric, named after this function. None for no such term.
+        combine: A function from the distortion, which is the loss without the penalty
+            averaged over the batch, and the penalty to the loss, all scalars.
+        optimizer: `sgd`, with Nesterov's momentum; or `adam`.
+    """
+
+    callbacks: Sequence[tf_keras.callbacks.Callback] = ()
+    state: Sequence[tf.Variable] = ()
+    penalty: Callable[[], tf.Tensor] | None = None
+    combine: Callable[[Any, Any], Any] = add
+    optimizer: Literal["sgd", "adam"] = "sgd"
+
+
+def fit(
+    model: tf_keras.Model,
+    part: Any,
+    material: materials.Material,
+    store: checkpoint.Store,
+    changes: Changes,
+) -> tuple[dict[str, list[float]], float]:
+    """Trains on labels and the teacher's logits.
+
+    Args:
+        model: A twin from inputs to logits, possibly wrapped.
+        part: The `TrainedFinisher` with the options.
+        material: The data.
+        store: The store of checkpoints of this training.
+        changes: What the engine changes.
+
+    Returns:
+        As `resume.fit`.
+    """
+    name = finishers.name_of(part)
+    # A seed of its own: a file must not depend on which others a run makes.
+    tf_keras.utils.set_random_seed(seeds.seed_of(material.seed, "finish", name))
+    ranges.settle(model, material.augmented_sample(name))
+    steps_per_epoch = material.batches(name).steps_per_epoch
+    prepare(
+        model,
+        part,
+        part.epochs * steps_per_epoch,
+        taught=material.teacher is not None,
+        changes=changes,
+    )
+    # oneDNN's gradient of strided kernels of one pixel corrupts memory.
+    with strided.unstrided(model.submodules):
+        return resume.fit(
+            model,
+            resume.Source(steps_per_epoch, lambda step: material.stream(name, step)),
+            callback=tf_keras.callbacks.Callback,
+            epochs=part.epochs,
+            store=store,
+            variables=lambda: [*model.variables, *changes.state],
+            callbacks=lambda past: list(changes.callbacks),
+            validation_data=material.add_targets(
+                material.splits.validation.floats(),
+                material.splits.validation.labels,
+            ),
+            validation_batch_size=material.batch_size,
+        )
+
+
+def prepare(
+    model: tf_keras.Model,
+    part: Any,
+    steps: int,
+    *,
+    taught: bool,
+    changes: Changes = Changes(),
+) -> None:
     """Compiles a twin, and adapts the momentum of its norms to a short training.
 
     Args:
@@ -18,22 +107,47 @@ def prepare(model: tf_keras.Model, part: Any, steps: int, *, taught: bool) -> No
         part: The `TrainedFinisher` with the options.
         steps: Steps of the whole training.
         taught: Whether targets contain the teacher's logits behind the labels.
+        changes: What the engine changes.
     """
     # At Keras' momentum of 0.99, the statistics after 70 steps would still be half
     # those from before the training.
     for layer in model.submodules:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, max(1 - WINDOWS / steps, 0.5))
+    rate = tf_keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
     terms = _terms(part, taught)
+    loss, metrics = _with_penalty(terms, changes)
     model.compile(
-        optimizer=tf_keras.optimizers.SGD(
-            tf_keras.optimizers.schedules.CosineDecay(part.learning_rate, steps),
-            momentum=0.9,
-            nesterov=True,
-        ),
-        loss=lambda targets, logits: sum(term(targets, logits) for term in terms),
-        metrics=[*terms, accuracy],
+        optimizer=_OPTIMIZERS[changes.optimizer](rate),
+        loss=loss,
+        metrics=[*metrics, accuracy],
     )
+
+
+_OPTIMIZERS = {
+    "adam": tf_keras.optimizers.Adam,
+    "sgd": lambda rate: tf_keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+}
+
+
+def _with_penalty(terms, changes):
+    """The loss of all terms, and the terms that are metrics."""
+
+    def distortion(targets, logits):
+        return sum(term(targets, logits) for term in terms)
+
+    if changes.penalty is None:
+        return distortion, terms
+
+    def loss(targets, logits):
+        mean = tf.reduce_mean(distortion(targets, logits))
+        return changes.combine(mean, changes.penalty())
+
+    def penalty(targets, logits):
+        return changes.penalty()
+
+    penalty.__name__ = changes.penalty.__name__
+    return loss, (*terms, penalty)
 
 
 def _terms(part, taught):

@@ -12,11 +12,11 @@ from distill.compress import capabilities, convert, finishers, layer_errors, tra
 from distill.compress import material as materials
 from distill.compress.finishers import finisher, quantized
 from distill.compress.prune import channels, engines, input_mask
-from distill.compress.quantize import clustering, equivalence, ranges
+from distill.compress.quantize import clustering, equivalence
 from distill.compress.twin import folding, twin
 from distill.measure import parity
-from distill.runtime import files, progress, seeds, strided
-from distill.runtime.resume import checkpoint, resume
+from distill.runtime import files, progress
+from distill.runtime.resume import checkpoint
 
 
 class Workbench:
@@ -209,41 +209,18 @@ class Workbench:
         """The store of checkpoints of one finisher's training."""
         return checkpoint.Store(files.checkpoints(self._folder), f"finish.{name}")
 
-    def fit(self, model: tf_keras.Model, part, callbacks=(), state=()) -> None:
+    def fit(self, model: tf_keras.Model, part, **changes: Any) -> None:
         """Trains on labels and the teacher's logits; history goes into `trained`.
 
         Args:
-            model: A twin from inputs to logits, possibly wrapped by TF-MOT.
+            model: A twin from inputs to logits, possibly wrapped.
             part: The `TrainedFinisher` with the options.
-            callbacks: Callbacks of tf_keras.
-            state: Variables that the callbacks change beside the model's.
+            **changes: Attributes of `training.Changes`.
         """
         name = finishers.name_of(part)
-        # A seed of its own: a file must not depend on which others a run makes.
-        tf_keras.utils.set_random_seed(
-            seeds.seed_of(self._material.seed, "finish", name)
+        self.trained[name] = training.fit(
+            model, part, self._material, self.store(name), training.Changes(**changes)
         )
-        ranges.settle(model, self._material.augmented_sample(name))
-        steps = part.epochs * self.steps_per_epoch
-        training.prepare(model, part, steps, taught=self._material.teacher is not None)
-        # oneDNN's gradient of strided kernels of one pixel corrupts memory.
-        with strided.unstrided(model.submodules):
-            self.trained[name] = resume.fit(
-                model,
-                resume.Source(
-                    self.steps_per_epoch, lambda step: self._material.stream(name, step)
-                ),
-                callback=tf_keras.callbacks.Callback,
-                epochs=part.epochs,
-                store=self.store(name),
-                variables=lambda: [*model.variables, *state],
-                callbacks=lambda past: list(callbacks),
-                validation_data=self._material.add_targets(
-                    self._material.splits.validation.floats(),
-                    self._material.splits.validation.labels,
-                ),
-                validation_batch_size=self._material.batch_size,
-            )
 
     def _weights_path(self, name):
         return files.checkpoints(self._folder) / f"finish.{name}.npz"

@@ -221,7 +221,7 @@ FINISHING = f"""
 import json, pathlib, sys
 import keras, tensorflow as tf
 from distill import config
-from distill.compress import workbench
+from distill.compress import training
 from distill.compress.finishers import pruned, quantized
 from distill.measure import facts
 from distill.run import child
@@ -242,7 +242,7 @@ x = keras.layers.GlobalAveragePooling2D()(x)
 keras.Model(images, {{"logits": keras.layers.Dense(10)(x)}}).save(
     folder / "student.keras"
 )
-work, fit = child.open_workbench(run, folder), workbench.resume.fit
+work, fit = child.open_workbench(run, folder), training.resume.fit
 found = []
 
 def watched(model, *arguments, **options):
@@ -251,7 +251,7 @@ def watched(model, *arguments, **options):
     found.append(strides(step.graph))
     return fit(model, *arguments, **options)
 
-workbench.resume.fit = watched
+training.resume.fit = watched
 ops = []
 for part in (
     pruned.Pruned(epochs=1),
