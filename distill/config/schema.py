@@ -25,6 +25,8 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 # The words of YAML 1.1, which is what PyYAML reads.
 _BOOLEANS = {"true": True, "yes": True, "on": True}
 _BOOLEANS |= {"false": False, "no": False, "off": False}
+_NAMES = {int: "a whole number", float: "a number", str: "text"}
+_NAMES |= {bool: "true or false"}
 _NULL = {"", "~", "null", "Null", "NULL"}
 # Messages of `errors.check` begin with the path of the option in backquotes.
 _OPTION_NAME = re.compile(r"`([\w.\[\]]+)`")
@@ -79,7 +81,9 @@ def _fill_union(kinds, node, where):
     choices = typing.get_args(words[0])
     if node.value in choices:
         return node.value
-    expected = f"expected a list, or {_join(choices)}"
+    if kind is float and _is_number(node):
+        return float(node.value)
+    expected = f"expected {_NAMES.get(kind, 'a list')}, or {_join(choices)}"
     raise error(node, where, f"{expected}. Received: {quote(node)}")
 
 
@@ -198,28 +202,26 @@ def _fill_literal(choices, node, where):
 
 
 def _fill_scalar(kind, node, where):
-    names = {
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        bool: "true or false",
-    }
-    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    expected, plain = _NAMES[kind], _is_plain(node)
     text = node.value if isinstance(node, yaml.ScalarNode) else ""
     if kind is str and isinstance(node, yaml.ScalarNode):
         if not plain or node.tag == "tag:yaml.org,2002:str":
             return text
         # To YAML, a bare `no` or `12` is not text.
-        names[str] = "text (put it in quotes)"
+        expected = "text (put it in quotes)"
     if kind is bool and plain and text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
     if kind is int and plain and _INTEGER.fullmatch(text):
         return int(text)
-    number = kind is float and plain and _NUMBER.fullmatch(text)
-    # `1e999` is written as a number but is infinite.
-    if number and math.isfinite(float(text)):
+    if kind is float and _is_number(node):
         return float(text)
-    raise error(node, where, f"expected {names[kind]}. Received: {quote(node)}")
+    raise error(node, where, f"expected {expected}. Received: {quote(node)}")
+
+
+def _is_number(node):
+    """Whether a node is a finite number: `1e999` is written as one but infinite."""
+    number = _is_plain(node) and _NUMBER.fullmatch(node.value)
+    return bool(number) and math.isfinite(float(node.value))
 
 
 def _is_null(node):

@@ -21,6 +21,8 @@ class Kernel:
             more than any channel.
         two_of_four: Whether at least two entries are zero in each group of four
             successive ones along the inputs; groups start at multiples of four.
+        entropy: Bits of all entries together, if each takes as many as the frequency
+            of its value requires: no packing by frequencies needs fewer.
     """
 
     layer: str
@@ -30,6 +32,7 @@ class Kernel:
     distinct: int
     channel_distinct: int
     two_of_four: bool
+    entropy: float = 0.0
 
     @property
     def size(self) -> int:
@@ -45,14 +48,16 @@ def describe(name: str, values: np.ndarray, bits: int) -> Kernel:
         values: The entries, dense, `(out, ..., in)`.
         bits: Bits of one stored entry.
     """
+    unique, counts = np.unique(values, return_counts=True)
     return Kernel(
         layer=_layer(name),
         shape=values.shape,
         bits=bits,
         zeros=int(values.size - np.count_nonzero(values)),
-        distinct=len(np.unique(values)),
+        distinct=len(unique),
         channel_distinct=max(len(np.unique(channel)) for channel in values),
         two_of_four=_two_of_four(values),
+        entropy=float(counts @ np.log2(values.size / counts)),
     )
 
 
