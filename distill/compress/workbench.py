@@ -12,7 +12,7 @@ from distill.compress import capabilities, convert, finishers, layer_errors, tra
 from distill.compress import material as materials
 from distill.compress.finishers import finisher, quantized
 from distill.compress.prune import channels, engines, input_mask
-from distill.compress.quantize import clustering, equivalence
+from distill.compress.quantize import bins, clustering, codes, equivalence, levels
 from distill.compress.twin import folding, twin
 from distill.measure import parity
 from distill.runtime import files, progress
@@ -124,6 +124,14 @@ class Workbench:
         fit = functools.partial(self.fit, part=part)
         return clustering.cluster(model, part, fit, **options)
 
+    def bin(self, model: tf_keras.Model) -> tf_keras.Model:
+        """A copy of a twin with its kernels in bins; see `bins.wrap`."""
+        return bins.wrap(model)
+
+    def code(self, model: tf_keras.Model, part, tradeoff: Any) -> tf_keras.Model:
+        """Trains a model whose kernels are in bins; see `bins.train`."""
+        return bins.train(model, tradeoff, functools.partial(self.fit, part=part))
+
     def narrow(self, model: tf_keras.Model, share: float) -> tf_keras.Model:
         """A twin without its smallest filters; see `channels.narrow`."""
         return channels.narrow(model, share)
@@ -159,6 +167,11 @@ class Workbench:
         self.parity = parity.compare(model, file, self._material.check_inputs)
         return file
 
+    def convert_coded(self, model: tf_keras.Model) -> bytes:
+        """Converts a model of `code` to a file of eight-bit weights; see `codes`."""
+        encode = functools.partial(codes.encode, kernels=levels.find(model))
+        return self.convert(levels.unwrap(model), "float32", rewrite=encode)
+
     def layers(self, file: bytes) -> list[dict]:
         """The error of each layer of a file; see `layer_errors.Reference.errors`.
 
@@ -186,8 +199,8 @@ class Workbench:
         """Wraps a twin for training with simulated eight bits; records the engine.
 
         Args:
-            part: The `QuantizedFinisher`.
-            model: The twin to start from.
+            part: The finisher, with `engine` and `scheme`.
+            model: The twin to start from; kernels on levels stay on them.
 
         Returns:
             The model of one of `capabilities.ENGINES`.
@@ -195,13 +208,16 @@ class Workbench:
         Raises:
             FinishError: If no engine supports the model, or the outputs then differ.
         """
+        kept = {kernel.layer.name: kernel.levels for kernel in levels.find(model)}
+        model = levels.unwrap(model) if kept else model
         name, refused = capabilities.choose_engine(model, part.engine, part.scheme)
         # As in `twin`: choosing the engine has built layers.
         tf_keras.backend.reset_uids()
         self.engines[finishers.name_of(part)] = name
         reasons = "; ".join(dict.fromkeys(refused.values()))
         progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
-        simulated = capabilities.ENGINES[name](model, **quantized.SCHEMES[part.scheme])
+        options = quantized.SCHEMES[part.scheme] | ({"levels": kept} if kept else {})
+        simulated = capabilities.ENGINES[name](model, **options)
         inputs = self._material.check_inputs
         return equivalence.require(model, simulated, inputs)
 

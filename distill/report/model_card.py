@@ -42,7 +42,7 @@ def text(result: dict) -> str:
         f"{result['machine']}. What passes, and what is named above, was decided by "
         f"{data['validation']:,} validation examples.",
         _table([_COLUMNS, *map(_row, result["models"])]),
-        f"Packed: {formats.PACKED}.",
+        f"Packed: {formats.PACKED}.{_packed_files(result['models'])}",
         "## What to know",
         _format_list(_limits(result, chosen)),
         "## Training",
@@ -85,6 +85,14 @@ def _describe_types(data):
 def _format_classes(names):
     count = f"{len(names)} classes"
     return f"{count}: {', '.join(names)}" if len(names) <= NAMED else count
+
+
+def _packed_files(models):
+    """A sentence on the packed files in the folder; empty if there are none."""
+    names = [f"`{x['packed_file']}`" for x in models if "packed_file" in x]
+    if not names:
+        return ""
+    return f" In this form beside the others: {', '.join(names)}."
 
 
 def _row(model):

@@ -12,6 +12,7 @@ from absl.flags import argparse_flags
 
 from distill import config
 from distill.config import finishing
+from distill.measure import codec
 from distill.run import blocked, legs
 from distill.runtime import errors, files, progress
 from distill.runtime.process import command, signals
@@ -186,7 +187,10 @@ def _make_file(part, work, folder, with_layer_errors=True):
         signals.deferred(),
     ):
         file = part.make(work)
-        files.atomic_write(path, work.stamp(f"student.{name}", file))
+        stamped = work.stamp(f"student.{name}", file)
+        files.atomic_write(path, stamped)
+        if part.packs:
+            files.atomic_write(path.with_suffix(".tflz"), codec.pack(stamped))
         metrics, seconds = work.trained.get(name, ({}, 0.0))
         record = {
             "model": f"student.{name}",

@@ -10,7 +10,7 @@ import trainers
 from distill import config, data
 from distill.compress.search import budget
 from distill.config import lessons
-from distill.measure import accuracy, cost, stitching
+from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
@@ -57,7 +57,7 @@ def gather(
     with progress.step("measure latency", "all files in turn"):
         put_latencies(models, folder, splits.test)
     counted = cost.count(loader.open_own(folder / "student.keras"))
-    _judge(made, models, stages, facts, counted)
+    _judge(made, folder, models, stages, facts, counted)
     promised = _shipped_models(run, models)
     search = folder / "search.json"
     result = {
@@ -151,7 +151,7 @@ def _files(run, folder, has_teacher):
     ]
 
 
-def _judge(run, models, stages, facts, counted):
+def _judge(run, folder, models, stages, facts, counted):
     """Adds broken promises and the errors of layers to each exported student."""
     by_name = {model["name"]: model for model in models}
     parts = {config.name_of(part): part for part in run.finish}
@@ -163,9 +163,20 @@ def _judge(run, models, stages, facts, counted):
         model["ops"], model["parity"] = found.ops, record.get("parity")
         model["layers"] = record.get("layers", [])
         model["failed"] += part.breaches(found, parts, counted)
+        if part.packs:
+            model["packed_file"] = f"{model['name']}.tflz"
+            model["failed"] += _container_breaches(folder / model["file"])
         if model["parity"]:
             model["failed"] += part.conversion_breaches(model["parity"])
         model["failed"] += _limit_breaches(run, model, student)
+
+
+def _container_breaches(path):
+    """One line if the packed file beside a file does not unpack to its bytes."""
+    container = path.with_suffix(".tflz")
+    if codec.unpack(codec.read(container)) == path.read_bytes():
+        return []
+    return [f"{container.name} unpacks to other bytes than {path.name}"]
 
 
 def _limit_breaches(run, model, student):

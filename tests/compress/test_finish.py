@@ -12,7 +12,7 @@ import pytest
 
 from distill import config
 from distill.compress import finishers
-from distill.compress.finishers import pruned, shares
+from distill.compress.finishers import coded, pruned, shares
 from distill.measure import cost, energy, kernel
 from distill.measure.counting import uses
 from distill.measure.facts import Facts
@@ -37,7 +37,8 @@ def facts(sparsity=0.8, float_ops=(), macs=500, **kernel):
 
 def kernel_of(layer="conv", shape=(2, 1, 1, 8), bits=4, zeros=8, two_of_four=True, **n):
     most, channel = n.get("distinct", 16), n.get("channel_distinct", 16)
-    return kernel.Kernel(layer, shape, bits, zeros, most, channel, two_of_four)
+    entropy = n.get("entropy", 48.0)
+    return kernel.Kernel(layer, shape, bits, zeros, most, channel, two_of_four, entropy)
 
 
 def breaches(name, of, **changed):
@@ -70,6 +71,8 @@ def test_integer_files_are_integers_alone(name):
         ("pruned_clustered_int8", facts(0.5), ["sparsity 0.500"]),
         ("pruned_clustered_int8", facts(channel_distinct=17), ["17"]),
         ("dynamic_int4", facts(bits=8), ["more than four bits", "conv"]),
+        ("coded", facts(entropy=49.0), ["3.06 bits", "promised at most 3.0"]),
+        ("coded_int8", facts(entropy=49.0), ["3.06 bits"]),
         ("narrowed", facts(macs=501), ["0.501 of the student's MACs", "promised 0.5"]),
         ("narrowed_int8", facts(macs=501), ["0.501", "promised 0.5"]),
     ],
@@ -202,6 +205,20 @@ def test_tf_mot_prunes_if_it_supports_all_options_and_our_own_supports_all_layer
     assert pruned.Pruned(engine="own").blocked(found) == found["twin"]
 
 
+def test_kernels_are_coded_but_no_recurrent_ones():
+    found = {"twin": {}, "whole": {"keras": None}, "layers": []}
+    deep = {"name": "deep", "kind": "DepthwiseConv2D", "kernels": True, "keras": "no"}
+    found["layers"] = [deep]
+    assert PARTS["coded"].blocked(found) == {"model": "no kernel to code"}
+    assert PARTS["coded_int8"].blocked(found) == {"deep": "no"}
+    found["layers"].append({"name": "head", "kind": "Dense", "kernels": True})
+    assert PARTS["coded"].blocked(found) == {}
+    found["layers"].append({"name": "cell", "kind": "LSTM", "kernels": True})
+    assert PARTS["coded"].blocked(found) == {"cell": "cannot code LSTM layers"}
+    found |= {"layers": [], "twin": {"odd": "none"}}  # Nothing else is tried then.
+    assert PARTS["coded"].blocked(found) == found["twin"]
+
+
 def test_there_is_a_caution_about_kfac_with_norms():
     found = {"layers": [{"kind": "Conv2D"}, {"kind": "BatchNormalization"}]}
     (line,) = pruned.Pruned(score="kfac").cautions(found)
@@ -265,6 +282,7 @@ def test_options_out_of_range_are_refused_by_name(name, options):
         ("pruned", {"pattern": "2_of_4"}),  # Which is a share of 0.5.
         ("clustered", {"clusters": 1}),
         ("pruned_clustered", {"clusters": 2}),
+        ("coded", {"tradeoff": 0.05}),  # Which lets the rate grow without limit.
         ("narrowed", {"macs": 0.0}),
         ("narrowed", {"macs": 1.0}),
         ("int8_calibrated", {"calibration_examples": 0}),
@@ -296,6 +314,7 @@ def test_predicted_sizes_order_as_the_files_do():
     measured |= {"dynamic_int4": 52_600, "int8_calibrated": 96_500, "int16x8": 101_200}
     measured |= {"clustered": 316_900, "clustered_int8": 96_200}
     measured |= {"narrowed": 154_600, "narrowed_int8": 53_500}
+    measured |= {"coded": 90_600, "coded_int8": 98_200}
     for name, wanted in measured.items():
         assert size[name] == pytest.approx(wanted, rel=0.1), name
 
@@ -308,10 +327,15 @@ def test_predicted_packed_sizes_are_those_of_the_files():
     measured |= {"int8": 77_400, "pruned": 61_900, "pruned_int8": 27_100}
     measured |= {"clustered": 40_700, "clustered_int8": 50_000, "narrowed": 126_700}
     measured |= {"pruned_clustered": 21_500, "pruned_clustered_int8": 23_500}
+    measured |= {"coded": 13_000, "coded_int8": 13_800}  # After 1,000 steps.
     for name, wanted in measured.items():
         packed = PARTS[name].predicted_packed_bytes(counted, PARTS)
         assert packed == pytest.approx(wanted, rel=0.1), name
         assert packed < PARTS[name].predicted_bytes(counted, PARTS)
+    twelve = {**PARTS, "coded": coded.Coded(tradeoff=12.0)}
+    for name, wanted in {"coded": 6_600, "coded_int8": 7_300}.items():
+        packed = twelve[name].predicted_packed_bytes(counted, twelve)
+        assert packed == pytest.approx(wanted, rel=0.1), name
     half = {**PARTS, "pruned": pruned.Pruned(sparsity=0.5)}
     for name in ("pruned_int8", "pruned_clustered", "pruned_clustered_int8"):
         packed = (PARTS[name].predicted_packed_bytes(counted, p) for p in (PARTS, half))

@@ -222,7 +222,7 @@ import json, pathlib, sys
 import keras, tensorflow as tf
 from distill import config
 from distill.compress import training
-from distill.compress.finishers import pruned, quantized
+from distill.compress.finishers import coded, pruned, quantized
 from distill.measure import facts
 from distill.run import child
 from distill.runtime import onednn
@@ -257,6 +257,7 @@ for part in (
     pruned.Pruned(epochs=1),
     quantized.Int8(epochs=1, engine="tfmot"),
     quantized.Int8(epochs=1, engine="keras"),
+    coded.Coded(epochs=1),
 ):
     path = folder / "x.tflite"
     path.write_bytes(part.make(work))
@@ -270,6 +271,6 @@ def test_no_training_of_a_finisher_has_one_and_no_file_is_without(tmp_path):
     command = [sys.executable, "-c", FINISHING, str(tmp_path)]
     done = subprocess.run(command, check=True, timeout=300, stdout=subprocess.PIPE)
     actual, ops = json.loads(done.stdout.splitlines()[-1])
-    assert actual == [[], [], []]
+    assert actual == [[], [], [], []]
     for of_a_file in ops:
         assert not {"AVERAGE_POOL_2D", "STRIDED_SLICE"} & set(of_a_file)

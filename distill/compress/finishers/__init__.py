@@ -12,6 +12,7 @@ from distill.compress.finishers.clustered import (
     PrunedClustered,
     PrunedClusteredInt8,
 )
+from distill.compress.finishers.coded import Coded, CodedInt8
 from distill.compress.finishers.conversions import DynamicInt8, Float16, Float32
 from distill.compress.finishers.finisher import Finisher
 from distill.compress.finishers.four_bits import DynamicInt4
@@ -36,6 +37,8 @@ FINISHERS = {
     "clustered_int8": ClusteredInt8,
     "pruned_clustered": PrunedClustered,
     "pruned_clustered_int8": PrunedClusteredInt8,
+    "coded": Coded,
+    "coded_int8": CodedInt8,
     "narrowed": Narrowed,
     "narrowed_int8": NarrowedInt8,
 }

@@ -21,7 +21,9 @@ class Finisher:
     Attributes:
         needs: Names of the finishers that must have run before.
         asks: What must be possible, beside what `needs` ask: to `prune`, `cluster` or
-            `quantize` every layer; `narrow` requires filters that can be removed.
+            `quantize` every layer; to `narrow`, with filters that can be removed; to
+            `code` a kernel.
+        packs: Whether the packed file, `.tflz`, is written beside the file.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
         packed_channel: Bytes of a channel in a packed file, beside its weights: of
@@ -32,6 +34,7 @@ class Finisher:
 
     needs: ClassVar[tuple[str, ...]] = ()
     asks: ClassVar[tuple[str, ...]] = ()
+    packs: ClassVar[bool] = False
     tolerance: ClassVar[float] = 0.2
     packed_channel: ClassVar[float] = 3.5
     searched: ClassVar[dict[str, tuple]] = {}

@@ -22,7 +22,8 @@ class DynamicInt4(Finisher):
 
     def make(self, bench):
         """Quantizes the kernels of the student's float file."""
-        return bench.export("float32", rewrite=_quantize)
+        recipe = "dynamic_wi4_afp32"
+        return bench.export("float32", rewrite=lambda file: quantize(file, recipe))
 
     def breaches(self, facts, parts, student):
         """Every kernel but depthwise ones must be stored in four bits."""
@@ -41,8 +42,15 @@ class DynamicInt4(Finisher):
         return 1.0, 3.3
 
 
-def _quantize(file):
-    from ai_edge_quantizer import quantizer, recipe
+def quantize(file: bytes, recipe: str) -> bytes:
+    """Quantizes the weights of a float file.
 
-    worker = quantizer.Quantizer(bytearray(file), recipe.dynamic_wi4_afp32())
+    Args:
+        file: A `.tflite` file in float32.
+        recipe: Name of a recipe of LiteRT's quantizer.
+    """
+    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import recipe as recipes
+
+    worker = quantizer.Quantizer(bytearray(file), getattr(recipes, recipe)())
     return bytes(worker.quantize(enable_progress_report=False).quantized_model)

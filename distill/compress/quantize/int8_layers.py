@@ -19,11 +19,16 @@ class Quantized(rounding.layers.Wrapper):
         normed: Whether this is a kernel with a norm behind it, or that norm.
         change_gradient: A function from the gradient of the kernel to the one that is
             applied; None for no change.
+        levels: What rounds the kernel before its eight bits do; see
+            `simulation.simulate`.
         **options: Options of every layer.
     """
 
-    def __init__(self, layer, *, rounds, normed, change_gradient, **options):
+    def __init__(
+        self, layer, *, rounds, normed, change_gradient, levels=None, **options
+    ):
         super().__init__(layer, **options)
+        self.levels = levels
         self.rounds, self.normed = rounds, normed
         self._change_gradient = change_gradient
         self._ranges: dict[str, rounding.Range] = {}
@@ -56,6 +61,10 @@ class Quantized(rounding.layers.Wrapper):
         weights = tf.convert_to_tensor(weights)
         axes = list(range(len(weights.shape) - 1)) if per_channel else None
         limit = tf.stop_gradient(tf.reduce_max(tf.abs(weights), axes))
+        if self.levels is not None:
+            # The step of eight bits is the levels' own, so that codes are multiples.
+            weights = self.levels(weights)
+            limit = tf.ones_like(limit) * (127 * tf.stop_gradient(self.levels.width))
         limit = tf.where(limit > 0, limit, 1.0)  # A channel may be zero throughout.
         # The narrow range, -127 to 127: TFLite's kernels have no zero point of weights.
         return rounding.round_to_range(

@@ -8,15 +8,13 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from distill.compress.finishers import coded
+
 layers = tf_keras.layers
-# Layers that multiply by exactly one `kernel`, large enough to be worth it.
-KINDS = (
-    layers.Conv1D,
-    layers.Conv1DTranspose,
-    layers.Conv2D,
-    layers.Conv2DTranspose,
-    layers.Dense,
-)
+# Their kernels are `(..., out, in)`, all others `(..., in, out)`.
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose)
+# Layers that multiply by one `kernel`; a depthwise one is small.
+KINDS = tuple(getattr(layers, name) for name in coded.KINDS)
 
 
 class Levels(layers.Layer):
@@ -127,12 +125,25 @@ def unwrap(model: tf_keras.Model) -> tf_keras.Model:
 
 
 def find(model: tf_keras.Model) -> list[Kernel]:
-    """The kernels of a model that train on levels, in the order of its layers."""
-    return [
-        Kernel(layer.layer, layer.levels)
-        for layer in model.layers
+    """The kernels of a model that train on levels, in the order of its layers.
+
+    Args:
+        model: A model of `wrap` or of `simulation.simulate`, in which several layers
+            may share a kernel.
+    """
+    found = {
+        id(layer.layer): Kernel(layer.layer, layer.levels)
+        for layer in _flatten(model)
         if isinstance(getattr(layer, "levels", None), Levels)
-    ]
+    }
+    return list(found.values())
+
+
+def _flatten(model):
+    """The layers of a model and of those nested in it, in order."""
+    for layer in model.layers:
+        nested = isinstance(layer, tf_keras.Model)
+        yield from _flatten(layer) if nested else [layer]
 
 
 @contextlib.contextmanager

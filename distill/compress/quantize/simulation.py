@@ -1,5 +1,8 @@
 """Our own quantization-aware training, for twins that TF-MOT does not support."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -12,7 +15,11 @@ layers = tf_keras.layers
 
 
 def simulate(
-    model: tf_keras.Model, *, zeros: bool = False, clusters: bool = False
+    model: tf_keras.Model,
+    *,
+    zeros: bool = False,
+    clusters: bool = False,
+    levels: Mapping[str, Any] | None = None,
 ) -> tf_keras.Model:
     """A copy of a model that simulates eight bits in training.
 
@@ -26,6 +33,8 @@ def simulate(
         zeros: Whether zeros of the kernels stay zero.
         clusters: Whether equal weights of a kernel stay equal: they get the average
             of their gradients.
+        levels: Name of each layer whose kernel is rounded to levels to its
+            `levels.Levels`, with the `width` of which all levels are multiples.
 
     Returns:
         A model with the same inputs and outputs. Its ranges are measured in training:
@@ -55,6 +64,7 @@ def simulate(
             rounds=layer.name not in unrounded,
             normed=layer.name in norms or layer.name in norms.values(),
             change_gradient=_gradient_change(layer, zeros, clusters),
+            levels=(levels or {}).get(owners.get(layer.name, layer.name)),
             name=f"quant_{layer.name}",
         )
 
