@@ -6,7 +6,7 @@ import numpy as np
 import tabulate
 
 from distill.measure import latency
-from distill.report import layer_errors
+from distill.report import certificates, layer_errors
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -54,6 +54,7 @@ def table(report: dict) -> str:
         f"{formats.percent(row['student_first'])} %"
         for row in report["stitched"]
     ]
+    notes += certificates.lines(report["models"])
     notes.append(layer_errors.line(report["models"]))
     notes.append(_spread(report["models"]))
     notes.append(formats.not_counted(report["models"]))

@@ -4,6 +4,7 @@ import yaml
 
 from distill.data import sidecar
 from distill.measure.end import End
+from distill.report import certificates
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -116,6 +117,7 @@ def _limits(result, chosen):
     return [
         *_promises(result["models"]),
         *result["warnings"],
+        *certificates.lines(result["models"]),
         *filter(None, [formats.not_counted(result["models"])]),
         *([worst] if worst else []),
         "measured on this test split alone: nothing is known of other inputs",

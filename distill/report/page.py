@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from distill.report import (
+    certificates,
     compress_tables,
     layer_errors,
     synthetic_share,
@@ -46,6 +47,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         fronts=fronts(models),
         training=training_curves.charts(report["stages"]),
         classes=_classes(report, chosen),
+        certified=certificates.lines(models),
         layered=layer_errors.table(models),
         trials=compress_tables.rows(report["search"]) if report.get("search") else [],
         wrong=[(_source(example), *classes) for example, *classes in wrong[:WRONG]],

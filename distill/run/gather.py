@@ -14,7 +14,7 @@ from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
-from distill.run import parent, warn
+from distill.run import certify, parent, warn
 from distill.run.record import model_record, put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
@@ -59,7 +59,9 @@ def gather(
     counted = cost.count(loader.open_own(folder / "student.keras"))
     _judge(made, folder, models, stages, facts, counted)
     promised = _shipped_models(run, models)
-    search = folder / "search.json"
+    path = folder / "search.json"
+    search = json.loads(path.read_text()) if path.exists() else None
+    _certify(made, folder, models, splits.train, len(search["trials"]) if search else 1)
     result = {
         "run": _plain(run),
         "versions": versions.versions(),
@@ -69,7 +71,7 @@ def gather(
         "models": models,
         "stitched": _stitch(run, folder, splits.test),
         "stages": stages,
-        "search": json.loads(search.read_text()) if search.exists() else None,
+        "search": search,
         "warnings": _warnings(run, made, splits, models, stages),
         "failures": [
             f"{model['name']}: {reason}"
@@ -116,6 +118,7 @@ def _warnings(run, made, splits, models, stages):
         *warn.few_examples(made, len(splits.validation.labels)),
         *warn.test_drops(made, models),
         *warn.alarms(stages),
+        *warn.certificates(models),
         *([parent.missing_warning()] if made != run else []),
     ]
 
@@ -177,6 +180,19 @@ def _container_breaches(path):
     if codec.unpack(codec.read(container)) == path.read_bytes():
         return []
     return [f"{container.name} unpacks to other bytes than {path.name}"]
+
+
+def _certify(run, folder, models, train, tried):
+    """Adds certificates to the files of those finishers that ask for one."""
+    by_name = {model["name"]: model for model in models}
+    for part in run.finish:
+        if part.certified:
+            model = by_name[f"student.{config.name_of(part)}"]
+            options = certify.describe_options(run, part, folder)
+            with progress.step(f"certify {model['file']}", "on the training split"):
+                model["certificate"] = certify.certify(
+                    folder / model["file"], train, options, tried
+                )
 
 
 def _limit_breaches(run, model, student):

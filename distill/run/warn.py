@@ -76,6 +76,19 @@ def alarms(records: Sequence[dict]) -> list[str]:
     ]
 
 
+def certificates(models: Sequence[dict]) -> list[str]:
+    """Warnings for files with more errors on the test split than their certificate."""
+    return [
+        f"{model['name']} errs on {error:.2f} % of the test examples, more than its "
+        f"certificate allows ({bound:.2f} %): these are not drawn like the training "
+        "examples"
+        for model in models
+        if "certificate" in model
+        and (error := 100 - model["accuracy"])
+        > (bound := model["certificate"]["bound"])
+    ]
+
+
 def _limit(run):
     """The largest drop in accuracy from the student to a file, in points."""
     limits = getattr(run, "budget", None)

@@ -28,6 +28,8 @@ class Finisher:
             share of the largest logit. The default is what eight bits need.
         packed_channel: Bytes of a channel in a packed file, beside its weights: of
             float files, the bias.
+        certified: Whether the report bounds the file's error on new examples; for
+            files with few different numbers, of which such a bound says something.
         searched: Name of each option that a search chooses to its candidate values,
             in order.
     """
@@ -37,6 +39,7 @@ class Finisher:
     packs: ClassVar[bool] = False
     tolerance: ClassVar[float] = 0.2
     packed_channel: ClassVar[float] = 3.5
+    certified: ClassVar[bool] = False
     searched: ClassVar[dict[str, tuple]] = {}
 
     @property

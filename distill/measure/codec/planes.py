@@ -63,18 +63,23 @@ class Piece:
 
 
 def encode(content: bytes, width: int) -> Piece:
-    """Encodes numbers as the shortest piece.
+    """Encodes numbers as the shortest piece, which may be text.
 
     Args:
         content: The bytes of the numbers.
         width: See `Span`.
     """
-    shortest = min(_candidates(content, width), key=lambda piece: piece.size)
+    shortest = encode_numbers(content, width)
     sample = content[:_SAMPLE]
     as_text = len(lzma.compress(sample, lzma.FORMAT_ALONE, preset=0))
     if as_text * len(content) < shortest.size * len(sample):
         return Piece(len(content), TEXT)
     return shortest
+
+
+def encode_numbers(content: bytes, width: int) -> Piece:
+    """Encodes numbers as the shortest piece that is not text; see `encode`."""
+    return min(_candidates(content, width), key=lambda piece: piece.size)
 
 
 def _candidates(content, width):

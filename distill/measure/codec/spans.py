@@ -56,9 +56,14 @@ def find(content: bytes) -> list[Span]:
     return spans
 
 
+def widths(schema: Any) -> dict[int, int]:
+    """The number of each type of tensor in the schema to its width, 1 if absent."""
+    return {getattr(schema.TensorType, kind): n for kind, n in _WIDTHS.items()}
+
+
 def _read_spans(content: bytes, schema: Any) -> Iterator[Span]:
     """Yields the span of every array, which may be invalid in a foreign file."""
-    widths = {getattr(schema.TensorType, kind): n for kind, n in _WIDTHS.items()}
+    kinds = widths(schema)
     base = np.frombuffer(content, np.uint8).ctypes.data
     model = schema.Model.GetRootAs(content)
     graphs = [model.Subgraphs(index) for index in range(model.SubgraphsLength())]
@@ -67,7 +72,7 @@ def _read_spans(content: bytes, schema: Any) -> Iterator[Span]:
         for graph in graphs
         for index in range(graph.TensorsLength())
     ):
-        width = widths.get(tensor.Type(), 1)
+        width = kinds.get(tensor.Type(), 1)
         buffer = model.Buffers(tensor.Buffer())
         if buffer.Size():  # In large files, it follows the flatbuffer.
             yield Span(buffer.Offset(), buffer.Size(), width)
