@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
-
+from distill.runtime import tflite
 from distill.runtime.trust import provenance
 
 # Prefixes of names during conversion, before the number of the input or output.
@@ -53,7 +52,7 @@ def restore_names(file: bytes, model: Any) -> bytes:
     Returns:
         The file; the same bytes if it has one input and one output.
     """
-    packed = schema.ModelT.InitFromPackedBuf(file, 0)
+    packed = tflite.unpack(file)
     (graph,), signatures = packed.subgraphs[:1], packed.signatureDefs or []
     # The signature alone still has the names by which to sort.
     if len(graph.inputs) == len(graph.outputs) == 1 or not signatures:

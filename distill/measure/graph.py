@@ -11,6 +11,7 @@ import numpy as np
 
 from distill.measure.end import End
 from distill.measure.kernel import Kernel, describe, to_dense, unpack
+from distill.runtime import tflite
 
 # Ops with a kernel and a fused activation, and the place of the kernel in their inputs.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -47,10 +48,11 @@ class Graph:
     def __init__(self, content: bytes, path: pathlib.Path | str = "this"):
         if content[4:8] != b"TFL3":
             raise ValueError(f"{path} is not a TFLite file")
-        schema = _schema()
         try:
-            self._model = schema.ModelT.InitFromPackedBuf(content, 0)
+            self._model = tflite.unpack(content)
             self._select(0)
+        except ImportError:  # Without LiteRT, nothing is known of the file.
+            raise
         except Exception as error:  # A damaged file raises errors of any class.
             raise ValueError(f"{path} is a damaged TFLite file: {error}") from None
 

@@ -2,6 +2,7 @@
 
 import json
 
+import flatbuffers
 import keras
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from distill import inspect
 from distill.compress import convert
 from distill.measure import facts, interpreter
-from distill.runtime import hashes
+from distill.measure.graph import Graph
+from distill.runtime import hashes, tflite
 from distill.runtime.trust import provenance
 
 ORIGIN = {
@@ -87,6 +89,35 @@ def test_every_buffer_stands_where_the_schema_wants_it(files):
             if np.array_equal(whole[start : start + len(data)], data)
         ]
         assert at, len(data)
+
+
+def test_constants_behind_the_flatbuffer_stay_in_the_file(files):
+    plain = files["float32"][0]
+    model, schema = tflite.unpack(plain.read_bytes()), provenance.schema
+    place = max(range(len(model.buffers)), key=lambda at: _size(model.buffers[at]))
+    kernel, start = bytes(model.buffers[place].data), 16_384
+    outside = schema.BufferT(offset=start, size=len(kernel))
+    model.buffers[place] = outside
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    content = bytes(builder.Output()).ljust(start, b"\0") + kernel
+    path = plain.with_name("outside.tflite")
+    path.write_bytes(provenance.stamp(content, ORIGIN))
+    inputs = np.random.default_rng(0).random((3, 6, 6, 2), np.float32)
+    logits = [interpreter.predict(each, inputs) for each in (plain, path)]
+    np.testing.assert_array_equal(*logits)
+    assert Graph(content).is_constant(_tensor_of(model, place))
+    with pytest.raises(ValueError, match="ends behind the file"):
+        tflite.unpack(content[:-1])
+
+
+def _size(buffer):
+    return 0 if buffer.data is None else len(buffer.data)
+
+
+def _tensor_of(model, place):
+    tensors = model.subgraphs[0].tensors
+    return next(i for i, tensor in enumerate(tensors) if tensor.buffer == place)
 
 
 def test_other_metadata_of_the_file_stay(files):

@@ -8,6 +8,7 @@ length, which follows from their shapes.
 import numpy as np
 
 from distill.measure.codec import planes, spans
+from distill.runtime import tflite
 
 _FORM = 2  # Bits: stored, coded, coded as differences, or coded with a codebook.
 
@@ -49,7 +50,7 @@ def _arrays(content):
     from ai_edge_litert import schema_py_generated as schema
 
     widths = spans.widths(schema)
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = tflite.unpack(content)
     seen: set[int] = set()
     vectors: dict[int, list[bytes]] = {}
     scales, zeros = [], []

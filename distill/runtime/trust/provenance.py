@@ -8,6 +8,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from distill.runtime import tflite
+
 ENTRY = "distill"  # The entry's name; its buffer holds JSON, UTF-8.
 _ALIGNED = 16  # Bytes; the schema forces it on every buffer.
 
@@ -25,7 +27,7 @@ def stamp(file: bytes, origin: dict[str, Any]) -> bytes:
     Source:
         https://ai.google.dev/edge/litert/models/metadata, for where it stands.
     """
-    model = schema.ModelT.InitFromPackedBuf(file, 0)
+    model = tflite.unpack(file)
     text = json.dumps(origin, separators=(",", ":"), sort_keys=True)
     content = np.frombuffer(text.encode(), np.uint8)
     entries = list(model.metadata or [])
@@ -60,7 +62,7 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
         ValueError: If it is no TFLite file, or the entry cannot be read.
     """
     try:
-        model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+        model = tflite.unpack(path.read_bytes())
         for entry in model.metadata or []:
             if _name(entry) == ENTRY:
                 return json.loads(bytes(model.buffers[entry.buffer].data))
