@@ -12,7 +12,14 @@ from distill.compress import capabilities, convert, finishers, layer_errors, tra
 from distill.compress import material as materials
 from distill.compress.finishers import finisher, quantized
 from distill.compress.prune import channels, engines, input_mask
-from distill.compress.quantize import bins, clustering, codes, equivalence, levels
+from distill.compress.quantize import (
+    bins,
+    clustering,
+    equivalence,
+    exact,
+    levels,
+    nested_means,
+)
 from distill.compress.twin import folding, twin
 from distill.measure import parity
 from distill.runtime import files, progress
@@ -124,17 +131,19 @@ class Workbench:
         fit = functools.partial(self.fit, part=part)
         return clustering.cluster(model, part, fit, **options)
 
-    def bin(self, model: tf_keras.Model) -> tf_keras.Model:
-        """A copy of a twin with its kernels in bins; see `bins.wrap`."""
-        return bins.wrap(model)
-
     def code(self, model: tf_keras.Model, part, tradeoff: Any) -> tf_keras.Model:
         """Trains a model whose kernels are in bins; see `bins.train`."""
         return bins.train(model, tradeoff, functools.partial(self.fit, part=part))
 
-    def narrow(self, model: tf_keras.Model, share: float) -> tf_keras.Model:
-        """A twin without its smallest filters; see `channels.narrow`."""
-        return channels.narrow(model, share)
+    def level(
+        self, model: tf_keras.Model, part
+    ) -> tuple[tf_keras.Model, list[np.ndarray]]:
+        """Trains a twin whose kernels have few levels; see `nested_means.train`."""
+        return nested_means.train(model, part, functools.partial(self.fit, part=part))
+
+    bin = staticmethod(bins.wrap)
+    unbin = staticmethod(bins.unwrap)
+    narrow = staticmethod(channels.narrow)
 
     def export(self, variant: str, **options: Any) -> bytes:
         """Converts the student without further training.
@@ -167,10 +176,10 @@ class Workbench:
         self.parity = parity.compare(model, file, self._material.check_inputs)
         return file
 
-    def convert_coded(self, model: tf_keras.Model) -> bytes:
-        """Converts a model of `code` to a file of eight-bit weights; see `codes`."""
-        encode = functools.partial(codes.encode, kernels=levels.find(model))
-        return self.convert(levels.unwrap(model), "float32", rewrite=encode)
+    def store_codes(self, model: tf_keras.Model, kernels: Any, **options) -> bytes:
+        """Converts a model to a file with exact codes; see `exact.store`."""
+        rewrite = functools.partial(exact.store, kernels=kernels, **options)
+        return self.convert(model, "float32", rewrite=rewrite)
 
     def layers(self, file: bytes) -> list[dict]:
         """The error of each layer of a file; see `layer_errors.Reference.errors`.
@@ -218,8 +227,7 @@ class Workbench:
         progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
         options = quantized.SCHEMES[part.scheme] | ({"levels": kept} if kept else {})
         simulated = capabilities.ENGINES[name](model, **options)
-        inputs = self._material.check_inputs
-        return equivalence.require(model, simulated, inputs)
+        return equivalence.require(model, simulated, self._material.check_inputs)
 
     def store(self, name: str) -> checkpoint.Store:
         """The store of checkpoints of one finisher's training."""

@@ -42,12 +42,12 @@ def certify(
         error=_count_errors(path, train) / examples,
         examples=examples,
         bits=numbers + options_bits + math.log2(tried),
-        guessing=1 - np.bincount(train.labels).max() / examples,
+        guessing=1 - float(np.bincount(train.labels).max()) / examples,
     )
     return {
         "bound": 100 * found.bound,
         "training_error": 100 * found.error,
-        "guessing": 100 * float(found.guessing),
+        "guessing": 100 * found.guessing,
         "examples": examples,
         "bits": math.ceil(found.bits),
         "files_tried": tried,

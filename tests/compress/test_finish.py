@@ -35,6 +35,12 @@ def facts(sparsity=0.8, float_ops=(), macs=500, **kernel):
     )
 
 
+def facts_of(**inner):
+    """A file of three kernels, with one between the ends."""
+    kernels = [kernel_of(), kernel_of("inner", **{"channel_distinct": 5, **inner})]
+    return dataclasses.replace(facts(), kernels=(*kernels, kernel_of("head")))
+
+
 def kernel_of(layer="conv", shape=(2, 1, 1, 8), bits=4, zeros=8, two_of_four=True, **n):
     most, channel = n.get("distinct", 16), n.get("channel_distinct", 16)
     entropy = n.get("entropy", 48.0)
@@ -73,6 +79,12 @@ def test_integer_files_are_integers_alone(name):
         ("dynamic_int4", facts(bits=8), ["more than four bits", "conv"]),
         ("coded", facts(entropy=49.0), ["3.06 bits", "promised at most 3.0"]),
         ("coded_int8", facts(entropy=49.0), ["3.06 bits"]),
+        (
+            "nary",
+            facts_of(channel_distinct=6),
+            ["6", "a channel of `inner`", "promised 5"],
+        ),
+        ("nary", facts_of(bits=32), ["more than eight bits", "inner"]),
         ("narrowed", facts(macs=501), ["0.501 of the student's MACs", "promised 0.5"]),
         ("narrowed_int8", facts(macs=501), ["0.501", "promised 0.5"]),
     ],
@@ -328,6 +340,7 @@ def test_predicted_packed_sizes_are_those_of_the_files():
     measured |= {"clustered": 40_700, "clustered_int8": 50_000, "narrowed": 126_700}
     measured |= {"pruned_clustered": 21_500, "pruned_clustered_int8": 23_500}
     measured |= {"coded": 13_000, "coded_int8": 13_800}  # After 1,000 steps.
+    measured |= {"nary": 21_600}
     for name, wanted in measured.items():
         packed = PARTS[name].predicted_packed_bytes(counted, PARTS)
         assert packed == pytest.approx(wanted, rel=0.1), name

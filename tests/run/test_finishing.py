@@ -38,11 +38,12 @@ finish:
   - {name: pruned_int8, options: {epochs: 2}}
   - {name: clustered, options: {epochs: 2}}
   - {name: clustered_int8, options: {epochs: 2}}
+  - {name: nary, options: {levels: 7, ends: levels, epochs: 12, learning_rate: 0.003}}
 max_accuracy_drop: 3
 """
 
 MADE = ["float32", "int8_calibrated", "int8", "pruned", "pruned_int8"]
-MADE += ["clustered", "clustered_int8"]
+MADE += ["clustered", "clustered_int8", "nary"]
 
 
 def network(activation=None, classes=10, size=8, filters=4):
@@ -173,6 +174,17 @@ def test_every_file_says_what_it_was_made_of(finished_run):
         assert 0 <= origin["validation"]["accuracy"] <= 100
         (model,) = (m for m in report["models"] if m["name"] == name)
         assert model["validation_accuracy"] == origin["validation"]["accuracy"]
+
+
+def test_only_a_finisher_that_asks_for_it_has_its_error_bounded(finished_run):
+    folder, report = finished_run
+    found = {m["name"]: m.get("certificate") for m in report["models"]}
+    certificate = found.pop("student.nary")
+    assert set(found.values()) == {None}
+    assert certificate["vacuous"]
+    assert certificate["examples"] == report["data"]["train"]
+    for text in ("MODEL_CARD.md", "report.html"):
+        assert "certificate of student.nary: none" in (folder / text).read_text()
 
 
 def test_few_examples_to_decide_by_are_said(finished_run):

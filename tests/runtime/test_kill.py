@@ -21,7 +21,7 @@ EPOCHS = 3 + KILLS  # Of four steps each: a kill comes one to three steps later.
 FINISHERS = ["int8", "pruned", "pruned_int8"]
 if KILLS:
     FINISHERS += ["clustered", "clustered_int8", "pruned_clustered"]
-    FINISHERS += ["pruned_clustered_int8", "narrowed", "narrowed_int8"]
+    FINISHERS += ["pruned_clustered_int8", "narrowed", "narrowed_int8", "nary"]
 FINISH = [f"{{name: {name}, options: {{epochs: {EPOCHS}}}}}" for name in FINISHERS]
 SMALL = [
     "data.options.train_examples=100",

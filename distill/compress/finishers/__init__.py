@@ -17,6 +17,7 @@ from distill.compress.finishers.conversions import DynamicInt8, Float16, Float32
 from distill.compress.finishers.finisher import Finisher
 from distill.compress.finishers.four_bits import DynamicInt4
 from distill.compress.finishers.narrowed import Narrowed, NarrowedInt8
+from distill.compress.finishers.nary import Nary
 from distill.compress.finishers.pruned import Pruned
 from distill.compress.finishers.pruned_int8 import PrunedInt8
 from distill.compress.finishers.quantized import Int8
@@ -39,6 +40,7 @@ FINISHERS = {
     "pruned_clustered_int8": PrunedClusteredInt8,
     "coded": Coded,
     "coded_int8": CodedInt8,
+    "nary": Nary,
     "narrowed": Narrowed,
     "narrowed_int8": NarrowedInt8,
 }

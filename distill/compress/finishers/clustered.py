@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 from distill.compress.finishers import conversions, integers, quantized
 from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.finishers.pruned import Pruned
+from distill.measure.kernel import Kernel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class Clustered(TrainedFinisher):
 
     def breaches(self, facts, parts, student):
         """Every kernel of the file must have at most `clusters` different weights."""
-        return _clusters_lost(facts, self.clusters, "distinct")
+        return clusters_lost(facts.kernels, self.clusters, "distinct")
 
     def predicted_bytes(self, cost, parts=None):
         """The same as for `float32`: every weight is stored, only gzip gains."""
@@ -89,7 +91,7 @@ class PrunedClustered(Clustered):
     def breaches(self, facts, parts, student):
         """The file must have the clusters, and the zeros that `pruned` promises."""
         zeros = parts["pruned"].breaches(facts, parts, student)
-        return [*_clusters_lost(facts, self.clusters, "distinct"), *zeros]
+        return [*clusters_lost(facts.kernels, self.clusters, "distinct"), *zeros]
 
     def predicted_bytes(self, cost, parts=None):
         """The same as for `pruned`."""
@@ -129,7 +131,7 @@ class ClusteredInt8(quantized.QuantizedFinisher):
     def breaches(self, facts, parts, student):
         """Only integer ops, and the clusters in every channel."""
         promised = parts[self.needs[0]].clusters
-        lost = _clusters_lost(facts, promised, "channel_distinct")
+        lost = clusters_lost(facts.kernels, promised, "channel_distinct")
         return [*super().breaches(facts, parts, student), *lost]
 
 
@@ -157,14 +159,17 @@ class PrunedClusteredInt8(ClusteredInt8):
         return [*super().breaches(facts, parts, student), *zeros]
 
 
-def _clusters_lost(facts, promised, where):
+def clusters_lost(kernels: Sequence[Kernel], promised: int, where: str) -> list[str]:
     """One line about the kernels with more different weights than promised.
 
-    `where` is `distinct` (in a kernel) or `channel_distinct` (in a channel).
+    Args:
+        kernels: The kernels of the file.
+        promised: Maximum number of different weights.
+        where: `distinct` (in a kernel) or `channel_distinct` (in a channel).
     """
     over = {
         kernel.layer: getattr(kernel, where)
-        for kernel in facts.kernels
+        for kernel in kernels
         if getattr(kernel, where) > promised
     }
     if not over:
@@ -173,5 +178,5 @@ def _clusters_lost(facts, promised, where):
     place = "a channel" if where == "channel_distinct" else "a kernel"
     return [
         f"{over[worst]} different weights in {place} of `{worst}`, promised "
-        f"{promised}; {len(over)} of {len(facts.kernels)} kernels have more"
+        f"{promised}; {len(over)} of {len(kernels)} kernels have more"
     ]

@@ -70,7 +70,7 @@ class Coded(TrainedFinisher):
         """Trains the student with its kernels in bins and converts it."""
         model = bench.code(bench.bin(bench.twin()), self, self.tradeoff)
         bench.keep("coded", model)
-        return bench.convert_coded(model)
+        return bench.store_codes(*bench.unbin(model))
 
     def breaches(self, facts, parts, student):
         """The multiples must have a small entropy in the file."""

@@ -22,7 +22,7 @@ class Finisher:
         needs: Names of the finishers that must have run before.
         asks: What must be possible, beside what `needs` ask: to `prune`, `cluster` or
             `quantize` every layer; to `narrow`, with filters that can be removed; to
-            `code` a kernel.
+            `code` a kernel; to give a kernel levels (`level`).
         packs: Whether the packed file, `.tflz`, is written beside the file.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.

@@ -113,6 +113,15 @@ def log_product(distortion: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
     return tf.math.log(factors[0]) + tf.math.log(factors[1])
 
 
+def unwrap(model: tf_keras.Model) -> tuple[tf_keras.Model, list[np.ndarray]]:
+    """A model without its bins, and the codes of its kernels for `exact.store`."""
+    found = [
+        levels.channels_first(kernel, codes(kernel).astype(np.int8))
+        for kernel in levels.find(model)
+    ]
+    return levels.unwrap(model), found
+
+
 def codes(kernel: levels.Kernel) -> np.ndarray:
     """The bin numbers of a kernel, in its shape, int."""
     return np.rint(kernel.levels.index(kernel.variable)).astype(int)

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -156,3 +157,9 @@ def _replaced_kernel(layer: layers.Layer, kernel: tf.Tensor) -> Iterator[None]:
         yield
     finally:
         vars(layer)["kernel"] = variable
+
+
+def channels_first(kernel: Kernel, codes: np.ndarray) -> np.ndarray:
+    """Codes in a kernel's shape, with output channels first, as in a file."""
+    axis = -2 if isinstance(kernel.layer, TRANSPOSED) else -1
+    return np.moveaxis(codes, axis, 0)
