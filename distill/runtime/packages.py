@@ -8,6 +8,8 @@ LITERT = "ai_edge_litert"
 READING = (LITERT, "constriction")  # What a `.tflite` file is read and measured with.
 # Import name to the name to install, where more than a dash differs.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+# Those of an extra, which pins their versions.
+_EXTRAS = {"tflite_micro": "-e '.[micro]'"}
 
 
 def missing(*names: str) -> list[str]:
@@ -37,6 +39,8 @@ def say(lacking: list[str]) -> str:
     """That these are not installed, and how to mend it: the end of a sentence."""
     named = [_DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in lacking]
     one = "is" if len(named) == 1 else "are"
-    return f"{', '.join(named)}, which {one} not installed: pip install " + " ".join(
-        named
-    )
+    wanted = [
+        _EXTRAS.get(name, known) for name, known in zip(lacking, named, strict=True)
+    ]
+    listed = ", ".join(named)
+    return f"{listed}, which {one} not installed: pip install {' '.join(wanted)}"

@@ -32,6 +32,8 @@ ANY_BACKEND = {
     "gan/gradients.py": {"tensorflow", "jax", "torch"},
     "distill/studies/speed/peers/pytorch.py": {"torch"},
     "distill/runtime/process/distributed.py": {"jax"},
+    # In the extra `micro`.
+    "distill/measure/micro/child.py": {"tflite_micro"},
     # In the extra `completion`.
     "distill/runtime/process/completion.py": {"argcomplete"},
     "trainers/tracking.py": {"tensorflow"},

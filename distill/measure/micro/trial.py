@@ -1,0 +1,139 @@
+"""Runs a file in TFLite Micro, in a process of its own, and says what came of it."""
+
+import dataclasses
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from distill.runtime import packages
+from distill.runtime.process import death
+
+PACKAGE = "tflite_micro"
+_SECONDS = 1800
+MARK = "==> "
+RUN = "run"  # The part of the file itself; the others are called as its ops.
+NO_OP = "PLACEHOLDER_FOR_GREATER_OP_CODES"  # A code that is never that of an op.
+_NOT_FOUND = re.compile(r"Failed to get registration from op code (\w+)")
+_ALLOCATED = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
+_PLACE = re.compile(r"^\S+\.(cc|h)(:\d+)? ")  # The file of a kernel, in its message.
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What TFLite Micro made of a file.
+
+    Attributes:
+        lacking: Names of the file's ops that TFLite Micro does not have, each once.
+        reason: Why the file does not run, in one line; None if it runs.
+        arena_bytes: Bytes of the arena that the file needs; None if it does not run,
+            as the next two.
+        head_bytes: Those of `arena_bytes` for activations, which ops share in turn.
+        tail_bytes: Those of `arena_bytes` that stay from the start to the end.
+        outputs: The file's outputs for each example, in the type that it stores;
+            None if it does not run.
+    """
+
+    lacking: tuple[str, ...]
+    reason: str | None = None
+    arena_bytes: int | None = None
+    head_bytes: int | None = None
+    tail_bytes: int | None = None
+    outputs: np.ndarray | None = None
+
+
+def require(what: str) -> None:
+    """Checks that TFLite Micro is installed.
+
+    Args:
+        what: What needs it, for the message.
+
+    Raises:
+        ConfigError: If it is not; says how to install it.
+    """
+    packages.require(what, PACKAGE)
+
+
+def build() -> str:
+    """The build that is measured, for readers: its processor and its kernels."""
+    return f"{platform.machine()}, reference kernels"
+
+
+def run(path: pathlib.Path, inputs: np.ndarray | None = None) -> Trial:
+    """Runs a file, which may be foreign: what its process dies of hurts nobody else.
+
+    Args:
+        path: The `.tflite` file, of one input.
+        inputs: Examples in the type of the file's input, `(n, ...)`; None runs it once,
+            on zeros.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = (pathlib.Path(folder) / f"{name}.npy" for name in ("in", "out"))
+        if inputs is not None:
+            np.save(given, inputs)
+        try:
+            done = _run_child([path, given if inputs is not None else "", made])
+        except subprocess.TimeoutExpired:
+            return Trial((), f"not done within {_SECONDS} s")
+        *ops, (_, told) = _parts(done.stderr)
+        lacking = tuple(dict.fromkeys(name for name, text in ops if _lacks(text)))
+        if done.returncode:
+            return Trial(lacking, _reason(lacking, told, done.returncode))
+        sizes = {name: int(size) for name, size in _ALLOCATED.findall(told)}
+        return Trial(
+            lacking,
+            arena_bytes=sizes["total"],
+            head_bytes=sizes["head"],
+            tail_bytes=sizes["tail"],
+            outputs=np.load(made),
+        )
+
+
+def _run_child(arguments):
+    ours = str(pathlib.Path(__file__).resolve().parents[3])
+    search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "distill.measure.micro.child",
+            *map(str, arguments),
+        ],
+        env={**os.environ, "PYTHONPATH": search},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        timeout=_SECONDS,
+        check=False,
+    )
+
+
+def _parts(stderr):
+    """Name and text of each part of what the process wrote."""
+    _, *parts = f"\n{stderr}".split(f"\n{MARK}")
+    pairs = [part.partition("\n") for part in parts]
+    return [(name, text) for name, _, text in pairs] or [(RUN, stderr)]
+
+
+def _lacks(text):
+    """Whether the search ended at this op, before the one that never exists."""
+    found = _NOT_FOUND.search(text)
+    return found is not None and found[1] != NO_OP
+
+
+def _reason(lacking, told, code):
+    """Why a file does not run."""
+    if lacking:
+        return f"TFLite Micro has no {', '.join(lacking)}"
+    if (died := death.number(code)) is not None:
+        return f"its process was ended by {death.say(died)}"
+    lines = [_PLACE.sub("", line.strip()) for line in told.splitlines()]
+    # The last line only repeats that it failed, unless it stands alone.
+    return "; ".join(list(filter(None, lines))[:2]) or f"exit code {code}"
