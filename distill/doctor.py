@@ -10,6 +10,7 @@ from absl.flags import argparse_flags
 from distill import config
 from distill.compress import finishers
 from distill.config import finishing
+from distill.measure.micro import trial
 from distill.report import compress_tables
 from distill.run import parent
 from distill.runtime import errors
@@ -32,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "its student, untrained if it has yet to be trained",
     )
     command.add_set_flag(flags)
+    flags.add_argument(
+        "--micro",
+        action="store_true",
+        help="also say what TFLite Micro will run, as for a config with target: micro",
+    )
     flags.add_argument("--json", action="store_true", help="print JSON, no tables")
     return command.run_command(_command, flags, argv)
 
@@ -43,18 +49,26 @@ def _command(arguments: argparse.Namespace) -> int:
     parts = run.finish if run else ()
     parts = parts or [kind() for kind in finishers.FINISHERS.values()]
     parent.require_packages()
+    on_target = arguments.micro or (run is not None and run.target == "micro")
+    if on_target:
+        trial.require("--micro" if arguments.micro else "`target: micro`")
     # Imports Keras, which is slow: mistakes in the config are reported before.
-    from distill.run import diagnosis
+    from distill.run import diagnosis, micro
     from distill.teach.networks import build
 
     network = build.build("student", run) if path is None else _open(path)
     result = diagnosis.examine(network, parts)
+    if on_target:
+        trials = micro.predict(network, parts)
+        result["micro"] = {name: each.facts() for name, each in trials.items()}
     print(
         json.dumps(result, indent=1)
         if arguments.json
         else compress_tables.tables(result)
     )
-    return errors.EXIT_FAILED if any(file["blocked"] for file in result["files"]) else 0
+    wrong = any(file["blocked"] for file in result["files"])
+    runs = not on_target or any(not each.reason for each in trials.values())
+    return 0 if runs and not wrong else errors.EXIT_FAILED
 
 
 def _read(arguments):

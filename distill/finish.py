@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from distill import api, cli, config
 from distill.config import finishing
-from distill.run import parent
+from distill.run import micro, parent
 from distill.run.folder import claim_finish
 from distill.runtime import files
 from distill.runtime.process import command
@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, what in (
         ("max_kb", "search for a file of at most so many kB"),
         ("max_packed_kb", "or of at most so many kB packed"),
+        ("max_arena_kb", "or with an arena of at most so many kB, with target: micro"),
+        ("max_macs", "or of at most so many multiply-accumulates"),
         ("max_drop", "and at most so many points below the model"),
     ):
         flags.add_argument(
@@ -53,6 +55,7 @@ def _command(arguments: argparse.Namespace) -> int:
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
     parent.require_packages()
+    micro.require(run)
     with files.lock(folder):
         claim_finish(folder, run)
         # Imports Keras, which is slow: a mistake in the config, or a folder that is in

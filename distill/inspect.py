@@ -1,4 +1,7 @@
-"""Prints the content and the provenance of a .tflite file, without running it."""
+"""Prints the content and the provenance of a .tflite file.
+
+The file runs only if that is asked for, in TFLite Micro.
+"""
 
 import argparse
 import dataclasses
@@ -9,7 +12,8 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill.runtime import hashes, packages
+from distill.measure.end import End
+from distill.runtime import formats, hashes, packages
 from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
 from distill.runtime.trust import loader, scan
@@ -30,12 +34,17 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
     )
     flags.add_argument("model", type=pathlib.Path, help="a .tflite file")
     flags.add_argument("--json", action="store_true", help="print JSON, no table")
+    flags.add_argument(
+        "--micro", action="store_true", help="run it in TFLite Micro, on random inputs"
+    )
 
     def command(arguments):
         if not arguments.model.exists():
             raise ConfigError(f"no such file: {arguments.model}")
         scan.check_kind(arguments.model, ".tflite")
         packages.require("a .tflite file", *packages.READING, "flatbuffers")
+        if arguments.micro:
+            packages.require("--micro", packages.MICRO)
         if not limited:  # In a sandbox: a malicious file could exploit its parser.
             return loader.run_sandboxed(arguments.model, ["inspect", *argv])
         return _command(arguments)
@@ -46,6 +55,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     from distill.measure.facts import read_facts
+    from distill.measure.micro import parity
     from distill.runtime.trust import provenance
 
     path = arguments.model
@@ -59,6 +69,8 @@ def _command(arguments: argparse.Namespace) -> int:
         **dataclasses.asdict(facts),
         "origin": origin,
     }
+    if arguments.micro:
+        found["micro"] = parity.random_record(path, facts.takes)
     print(json.dumps(found, indent=1) if arguments.json else _lines(found))
     return 0
 
@@ -66,9 +78,6 @@ def _command(arguments: argparse.Namespace) -> int:
 def _lines(found):
     """A table of all properties, followed by the config as YAML."""
     import yaml
-
-    from distill.measure.end import End
-    from distill.runtime import formats
 
     origin = found["origin"] or {}
     ops = ", ".join(f"{count} {name}" for name, count in found["ops"].items())
@@ -84,6 +93,7 @@ def _lines(found):
         ("ops", ops),
         ("in float", ", ".join(found["float_ops"]) or "none"),
         *((way, End(**end)) for way in ("takes", "gives") for end in found[way]),
+        *_describe_micro(found.get("micro")),
     ]
     if not origin:
         return formats.table(rows, []) + "It does not say what it was made of."
@@ -100,6 +110,32 @@ def _lines(found):
         ("versions", ", ".join(f"{n} {v}" for n, v in origin["versions"].items())),
     ]
     return formats.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
+
+
+def _describe_micro(found):
+    """Rows for what TFLite Micro makes of the file, if that was asked for."""
+    if found is None:
+        return []
+    if found["reason"]:
+        return [("TFLite Micro", f"does not run it: {found['reason']}")]
+    sizes = [found[f"{part}_bytes"] for part in ("arena", "head", "tail")]
+    return [
+        ("TFLite Micro", found["build"]),
+        ("arena, bytes", "{:,}: head {:,}, tail {:,}".format(*sizes)),
+        ("against LiteRT", _describe_difference(found)),
+    ]
+
+
+def _describe_difference(found):
+    if not found["examples"]:
+        return "not compared: LiteRT does not run it, or it has several inputs"
+    steps = found["largest_steps"]
+    unit = f"{found['largest_difference']:.3g}"
+    most = unit if steps is None else f"{steps} steps of an output ({unit})"
+    return (
+        f"on {found['examples']} random inputs {found['agreement_with_litert']:.1f} % "
+        f"equal classes, outputs differ by up to {most}"
+    )
 
 
 def _describe_inputs(origin):

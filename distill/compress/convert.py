@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from distill.compress import ends
+from distill.runtime import quiet
 
 # The variants that need neither data nor further training.
 FORMATS = ("float32", "float16", "dynamic_int8")
@@ -70,7 +71,9 @@ def to_tflite(
             [image[None]] for image in calibration
         )
     _set_types(converter, io, shapes)
-    return ends.restore_names(converter.convert(), model)
+    with quiet.native():
+        file = converter.convert()
+    return ends.restore_names(file, model)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from distill import data
 from distill.compress import finishers
@@ -31,6 +31,8 @@ class Finishing:
         seed: Seed of the order of examples and of the augmentation.
         finish: The finishers that make files of the model; see `finishers.FINISHERS`.
             In a search, the options of the finishers that are tried; may be left out.
+        target: Where the files are meant to run: `micro` runs each in TFLite Micro
+            too, which needs `pip install -e '.[micro]'`.
         budget: Limits on the cost of the last file, and how to search for it; see
             `distill.compress.search.budget.Budget`.
         max_accuracy_drop: A file fails if its accuracy on the validation split is more
@@ -42,6 +44,7 @@ class Finishing:
         "teacher_sha256": "teacher",
         "max_accuracy_drop": "no budget",
     }
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target",)
 
     model: str
     sha256: str | None = None
@@ -52,6 +55,7 @@ class Finishing:
     batch_size: int = 128
     seed: int = 0
     finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
+    target: Literal["micro"] | None = None
     budget: budgets.Budget | None = None
     max_accuracy_drop: float = 1.0
 

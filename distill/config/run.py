@@ -1,11 +1,12 @@
 """The config of a run, and the checks of parts that must fit each other."""
 
 import dataclasses
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import students
 from distill import data
 from distill.compress import finishers
+from distill.compress.search import budget as budgets
 from distill.config import cache, lessons, modality, roles, writer
 from distill.config import hardware as machines
 from distill.config.stage import Stage
@@ -34,12 +35,22 @@ class Run:
         controls: The same student trained in other ways, for comparison.
         finish: The finishers that make files of the trained student; see
             `distill.compress.finishers.FINISHERS`.
+        target: Where the files are meant to run: `micro` runs each in TFLite Micro
+            too, which needs `pip install -e '.[micro]'`.
+        budget: Limits on the cost of the last file of `finish`, which alone must then
+            keep its promises; see `distill.compress.search.budget.Limits`.
         max_accuracy_drop: A file fails if its accuracy on the validation split is more
-            than this many percentage points below the student's.
+            than this many percentage points below the student's. With a budget, its
+            `max_drop` is used instead.
         hardware: What the run is computed with.
     """
 
-    only_with: ClassVar[dict[str, str]] = {"max_accuracy_drop": "finish"}
+    only_with: ClassVar[dict[str, str]] = {
+        "target": "finish",
+        "budget": "finish",
+        "max_accuracy_drop": "finish and no budget",
+    }
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target", "budget")
 
     data: Annotated[data.Dataset, data.DATASETS]
     augmentation: Augmentation = Augmentation()
@@ -53,6 +64,8 @@ class Run:
     stages: tuple[Stage, ...]
     controls: tuple[roles.Control, ...] = ()
     finish: tuple[Annotated[finishers.Finisher, finishers.FINISHERS], ...] = ()
+    target: Literal["micro"] | None = None
+    budget: budgets.Limits | None = None
     max_accuracy_drop: float = 1.0
     hardware: machines.Hardware = machines.Hardware()
 
@@ -151,6 +164,9 @@ def check_common(run: Any) -> None:
         "at least 0",
         run.max_accuracy_drop,
     )
+    arena = run.budget and run.budget.max_arena_kb
+    rule = "left out without `target: micro`, where alone the arena is measured"
+    check(arena is None or run.target == "micro", "budget.max_arena_kb", rule, arena)
     modality.check(run)
     # After `modality.check`: texts, whose only size is their length, cannot be shifted.
     size = min(run.data.input_shape[:2])

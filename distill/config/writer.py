@@ -20,6 +20,8 @@ from gan import conditional, generators
 def plain(value: Any, kind: Any = None) -> Any:
     """Converts a config, or a part, to dicts, lists and scalars, with all defaults.
 
+    Options that a dataclass names in `omitted_when_absent` are left out while absent.
+
     Args:
         value: The config or part.
         kind: Declared type of the field that holds it; not needed for a dataclass.
@@ -39,9 +41,13 @@ def plain(value: Any, kind: Any = None) -> Any:
     if not dataclasses.is_dataclass(value):
         return value
     hints = typing.get_type_hints(type(value), include_extras=True)
+    # A config that does not use a newer option is written as before there was one: so
+    # is the file that contains it.
+    newer = getattr(type(value), "omitted_when_absent", ())
     return {
         field.name: plain(getattr(value, field.name), hints[field.name])
         for field in dataclasses.fields(value)
+        if field.name not in newer or getattr(value, field.name) is not None
     }
 
 

@@ -123,9 +123,10 @@ class Graph:
     def ends(self) -> tuple[tuple[End, ...], tuple[End, ...]]:
         """The file's inputs, and its outputs."""
         graph = self._model.subgraphs[0]
-        return tuple(map(self._end, graph.inputs)), tuple(map(self._end, graph.outputs))
+        return tuple(map(self.end, graph.inputs)), tuple(map(self.end, graph.outputs))
 
-    def _end(self, index):
+    def end(self, index: int) -> End:
+        """Type, shape and scale of a tensor, as of an input or an output."""
         tensor = self._tensors[index]
         quantization = tensor.quantization
         # A float has no scale. One scale and not many: an end has no channels.

@@ -3,6 +3,8 @@
 import tabulate
 
 from distill.compress.search import budget
+from distill.measure.micro import trial
+from distill.report import micro
 from distill.runtime import formats
 
 
@@ -93,6 +95,7 @@ def tables(diagnosis: dict) -> str:
         *(f"{name}: {why}" for name, why in _group_by_reason(diagnosis).items()),
         *(f"change: {line}" for line in diagnosis["advice"]),
         *(f"caution: {line}" for line in diagnosis["cautions"]),
+        *_predict_target(diagnosis),
     ]
     return "\n".join(filter(None, lines))
 
@@ -100,6 +103,13 @@ def tables(diagnosis: dict) -> str:
 _FILES = ["file", "bytes, predicted", "packed, predicted", "engine", "can be made"]
 # Keys of a layer that hold the reason why something cannot be done with it.
 _OBSTACLES = ("prune", "cluster", "tfmot", "keras")
+
+
+def _predict_target(diagnosis):
+    """Yields the table of what TFLite Micro will run, if that was asked for."""
+    if "micro" in diagnosis:
+        yield from micro.prediction(diagnosis["micro"])
+        yield f"TFLite Micro on {trial.build()}: files of the network so far"
 
 
 def _explain_engine(diagnosis):

@@ -6,7 +6,7 @@ import numpy as np
 import tabulate
 
 from distill.measure import latency
-from distill.report import certificates, layer_errors
+from distill.report import certificates, layer_errors, micro
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -28,7 +28,10 @@ def table(report: dict) -> str:
         rows.append([mark, model["name"], *_cells(model)])
         notes += [f"x {model['name']} failed: {why}" for why in model["failed"]]
     if chosen:
-        notes.insert(0, "* the smallest file that passes on the validation split")
+        runs = " and runs in TFLite Micro" if "micro" in chosen else ""
+        notes.insert(
+            0, f"* the smallest file that passes on the validation split{runs}"
+        )
     notes.insert(0, f"packed: {formats.PACKED}")
     headers = [
         "acc %",
@@ -58,8 +61,14 @@ def table(report: dict) -> str:
     notes.append(layer_errors.line(report["models"]))
     notes.append(_spread(report["models"]))
     notes.append(formats.not_counted(report["models"]))
-    wrapped = [textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes]
-    return "\n".join(filter(None, [lines, *wrapped]))
+    table, *more = micro.table(report["models"]) or [""]
+    more.append(micro.note(report["models"]))
+    parts = [lines, *map(_wrap, notes), table, *map(_wrap, more)]
+    return "\n".join(filter(None, parts))
+
+
+def _wrap(note):
+    return textwrap.fill(note, WIDTH, subsequent_indent="  ")
 
 
 def _spread(models):

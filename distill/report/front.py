@@ -29,7 +29,7 @@ def write(folder: pathlib.Path, result: dict) -> None:
         ),
         charts_of={
             measure.title: scatter.front(result["models"], 480, 300, measure=measure)
-            for measure in pareto.MEASURES.values()
+            for measure in pareto.measures(result["models"]).values()
             if any(measure.of(model) for model in result["models"])
         },
     )
@@ -46,24 +46,25 @@ def front(models: Sequence[dict]) -> dict:
 
     Returns:
         `models`, a dict for each model: `name`, `file`, `accuracy` in percent on the
-        test split, `validation_accuracy`, each of `pareto.MEASURES` (None if it was
+        test split, `validation_accuracy`, each of `pareto.measures` (None if it was
         not measured), `failed`, and `dominated_in`: the measures in which another
         model that did not fail dominates it on the test split, or all for a failed
         model. `chosen`: name of the smallest exported student that did not fail and
         whose validation accuracy is at most `within` points below that of
         `reference`, or None. `reference`: `teacher`, or `student` without a teacher.
     """
+    measures = pareto.measures(models)
     rows = [
         {
             "name": model["name"],
             "file": model["file"],
             "accuracy": model["accuracy"],
             "validation_accuracy": model["validation_accuracy"],
-            **{key: measure.of(model) for key, measure in pareto.MEASURES.items()},
+            **{key: measure.of(model) for key, measure in measures.items()},
             "failed": bool(model["failed"]),
             "dominated_in": [
                 key
-                for key, measure in pareto.MEASURES.items()
+                for key, measure in measures.items()
                 if pareto.beaten(models, measure).get(model["name"])
             ],
         }

@@ -4,7 +4,7 @@ import yaml
 
 from distill.data import sidecar
 from distill.measure.end import End
-from distill.report import certificates
+from distill.report import certificates, micro
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -44,6 +44,7 @@ def text(result: dict) -> str:
         f"{data['validation']:,} validation examples.",
         _table([_COLUMNS, *map(_row, result["models"])]),
         f"Packed: {formats.PACKED}.{_packed_files(result['models'])}",
+        *_run_in_micro(result["models"]),
         "## What to know",
         _format_list(_limits(result, chosen)),
         "## Training",
@@ -60,6 +61,12 @@ def text(result: dict) -> str:
         f"```yaml\n{yaml.safe_dump(result['run'], sort_keys=False)}```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _run_in_micro(models):
+    """The table of the files in TFLite Micro, and its note, if they were run there."""
+    rows = micro.rows(models)
+    return [_table([micro.HEADERS, *rows]), f"{micro.note(models)}."] if rows else []
 
 
 def _describe_inputs(data):
@@ -151,5 +158,6 @@ def _format_list(lines):
 
 
 def _table(rows):
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    escaped = ([cell.replace("|", r"\|") for cell in row] for row in rows)
+    head, *body = [f"| {' | '.join(row)} |" for row in escaped]
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])

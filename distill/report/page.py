@@ -10,6 +10,7 @@ from distill.report import (
     certificates,
     compress_tables,
     layer_errors,
+    micro,
     synthetic_share,
     training_curves,
 )
@@ -49,6 +50,9 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         classes=_classes(report, chosen),
         certified=certificates.lines(models),
         layered=layer_errors.table(models),
+        on_device=micro.rows(models),
+        device_headers=micro.HEADERS,
+        device_note=micro.note(models),
         trials=compress_tables.rows(report["search"]) if report.get("search") else [],
         wrong=[(_source(example), *classes) for example, *classes in wrong[:WRONG]],
         missed=len(wrong),

@@ -1,5 +1,6 @@
 """The finishing process, the only one that imports tf_keras and TF-MOT."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -11,8 +12,10 @@ from typing import Any
 from absl.flags import argparse_flags
 
 from distill import config
+from distill.compress.search import search
 from distill.config import finishing
 from distill.measure import codec
+from distill.measure.micro import trial as micro
 from distill.run import blocked, legs
 from distill.runtime import errors, files, progress
 from distill.runtime.process import command, signals
@@ -45,6 +48,18 @@ def _diagnose(path):
 
     result = diagnosis.diagnose(loader.open_own(path))
     files.atomic_write(path.with_suffix(".json"), json.dumps(result))
+
+
+def _convert_untrained(folder):
+    """Makes the files that `forms.json` lists of the network beside it, if it can."""
+    from distill.compress import untrained
+
+    network = loader.open_own(folder / "network.keras")
+    for variant, io in json.loads((folder / "forms.json").read_text()):
+        # The converter raises errors of any class; a file that is missing says enough.
+        with contextlib.suppress(Exception):
+            file = untrained.convert_untrained(network, variant, io)
+            (folder / f"{variant}.{io}.tflite").write_bytes(file)
 
 
 def _finish(folder):
@@ -107,7 +122,6 @@ def _search(folder):
     """Searches for the finish that keeps a run's budget."""
     run = config.read(finishing.Finishing, folder / "search" / "run.yaml")
     from distill.compress import diagnosis
-    from distill.compress.search import search
     from distill.measure import accuracy, cost
 
     work, student = (
@@ -143,18 +157,24 @@ def _try_choice(run, work, counted, choice, place):
     except (errors.Diverged, errors.FinishError, ValueError) as error:
         size = choice.predicted_bytes(counted)
         sizes = dict.fromkeys(("bytes", "gzip_bytes", "packed_bytes"), size)
-        return {**sizes, "accuracy": 0.0, "failed": [str(error)]}
+        costs = {**choice.predicted_costs(counted), **sizes}
+        return {**costs, "accuracy": 0.0, "failed": [str(error)]}
     path = place / f"{record['model']}.tflite"
     facts, last = read_facts(path), choice.steps[-1]
+    run_there = micro.run(path) if run.target == "micro" else micro.Trial(())
     return {
         "bytes": facts.bytes,
         "gzip_bytes": facts.gzip_bytes,
         "packed_bytes": facts.packed_bytes,
+        "arena_bytes": run_there.arena_bytes,
+        "macs": facts.macs,
+        "uncounted": facts.uncounted,
         # `stamp` has measured it: running the file again would cost as much.
         "accuracy": provenance.read(path)["validation"]["accuracy"],
         "failed": [
             *last.breaches(facts, choice.parts, counted),
             *last.conversion_breaches(record["parity"]),
+            *filter(None, [run_there.reason]),
         ],
     }
 
@@ -210,7 +230,12 @@ def _make_file(part, work, folder, with_layer_errors=True):
     return record
 
 
-_TASKS = {"finish": _finish, "diagnose": _diagnose, "search": _search}
+_TASKS = {
+    "finish": _finish,
+    "diagnose": _diagnose,
+    "search": _search,
+    "convert": _convert_untrained,
+}
 
 
 if __name__ == "__main__":

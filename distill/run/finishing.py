@@ -10,7 +10,7 @@ from distill.compress.search.budget import Budget
 from distill.config import finishing
 from distill.data import sidecar
 from distill.report import compress_tables
-from distill.run import gather, parent, warn
+from distill.run import gather, micro, parent, warn
 from distill.run.folder import check_ground, claim
 from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash
@@ -92,6 +92,8 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
         progress.say(f"    warning: {line}")
     with progress.step("networks", "opening and checking"):
         open_networks(run, splits, folder)
+    if run.target == "micro" and not (folder / "finish.json").exists():
+        micro.check(run, loader.open_own(folder / "student.keras"))
     if run.searches:
         run = _search(run, folder)
     records = parent.finish(folder)

@@ -14,7 +14,7 @@ from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
-from distill.run import certify, parent, warn
+from distill.run import certify, micro, parent, warn
 from distill.run.record import model_record, put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
@@ -56,6 +56,8 @@ def gather(
         models.append(record)
     with progress.step("measure latency", "all files in turn"):
         put_latencies(models, folder, splits.test)
+    if run.target == "micro":
+        micro.measure(run, models, folder, splits.test)
     counted = cost.count(loader.open_own(folder / "student.keras"))
     _judge(made, folder, models, stages, facts, counted)
     promised = _shipped_models(run, models)

@@ -123,6 +123,28 @@ def diagnose(network: typing.Any) -> dict:
         return json.loads(path.with_suffix(".json").read_text())
 
 
+def convert_untrained(
+    network: typing.Any, forms: typing.Sequence[tuple[str, str]], folder: pathlib.Path
+) -> list[pathlib.Path]:
+    """Makes files of a network that need not be trained, in a separate process.
+
+    Args:
+        network: A built `keras.Model` of one input.
+        forms: `variant` and `io` of each file; see `convert.to_tflite`.
+        folder: Where the files are written.
+
+    Returns:
+        The files, in this order; those that the converter cannot make do not exist.
+
+    Raises:
+        As `run_child` does.
+    """
+    network.save(folder / "network.keras")
+    (folder / "forms.json").write_text(json.dumps(forms))
+    _run_task("convert", folder)
+    return [folder / f"{variant}.{io}.tflite" for variant, io in forms]
+
+
 def _run_task(task, path):
     """Runs a task of `distill.run.child`; raises if it fails."""
     require_packages()

@@ -9,7 +9,7 @@ import pathlib
 import students
 from distill import config, data
 from distill.data import batches
-from distill.run import blocked, parent
+from distill.run import blocked, micro, parent
 from distill.runtime import onednn
 from distill.teach import incoming
 from distill.teach.cache import size
@@ -30,6 +30,7 @@ def check(run: config.Run) -> list[tuple] | None:
         ConfigError: If an option does not fit.
         Untrusted: If a network's file may be unsafe.
     """
+    micro.require(run)
     strategy.resolve(run)
     pairs = checks.check_pairs(run)
     checks.check_finish(run)
@@ -39,15 +40,18 @@ def check(run: config.Run) -> list[tuple] | None:
 
 
 def _check_files(run):
-    """Refuses a foreign student of which some file cannot be made.
+    """Refuses a student of which some file cannot be made, or none runs on the target.
 
     The project's own networks become all files; foreign layers are tried, in a process
-    of their own, which takes some seconds.
+    of their own, which takes some seconds, as the files for a target are.
     """
+    if parent.missing_packages() or not run.finish:
+        return
     asking = any(part.asks for part in run.finish)
-    foreign = isinstance(run.student, students.KerasModel)
-    if asking and foreign and not parent.missing_packages():
+    if asking and isinstance(run.student, students.KerasModel):
         blocked.check(parent.diagnose(build.build("student", run)), run.finish)
+    if run.target == "micro":
+        micro.check(run, build.build("student", run))
 
 
 def check_data(

@@ -5,11 +5,12 @@ import importlib.util
 from distill.runtime import errors
 
 LITERT = "ai_edge_litert"
+MICRO = "tflite_micro"
 READING = (LITERT, "constriction")  # What a `.tflite` file is read and measured with.
 # Import name to the name to install, where more than a dash differs.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 # Those of an extra, which pins their versions.
-_EXTRAS = {"tflite_micro": "-e '.[micro]'"}
+_EXTRAS = {MICRO: "-e '.[micro]'"}
 
 
 def missing(*names: str) -> list[str]:

@@ -16,6 +16,7 @@ _KNOWN = re.compile(
     r"|oneDNN custom operations are on"
     r"|Could not find cuda drivers on your machine"
     r"|Created TensorFlow Lite XNNPACK delegate"
+    r"|fully_quantize: \d, inference_type: "
 )
 
 

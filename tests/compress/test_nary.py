@@ -120,7 +120,8 @@ inputs = work.validation.floats()[:100]
 for name, part in (("inner", inner), ("every", every)):
     model, codes = work.level(work.twin(), part)
     work.store("nary").clear()
-    file, plain = work.store_codes(model, codes, short_scales=True), work.convert(model, "float32")
+    file = work.store_codes(model, codes, short_scales=True)
+    plain = work.convert(model, "float32")
     exact, pairs = parity.predict(plain, inputs), constants(plain)
     said[name] = {
         "codes": [len(np.unique(code)) for code in codes],

@@ -74,7 +74,8 @@ class Finished:
         return {
             "bytes": size,
             "gzip_bytes": round(packed),
-            "packed_bytes": choice.predicted_sizes(COST)["packed_bytes"],
+            "macs": choice.predicted_costs(COST)["macs"],
+            "packed_bytes": choice.predicted_costs(COST)["packed_bytes"],
             "accuracy": 98.0 - wrong,
             "failed": [],
         }
@@ -126,6 +127,16 @@ def test_a_packed_size_is_predicted_and_kept(tmp_path):
     words = r"of 20\.0 kB and 30\.0 kB packed and 9\.0 points: the nearest .* bytes\."
     with pytest.raises(errors.FinishError, match=words):
         searched(both, tmp_path / "both")
+
+
+def test_multiply_accumulates_are_predicted_and_kept(tmp_path):
+    options = {"max_kb": None, "max_macs": 420_000, "max_drop": 9.0, "trials": 20}
+    found = searched(the_run(tmp_path, **options), tmp_path)
+    tried = {row["finisher"]: row["options"] for row in found["trials"]}
+    assert set(tried) == {"narrowed", "narrowed_int8"}
+    assert all(row["options"]["macs"] <= 0.6 for row in found["trials"])
+    for row in found["trials"]:
+        assert row["fits"] == (row["options"]["macs"] < 0.6 and row["drop"] <= 9)
 
 
 def test_zeros_and_clusters_gain_through_gzip_alone(tmp_path):
@@ -305,6 +316,16 @@ def test_a_broken_budget_is_said_in_words():
     assert packed.shortage(model, 0.5) == pytest.approx(0.5 + 100 / 59_000)
     assert len(packed.breaches({**model, "bytes": 60_001}, 1.0)) == 2
     assert dataclasses.replace(packed, max_kb=None).size(model) == 59_001
+    device = budget.Limits(max_arena_kb=20.0, max_macs=500_000)
+    model |= {"arena_bytes": 20_000, "macs": 500_000, "uncounted": []}
+    assert device.breaches(model, 1.0) == []
+    arena, macs = device.breaches({**model, "arena_bytes": 20_016, "macs": 500_001}, 1)
+    assert arena == "20,016 bytes of arena, more than budget.max_arena_kb = 20.0"
+    assert macs == "500,001 multiply-accumulates, more than budget.max_macs = 500000"
+    (line,) = device.breaches({**model, "uncounted": ["GELU"]}, 1.0)
+    assert "the multiply-accumulates of GELU are not known" in line
+    assert device.shortage({**model, "macs": 550_000}, 0.5) == pytest.approx(10.5)
+    assert device.size(model) == 60_000
     (line,) = limits.breaches(model, 1.01)
     assert "on the validation split is 1.01 points below the student's" in line
     (line,) = limits.breaches(model, float("nan"), 0.3)
@@ -337,6 +358,8 @@ def test_the_table_begins_with_the_winner(tmp_path):
         ("counts=zip", "one of file, gzip"),
         ("max_kb=null", "`max_kb` must be given, or `max_packed_kb`"),
         ("max_packed_kb=0", "`max_packed_kb` must be positive"),
+        ("max_macs=0", "`max_macs` must be positive"),
+        ("max_arena_kb=9", "`budget.max_arena_kb` must be left out without `target: m"),
     ],
 )
 def test_mistakes_of_a_budget_are_named(tmp_path, change, words):

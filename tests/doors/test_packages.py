@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from distill import doctor, evaluate, export, finish, inspect, pack, unpack
+from distill import check, doctor, evaluate, export, finish, inspect, pack, unpack
 
 NAMES = (
     "tensorflow",
@@ -14,6 +14,7 @@ NAMES = (
     "constriction",
     "flatbuffers",
 )
+MICRO = "tflite-micro, which is not installed: pip install -e '.[micro]'"
 COMMANDS = [
     (inspect, ["student.tflite"], "ai-edge-litert constriction flatbuffers"),
     (pack, ["student.tflite"], "ai-edge-litert constriction flatbuffers"),
@@ -52,3 +53,31 @@ def test_what_is_not_installed_is_said_in_a_line(
     (line,) = capfd.readouterr().err.splitlines()
     assert f"not installed: pip install {missing}" in line
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (inspect, ["student.tflite", "--micro"]),
+        (doctor, ["--model=student.keras", "--micro"]),
+        (doctor, ["--config=lit_resnet.yaml", "--set=target=micro"]),
+        (check, ["--config=lit_resnet.yaml", "--set=target=micro"]),
+        (
+            finish,
+            ["--model=student.keras", "--config=finish.yaml", "--set=target=micro"],
+        ),
+    ],
+)
+def test_the_extra_that_a_target_needs_is_named(
+    command, flags, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("student.keras", "student.tflite"):
+        (tmp_path / name).touch()
+    (tmp_path / "finish.yaml").write_text(
+        "data: {name: digits}\nfinish: [{name: float32}]\n"
+    )
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    assert command.main(flags) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith(f" needs {MICRO}")

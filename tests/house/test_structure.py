@@ -28,7 +28,7 @@ INSIDE = {
     "distill/evaluate.py": 1,
     "distill/finish.py": 1,
     "distill/generate.py": 1,
-    "distill/inspect.py": 4,
+    "distill/inspect.py": 3,
     "distill/run/arguments.py": 1,
     "distill/run/child.py": 10,
     "distill/run/conductor.py": 3,

@@ -54,6 +54,8 @@ class Int8Calibrated(Calibrated, integers.Integers):
 class Int16x8(Calibrated):
     """Weights in eight bits, activations in sixteen; nearly as exact as floats."""
 
+    untrained_form: ClassVar[str] = "int16x8"
+
     def make(self, bench):
         """Calibrates the student on training images and converts it."""
         examples = bench.calibration(self.calibration_examples)

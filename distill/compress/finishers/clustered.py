@@ -71,6 +71,7 @@ class PrunedClustered(Clustered):
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
     asks: ClassVar[tuple[str, ...]] = ("cluster",)
+    untrained_form: ClassVar[str] = "pruned"
 
     def __post_init__(self):
         """Refuses fewer than two clusters beside zero."""
@@ -86,7 +87,7 @@ class PrunedClustered(Clustered):
         pruned = bench.fold(bench.restore("pruned"))
         model = bench.cluster(pruned, self, preserve_sparsity=True)
         bench.keep("pruned_clustered", model)
-        return bench.convert(model, "pruned")
+        return bench.convert(model, self.untrained_form)
 
     def breaches(self, facts, parts, student):
         """The file must have the clusters, and the zeros that `pruned` promises."""

@@ -30,6 +30,7 @@ class Float16(Finisher):
     """Weights stored in half precision; computes in float32 on a CPU."""
 
     tolerance: ClassVar[float] = 0.01
+    untrained_form: ClassVar[str] = "float16"
 
     def make(self, bench):
         """Converts the student."""
@@ -51,6 +52,7 @@ class DynamicInt8(Finisher):
     """Weights stored in eight bits; activations are quantized at run time."""
 
     packed_channel: ClassVar[float] = 7.0
+    untrained_form: ClassVar[str] = "dynamic_int8"
 
     def make(self, bench):
         """Converts the student."""

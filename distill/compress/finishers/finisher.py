@@ -26,6 +26,8 @@ class Finisher:
         packs: Whether the packed file, `.tflz`, is written beside the file.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
+        untrained_form: The variant of `convert.to_tflite` that makes a file of the same
+            ops from a network that is not trained yet.
         packed_channel: Bytes of a channel in a packed file, beside its weights: of
             float files, the bias.
         certified: Whether the report bounds the file's error on new examples; for
@@ -38,6 +40,7 @@ class Finisher:
     asks: ClassVar[tuple[str, ...]] = ()
     packs: ClassVar[bool] = False
     tolerance: ClassVar[float] = 0.2
+    untrained_form: ClassVar[str] = "float32"
     packed_channel: ClassVar[float] = 3.5
     certified: ClassVar[bool] = False
     searched: ClassVar[dict[str, tuple]] = {}

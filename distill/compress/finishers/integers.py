@@ -20,6 +20,7 @@ class Integers(Finisher):
     """
 
     packed_channel: ClassVar[float] = CHANNEL
+    untrained_form: ClassVar[str] = "int8"
 
     io: Literal["float32", "int8", "uint8"] = "float32"
 

@@ -209,7 +209,12 @@ class Pruned(TrainedFinisher):
         """Prunes the student while it trains, and converts it."""
         model = bench.prune(bench.twin(), self)
         bench.keep("pruned", model)
-        return bench.convert(model, "float32" if self.in_fours else "pruned")
+        return bench.convert(model, self.untrained_form)
+
+    @property
+    def untrained_form(self):
+        """Sparse kernels where that is shorter."""
+        return "float32" if self.in_fours else "pruned"
 
     def breaches(self, facts, parts, student):
         """The file must have the promised zeros, and the mask of the input."""

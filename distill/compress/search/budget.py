@@ -9,111 +9,118 @@ from distill.runtime.errors import check
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
-    """A limit of one of a file's sizes.
+    """A limit of one of a file's costs.
 
     Attributes:
-        kb: Maximum size in kB of 1000 bytes.
-        key: Key of the size in a model of `report.json`.
-        how: What is done to the file before its bytes are counted, for messages.
+        value: The option's value.
+        key: Key of the cost in a model of `report.json`.
+        what: What is counted, for messages: after a number.
+        unit: How many of what is counted one of `value` is.
     """
 
-    kb: float
+    value: float
     key: str
-    how: str
+    what: str
+    unit: int = 1000
 
     def excess(self, model: dict) -> float:
-        """The share of the limit by which a file is larger; negative if smaller.
+        """The share of the limit by which a file costs more; negative if less.
 
         Args:
-            model: The file's record, as in `report.json`.
+            model: The file's record, as in `report.json`. A cost that is None is
+                not known: it exceeds nothing.
         """
-        return model[self.key] / (1000 * self.kb) - 1
+        return (model[self.key] or 0) / (self.unit * self.value) - 1
+
+    def __str__(self):
+        """The limit in words, such as `60.0 kB packed`."""
+        if self.unit == 1:
+            return f"{self.value:,} {self.what}"
+        return f"{self.value} {self.what.replace('bytes', 'kB')}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Budget:
-    """Limits of the last file of `finish`; with `trials`, a search for that file.
+class Limits:
+    """Limits of the last file of `finish`.
 
-    At least one of `max_kb` and `max_packed_kb` is required; if both are given, both
-    hold.
+    At least one of `max_kb`, `max_packed_kb`, `max_arena_kb` and `max_macs` is
+    required; all that are given hold.
 
     Attributes:
         max_kb: Maximum size in kB of 1000 bytes.
         max_packed_kb: Maximum size of the packed file in kB of 1000 bytes: what
             `python -m distill.pack` makes for transfer and storage, which does not run.
+        max_arena_kb: Maximum size of the arena in kB of 1000 bytes: the memory that
+            TFLite Micro needs beside the file, as measured on this machine. It needs
+            `target: micro`.
+        max_macs: Maximum number of multiply-accumulates for one input.
         max_drop: Maximum loss of accuracy against the model, in percentage points on
             the validation split.
         counts: Which bytes `max_kb` limits: those of the `file` on disk; or those after
             `gzip`. Clusters, and zeros in eight bits, gain only there and packed.
-        trials: Number of short trials, the best of which is then finished at full
-            length; 0 means no search, and `finish` is made as it is.
-        part: Share of the epochs that a trial trains; at least one epoch.
-        among: Names of the finishers to choose from; if empty, all that the model
-            supports.
 
     Raises:
         ValueError: If an option is out of its range.
     """
 
-    only_with: ClassVar[dict[str, str]] = {
-        "counts": "max_kb",
-        "part": "trials",
-        "among": "trials",
-    }
+    only_with: ClassVar[dict[str, str]] = {"counts": "max_kb"}
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("max_arena_kb", "max_macs")
 
     max_kb: float | None = None
     max_packed_kb: float | None = None
+    max_arena_kb: float | None = None
+    max_macs: int | None = None
     max_drop: float = 1.0
     counts: Literal["file", "gzip"] = "file"
-    trials: int = 24
-    part: float = 0.2
-    among: tuple[str, ...] = ()
 
     def __post_init__(self):
-        """Refuses values out of range and unknown names."""
-        check(self.limits, "max_kb", "given, or `max_packed_kb`", self.max_kb)
+        """Refuses values out of range."""
+        others = "`max_packed_kb`, `max_arena_kb` or `max_macs`"
+        check(self.limits, "max_kb", f"given, or {others}", self.max_kb)
         for name, limit in self.limits.items():
-            check(limit.kb > 0, name, "positive", limit.kb)
+            check(limit.value > 0, name, "positive", limit.value)
         check(self.max_drop >= 0, "max_drop", "at least 0", self.max_drop)
-        check(self.trials >= 0, "trials", "at least 0", self.trials)
-        check(0 < self.part <= 1, "part", "in (0, 1]", self.part)
-        for index, name in enumerate(self.among):
-            known = f"one of {', '.join(finishers.FINISHERS)}"
-            check(name in finishers.FINISHERS, f"among[{index}]", known, name)
 
     @property
     def limits(self) -> dict[str, Limit]:
-        """Name of each option that limits a size to its limit."""
-        counted = {"file": ("bytes", ""), "gzip": ("gzip_bytes", " through gzip")}
-        limits = {
-            "max_kb": Limit(self.max_kb, *counted[self.counts]),
-            "max_packed_kb": Limit(self.max_packed_kb, "packed_bytes", " packed"),
+        """Name of each option that limits a cost to its limit."""
+        key, what = {
+            "file": ("bytes", "bytes"),
+            "gzip": ("gzip_bytes", "bytes through gzip"),
+        }[self.counts]
+        every = {
+            "max_kb": (self.max_kb, key, what),
+            "max_packed_kb": (self.max_packed_kb, "packed_bytes", "bytes packed"),
+            "max_arena_kb": (self.max_arena_kb, "arena_bytes", "bytes of arena"),
+            "max_macs": (self.max_macs, "macs", "multiply-accumulates", 1),
         }
-        return {name: limit for name, limit in limits.items() if limit.kb is not None}
+        return {
+            name: Limit(value, *rest)
+            for name, (value, *rest) in every.items()
+            if value is not None
+        }
 
     @property
     def allowed(self) -> str:
-        """The allowed sizes in words."""
-        return " and ".join(
-            f"{limit.kb} kB{limit.how}" for limit in self.limits.values()
-        )
+        """The allowed costs in words."""
+        return " and ".join(map(str, self.limits.values()))
 
     def tightest_limit(self, model: dict) -> Limit:
         """The limit that a file exceeds most, or comes closest to.
 
         Args:
-            model: A record of `report.json`, with `bytes`, `gzip_bytes` and
-                `packed_bytes`.
+            model: A record of `report.json`, with the costs that are limited.
         """
         return max(self.limits.values(), key=lambda limit: limit.excess(model))
 
     def size(self, model: dict) -> int:
-        """The size in bytes that counts: that of the first limit.
+        """The size in bytes that counts: that of the first limit of a file's size.
 
         Args:
-            model: As for `tightest_limit`.
+            model: As for `tightest_limit`, with `bytes`.
         """
-        return model[next(iter(self.limits.values())).key]
+        sizes = [self.limits.get(name) for name in ("max_kb", "max_packed_kb")]
+        return model[next((limit.key for limit in sizes if limit), "bytes")]
 
     def breaches(
         self, model: dict, drop: float, test_drop: float | None = None
@@ -129,11 +136,16 @@ class Budget:
             One line for each limit that is exceeded; empty if there is none.
         """
         lines = [
-            f"{model[limit.key]:,} bytes{limit.how}, more than "
-            f"budget.{name} = {limit.kb}"
+            f"{model[limit.key]:,} {limit.what}, more than budget.{name} = "
+            f"{limit.value}"
             for name, limit in self.limits.items()
             if limit.excess(model) > 0
         ]
+        if self.max_macs is not None and model.get("uncounted"):
+            lines.append(
+                f"the multiply-accumulates of {', '.join(model['uncounted'])} are not "
+                f"known: the file may need more than budget.max_macs = {self.max_macs}"
+            )
         return lines + accuracy_breaches(
             "budget.max_drop", self.max_drop, drop, test_drop
         )
@@ -153,6 +165,40 @@ class Budget:
         # Nothing for a smaller file: within the budget, accuracy alone decides.
         excess = self.tightest_limit(model).excess(model)
         return drop + 100 * max(0.0, excess)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget(Limits):
+    """Limits of the last file of `finish`; with `trials`, a search for that file.
+
+    At least one of `max_kb`, `max_packed_kb`, `max_arena_kb` and `max_macs` is
+    required; all that are given hold.
+
+    Attributes:
+        trials: Number of short trials, the best of which is then finished at full
+            length; 0 means no search, and `finish` is made as it is.
+        part: Share of the epochs that a trial trains; at least one epoch.
+        among: Names of the finishers to choose from; if empty, all that the model
+            supports.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    only_with: ClassVar[dict[str, str]] = {"part": "trials", "among": "trials"}
+
+    trials: int = 24
+    part: float = 0.2
+    among: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Refuses values out of range and unknown names."""
+        super().__post_init__()
+        check(self.trials >= 0, "trials", "at least 0", self.trials)
+        check(0 < self.part <= 1, "part", "in (0, 1]", self.part)
+        for index, name in enumerate(self.among):
+            known = f"one of {', '.join(finishers.FINISHERS)}"
+            check(name in finishers.FINISHERS, f"among[{index}]", known, name)
 
 
 def accuracy_breaches(

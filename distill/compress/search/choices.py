@@ -37,15 +37,19 @@ class Choice:
         """See `Finisher.predicted_bytes`."""
         return self.steps[-1].predicted_bytes(cost, self.parts)
 
-    def predicted_sizes(self, cost: Any) -> dict[str, int]:
-        """The approximate sizes in bytes, as in a record of `report.json`.
+    def predicted_costs(self, cost: Any) -> dict[str, int | None]:
+        """The approximate costs, as in a record of `report.json`.
 
-        There is no prediction of the size after gzip: 0 is within every limit.
+        There is no prediction of the size after gzip and of the arena: None is within
+        every limit.
         """
+        narrowed = self.parts.get("narrowed")
         return {
             "bytes": self.predicted_bytes(cost),
-            "gzip_bytes": 0,
+            "gzip_bytes": None,
             "packed_bytes": self.steps[-1].predicted_packed_bytes(cost, self.parts),
+            "arena_bytes": None,
+            "macs": round(narrowed.macs * cost.macs) if narrowed else cost.macs,
         }
 
     def short(self, share: float) -> "Choice":

@@ -38,8 +38,8 @@ def search(
         accuracy: Accuracy of the student on the validation split, in percent.
         folder: The folder of `search.json` and of the trials' files.
         make: Makes the files of a short choice in a folder, and measures the last:
-            `bytes`, `gzip_bytes`, `packed_bytes`, `accuracy` on the validation split,
-            and `failed`, its broken promises.
+            its costs as in `Choice.predicted_costs`, `accuracy` on the validation
+            split, and `failed`, its broken promises.
 
     Returns:
         The content of `search.json`: `accuracy` of the student; `trials`, all trials
@@ -81,16 +81,16 @@ def _feasible(run, diagnosis, cost):
     every = list(choices.all_choices(run, diagnosis))
     if not every:
         raise errors.FinishError("none of the finishers can be made of this model")
-    sizes = {choice.label: choice.predicted_sizes(cost) for choice in every}
-    limits = {label: run.budget.tightest_limit(size) for label, size in sizes.items()}
-    excess = {label: limit.excess(sizes[label]) for label, limit in limits.items()}
+    costs = {choice.label: choice.predicted_costs(cost) for choice in every}
+    limits = {label: run.budget.tightest_limit(each) for label, each in costs.items()}
+    excess = {label: limit.excess(costs[label]) for label, limit in limits.items()}
     feasible = [choice for choice in every if excess[choice.label] <= MARGIN - 1]
     if not feasible:
         nearest = min(excess, key=excess.get)
         limit = limits[nearest]
         raise errors.FinishError(
             f"{_no_file(run.budget)}: the nearest is {nearest}, predicted "
-            f"{sizes[nearest][limit.key]:,} bytes{limit.how}. Allow more, or take a "
+            f"{costs[nearest][limit.key]:,} {limit.what}. Allow more, or take a "
             "smaller student"
         )
     return feasible

@@ -1,11 +1,14 @@
 """The process in which TFLite Micro runs a file: a mistake in it can abort a process.
 
 What it finds goes to `trial` on stderr, where TFLite Micro itself writes, in parts
-that each begin with a line of `trial.MARK` and a name.
+that each begin with a line of `trial.MARK` and a name; and the bytes of the arena
+to stdout.
 """
 
 import contextlib
+import os
 import pathlib
+import resource
 import sys
 
 import flatbuffers
@@ -18,6 +21,7 @@ from distill.measure.micro import trial
 REFUSED = 3  # Exit code if TFLite Micro does not run the file.
 # Memory that is there for the file. It uses the same part of it, however much there is.
 _ARENA = 1 << 28
+_ALIGNED = 16  # Bytes, to which TFLite Micro aligns what it puts into the arena.
 
 
 def main(given: str, inputs: str, outputs: str) -> int:
@@ -32,6 +36,7 @@ def main(given: str, inputs: str, outputs: str) -> int:
     Returns:
         The exit code.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     content = pathlib.Path(given).read_bytes()
     for name, code in _op_codes(content):
         _begin(name)
@@ -47,7 +52,33 @@ def main(given: str, inputs: str, outputs: str) -> int:
         print(error, file=sys.stderr, flush=True)
         return REFUSED
     np.save(outputs, np.concatenate(answers))
+    print(_least_arena(content))
     return 0
+
+
+def _least_arena(content):
+    """The least size of an arena in which a file starts, to `_ALIGNED` bytes.
+
+    What it uses in the end can be less, for a small file: planning takes more.
+    """
+    low, high = 0, _ALIGNED
+    while not _starts(content, high):
+        low, high = high, 2 * high
+    while high - low > _ALIGNED:
+        middle = (low + high) // 2 // _ALIGNED * _ALIGNED
+        low, high = (low, middle) if _starts(content, middle) else (middle, high)
+    return high
+
+
+def _starts(content, size):
+    # In a process of its own: in too small an arena, it can crash.
+    if not (child := os.fork()):
+        try:
+            runtime.Interpreter.from_bytes(content, arena_size=size)
+        except RuntimeError:
+            os._exit(REFUSED)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _begin(name):

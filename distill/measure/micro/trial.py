@@ -1,6 +1,7 @@
 """Runs a file in TFLite Micro, in a process of its own, and says what came of it."""
 
 import dataclasses
+import importlib.metadata
 import os
 import pathlib
 import platform
@@ -8,19 +9,20 @@ import re
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 import numpy as np
 
 from distill.runtime import packages
 from distill.runtime.process import death
 
-PACKAGE = "tflite_micro"
 _SECONDS = 1800
 MARK = "==> "
 RUN = "run"  # The part of the file itself; the others are called as its ops.
 NO_OP = "PLACEHOLDER_FOR_GREATER_OP_CODES"  # A code that is never that of an op.
 _NOT_FOUND = re.compile(r"Failed to get registration from op code (\w+)")
-_ALLOCATED = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
+_ALLOCATED = re.compile(r"Arena allocation (head|tail) (\d+) bytes")
+_FAILED = re.compile(r"Node (\w+) \(number (\d+)\) failed to")
 _PLACE = re.compile(r"^\S+\.(cc|h)(:\d+)? ")  # The file of a kernel, in its message.
 
 
@@ -31,10 +33,11 @@ class Trial:
     Attributes:
         lacking: Names of the file's ops that TFLite Micro does not have, each once.
         reason: Why the file does not run, in one line; None if it runs.
-        arena_bytes: Bytes of the arena that the file needs; None if it does not run,
-            as the next two.
-        head_bytes: Those of `arena_bytes` for activations, which ops share in turn.
-        tail_bytes: Those of `arena_bytes` that stay from the start to the end.
+        arena_bytes: The least size of an arena in which the file runs, in bytes; None
+            if it does not run, as the next two.
+        head_bytes: Bytes at the arena's head, for activations, that ops share in turn.
+        tail_bytes: Bytes at its tail that stay as long as the interpreter. Of small
+            files, the start needs more than both.
         outputs: The file's outputs for each example, in the type that it stores;
             None if it does not run.
     """
@@ -46,6 +49,10 @@ class Trial:
     tail_bytes: int | None = None
     outputs: np.ndarray | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """Everything but the outputs, as plain data."""
+        return {name: value for name, value in vars(self).items() if name != "outputs"}
+
 
 def require(what: str) -> None:
     """Checks that TFLite Micro is installed.
@@ -56,12 +63,13 @@ def require(what: str) -> None:
     Raises:
         ConfigError: If it is not; says how to install it.
     """
-    packages.require(what, PACKAGE)
+    packages.require(what, packages.MICRO)
 
 
 def build() -> str:
-    """The build that is measured, for readers: its processor and its kernels."""
-    return f"{platform.machine()}, reference kernels"
+    """The build that is measured, for readers: processor, kernels, version."""
+    version = importlib.metadata.version("tflite-micro")
+    return f"{platform.machine()} with reference kernels, {version}"
 
 
 def run(path: pathlib.Path, inputs: np.ndarray | None = None) -> Trial:
@@ -87,7 +95,7 @@ def run(path: pathlib.Path, inputs: np.ndarray | None = None) -> Trial:
         sizes = {name: int(size) for name, size in _ALLOCATED.findall(told)}
         return Trial(
             lacking,
-            arena_bytes=sizes["total"],
+            arena_bytes=int(done.stdout),
             head_bytes=sizes["head"],
             tail_bytes=sizes["tail"],
             outputs=np.load(made),
@@ -106,8 +114,7 @@ def _run_child(arguments):
             *map(str, arguments),
         ],
         env={**os.environ, "PYTHONPATH": search},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         errors="replace",
         timeout=_SECONDS,
@@ -134,6 +141,7 @@ def _reason(lacking, told, code):
         return f"TFLite Micro has no {', '.join(lacking)}"
     if (died := death.number(code)) is not None:
         return f"its process was ended by {death.say(died)}"
-    lines = [_PLACE.sub("", line.strip()) for line in told.splitlines()]
-    # The last line only repeats that it failed, unless it stands alone.
-    return "; ".join(list(filter(None, lines))[:2]) or f"exit code {code}"
+    lines = [_PLACE.sub("", line).strip(" .") for line in told.splitlines()]
+    said = next(filter(None, lines), f"exit code {code}")
+    failed = _FAILED.search(told)
+    return f"op {failed[2]}, {failed[1]}: {said}" if failed else said

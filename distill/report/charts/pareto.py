@@ -47,7 +47,7 @@ class Measure:
 
     def of(self, model: dict) -> float | None:
         """The value of a model; None if it was not measured."""
-        value = model[self.key]
+        value = model.get(self.key)
         return value["median"] if isinstance(value, dict) else value
 
     def spread(self, model: dict) -> tuple[float, float]:
@@ -66,6 +66,7 @@ MEASURES = {
     "packed_bytes": Measure(
         "packed_bytes", "size of the file packed, in transfer", formats.file_size
     ),
+    "arena_bytes": Measure("arena_bytes", "arena in TFLite Micro", formats.file_size),
     "macs": Measure("macs", "multiply-adds for one image", formats.short),
     "latency_ms": Measure("latency_ms", "milliseconds for one image", formats.plain),
     "latency_all_threads_ms": Measure(
@@ -74,6 +75,16 @@ MEASURES = {
         formats.plain,
     ),
 }
+
+
+def measures(models: Sequence[dict]) -> dict[str, Measure]:
+    """Those of `MEASURES` that the models have a key for.
+
+    Args:
+        models: The models of `report.json`.
+    """
+    keys = {key for model in models for key in model}
+    return {key: measure for key, measure in MEASURES.items() if key in keys}
 
 
 def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
@@ -101,6 +112,8 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
 def smallest(models: Sequence[dict]) -> dict | None:
     """The smallest exported student that broke no promise; None if there is none.
 
+    Of files that were run in TFLite Micro, it is one that runs there.
+
     Of files of equal size it is the most accurate on the validation split; the test
     split is never used to choose.
 
@@ -110,7 +123,9 @@ def smallest(models: Sequence[dict]) -> dict | None:
     passing = [
         model
         for model in models
-        if model["name"].startswith("student.") and not model["failed"]
+        if model["name"].startswith("student.")
+        and not model["failed"]
+        and not model.get("micro", {}).get("reason")
     ]
     return min(
         passing, key=lambda m: (m["bytes"], -m["validation_accuracy"]), default=None

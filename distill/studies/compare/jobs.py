@@ -88,8 +88,8 @@ def _read(path, overrides, finish):
         ) from None
     if finish:
         return run
-    # The limit goes back to its default: without files it would have no effect, which
-    # is an error in a config.
-    return dataclasses.replace(
-        run, finish=(), max_accuracy_drop=config.Run.max_accuracy_drop
-    )
+    # What concerns files goes back to its default: without files it would have no
+    # effect, which is an error in a config.
+    options = ("target", "budget", "max_accuracy_drop")
+    defaults = {name: getattr(config.Run, name) for name in options}
+    return dataclasses.replace(run, finish=(), **defaults)
