@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from distill import config
@@ -229,6 +230,23 @@ def test_kernels_are_coded_but_no_recurrent_ones():
     assert PARTS["coded"].blocked(found) == {"cell": "cannot code LSTM layers"}
     found |= {"layers": [], "twin": {"odd": "none"}}  # Nothing else is tried then.
     assert PARTS["coded"].blocked(found) == found["twin"]
+
+
+def test_a_tradeoff_is_a_number_or_a_word():
+    def load(tradeoff):
+        step = f"{{name: coded, options: {{tradeoff: {tradeoff}}}}}"
+        return config.load("finish_resnet.yaml", [f"finish=[{step}]"]).finish[0]
+
+    assert [load(x).tradeoff for x in ("12", "1e1", "product")] == [12, 10, "product"]
+    for wrong in ("sum", "true", "1e999"):
+        with pytest.raises(errors.ConfigError, match="a number, or product"):
+            load(wrong)
+
+
+def test_the_entropy_of_a_kernel_is_that_of_its_entries():
+    codes = np.array([[0, 0, 0, 0], [1, 1, -1, -1]])  # A half and two quarters.
+    assert kernel.describe("head/MatMul", codes, 8).entropy == 4 * 1 + 4 * 2
+    assert kernel.describe("head/MatMul", 0 * codes, 8).entropy == 0
 
 
 def test_there_is_a_caution_about_kfac_with_norms():
