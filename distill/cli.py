@@ -5,6 +5,7 @@ The exit codes and what to do about each: `docs/exit_codes.md`.
 
 import argparse
 import importlib
+import json
 import os
 import pathlib
 import sys
@@ -14,7 +15,8 @@ from typing import Any
 from absl.flags import argparse_flags
 
 import distill
-from distill import config
+from distill import config, data
+from distill.config import finishing
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import completion
 from distill.runtime.process.command import add_set_flag, did_you_mean, fail
@@ -67,14 +69,37 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
 def load_run(arguments: argparse.Namespace) -> config.Run:
     """Loads the run of `--config`, `--set` and `--seed`, and chooses the kernels.
 
-    TensorFlow reads the choice of its kernels only when it is imported.
-
     Raises:
         ConfigError: See `config.load` and `onednn.choose`.
     """
-    run = config.load(arguments.config, overrides(arguments))
+    return _load(arguments.config, overrides(arguments))
+
+
+def _load(given, assignments):
+    run = config.load(given, assignments)
+    # TensorFlow reads the choice of its kernels only when it is imported.
     onednn.choose(run.hardware.onednn)
     return run
+
+
+def dataset(
+    given: str, model: pathlib.Path, assignments: Sequence[str] = ()
+) -> data.Dataset:
+    """The data set of a config: of a run, or of a finish with its `model` replaced.
+
+    Args:
+        given: The config, as for `config.read`.
+        model: The model file at hand.
+        assignments: See `overrides`.
+
+    Raises:
+        ConfigError: See `config.read`.
+    """
+    kind = finishing.config_class(given)
+    if kind is config.Run:
+        return _load(given, assignments).data
+    replaced = f"model={json.dumps(str(model))}"
+    return config.read(kind, given, [*assignments, replaced]).data
 
 
 def default_folder(arguments: argparse.Namespace) -> pathlib.Path:

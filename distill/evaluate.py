@@ -1,13 +1,11 @@
 """Measures one model file: accuracy, size, cost and latency on a run's data."""
 
 import argparse
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from distill import cli, config, data
-from distill.config import finishing
+from distill import cli, data
 from distill.data import checks, split_file
 from distill.runtime import formats, packages, progress
 from distill.runtime.errors import EXIT_FAILED, ConfigError
@@ -53,26 +51,17 @@ def _command(arguments: argparse.Namespace) -> int:
     if not path.exists():
         raise ConfigError(f"--model: no such file: {path}")
     scan.check_kind(path, ".keras", ".tflite")
-    run = _config(arguments)
-    splits = data.read(run.data)
+    dataset = cli.dataset(arguments.config, path, cli.overrides(arguments))
+    splits = data.read(dataset)
     known = split_file.is_of(path.parent, splits) or arguments.split == "train"
     if splits.drawn and not known:
         progress.say(f"    warning: {checks.leakage_warning([path.name])}")
     from distill.run.record import foreign_record
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
-        record = foreign_record(path, getattr(splits, arguments.split), run.data)
+        record = foreign_record(path, getattr(splits, arguments.split), dataset)
     print(_lines(record))
     return EXIT_FAILED if record["failed"] else 0
-
-
-def _config(arguments):
-    """The config of a run, or that of a finish with its `model` replaced."""
-    kind = finishing.config_class(arguments.config)
-    if kind is config.Run:
-        return cli.load_run(arguments)
-    model = f"model={json.dumps(str(arguments.model))}"
-    return config.read(kind, arguments.config, [*cli.overrides(arguments), model])
 
 
 def _lines(record):

@@ -14,6 +14,7 @@ from scipy import optimize
 from distill.compress.twin import folding
 from distill.measure import graph as graphs
 from distill.measure import interpreter as runner
+from distill.measure import lut
 from distill.runtime import quiet
 
 EXAMPLES = 64  # More change no number that a reader acts on.
@@ -81,6 +82,7 @@ class Reference:
             counts; `output_error`, of the output, with the errors of all layers
             before.
         """
+        file = lut.expand(file)
         graph = graphs.Graph(file)
         matches = self._match(graph)
         with _runner(file) as run:

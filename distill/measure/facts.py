@@ -1,11 +1,12 @@
 """Reads the contents of a TFLite file without running it. Needs no TensorFlow."""
 
+import collections
 import dataclasses
 import gzip
 import pathlib
 from typing import Literal
 
-from distill.measure import codec, energy
+from distill.measure import codec, energy, lut
 from distill.measure import graph as graphs  # `graph` is a file's, below.
 from distill.measure.counting import op_macs, visible_input
 from distill.measure.counting import uses as counted
@@ -80,7 +81,10 @@ def read_facts(path: pathlib.Path) -> Facts:
     Raises:
         ValueError: If it is not a TFLite file.
     """
-    graph = graphs.Graph(path.read_bytes(), path)
+    content = path.read_bytes()
+    stored, graph = (
+        graphs.Graph(each, path) for each in (content, lut.expand(content))
+    )
     sizes, described, macs, nonzero_macs = {}, {}, 0, 0
     names, uncounted, uses = [], [], []
     for part, op, times in op_macs.ops_with_counts(graph):
@@ -111,7 +115,7 @@ def read_facts(path: pathlib.Path) -> Facts:
         packed_bytes=codec.packed_bytes(path),
         sparsity=float(zeros / max(1, prunable)),
         float_ops=tuple(dict.fromkeys(graph.float_ops())),
-        ops={name: names.count(name) for name in sorted(set(names))},
+        ops=_count(part.name(op) for part, op in stored.walk()),
         kernels=tuple(described.values()),
         takes=takes,
         gives=gives,
@@ -120,6 +124,11 @@ def read_facts(path: pathlib.Path) -> Facts:
         uses=tuple(filter(None, uses)),
         input_seen=visible_input.share(graph),
     )
+
+
+def _count(names):
+    """Each name to how often it occurs, in alphabetical order."""
+    return dict(sorted(collections.Counter(names).items()))
 
 
 def _nonzero(macs, kernels):

@@ -91,6 +91,11 @@ class Graph:
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
         return _names("BuiltinOperator")[number]
 
+    def full_name(self, op) -> str:
+        """As `name`; a custom op is `CUSTOM` and the name that its writer gave it."""
+        custom = self._model.operatorCodes[op.opcodeIndex].customCode or b""
+        return f"{self.name(op)} {custom.decode(errors='replace')}".rstrip()
+
     def activation(self, op) -> str:
         """The fused activation of a `WEIGHTED` op: `NONE`, `RELU`, ..."""
         number = op.builtinOptions.fusedActivationFunction
@@ -130,15 +135,12 @@ class Graph:
         tensor = self._tensors[index]
         quantization = tensor.quantization
         # A float has no scale. One scale and not many: an end has no channels.
-        scaled = (
-            quantization is not None
-            and quantization.scale is not None
-            and len(quantization.scale) == 1
-        )
+        scales = getattr(quantization, "scale", None)
+        scaled = scales is not None and len(scales) == 1
         return End(
             dtype=_type(tensor).lower(),
             shape=self.shape(index),
-            scale=float(quantization.scale[0]) if scaled else None,
+            scale=float(scales[0]) if scaled else None,
             zero_point=int(quantization.zeroPoint[0]) if scaled else None,
         )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from distill.measure import latency
+from distill.measure import latency, lut
+from distill.measure.end import End
 from distill.runtime import quiet, versions
 
 BATCH = 64  # Inputs in one pass if only the outputs matter.
@@ -77,15 +78,35 @@ def _accepts(path, shape):
 
 
 class Runner:
-    """Runs a file on inputs of one shape, in the types that the file stores."""
+    """Runs a file on inputs of one shape, in the types that the file stores.
 
-    def __init__(self, path, shape, threads):
+    Kernels stored as tables are unpacked first: LiteRT has no op for that.
+
+    Args:
+        path: The file.
+        shape: The shape of the inputs, with the batch.
+        threads: Number of threads.
+        reference: Whether to run LiteRT's reference kernels, which are slow and round
+            like those of TFLite Micro, instead of its fast ones.
+
+    Raises:
+        ValueError: If the file cannot be run on such inputs.
+    """
+
+    def __init__(self, path, shape, threads, reference=False):
         # Imported here: runs without export work where it is not installed.
         from ai_edge_litert import interpreter
 
         try:
             with quiet.native():
-                self._model = interpreter.Interpreter(str(path), num_threads=threads)
+                kernels = interpreter.OpResolverType
+                self._model = interpreter.Interpreter(
+                    model_content=lut.expand(pathlib.Path(path).read_bytes()),
+                    num_threads=threads,
+                    experimental_op_resolver_type=kernels.BUILTIN_REF
+                    if reference
+                    else kernels.AUTO,
+                )
             self._input = self._model.get_input_details()[0]
             self._output = self._model.get_output_details()[0]
             # LiteRT resizes every axis; only the batch may change.
@@ -114,6 +135,13 @@ class Runner:
         if outputs.dtype == np.float32 or not scale:
             return outputs
         return (np.float32(scale) * (outputs.astype(np.int32) - zero)).astype("float32")
+
+
+def quantize_for(inputs: np.ndarray, takes: End) -> np.ndarray:
+    """As `quantize`, for an input that was read without an interpreter."""
+    scale = (takes.scale or 0.0, takes.zero_point or 0)
+    details = {"dtype": np.dtype(takes.dtype).type, "quantization": scale}
+    return quantize(inputs, details)
 
 
 def quantize(inputs: np.ndarray, details: dict) -> np.ndarray:

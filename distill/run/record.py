@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from distill import data
-from distill.measure import accuracy, codec, cost, interpreter
+from distill.measure import accuracy, codec, cost, interpreter, lut
 from distill.measure.end import End
 from distill.measure.facts import Facts, gzip_bytes, read_facts
 from distill.runtime import errors, hashes, versions
@@ -101,14 +101,18 @@ def put_latencies(models: list[dict], folder: pathlib.Path, split: data.Split) -
     """Writes the latencies of `.tflite` files, measured in turn, into their entries.
 
     Args:
-        models: Entries, as `model_record` makes them.
+        models: Entries, as `model_record` makes them; a file with kernels as tables,
+            which LiteRT does not run, gets none.
         folder: Holds the files.
         split: Its first example is what they are given.
     """
-    files = [model for model in models if model["file"].endswith(".tflite")]
-    if not files:
+    paths = [folder / model["file"] for model in models]
+    # Kernels as tables would be timed without what unpacks them.
+    paths = [p for p in paths if p.suffix == ".tflite" and not lut.is_in(p)]
+    if not paths:
         return
-    paths, example = [folder / model["file"] for model in files], split.floats()[:1]
+    files = [model for model in models if folder / model["file"] in paths]
+    example = split.floats()[:1]
     threads_of = {"latency_ms": 1, "latency_all_threads_ms": versions.cores()}
     for key, threads in threads_of.items():
         # On one core, the second number would be the first.

@@ -64,6 +64,23 @@ def _sync(path):
         os.close(handle)
 
 
+def make_folder(folder: pathlib.Path) -> None:
+    """Creates the folder of a command that needs no lock.
+
+    Raises:
+        ConfigError: If that is not possible, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise errors.ConfigError(
+            f"--out must be a folder that can be written. Received: {folder} "
+            f"({error.strerror})"
+        ) from None
+
+
 @contextlib.contextmanager
 def lock(folder: pathlib.Path):
     """Creates the folder and locks it against every other process.

@@ -42,7 +42,7 @@ def test_help_needs_no_tensorflow(command, tmp_path):
     assert code == 0
     assert f"distill.{command}" in out
     assert ("--config" in out) == (
-        command not in ("export", "inspect", "pack", "unpack", "aggregate", "clean")
+        command not in ("inspect", "pack", "unpack", "aggregate", "clean")
     )
 
 

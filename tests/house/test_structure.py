@@ -26,6 +26,7 @@ INSIDE = {
     "distill/compress/__init__.py": 1,
     "distill/doctor.py": 2,
     "distill/evaluate.py": 1,
+    "distill/export.py": 1,
     "distill/finish.py": 1,
     "distill/generate.py": 1,
     "distill/inspect.py": 3,

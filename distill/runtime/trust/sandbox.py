@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     """`open GIVEN MADE`, or a command and its flags."""
     limits.limit()
     task, *rest = argv
-    if task in ("evaluate", "inspect", "pack", "unpack"):
+    if task in ("evaluate", "export", "inspect", "pack", "unpack"):
         command = importlib.import_module(f"distill.{task}")
         return command.main(rest, limited=True)
     try:

@@ -1,0 +1,1 @@
+"""The sources that carry a `.tflite` file into firmware, for TFLite Micro."""
