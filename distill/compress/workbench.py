@@ -19,6 +19,7 @@ from distill.compress.quantize import (
     exact,
     levels,
     nested_means,
+    tables,
 )
 from distill.compress.twin import folding, twin
 from distill.measure import parity
@@ -146,12 +147,7 @@ class Workbench:
     narrow = staticmethod(channels.narrow)
 
     def export(self, variant: str, **options: Any) -> bytes:
-        """Converts the student without further training.
-
-        Args:
-            variant: See `convert.to_tflite`.
-            **options: Options of `convert`.
-        """
+        """Converts the student without further training; see `convert`."""
         return self.convert(self._material.student, variant, **options)
 
     def convert(
@@ -181,11 +177,14 @@ class Workbench:
         rewrite = functools.partial(exact.store, kernels=kernels, **options)
         return self.convert(model, "float32", rewrite=rewrite)
 
-    def layers(self, file: bytes) -> list[dict]:
-        """The error of each layer of a file; see `layer_errors.Reference.errors`.
+    def tabulate(self, name: str) -> bytes:
+        """A file of the run with kernels as tables, and sets `parity` of the two."""
+        plain = (self._folder / f"student.{name}.tflite").read_bytes()
+        file, self.parity = tables.make(plain, self._material.check_inputs)
+        return file
 
-        Returns no mapping for a student without a twin.
-        """
+    def layers(self, file: bytes) -> list[dict]:
+        """See `layer_errors.Reference.errors`; empty for a student without a twin."""
         return self._reference.errors(file) if self._reference else []
 
     @functools.cached_property

@@ -91,7 +91,7 @@ class Finishing:
                     rule = "left out with `budget.trials`: the search chooses it"
                     _check_default(part, name, where, rule)
         if self.budget is not None and self.searches:
-            self._check_among(self.budget.among or tuple(finishers.FINISHERS))
+            self._check_among(self.budget.among or finishers.SEARCHED)
 
     def _check_among(self, among):
         """Refuses options of a finisher that the search does not use."""

@@ -67,7 +67,7 @@ def check(run: Any, network: Any) -> None:
     searches = getattr(run, "searches", False)
     parts = run.finish
     if searches:
-        names = run.budget.among or finishers.FINISHERS
+        names = run.budget.among or finishers.SEARCHED
         parts = [finishers.FINISHERS[name]() for name in names]
     with progress.step("target", "files of the student so far in TFLite Micro"):
         found = predict(network, parts)

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tempfile
 import typing
+from collections.abc import Iterable
 
+from distill.compress import finishers
 from distill.runtime import errors, packages, progress
 from distill.runtime.process import death, signals
 from distill.runtime.process.command import ERROR_FILE, IN_CHILD
@@ -52,13 +54,18 @@ def missing_warning() -> str:
     return f"No file is exported without {packages.say(missing_packages())}"
 
 
-def require_packages() -> None:
+def require_packages(parts: Iterable[finishers.Finisher] = ()) -> None:
     """Checks that the packages of the finishing process are installed.
+
+    Args:
+        parts: Finishers, of which some may need further packages.
 
     Raises:
         ConfigError: See `packages.require`.
     """
     packages.require("finishing", *_NEEDED)
+    for part in parts:
+        packages.require(f"`finish`: {finishers.name_of(part)}", *part.packages)
 
 
 def run_child(folder: pathlib.Path) -> None:

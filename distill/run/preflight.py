@@ -31,6 +31,8 @@ def check(run: config.Run) -> list[tuple] | None:
         Untrusted: If a network's file may be unsafe.
     """
     micro.require(run)
+    if not parent.missing_packages():  # Else nothing is finished, which is said.
+        parent.require_packages(run.finish)
     strategy.resolve(run)
     pairs = checks.check_pairs(run)
     checks.check_finish(run)

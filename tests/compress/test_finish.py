@@ -24,16 +24,17 @@ from distill.teach.networks import build, checks
 from students import ResNet
 
 INTEGERS = [name for name in finishers.FINISHERS if name.startswith("int")]
-INTEGERS += [name for name in finishers.FINISHERS if name.endswith("_int8")]
+INTEGERS += [
+    name for name in finishers.FINISHERS if name.endswith(("_int8", "_int8_lut"))
+]
 INTEGERS.remove("dynamic_int8")
 PARTS = {name: kind() for name, kind in finishers.FINISHERS.items()}
 STUDENT = cost.Cost(1, 1000, 1, 0, 1, 1, 1)
 
 
-def facts(sparsity=0.8, float_ops=(), macs=500, **kernel):
-    return Facts(
-        1, macs, 1, 1, 1, sparsity, tuple(float_ops), {}, (kernel_of(**kernel),)
-    )
+def facts(sparsity=0.8, float_ops=(), macs=500, ops=("CUSTOM",), **kernel):
+    counts, kernels = dict.fromkeys(ops, 1), (kernel_of(**kernel),)
+    return Facts(1, macs, 1, 1, 1, sparsity, tuple(float_ops), counts, kernels)
 
 
 def facts_of(**inner):
@@ -77,6 +78,9 @@ def test_integer_files_are_integers_alone(name):
         ("pruned_clustered", facts(distinct=17), ["17", "promised 16"]),
         ("pruned_clustered_int8", facts(0.5), ["sparsity 0.500"]),
         ("pruned_clustered_int8", facts(channel_distinct=17), ["17"]),
+        ("clustered_int8_lut", facts(channel_distinct=17), ["17", "a channel"]),
+        ("clustered_int8_lut", facts(ops=()), ["no kernel", "as `clustered_int8`"]),
+        ("pruned_clustered_int8_lut", facts(0.5), ["sparsity 0.500"]),
         ("dynamic_int4", facts(bits=8), ["more than four bits", "conv"]),
         ("coded", facts(entropy=49.0), ["3.06 bits", "promised at most 3.0"]),
         ("coded_int8", facts(entropy=49.0), ["3.06 bits"]),
@@ -345,6 +349,7 @@ def test_predicted_sizes_order_as_the_files_do():
     measured |= {"clustered": 316_900, "clustered_int8": 96_200}
     measured |= {"narrowed": 154_600, "narrowed_int8": 53_500}
     measured |= {"coded": 90_600, "coded_int8": 98_200}
+    measured |= {"clustered_int8_lut": 66_100, "pruned_clustered_int8_lut": 65_800}
     for name, wanted in measured.items():
         assert size[name] == pytest.approx(wanted, rel=0.1), name
 
@@ -359,6 +364,7 @@ def test_predicted_packed_sizes_are_those_of_the_files():
     measured |= {"pruned_clustered": 21_500, "pruned_clustered_int8": 23_500}
     measured |= {"coded": 13_000, "coded_int8": 13_800}  # After 1,000 steps.
     measured |= {"nary": 21_600}
+    measured |= {"clustered_int8_lut": 43_800}
     for name, wanted in measured.items():
         packed = PARTS[name].predicted_packed_bytes(counted, PARTS)
         assert packed == pytest.approx(wanted, rel=0.1), name

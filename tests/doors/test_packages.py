@@ -4,7 +4,17 @@ import sys
 
 import pytest
 
-from distill import check, doctor, evaluate, export, finish, inspect, pack, unpack
+from distill import (
+    check,
+    doctor,
+    evaluate,
+    export,
+    finish,
+    inspect,
+    pack,
+    train,
+    unpack,
+)
 
 NAMES = (
     "tensorflow",
@@ -81,3 +91,29 @@ def test_the_extra_that_a_target_needs_is_named(
     assert command.main(flags) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.endswith(f" needs {MICRO}")
+
+
+@pytest.mark.parametrize(
+    ("command", "searches"), [(finish, False), (finish, True), (train, False)]
+)
+def test_a_file_that_needs_another_package_is_refused_before_anything_trains(
+    command, searches, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    (tmp_path / "student.keras").touch()
+    names = ["clustered", "clustered_int8", "clustered_int8_lut"]
+    listed = ", ".join(f"{{name: {name}}}" for name in names)
+    lines = f"data: {{name: digits}}\nfinish: [{listed}]\n"
+    if command is train:
+        lines += "_base_: lit_resnet.yaml\n"
+    elif searches:
+        among = "among: [clustered_int8_lut]"
+        lines = f"data: {{name: digits}}\nbudget: {{max_kb: 60, {among}}}\n"
+    (tmp_path / "mine.yaml").write_text(lines)
+    model = [] if command is train else ["--model=student.keras"]
+    assert command.main(["--config=mine.yaml", *model]) == 2
+    *_, line = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: `finish`: clustered_int8_lut needs tflite-micro")
+    assert "pip install" in line
+    assert [path.name for path in tmp_path.rglob("*.keras")] == ["student.keras"]

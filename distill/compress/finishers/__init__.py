@@ -21,8 +21,9 @@ from distill.compress.finishers.nary import Nary
 from distill.compress.finishers.pruned import Pruned
 from distill.compress.finishers.pruned_int8 import PrunedInt8
 from distill.compress.finishers.quantized import Int8
+from distill.compress.finishers.tabled import ClusteredInt8Lut, PrunedClusteredInt8Lut
 
-__all__ = ["FINISHERS", "Finisher", "name_of"]
+__all__ = ["FINISHERS", "SEARCHED", "Finisher", "name_of"]
 
 FINISHERS = {
     "float32": Float32,
@@ -36,14 +37,18 @@ FINISHERS = {
     "pruned_int8": PrunedInt8,
     "clustered": Clustered,
     "clustered_int8": ClusteredInt8,
+    "clustered_int8_lut": ClusteredInt8Lut,
     "pruned_clustered": PrunedClustered,
     "pruned_clustered_int8": PrunedClusteredInt8,
+    "pruned_clustered_int8_lut": PrunedClusteredInt8Lut,
     "coded": Coded,
     "coded_int8": CodedInt8,
     "nary": Nary,
     "narrowed": Narrowed,
     "narrowed_int8": NarrowedInt8,
 }
+# What a search tries that is not told what: nothing that needs further packages.
+SEARCHED = tuple(name for name, kind in FINISHERS.items() if not kind.packages)
 
 
 def name_of(part: Finisher) -> str:

@@ -24,6 +24,7 @@ class Finisher:
             `quantize` every layer; to `narrow`, with filters that can be removed; to
             `code` a kernel; to give a kernel levels (`level`).
         packs: Whether the packed file, `.tflz`, is written beside the file.
+        packages: Packages that only this finisher needs, by the names of imports.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
         untrained_form: The variant of `convert.to_tflite` that makes a file of the same
@@ -39,6 +40,7 @@ class Finisher:
     needs: ClassVar[tuple[str, ...]] = ()
     asks: ClassVar[tuple[str, ...]] = ()
     packs: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.2
     untrained_form: ClassVar[str] = "float32"
     packed_channel: ClassVar[float] = 3.5

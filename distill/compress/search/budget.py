@@ -179,7 +179,7 @@ class Budget(Limits):
             length; 0 means no search, and `finish` is made as it is.
         part: Share of the epochs that a trial trains; at least one epoch.
         among: Names of the finishers to choose from; if empty, all that the model
-            supports.
+            supports and that need no further package.
 
     Raises:
         ValueError: If an option is out of its range.

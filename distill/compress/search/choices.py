@@ -92,7 +92,7 @@ def all_choices(run: Any, diagnosis: dict) -> Iterator[Choice]:
         run: A config with `finish` and a `budget`.
         diagnosis: See `distill.run.parent.diagnose`.
     """
-    for name in run.budget.among or finishers.FINISHERS:
+    for name in run.budget.among or finishers.SEARCHED:
         steps = build(run, name, {}).steps
         grid = {
             key: values for part in steps for key, values in part.open_options.items()

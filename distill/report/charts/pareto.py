@@ -112,7 +112,8 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
 def smallest(models: Sequence[dict]) -> dict | None:
     """The smallest exported student that broke no promise; None if there is none.
 
-    Of files that were run in TFLite Micro, it is one that runs there.
+    Of files that were run in TFLite Micro, it is one that runs there; of others, one
+    without ops that LiteRT does not have.
 
     Of files of equal size it is the most accurate on the validation split; the test
     split is never used to choose.
@@ -123,10 +124,15 @@ def smallest(models: Sequence[dict]) -> dict | None:
     passing = [
         model
         for model in models
-        if model["name"].startswith("student.")
-        and not model["failed"]
-        and not model.get("micro", {}).get("reason")
+        if model["name"].startswith("student.") and not model["failed"] and _runs(model)
     ]
     return min(
         passing, key=lambda m: (m["bytes"], -m["validation_accuracy"]), default=None
     )
+
+
+def _runs(model):
+    """Whether a file runs where it is meant to."""
+    if "micro" in model:
+        return not model["micro"]["reason"]
+    return "CUSTOM" not in model.get("ops", ())
