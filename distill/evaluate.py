@@ -56,7 +56,7 @@ def _command(arguments: argparse.Namespace) -> int:
     known = split_file.is_of(path.parent, splits) or arguments.split == "train"
     if splits.drawn and not known:
         progress.say(f"    warning: {checks.leakage_warning([path.name])}")
-    from distill.run.record import foreign_record
+    from distill.run.evaluation.record import foreign_record
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
         record = foreign_record(path, getattr(splits, arguments.split), dataset)

@@ -50,7 +50,7 @@ def stage(model, name, epochs, finisher=None):
 
 
 def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
-    """A model as `distill.run.gather` measures it."""
+    """A model as `distill.run.evaluation.gather` measures it."""
     teacher = name.startswith("teacher")
     rng = np.random.default_rng(size)
     return {
@@ -160,7 +160,7 @@ def make(classes=10):
 
 
 def make_wrong(count=7):
-    """What `distill.run.gather` says of the images that were missed."""
+    """What `distill.run.evaluation.gather` says of the images that were missed."""
     images = np.random.default_rng(0).random((count, 8, 8, 1))
     return [(image, "3", "8", "3") for image in images]
 

@@ -110,7 +110,7 @@ class Finishing:
         """No stages: the model is already trained."""
         return ()
 
-    # `run.gather` reads both fields of every config.
+    # `run.evaluation.gather` reads both fields of every config.
     controls = stages  # No controls either.
 
     @property

@@ -106,7 +106,6 @@ def _fill_dataclass(kind, node, where):
     values = _drop_overruled(kind, entries, values)
     with _locate_errors(node, where):
         options = kind(**values)
-    # After construction: an invalid value is the more important error.
     for name, condition in effect.find_idle(kind, values, _defaults(kind)).items():
         key, value = entries[name]
         reason = effect.explain_unmet(condition, lambda other: getattr(options, other))

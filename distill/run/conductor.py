@@ -5,7 +5,8 @@ import pathlib
 
 from distill import config, data
 from distill.config import lessons
-from distill.run import leftovers, legs, parent, warn
+from distill.run import leftovers, legs, parent
+from distill.run.evaluation import warn
 from distill.run.folder import claim, claim_together
 from distill.runtime import files, onednn, progress
 from distill.runtime.process import distributed
@@ -51,7 +52,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             )
         # Imports Keras, which is slow: a folder that is busy or another run's is
         # refused before.
-        from distill.run import gather, training
+        from distill.run import training
+        from distill.run.evaluation import gather
         from distill.teach.hardware import strategy
         from distill.teach.workspace import Workspace
 

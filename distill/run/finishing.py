@@ -10,7 +10,8 @@ from distill.compress.search.budget import Budget
 from distill.config import finishing
 from distill.data import sidecar
 from distill.report import compress_tables
-from distill.run import gather, micro, parent, warn
+from distill.run import micro, parent
+from distill.run.evaluation import gather, warn
 from distill.run.folder import check_ground, claim
 from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from distill.measure import codec
-from distill.run import gather
+from distill.run.evaluation import gather
 
 # tf_keras in a process of its own, as in `test_finish.py`.
 CHILD = """

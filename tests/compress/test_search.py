@@ -15,7 +15,7 @@ from distill.compress.search import budget, choices, search
 from distill.config import finishing
 from distill.measure import cost
 from distill.report import compress_tables
-from distill.run import gather
+from distill.run.evaluation import gather
 from distill.runtime import errors
 from distill.runtime.trust import provenance
 

@@ -17,7 +17,7 @@ from distill.measure.facts import read_facts
 from distill.measure.graph import Graph
 from distill.measure.micro import trial
 from distill.report.firmware import ops
-from distill.run import record
+from distill.run.evaluation import record
 from distill.runtime import errors, packages
 from distill.runtime.trust import provenance
 

@@ -4,7 +4,7 @@ import pytest
 from reports import make, page
 
 from distill.report import certificates, console, model_card
-from distill.run import warn
+from distill.run.evaluation import warn
 
 FOUND = {
     "bound": 14.5,

@@ -13,7 +13,7 @@ from distill import config, data
 from distill.compress import convert
 from distill.compress.finishers.nary import Nary
 from distill.measure import certificate, codec
-from distill.run import certify
+from distill.run.evaluation import certify
 
 TRAIN = data.DATASETS["digits"](train_examples=300).load().train
 

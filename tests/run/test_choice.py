@@ -9,8 +9,8 @@ import pytest
 from distill import config, data
 from distill.compress.finishers import FINISHERS
 from distill.compress.search import budget
-from distill.run import gather, warn
-from distill.run.record import model_record
+from distill.run.evaluation import gather, warn
+from distill.run.evaluation.record import model_record
 
 FINISH = (FINISHERS["float32"](),)
 

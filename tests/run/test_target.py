@@ -13,7 +13,8 @@ from distill.compress import finishers, untrained
 from distill.compress.search import budget
 from distill.measure.micro import trial
 from distill.report import console, front, model_card
-from distill.run import child, diagnosis, gather, micro, parent
+from distill.run import child, diagnosis, micro, parent
+from distill.run.evaluation import gather
 from distill.runtime import errors
 from distill.studies.compare import jobs
 

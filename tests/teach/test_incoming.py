@@ -10,7 +10,7 @@ from taught import taught
 
 from distill import config, data, train
 from distill.measure import accuracy
-from distill.run.record import model_record
+from distill.run.evaluation.record import model_record
 from distill.runtime.errors import ConfigError
 from distill.runtime.trust import loader
 from distill.teach import incoming

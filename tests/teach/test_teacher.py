@@ -9,7 +9,7 @@ import pytest
 
 import students
 from distill import config, data
-from distill.run import warn
+from distill.run.evaluation import warn
 from distill.runtime import errors, versions
 from distill.teach import stages, teacher
 from distill.teach.workspace import Workspace

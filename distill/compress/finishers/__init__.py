@@ -13,9 +13,13 @@ from distill.compress.finishers.clustered import (
     PrunedClusteredInt8,
 )
 from distill.compress.finishers.coded import Coded, CodedInt8
-from distill.compress.finishers.conversions import DynamicInt8, Float16, Float32
+from distill.compress.finishers.conversions import (
+    DynamicInt4,
+    DynamicInt8,
+    Float16,
+    Float32,
+)
 from distill.compress.finishers.finisher import Finisher
-from distill.compress.finishers.four_bits import DynamicInt4
 from distill.compress.finishers.narrowed import Narrowed, NarrowedInt8
 from distill.compress.finishers.nary import Nary
 from distill.compress.finishers.pruned import Pruned

@@ -21,18 +21,15 @@ class Finisher:
     Attributes:
         needs: Names of the finishers that must have run before.
         asks: What must be possible, beside what `needs` ask: to `prune`, `cluster` or
-            `quantize` every layer; to `narrow`, with filters that can be removed; to
-            `code` a kernel; to give a kernel levels (`level`).
+            `quantize` every layer; to `narrow` it, to `code` or `level` its kernel.
         packs: Whether the packed file, `.tflz`, is written beside the file.
         packages: Packages that only this finisher needs, by the names of imports.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
-        untrained_form: The variant of `convert.to_tflite` that makes a file of the same
-            ops from a network that is not trained yet.
+        untrained_form: The variant of `convert.to_tflite` with the same ops.
         packed_channel: Bytes of a channel in a packed file, beside its weights: of
             float files, the bias.
-        certified: Whether the report bounds the file's error on new examples; for
-            files with few different numbers, of which such a bound says something.
+        certified: Whether the report bounds the file's error on new examples.
         searched: Name of each option that a search chooses to its candidate values,
             in order.
     """

@@ -14,8 +14,9 @@ from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
-from distill.run import certify, micro, parent, warn
-from distill.run.record import model_record, put_latencies
+from distill.run import micro, parent
+from distill.run.evaluation import certify, warn
+from distill.run.evaluation.record import model_record, put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader

@@ -1,0 +1,1 @@
+"""Measures the models of a finished run, and judges its files."""
