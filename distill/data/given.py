@@ -6,6 +6,7 @@ finishing process and every command read the same rows of the same files.
 
 import hashlib
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ _EXPECTED = (
     "arrays (x, y), a tf.data.Dataset, a keras.utils.PyDataset, or a finite iterable "
     "of (x, y)"
 )
+_TEMPORARY = ".unfinished-"
 _INFINITE = -1  # `tf.data.INFINITE_CARDINALITY`.
 
 
@@ -36,7 +38,8 @@ def save(given: Any, folder: pathlib.Path) -> pathlib.Path:
             these names and perhaps `class_names`. A split that is absent or None is
             drawn from `train`. A split is a pair of arrays, or an iterable of pairs,
             each of which is an example or a batch.
-        folder: Where the folder is made, unless there is one of the same rows.
+        folder: Where the folder is made, unless there is one of the same rows; no other
+            process may use it.
 
     Returns:
         The folder, for `{name: array_folder, options: {path: ...}}`.
@@ -48,8 +51,10 @@ def save(given: Any, folder: pathlib.Path) -> pathlib.Path:
     splits, names = _by_name(given)
     try:
         folder.mkdir(exist_ok=True)
+        for leftover in folder.glob(f"{_TEMPORARY}*"):  # Of a process that was killed.
+            shutil.rmtree(leftover)
         # In the same file system, so that the folder can be renamed into place.
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
             made = pathlib.Path(temporary) / "made"
             made.mkdir()
             pieces = [f"{part} {_write(splits[part], part, made)}" for part in splits]

@@ -13,6 +13,7 @@ from distill.config import finishing, reader, roles, writer
 from distill.data import given
 from distill.run.folder import GIVEN
 from distill.runtime import errors, files, hashes, progress
+from distill.runtime.process import launch
 from distill.runtime.process.command import did_you_mean
 
 _NETWORKS = ("teacher", "student", "model")
@@ -75,7 +76,7 @@ class Arguments:
             folder: The run's folder, made if there is something to write.
 
         Raises:
-            ConfigError: If a network cannot be saved.
+            ConfigError: If a network cannot be saved, or of several processes.
             DataError, WriteError: See `given.save`.
             FolderBusy: If another process uses the folder.
         """
@@ -86,6 +87,11 @@ class Arguments:
                 networks.check(network, role)
         if self._examples is None and not self._networks:
             return
+        if launch.launch(os.environ) is not None:
+            raise errors.ConfigError(
+                "a run in several processes must take data and networks from files, as "
+                "in YAML. Received: the examples or networks themselves"
+            )
         with files.lock(folder):
             place = folder.resolve() / GIVEN
             place.mkdir(exist_ok=True)

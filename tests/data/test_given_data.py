@@ -95,6 +95,14 @@ def test_given_splits_are_kept_in_their_order_and_others_are_drawn(tmp_path):
     np.testing.assert_array_equal(alone.test.inputs[:], parts[2][0])
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / "given" / ".unfinished-1" / "made"
+    left.mkdir(parents=True)
+    (left / "train_x.npy").touch()
+    path = saved((IMAGES, LABELS), tmp_path)
+    assert list((tmp_path / "given").iterdir()) == [path]
+
+
 def test_names_of_classes_are_kept_and_decide(tmp_path):
     names = ["a", "b b", "c", "d"]
     path = saved({"train": (IMAGES, LABELS), "class_names": names}, tmp_path)

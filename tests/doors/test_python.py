@@ -21,7 +21,7 @@ import distill
 from distill import api, config, data
 from distill.run.arguments import Arguments
 from distill.runtime import errors
-from distill.runtime.process import signals
+from distill.runtime.process import launch, signals
 from trainers import KD
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -172,6 +172,15 @@ def test_a_mistake_is_one_line_before_anything_trains(options, message, tmp_path
     assert len(str(caught.value).splitlines()) == 1
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path.name for path in left if path.name != ".lock"] == []
+
+
+def test_one_of_several_processes_is_told_to_use_files(tmp_path, monkeypatch):
+    for name, value in zip(launch.NAMES, ("host:1", "2", "1"), strict=True):
+        monkeypatch.setenv(name, value)
+    given = Arguments(config.Run, RUN, (), {"data": (np.zeros((4, 8, 8, 1)), range(4))})
+    with pytest.raises(errors.ConfigError, match="from files, as in YAML"):
+        given.save(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_broken_promise_is_raised_and_has_the_result(tmp_path, monkeypatch):
