@@ -126,6 +126,17 @@ def with_nan():
     return images
 
 
+def one_hot_of_open_size():
+    """Examples that would look like batches of four but for their specification."""
+    return tf.data.Dataset.from_generator(
+        lambda: zip(IMAGES[:, :4], np.eye(4, dtype=int)[LABELS], strict=True),
+        output_signature=(
+            tf.TensorSpec((None, 5, 3), tf.uint8),
+            tf.TensorSpec((4,), tf.int64),
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("examples", "message"),
     [
@@ -150,9 +161,11 @@ def with_nan():
         ([IMAGES[0]], r"must give pairs \(x, y\). Received: ndarray"),
         ([(IMAGES[0], 1, 1.0)], "Received: a tuple of 3"),
         (pipeline().repeat(), "must end. Received: an infinite"),
+        (one_hot_of_open_size, "y of train must be one number .* argmax"),
     ],
 )
 def test_what_would_be_read_wrongly_is_refused_in_one_line(examples, message, tmp_path):
+    examples = examples() if callable(examples) else examples
     with pytest.raises(data.DataError, match=message) as caught:
         saved(examples, tmp_path)
     assert len(str(caught.value).splitlines()) == 1
