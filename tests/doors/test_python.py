@@ -96,13 +96,11 @@ def test_given_arrays_stopped_and_given_again_end_as_the_command(
 ):
     monkeypatch.setenv("DISTILL_CHECKPOINT_SECONDS", "0")
     folder = tmp_path / "runs" / "run"
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     stop_in("student.0", folder)
     with pytest.raises(signals.Stopped) as stopped:
         distill.train(data=arrays, out=folder, **RUN)
     assert stopped.value.code == 143
     assert not (folder / "student.keras").exists()
-    assert handlers == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     again = {name: Batches(*pair) for name, pair in arrays.items()}
     result = distill.train(data=again, out=folder, **RUN)
     for name in ("teacher", "student"):
@@ -117,6 +115,16 @@ def test_given_arrays_stopped_and_given_again_end_as_the_command(
     images, labels = arrays["train"]
     with pytest.raises(errors.ConfigError, match=r"data\.options\.path: .* -> "):
         distill.train(data={**arrays, "train": (images / 2, labels)}, out=folder, **RUN)
+
+
+def test_the_programs_own_handlers_of_signals_are_back_afterwards():
+    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with api._session():
+            assert signal.getsignal(signal.SIGTERM) is signals._handle
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, own)
 
 
 def test_a_run_from_a_file_and_keywords_is_that_of_the_command(monkeypatch, tmp_path):
