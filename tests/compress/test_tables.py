@@ -16,6 +16,7 @@ from distill.measure import interpreter, lut
 from distill.measure.facts import read_facts
 from distill.measure.graph import Graph
 from distill.measure.micro import trial
+from distill.report.charts import pareto
 from distill.report.firmware import ops
 from distill.run.evaluation import record
 from distill.runtime import errors, packages
@@ -245,3 +246,12 @@ def test_what_the_package_says_is_said():
 def test_a_search_tries_it_only_by_name():
     assert "clustered_int8" in finishers.SEARCHED
     assert not {name for name in finishers.SEARCHED if name.endswith("_lut")}
+
+
+def test_it_is_the_smallest_file_only_where_it_is_known_to_run():
+    plain = {"name": "student.a", "bytes": 9, "ops": {"ADD": 1}, "failed": []}
+    both = [plain, {**plain, "name": "student.b", "bytes": 5, "ops": {"CUSTOM": 1}}]
+    both = [{**model, "validation_accuracy": 90.0} for model in both]
+    assert pareto.smallest(both) is both[0]
+    ran = [{**model, "micro": {"reason": None}} for model in both]
+    assert pareto.smallest(ran) is ran[1]

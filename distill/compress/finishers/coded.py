@@ -40,6 +40,7 @@ class Coded(TrainedFinisher):
 
     asks: ClassVar[tuple[str, ...]] = ("code",)
     packs: ClassVar[bool] = True
+    certified: ClassVar[bool] = True
     searched: ClassVar[dict[str, tuple]] = {"tradeoff": (3.0, 6.0, 12.0, 25.0)}
 
     tradeoff: float | Literal["product"] = "product"
@@ -95,6 +96,7 @@ class CodedInt8(TrainedFinisher, Integers):
     needs: ClassVar[tuple[str, ...]] = ("coded",)
     asks: ClassVar[tuple[str, ...]] = ("quantize",)
     packs: ClassVar[bool] = True
+    certified: ClassVar[bool] = True
     # TF-MOT chooses its scales by the largest weight: only our own engine will do.
     engine: ClassVar[str] = "keras"
     scheme: ClassVar[str] = ""

@@ -4,11 +4,11 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from distill.compress.finishers.clustered import clusters_lost
+from distill.compress.finishers.coded import KINDS
 from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 from distill.runtime.errors import check
 
-# Classes of layers whose kernel can have levels, and those whose kernel stays as it is.
-_KINDS = ("Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Dense")
+# Classes of layers whose kernel stays as it is.
 _OTHERS = ("DepthwiseConv1D", "DepthwiseConv2D")
 # Number of levels to the share of weights that are not zero, and the bits of a level
 # that is not; of normally distributed weights.
@@ -37,6 +37,7 @@ class Nary(TrainedFinisher):
     """
 
     asks: ClassVar[tuple[str, ...]] = ("level",)
+    packs: ClassVar[bool] = True
     certified: ClassVar[bool] = True
     packed_channel: ClassVar[float] = 3.5
     searched: ClassVar[dict[str, tuple]] = {"levels": (3, 5, 7)}
@@ -58,9 +59,9 @@ class Nary(TrainedFinisher):
         refused = {
             name: f"kernels of {kind} layers cannot have levels"
             for name, kind in kinds.items()
-            if kind not in (*_KINDS, *_OTHERS)
+            if kind not in (*KINDS, *_OTHERS)
         }
-        changed = len([kind for kind in kinds.values() if kind in _KINDS])
+        changed = len([kind for kind in kinds.values() if kind in KINDS])
         if changed < (3 if self.ends == "int8" else 1):
             refused["model"] = (
                 f"levels need 3 kernels, or 1 with `ends: levels`; here are {changed}"
