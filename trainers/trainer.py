@@ -26,6 +26,8 @@ class Trainer(Tracked):
         student: A network under the contract of `students`. Trained in place.
         method: An entry of `trainers.TRAINERS`.
         teacher: A trained network with the same inputs. Frozen here.
+        answering: What answers in the teacher's place in every step, with its inputs
+            and outputs, and frozen too. None means the teacher itself.
 
     Raises:
         ValueError: If the method needs a teacher and there is none, or the two
@@ -38,12 +40,14 @@ class Trainer(Tracked):
         student: keras.Model,
         method: Supervised,
         teacher: keras.Model | None = None,
+        answering: keras.Model | None = None,
     ):
         super().__init__()
         thaw(student)
         self.student = student
         self.method = method
-        self.teacher = teacher if method.needs_teacher else None
+        answering = teacher if answering is None else answering
+        self.teacher = answering if method.needs_teacher else None
         self.companions = {}
         for name in ("task_loss", "regularization_loss"):
             self.track(name, 0.0)
@@ -52,7 +56,7 @@ class Trainer(Tracked):
                 raise ValueError(
                     f"`{type(method).__name__}` learns from a teacher. Received: None"
                 )
-            teacher.trainable = False
+            teacher.trainable = answering.trainable = False
             method.prepare(teacher, student)
             self.companions = method.companions(teacher, student)
             self.draws = keras.random.SeedGenerator()
@@ -60,7 +64,7 @@ class Trainer(Tracked):
             # here, and all metrics exist before Keras builds this model.
             blank = ops.zeros((1, *student.input_shape[1:]), student.inputs[0].dtype)
             label = ops.zeros((1,), "int32")
-            pair = _to_float32(teacher(blank)), _to_float32(student(blank))
+            pair = _to_float32(answering(blank)), _to_float32(student(blank))
             step = Step(blank, label, *pair, False)
             for name, per_example in method.terms(self, step).items():
                 self.track(name, per_example)

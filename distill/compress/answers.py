@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill import data
+from distill.measure import folded
 from distill.runtime import progress
 from distill.runtime.trust import loader
 
@@ -25,7 +26,8 @@ class Answers:
     """
 
     def __init__(self, path: pathlib.Path, splits: data.Splits, changing: bool):
-        network = loader.open_own(path)
+        examples = splits.validation.sample(folded.EXAMPLES, seed=0)
+        network = folded.answering(loader.open_own(path), examples.floats())
         self._predict_batch = tf.function(
             lambda x: network(x, training=False)["logits"]
         )

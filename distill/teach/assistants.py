@@ -10,6 +10,7 @@ import gan
 from distill import config, data
 from distill.config import cache, lessons
 from distill.data import synthetic
+from distill.measure import folded
 from distill.teach import cache as teach_cache
 from distill.teach import generator, teacher
 from distill.teach import synthetic as teach_synthetic
@@ -18,7 +19,15 @@ from distill.teach.networks import files
 from distill.teach.workspace import Workspace
 
 # Modules whose code influences an assistant's weights.
-_DECIDING = (*teacher.DECIDING, gan, synthetic, teach_synthetic, teach_cache, cache)
+_DECIDING = (
+    *teacher.DECIDING,
+    gan,
+    synthetic,
+    teach_synthetic,
+    teach_cache,
+    cache,
+    folded,
+)
 
 
 class Teachers(NamedTuple):

@@ -16,6 +16,7 @@ def build_learner(
     source: batches.Batches,
     network: keras.Model,
     teacher: keras.Model | None,
+    answering: keras.Model | None = None,
 ) -> trainer.Trainer:
     """Builds the compiled trainer of a stage.
 
@@ -25,8 +26,11 @@ def build_learner(
         source: Its batches, whose number decides the learning rate schedule.
         network: The network to train.
         teacher: The trained teacher; None for methods without one.
+        answering: What answers in its place; see `trainer.Trainer`.
     """
-    learner = trainer.Trainer(student=network, method=stage.trainer, teacher=teacher)
+    learner = trainer.Trainer(
+        student=network, method=stage.trainer, teacher=teacher, answering=answering
+    )
     optimizer = learner.sides(build_optimizer(stage, source.steps_per_epoch))
     learner.compile(
         **compile_options(run.hardware, optimizer),

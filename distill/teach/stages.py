@@ -1,5 +1,6 @@
 """Trains one network through its stages; a finished stage is loaded, not repeated."""
 
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ import keras
 
 from distill import config
 from distill.data import batches
-from distill.measure import stitching
+from distill.measure import folded, stitching
 from distill.report import tensorboard
 from distill.runtime import files, progress, seeds
 from distill.runtime.process import distributed, signals
@@ -49,6 +50,12 @@ def train(
     """
     run, splits, folder = work.run, work.splits, work.folder
     network, records = None, []
+
+    @functools.cache
+    def fold_teacher():
+        examples = splits.validation.sample(folded.EXAMPLES, run.seed)
+        return folded.answering(teacher, examples.floats())
+
     for index, stage in enumerate(stages):
         title = f"{name}, stage {index + 1} of {len(stages)} ({stage.name})"
 
@@ -60,11 +67,12 @@ def train(
                 work, stage, index, teacher=teacher, generator=generator
             )
             inputs = source, splits.validation
-            if run.teacher.cache and stage.trainer.needs_teacher:
-                inputs = obtain(work, source, stage, (teacher, network))
+            answering = fold_teacher() if stage.trainer.needs_teacher else None
+            if run.teacher.cache and answering is not None:
+                inputs = obtain(work, source, stage, (answering, network))
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
-            learner = build_learner(run, stage, source, network, teacher)
+            learner = build_learner(run, stage, source, network, teacher, answering)
             record = fit.fit_stage(
                 learner,
                 stage,

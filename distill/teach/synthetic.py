@@ -10,6 +10,7 @@ from distill import data
 from distill.data.synthetic import mixture as mixtures
 from distill.data.synthetic import sources
 from distill.teach.hardware import data_parallel
+from students.keras_models.copying import copy_weights
 
 
 def mixture(
@@ -60,6 +61,6 @@ def _build_logits(teacher) -> Callable[[np.ndarray], np.ndarray]:
     On JAX, the variables of all that `fit` trains with are unusable while it runs.
     """
     copy = keras.models.clone_model(teacher)
-    copy.set_weights(teacher.get_weights())
+    copy_weights(teacher, copy)
     logits = keras.Model(copy.inputs, copy.output["logits"])
     return lambda inputs: _predict(logits, inputs)

@@ -7,6 +7,7 @@ import pathlib
 import re
 from typing import Literal
 
+from students.keras_models.copying import copy_weights
 from students.keras_models.model import KerasModel
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of ImageNet.
@@ -173,7 +174,7 @@ def _copy_with_stable_names(network):
         return type(layer).from_config(options)
 
     copy = keras.models.clone_model(network, clone_function=clone)
-    copy.set_weights(network.get_weights())
+    copy_weights(network, copy)
     return copy
 
 

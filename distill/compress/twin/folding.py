@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-import numpy as np
 import tf_keras
 
 from distill.compress.twin import calls
+from students.keras_models import folding
 
 
 def make_quantizable(
@@ -70,7 +70,7 @@ def make_quantizable(
     for layer in model.layers:
         weights = layer.get_weights()
         if layer.name in norms:
-            scale, offset = _affine(layer)
+            scale, offset = folding.affine(layer)
             weights = [scale[None, None, :, None], offset]
         copy.get_layer(layer.name).set_weights(weights)
     return copy
@@ -103,9 +103,7 @@ def fold(model: tf_keras.Model) -> tf_keras.Model:
     for layer in model.layers:
         weights = layer.get_weights()
         if layer.name in owners:
-            scale, offset = _affine(owners[layer.name])
-            kernel, bias = weights[0], weights[1] if layer.use_bias else 0
-            weights = [kernel * _factors(layer, scale), bias * scale + offset]
+            weights = folding.absorb(layer, owners[layer.name])
         if layer.name not in folded.values():
             copy.get_layer(layer.name).set_weights(weights)
     return copy
@@ -118,23 +116,6 @@ def kernel_norms(model: tf_keras.Model) -> dict[str, str]:
         for layer, behind in calls.sole_followers(model).items()
         if _is_linear_kernel(layer) and is_channel_norm(behind)
     }
-
-
-def _affine(norm):
-    """Scale and offset of a norm in inference mode; it may lack gamma or beta."""
-    gamma = norm.gamma.numpy() if norm.scale else 1
-    beta = norm.beta.numpy() if norm.center else 0
-    scale = gamma / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
-    return scale, beta - norm.moving_mean.numpy() * scale
-
-
-def _factors(layer, scale):
-    """One factor for each output channel, in the shape of the kernel's last axes."""
-    if isinstance(layer, tf_keras.layers.Conv2DTranspose):
-        return scale[:, None]
-    if isinstance(layer, tf_keras.layers.DepthwiseConv2D):
-        return scale.reshape(layer.depthwise_kernel.shape[2:])
-    return scale
 
 
 def is_channel_norm(layer: tf_keras.layers.Layer) -> bool:

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from distill import config, data
+from distill.measure import folded
 from distill.runtime.process import command, memory
 from distill.runtime.resume import checkpoint, resume
 from distill.teach import stages, teacher
@@ -168,7 +169,11 @@ def _measure_stage(run, splits, name, stage, teacher_network, steps):
         generator=generator,
     )
     network = build.build(name, run)
-    learner = build_learner(run, stage, source, network, teacher_network)
+    answering = None
+    if stage.trainer.needs_teacher:
+        examples = splits.validation.sample(folded.EXAMPLES, run.seed)
+        answering = folded.answering(teacher_network, examples.floats())
+    learner = build_learner(run, stage, source, network, teacher_network, answering)
     per_execution = run.hardware.steps_per_execution
     count = (WARMUP + -(-steps // per_execution)) * per_execution
     clock = Clock()

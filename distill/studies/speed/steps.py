@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import trainers
 from distill import config
+from distill.measure import folded
 from distill.studies.speed import pace, replay
 from distill.teach import teacher
 from distill.teach.hardware import fused, precision
@@ -99,7 +100,7 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
     import numpy as np
 
     learner, step = _build_step(run, stage.trainer, teacher, student, batch)
-    models = [learner, teacher]
+    models = [learner]
     if learner.companions:
         other, kd_step = _build_step(run, trainers.KD(), teacher, student, batch)
         actions = {"KD step": kd_step}
@@ -109,7 +110,7 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
     else:
         other, own_step = _build_step(run, trainers.Supervised(), None, student, batch)
         actions = {
-            "teacher forward": lambda: teacher.predict_on_batch(batch[0]),
+            "teacher forward": lambda: learner.teacher.predict_on_batch(batch[0]),
             "student step": own_step,
         }
         if isinstance(stage.trainer, trainers.LIT):
@@ -160,7 +161,10 @@ def _build_step(run, method, teacher, student, batch):
     import keras
 
     copy = keras.models.clone_model(student)
-    learner = trainer.Trainer(student=copy, teacher=teacher, method=method)
+    answering = None if teacher is None else folded.answering(teacher, batch[0])
+    learner = trainer.Trainer(
+        student=copy, teacher=teacher, method=method, answering=answering
+    )
     learner.compile(
         optimizer=learner.sides(keras.optimizers.SGD(1e-3, momentum=0.9)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -7,6 +7,7 @@ from distill.config import roles
 from distill.runtime import seeds
 from distill.teach.networks import files
 from distill.teach.networks.cuts import call_naming_network, graph_of, places
+from students.keras_models.copying import copy_weights
 
 
 def build(name: str, run: config.Run) -> keras.Model:
@@ -37,5 +38,5 @@ def build(name: str, run: config.Run) -> keras.Model:
         return network
     # A file is opened once in a process, and its network shared. A copy is trained.
     copy = keras.models.clone_model(network)
-    copy.set_weights(network.get_weights())
+    copy_weights(network, copy)
     return copy

@@ -6,7 +6,7 @@ import itertools
 import keras
 import numpy as np
 
-from distill.measure import cost
+from distill.measure import cost, folded
 from distill.studies.speed import replay
 from distill.studies.speed.peers import child
 from distill.teach import learner
@@ -30,7 +30,10 @@ class Learner:
         for role, network in zip(files.ROLES, (teacher, student), strict=True):
             load(network, task.layers(role))
         self._learner = trainer.Trainer(
-            student=student, teacher=teacher, method=stage.trainer
+            student=student,
+            teacher=teacher,
+            method=stage.trainer,
+            answering=folded.answering(teacher, task.batch[0]),
         )
         self._learner.compile(
             optimizer=sgd(stage),
