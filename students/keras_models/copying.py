@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing
 
+import numpy as np
+
 if typing.TYPE_CHECKING:
     import keras
 
@@ -21,4 +23,5 @@ def copy_weights(source: keras.Layer, target: keras.Layer) -> None:
     for one, other in pairs:
         weights: dict = {}
         one.save_own_variables(weights)
-        other.load_own_variables(weights)
+        # Numbers: on JAX, two variables would share an array, which training deletes.
+        other.load_own_variables({key: np.array(w) for key, w in weights.items()})

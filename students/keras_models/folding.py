@@ -28,7 +28,7 @@ def foldable(network: keras.Model) -> dict[keras.Layer, keras.Layer]:
     import keras
 
     calls: collections.Counter = collections.Counter()
-    readers = collections.defaultdict(list)
+    readers: dict[int, list] = collections.defaultdict(list)
     made = {}
     for graph in _graphs(network, set()):
         for tensor in graph.outputs:

@@ -225,3 +225,16 @@ def test_a_copy_normalizes_as_the_original():
     copy = keras.models.clone_model(network)
     copying.copy_weights(network, copy)
     near(network, copy, images, share=0)
+
+
+def test_a_copy_shares_no_memory(monkeypatch):
+    """On JAX, training deletes the arrays that another variable may share."""
+    given = []
+    monkeypatch.setattr(
+        L.Dense, "load_own_variables", lambda self, store: given.extend(store.values())
+    )
+    layers = [L.Dense(3) for _ in range(2)]
+    for layer in layers:
+        layer.build((None, 2))
+    copying.copy_weights(*layers)
+    assert [type(values) for values in given] == [np.ndarray] * 2
