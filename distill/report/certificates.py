@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distill.measure import certificate
+from distill.measure.codec import certificate
 from distill.runtime import formats
 
 _SURE = f"with {100 * (1 - certificate.RISK):.0f} % certainty"

@@ -1,10 +1,5 @@
 """Kernels in bins of trained width: the loss is rate and distortion, as by hand."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -21,7 +16,7 @@ from distill.compress.finishers import coded
 from distill.compress.quantize import bins, levels
 from distill.runtime import errors
 
-layers, said = tf_keras.layers, {}
+layers, results = tf_keras.layers, {}
 tf_keras.utils.set_random_seed(0)
 
 
@@ -57,8 +52,8 @@ def record(tradeoff):
     }
 
 
-said["losses"] = {name: record(name) for name in ("product", 0.5)}
-said["targets"] = targets.tolist()
+results["losses"] = {name: record(name) for name in ("product", 0.5)}
+results["targets"] = targets.tolist()
 
 # Too many levels, and a kernel that is zero throughout.
 model = bins.wrap(twin())
@@ -66,27 +61,17 @@ levels.find(model)[0].levels.log_width.assign(-9.0)
 try:
     bins.train(model, 0.5, lambda *_, **__: None)
 except errors.FinishError as error:
-    said["too many"] = str(error)
+    results["too many"] = str(error)
 zero = levels.find(bins.wrap(twin()))[0]
 zero.layer.kernel.assign(tf.zeros_like(zero.variable))
 empty = bins.Bins(np.zeros(4))
-said["zero"] = [float(x.bits(zero.variable)) for x in (zero.levels, empty)]
+results["zero"] = [float(x.bits(zero.variable)) for x in (zero.levels, empty)]
 rate, nothing = tf.constant(2.0), tf.Variable(0.0)
 with tf.GradientTape() as tape:
     loss = bins.log_product(nothing, rate)
-said["perfect"] = [float(loss), float(tape.gradient(loss, nothing))]
-print(json.dumps(said))
+results["perfect"] = [float(loss), float(tape.gradient(loss, nothing))]
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said():
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def laplace(x, scale):
@@ -110,8 +95,8 @@ def log_softmax(logits):
 
 
 @pytest.mark.parametrize("tradeoff", ["product", "0.5"])
-def test_the_loss_is_that_of_the_formula(said, tradeoff):
-    found, targets = said["losses"][tradeoff], np.array(said["targets"])
+def test_the_loss_is_that_of_the_formula(results, tradeoff):
+    found, targets = results["losses"][tradeoff], np.array(results["targets"])
     answers = np.array(found["answers"])
     rows = np.arange(len(answers)), targets[:, 0].astype(int)
     teacher, student = (log_softmax(x / 2) for x in (targets[:, 1:], answers))
@@ -126,14 +111,14 @@ def test_the_loss_is_that_of_the_formula(said, tradeoff):
     assert found["optimizer"] == "Adam"
 
 
-def test_too_many_levels_are_refused_by_name(said):
-    assert "`stem` has" in said["too many"] and "holds 127" in said["too many"]
+def test_too_many_levels_are_refused_by_name(results):
+    assert "`stem` has" in results["too many"] and "holds 127" in results["too many"]
 
 
-def test_a_kernel_of_zeros_costs_nothing(said):
-    assert said["zero"][0] == pytest.approx(0, abs=1e-3)
-    assert np.isfinite(said["zero"]).all()
+def test_a_kernel_of_zeros_costs_nothing(results):
+    assert results["zero"][0] == pytest.approx(0, abs=1e-3)
+    assert np.isfinite(results["zero"]).all()
 
 
-def test_a_product_without_distortion_has_a_loss_and_no_endless_slope(said):
-    assert np.isfinite(said["perfect"]).all()
+def test_a_product_without_distortion_has_a_loss_and_no_endless_slope(results):
+    assert np.isfinite(results["perfect"]).all()

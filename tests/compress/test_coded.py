@@ -1,10 +1,5 @@
 """Coded kernels: the numbers of the file are those that were trained."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 from distill.measure import codec
@@ -29,7 +24,7 @@ from distill.measure.facts import read_facts
 from distill.run import child
 from distill.runtime.resume import resume
 
-layers, said = keras.layers, {}
+layers, results = keras.layers, {}
 folder = pathlib.Path(sys.argv[1])
 (folder / "checkpoint").mkdir()
 run = config.load(
@@ -101,7 +96,7 @@ def made(name):
     part, path = parts[name], folder / "x.tflite"
     path.write_bytes(part.make(work))
     facts = read_facts(path)
-    said[name] = {
+    results[name] = {
         "breaches": part.breaches(facts, parts, counted),
         "conversion": part.conversion_breaches(work.parity),
         "parity": work.parity,
@@ -110,7 +105,7 @@ def made(name):
         "float ops": list(facts.float_ops),
     }
     history = work.trained[name][0]
-    said[name]["rates"] = history["rate"]
+    results[name]["rates"] = history["rate"]
     work.store(name).clear()
     return path.read_bytes()
 
@@ -125,16 +120,16 @@ def watched(model, *arguments, **options):
 
 bins.train = watched
 whole = made("coded")
-said["codes"] = compare(whole, fits[-1])
+results["codes"] = compare(whole, fits[-1])
 eight = made("coded_int8")
 simulated = fits[-1]
-said["kernels"] = []
+results["kernels"] = []
 for kernel in levels.find(simulated):
     numbers = np.rint(kernel.variable.numpy() / kernel.levels.width.numpy())
     wanted = np.sort(np.abs(numbers), None).tolist()
     found = [np.sort(np.abs(c), None).tolist() for c, _ in codes_of(eight).values()]
-    said["kernels"].append(wanted in found)
-said["engine"] = work.engines["coded_int8"]
+    results["kernels"].append(wanted in found)
+results["engine"] = work.engines["coded_int8"]
 
 # A kill after every step.
 commit, killed = resume._Saver._commit, []
@@ -157,58 +152,46 @@ for name, count in (("coded", 2 * steps), ("coded_int8", steps)):
     child._make_file(parts[name], work, folder, with_layer_errors=False)
     path = folder / f"student.{name}.tflite"
     first = work.stamp(f"student.{name}", {"coded": whole, "coded_int8": eight}[name])
-    said[name]["killed"] = [killed == list(range(1, count)), path.read_bytes() == first]
+    same = path.read_bytes() == first
+    results[name]["killed"] = [killed == list(range(1, count)), same]
     packed = path.with_suffix(".tflz").read_bytes()
-    said[name]["packed"] = [codec.unpack(packed) == first, len(packed) < len(first)]
+    results[name]["packed"] = [codec.unpack(packed) == first, len(packed) < len(first)]
     killed.clear()
-print(json.dumps(said))
+print(json.dumps(results))
 """
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("run"))],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.parametrize("name", ["coded", "coded_int8"])
-def test_a_file_holds_what_was_promised(said, name):
-    assert said[name]["breaches"] == said[name]["conversion"] == []
-    assert set(said[name]["bits"]) == {8}
+def test_a_file_holds_what_was_promised(results, name):
+    assert results[name]["breaches"] == results[name]["conversion"] == []
+    assert set(results[name]["bits"]) == {8}
 
 
-def test_a_rate_becomes_smaller(said):
-    before, after = said["coded"]["rates"]
+def test_a_rate_becomes_smaller(results):
+    before, after = results["coded"]["rates"]
     assert after < before < 2.4
 
 
-def test_every_code_in_the_file_is_the_number_of_a_bin(said):
-    found = said["codes"]
+def test_every_code_in_the_file_is_the_number_of_a_bin(results):
+    found = results["codes"]
     assert set(found) == {"stem", "up", "inner", "sequence", "head"}
     assert max(found.values()) < 1e-5
 
 
-def test_the_file_in_integers_has_the_codes_too_and_no_float_op(said):
-    assert said["kernels"] == [True] * 5
-    assert said["coded_int8"]["float ops"] == []
-    assert said["engine"] == "keras"
+def test_the_file_in_integers_has_the_codes_too_and_no_float_op(results):
+    assert results["kernels"] == [True] * 5
+    assert results["coded_int8"]["float ops"] == []
+    assert results["engine"] == "keras"
 
 
 @pytest.mark.parametrize("name", ["coded", "coded_int8"])
-def test_a_kill_after_each_step_changes_no_byte(said, name):
-    assert said[name]["killed"] == [True, True]
+def test_a_kill_after_each_step_changes_no_byte(results, name):
+    assert results[name]["killed"] == [True, True]
 
 
 @pytest.mark.parametrize("name", ["coded", "coded_int8"])
-def test_the_packed_file_is_beside_the_file(said, name):
-    assert said[name]["packed"] == [True, True]
+def test_the_packed_file_is_beside_the_file(results, name):
+    assert results[name]["packed"] == [True, True]
 
 
 def test_a_packed_file_of_other_bytes_is_a_breach(tmp_path):

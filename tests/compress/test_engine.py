@@ -1,10 +1,5 @@
 """Our own engine for eight bits: as TF-MOT where both work, and further than it."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 # tf_keras and TF-MOT in a process of their own, as in `test_finish.py`.
@@ -29,7 +24,7 @@ from distill.measure import cost, interpreter
 from distill.measure.facts import read_facts
 from distill.runtime import errors
 
-layers, said = keras.layers, {}
+layers, results = keras.layers, {}
 run = config.load(
     "finish_resnet.yaml",
     [
@@ -133,31 +128,31 @@ work, folder = worked("plain", plain)
 pixels = run.data.load().validation.floats()
 answers = []
 for engine in ("tfmot", "keras"):
-    said[engine] = made(work, folder, int8(engine))
+    results[engine] = made(work, folder, int8(engine))
     answers.append(interpreter.predict(folder / "x.tflite", pixels))
-said["auto"] = capabilities.choose_engine(work.twin(), "auto")
+results["auto"] = capabilities.choose_engine(work.twin(), "auto")
 one, other = answers
-said["apart"] = float(abs(one - other).mean() / abs(one).max())
-said["same"] = float((one.argmax(-1) == other.argmax(-1)).mean())
+results["apart"] = float(abs(one - other).mean() / abs(one).max())
+results["same"] = float((one.argmax(-1) == other.argmax(-1)).mean())
 simulated = simulation.simulate(work.twin())
-said["state"] = sum("/steps:" in one.name for one in simulated.variables)
+results["state"] = sum("/steps:" in one.name for one in simulated.variables)
 
 # What TF-MOT refuses.
 work, folder = worked("gated", gated)
-said["gated"] = made(work, folder, int8("auto"))
+results["gated"] = made(work, folder, int8("auto"))
 try:
     int8("tfmot").make(work)
 except errors.FinishError as mistake:
-    said["refused"] = str(mistake)
+    results["refused"] = str(mistake)
 kept(work, "pruned")
 kept(work, "pruned_clustered", folding.fold, 9)
-said["pruned_int8"] = made(work, folder, pruned_int8.PrunedInt8(**short))
-said["pruned_clustered_int8"] = made(
+results["pruned_int8"] = made(work, folder, pruned_int8.PrunedInt8(**short))
+results["pruned_clustered_int8"] = made(
     work, folder, clustered.PrunedClusteredInt8(epochs=3)
 )
 work, folder = worked("sequence", sequence)
-said["sequence"] = made(work, folder, int8("auto"))
-said["normed dense"] = (
+results["sequence"] = made(work, folder, int8("auto"))
+results["normed dense"] = (
     capabilities.get_support().layers("tfmot", work.twin()).get("dense_norm")
 )
 odd = tf_keras.Sequential([tf_keras.layers.Activation("softplus", name="odd")])
@@ -165,98 +160,85 @@ odd.build((None, 4))
 try:
     capabilities.choose_engine(tf_keras.Model(odd.inputs, odd.outputs), "keras")
 except errors.FinishError as mistake:
-    said["odd"] = str(mistake)
+    results["odd"] = str(mistake)
 
 # A range is the mean of the first steps, and moves slowly later.
 moving = rounding.Range()
 for most in (1.0, 3.0):
     moving(tf.constant([most, -1.0]), training=True)
 moving(tf.constant([9.0]), training=False)
-said["ends"] = [float(moving.low), float(moving.high)]
+results["ends"] = [float(moving.low), float(moving.high)]
 moving.steps.assign(1000.0)
 moving(tf.constant([12.0]), training=True)
-said["later"] = float(moving.high)
+results["later"] = float(moving.high)
 rounded = moving(tf.linspace(-1.0, 2.0, 1000)).numpy()
-said["steps"] = len(set(rounded.tolist()))
-print(json.dumps(said))
+results["steps"] = len(set(rounded.tolist()))
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("runs"))],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 OURS = ["keras", "gated", "sequence", "pruned_int8", "pruned_clustered_int8"]
 
 
 @pytest.mark.parametrize("name", ["tfmot", *OURS])
-def test_a_file_holds_what_was_promised(said, name):
-    assert said[name]["breaches"] == []
+def test_a_file_holds_what_was_promised(results, name):
+    assert results[name]["breaches"] == []
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_training_sees_what_the_file_computes(said, name):
-    assert said[name]["parity"] < 0.05
+def test_training_sees_what_the_file_computes(results, name):
+    assert results[name]["parity"] < 0.05
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_training_moves_the_loss(said, name):
-    first, *_, last = said[name]["losses"]
+def test_training_moves_the_loss(results, name):
+    first, *_, last = results[name]["losses"]
     assert last < first
 
 
-def test_both_engines_agree_where_both_work(said):
-    assert said["tfmot"]["ops"] == said["keras"]["ops"]
-    assert said["apart"] < 0.03
-    assert said["same"] > 0.9
+def test_both_engines_agree_where_both_work(results):
+    assert results["tfmot"]["ops"] == results["keras"]["ops"]
+    assert results["apart"] < 0.03
+    assert results["same"] > 0.9
 
 
-def test_tf_mot_goes_first(said):
-    assert said["auto"] == ["tfmot", {}]
-    assert said["gated"]["engine"] == said["sequence"]["engine"] == "keras"
+def test_tf_mot_goes_first(results):
+    assert results["auto"] == ["tfmot", {}]
+    assert results["gated"]["engine"] == results["sequence"]["engine"] == "keras"
 
 
-def test_a_hard_swish_is_one_op(said):
-    ops = said["gated"]["ops"]
+def test_a_hard_swish_is_one_op(results):
+    ops = results["gated"]["ops"]
     assert ops["HARD_SWISH"] == 1
     assert ops["MUL"] == 3  # Scaling, the gate, and the sixth of its sigmoid.
     assert ops["ADD"] == 2  # Scaling, and the shift of that sigmoid.
 
 
-def test_a_layer_norm_and_a_dense_with_a_norm_are_integers(said):
-    ops = said["sequence"]["ops"]
+def test_a_layer_norm_and_a_dense_with_a_norm_are_integers(results):
+    ops = results["sequence"]["ops"]
     assert ops["RSQRT"] == 1
     assert ops["GELU"] == 1
 
 
-def test_clusters_are_kept(said):
-    assert 2 < max(said["pruned_clustered_int8"]["distinct"]) <= 9
+def test_clusters_are_kept(results):
+    assert 2 < max(results["pruned_clustered_int8"]["distinct"]) <= 9
 
 
-def test_a_chosen_engine_that_cannot_is_refused_before_it_trains(said):
-    assert "`gate`: TF-MOT cannot quantize Multiply layers" in said["refused"]
-    assert "`odd`: our engine cannot quantize Activation layers" in said["odd"]
-    assert "softplus" in said["odd"]
+def test_a_chosen_engine_that_cannot_is_refused_before_it_trains(results):
+    assert "`gate`: TF-MOT cannot quantize Multiply layers" in results["refused"]
+    assert "`odd`: our engine cannot quantize Activation layers" in results["odd"]
+    assert "softplus" in results["odd"]
 
 
-def test_tf_mot_is_not_trusted_with_a_dense_that_has_a_norm(said):
-    assert "leaves a Dense in float" in said["normed dense"]
+def test_tf_mot_is_not_trusted_with_a_dense_that_has_a_norm(results):
+    assert "leaves a Dense in float" in results["normed dense"]
 
 
-def test_what_a_range_has_seen_is_state_of_the_model(said):
-    assert said["state"] == 6  # Input, two relus, inner norm, pool, head.
+def test_what_a_range_has_seen_is_state_of_the_model(results):
+    assert results["state"] == 6  # Input, two relus, inner norm, pool, head.
 
 
-def test_a_range_is_a_mean_at_first_and_moves_slowly_later(said):
-    assert said["ends"] == [-1.0, 2.0]
-    assert said["later"] == pytest.approx(2.1)
-    assert said["steps"] > 100
+def test_a_range_is_a_mean_at_first_and_moves_slowly_later(results):
+    assert results["ends"] == [-1.0, 2.0]
+    assert results["later"] == pytest.approx(2.1)
+    assert results["steps"] > 100

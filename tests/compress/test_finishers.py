@@ -1,10 +1,5 @@
 """What each finisher makes holds its promise in the file, and goes on after a kill."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
@@ -67,7 +62,7 @@ student = network(0)
 student.save(folder / "student.keras")
 network(1).save(folder / "teacher.keras")
 work = child.open_workbench(run, folder)
-said = {}
+results = {}
 
 
 def made(part, name=None):
@@ -93,7 +88,7 @@ for name in ("dynamic_int4", "int8_calibrated", "int16x8"):
     parts[name] = finishers.FINISHERS[name]()
 for name, part in parts.items():
     facts = read_facts(made(part))
-    said[name] = {
+    results[name] = {
         "breaches": part.breaches(facts, parts, counted),
         "distinct": [kernel.distinct for kernel in facts.kernels],
         "channel": [kernel.channel_distinct for kernel in facts.kernels],
@@ -114,7 +109,7 @@ for kind in (finishers.FINISHERS["int8_calibrated"], quantized.Int8):
         path = made(part)
         facts = read_facts(path)
         apart = np.abs(interpreter.predict(path, seen) - plain).max()
-        said[f"{name} {io}"] = {
+        results[f"{name} {io}"] = {
             "ends": [end.dtype for end in (*facts.takes, *facts.gives)],
             "breaches": part.breaches(facts, parts, counted),
             "as floats": kind(**options).breaches(facts, parts, counted),
@@ -126,7 +121,7 @@ for kind in (finishers.FINISHERS["int8_calibrated"], quantized.Int8):
 
 four = pruned.Pruned(sparsity=0.5, pattern="2_of_4", schedule="constant", **short)
 facts = read_facts(made(four))
-said["2_of_4"] = {
+results["2_of_4"] = {
     "breaches": four.breaches(facts, {"pruned": four}, counted),
     "kernels": {kernel.layer: kernel.two_of_four for kernel in facts.kernels},
 }
@@ -148,16 +143,16 @@ resume._Saver._commit, resume.seconds_between_moments = dies, lambda: 0.0
 try:
     again.make(work)
 except KeyboardInterrupt:
-    said["killed"] = commits
+    results["killed"] = commits
 resume._Saver._commit = commit
-said["resumed"] = made(again).read_bytes() == whole
+results["resumed"] = made(again).read_bytes() == whole
 
 # Before a short training: ranges measured, statistics quick, and nothing else.
 model = tfmot.simulate(work.twin())
 before = [(variable, variable.numpy()) for variable in model.variables]
 seen = work.calibration(36)
 ranges.settle(model, seen)
-said["moved"] = sorted(
+results["moved"] = sorted(
     {
         variable.name.split("/")[-1]
         for variable, value in before
@@ -166,16 +161,16 @@ said["moved"] = sorted(
 )
 shown = model(seen, training=True).numpy()
 (top,) = [x for x in model.variables if x.name == "quant_head/post_activation_max:0"]
-said["range"] = [float(top.numpy()), float(shown.max())]
+results["range"] = [float(top.numpy()), float(shown.max())]
 settled, settle = [], ranges.settle
 ranges.settle = lambda model, inputs: settled.append(inputs) or settle(model, inputs)
 work.fit(model, quantized.Int8(epochs=1))
 work.store("int8").clear()
 ranges.settle = settle
-said["settled"] = np.array_equal(*settled, work._material.augmented_sample("int8"))
+results["settled"] = np.array_equal(*settled, work._material.augmented_sample("int8"))
 sampled = work._material.sample(layer_errors.EXAMPLES, "layers").floats()
-said["explained"] = np.array_equal(work._reference._inputs, sampled)
-said["momentum"] = {
+results["explained"] = np.array_equal(work._reference._inputs, sampled)
+results["momentum"] = {
     layer.momentum
     for layer in model.submodules
     if isinstance(layer, tf_keras.layers.BatchNormalization)
@@ -191,8 +186,8 @@ def apart(one, other, images=images):
 
 original = work.twin()
 folded = folding.fold(work.twin())
-said["folded"] = apart(original, folded)
-said["left"] = sorted({type(layer).__name__ for layer in folded.layers})
+results["folded"] = apart(original, folded)
+results["left"] = sorted({type(layer).__name__ for layer in folded.layers})
 
 kinds = tf_keras.layers
 inputs = tf_keras.Input((8, 8, 3))
@@ -217,13 +212,15 @@ for name in ("depthwise", "norm"):  # What they leave behind is zero too.
         values[2][[1, 4]] = 0
     mixed.get_layer(name).set_weights(values)
 found = channels.inner(mixed)
-said["inner"] = {part.maker: [part.between, part.takers, part.count] for part in found}
+results["inner"] = {
+    part.maker: [part.between, part.takers, part.count] for part in found
+}
 smaller = channels.without(mixed, found[:1], {"a": 4})
 pixels = rng.uniform(size=(4, 8, 8, 3)).astype("float32")
-said["without"] = apart(mixed, smaller, pixels)
+results["without"] = apart(mixed, smaller, pixels)
 foretold = channels.cost(channels.macs(mixed), found, {"a": 4, "b": 5})
-said["costs"] = [foretold, sum(channels.macs(smaller).values())]
-said["twin macs"] = [sum(channels.macs(original).values()), counted.macs]
+results["costs"] = [foretold, sum(channels.macs(smaller).values())]
+results["twin macs"] = [sum(channels.macs(original).values()), counted.macs]
 
 
 def refused(build, share=0.5):
@@ -235,30 +232,16 @@ def refused(build, share=0.5):
 
 
 conv = lambda *a, **o: kinds.Conv2D(*a, padding="same", **o)
-said["bound"] = {
+results["bound"] = {
     "sum": refused(lambda x: kinds.Add()([conv(4, 3)(x), x])),
     "output": refused(lambda x: [conv(4, 1)(y := conv(4, 1)(x)), y]),
     "group": refused(lambda x: conv(8, 3, groups=2)(conv(8, 3)(x))),
     "softmax": refused(lambda x: conv(8, 3)(conv(8, 3, activation="softmax")(x))),
 }
 bound = lambda x: kinds.Add()([conv(64, 3)(x), conv(64, 3)(x)])
-said["too little"] = refused(lambda x: conv(2, 1)(conv(2, 1)(bound(x))), 0.3)
-print(json.dumps(said))
+results["too little"] = refused(lambda x: conv(2, 1)(conv(2, 1)(bound(x))), 0.3)
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[2]
-    folder = tmp_path_factory.mktemp("run")
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
@@ -277,14 +260,16 @@ def said(tmp_path_factory):
         "2_of_4",
     ],
 )
-def test_a_file_holds_what_was_promised(said, name):
-    assert said[name]["breaches"] == []
+def test_a_file_holds_what_was_promised(results, name):
+    assert results[name]["breaches"] == []
 
 
 @pytest.mark.parametrize("io", ["int8", "uint8"])
 @pytest.mark.parametrize("name", ["int8_calibrated", "int8"])
-def test_a_file_with_ends_of_eight_bits_answers_as_the_one_with_floats(said, name, io):
-    found = said[f"{name} {io}"]
+def test_a_file_with_ends_of_eight_bits_answers_as_the_one_with_floats(
+    results, name, io
+):
+    found = results[f"{name} {io}"]
     assert found["ends"] == [io, io]
     assert found["breaches"] == found["conversion"] == []
     assert found["as floats"] == [
@@ -296,20 +281,20 @@ def test_a_file_with_ends_of_eight_bits_answers_as_the_one_with_floats(said, nam
     assert found["layers"] == 4
 
 
-def test_clusters_are_as_few_as_asked_and_not_fewer(said):
-    assert max(said["clustered"]["distinct"]) == 6
-    assert max(said["pruned_clustered"]["distinct"]) == 6
-    assert max(said["clustered_int8"]["channel"]) > 2
+def test_clusters_are_as_few_as_asked_and_not_fewer(results):
+    assert max(results["clustered"]["distinct"]) == 6
+    assert max(results["pruned_clustered"]["distinct"]) == 6
+    assert max(results["clustered_int8"]["channel"]) > 2
 
 
-def test_a_rule_reaches_its_layer_alone(said):
-    zeros = said["pruned"]["zeros"]
+def test_a_rule_reaches_its_layer_alone(results):
+    zeros = results["pruned"]["zeros"]
     assert zeros["inner"] == pytest.approx(0.7, abs=0.01)
     assert sorted(zeros.values())[0] == pytest.approx(0.2, abs=0.02)
 
 
-def test_two_of_four_goes_where_four_inputs_are(said):
-    assert said["2_of_4"]["kernels"] == {
+def test_two_of_four_goes_where_four_inputs_are(results):
+    assert results["2_of_4"]["kernels"] == {
         "stem": True,  # One input: the other three of four are zero.
         "inner": True,
         "outer": True,
@@ -317,67 +302,67 @@ def test_two_of_four_goes_where_four_inputs_are(said):
     }
 
 
-def test_only_channels_between_kernels_go(said):
-    assert said["narrowed"]["shapes"] == [
+def test_only_channels_between_kernels_go(results):
+    assert results["narrowed"]["shapes"] == [
         [8, 3, 3, 1],
         [4, 3, 3, 8],
         [8, 3, 3, 4],
         [10, 8],
     ]
-    assert said["narrowed"]["macs"] < 0.6
-    assert said["narrowed_int8"]["macs"] == said["narrowed"]["macs"]
+    assert results["narrowed"]["macs"] < 0.6
+    assert results["narrowed_int8"]["macs"] == results["narrowed"]["macs"]
 
 
-def test_kernels_are_stored_as_narrow_as_said(said):
-    assert set(said["dynamic_int4"]["bits"]) == {4}
-    assert set(said["int16x8"]["bits"]) == {8}
+def test_kernels_are_stored_as_narrow_as_said(results):
+    assert set(results["dynamic_int4"]["bits"]) == {4}
+    assert set(results["int16x8"]["bits"]) == {8}
 
 
-def test_a_killed_finisher_goes_on_bit_for_bit(said):
-    assert said["killed"] == [1, 2, 3]
-    assert said["resumed"]
+def test_a_killed_finisher_goes_on_bit_for_bit(results):
+    assert results["killed"] == [1, 2, 3]
+    assert results["resumed"]
 
 
-def test_ranges_are_measured_before_training_and_nothing_else_moves(said):
-    assert {name.rsplit("_", 1)[0] for name in said["moved"]} == {
+def test_ranges_are_measured_before_training_and_nothing_else_moves(results):
+    assert {name.rsplit("_", 1)[0] for name in results["moved"]} == {
         "output",
         "post_activation",
     }
-    width, shown = said["range"]
+    width, shown = results["range"]
     assert shown == pytest.approx(width, rel=0.05)
     assert width != pytest.approx(6, rel=0.05)
 
 
-def test_ranges_and_errors_of_layers_are_measured_on_samples(said):
-    assert said["settled"] and said["explained"]
+def test_ranges_and_errors_of_layers_are_measured_on_samples(results):
+    assert results["settled"] and results["explained"]
 
 
-def test_norms_follow_a_short_training(said):
-    assert said["momentum"] == 0.5
+def test_norms_follow_a_short_training(results):
+    assert results["momentum"] == 0.5
 
 
-def test_folding_changes_no_answer(said):
-    assert said["folded"] <= 1e-5
-    assert "BatchNormalization" not in said["left"]
+def test_folding_changes_no_answer(results):
+    assert results["folded"] <= 1e-5
+    assert "BatchNormalization" not in results["left"]
 
 
-def test_channels_are_followed_by_the_graph(said):
-    assert said["inner"] == {
+def test_channels_are_followed_by_the_graph(results):
+    assert results["inner"] == {
         "a": [["depthwise", "norm", "pool", "flat"], ["b"], 6],
         "b": [[], ["last"], 5],
     }
 
 
-def test_channels_that_nobody_hears_go_unnoticed(said):
-    assert said["without"] <= 1e-5
+def test_channels_that_nobody_hears_go_unnoticed(results):
+    assert results["without"] <= 1e-5
 
 
-def test_costs_are_foretold(said):
-    assert said["costs"][0] == pytest.approx(said["costs"][1])
-    assert said["twin macs"][0] == said["twin macs"][1]
+def test_costs_are_foretold(results):
+    assert results["costs"][0] == pytest.approx(results["costs"][1])
+    assert results["twin macs"][0] == results["twin macs"][1]
 
 
-def test_what_cannot_be_narrowed_says_so_in_one_line(said):
-    for how, line in said["bound"].items():
+def test_what_cannot_be_narrowed_says_so_in_one_line(results):
+    for how, line in results["bound"].items():
         assert line and "no filter can go" in line, how
-    assert "`macs` must be at least 0.987" in said["too little"]
+    assert "`macs` must be at least 0.987" in results["too little"]

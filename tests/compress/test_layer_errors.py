@@ -1,9 +1,4 @@
-"""What is said of a layer in a file is what was done to that layer."""
-
-import json
-import pathlib
-import subprocess
-import sys
+"""What is results of a layer in a file is what was done to that layer."""
 
 import pytest
 import reports
@@ -46,60 +41,50 @@ student = network()
 weights = student.get_weights()
 found = layer_errors.Reference(twin.to_tf_keras(student), images)
 kernels = [x.name for x in student.layers if hasattr(x, "kernel")]
-said = {"kernels": kernels}
-said["float32"] = found.errors(convert.to_tflite(student, "float32"))
-said["pruned"] = found.errors(convert.to_tflite(student, "pruned"))
-said["int8"] = found.errors(convert.to_tflite(student, "int8", images))
-said["float16"] = found.errors(convert.to_tflite(student, "float16"))
+results = {"kernels": kernels}
+results["float32"] = found.errors(convert.to_tflite(student, "float32"))
+results["pruned"] = found.errors(convert.to_tflite(student, "pruned"))
+results["int8"] = found.errors(convert.to_tflite(student, "int8", images))
+results["float16"] = found.errors(convert.to_tflite(student, "float16"))
 for variant, calibration in (("float32", None), ("int8", images)):
-    said[f"spoiled {variant}"] = {}
+    results[f"spoiled {variant}"] = {}
     for name in kernels if calibration is None else kernels[1::3]:
         kernel = student.get_layer(name).kernel
         kernel.assign(rng.permuted(np.array(kernel)))
         file = convert.to_tflite(student, variant, calibration)
-        said[f"spoiled {variant}"][name] = found.errors(file)
+        results[f"spoiled {variant}"][name] = found.errors(file)
         student.set_weights(weights)
 student.layers[-1].kernel.assign(1.25 * np.array(student.layers[-1].kernel))
-said["scaled"] = found.errors(convert.to_tflite(student, "float32"))
+results["scaled"] = found.errors(convert.to_tflite(student, "float32"))
 start = keras.Input((6, 6, 2))
 narrow = keras.Model(start, L.Dense(5)(L.Flatten()(L.Conv2D(3, 3)(start))))
-said["other"] = found.errors(convert.to_tflite(narrow, "float32"))
-print(json.dumps(said))
+results["other"] = found.errors(convert.to_tflite(narrow, "float32"))
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said():
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 ERRORS = ("weight_error", "own_error", "output_error")
 
 
 @pytest.mark.parametrize("name", ["float32", "pruned"])
-def test_a_float_file_has_no_error_in_any_layer(said, name):
-    assert sorted(x["layer"] for x in said[name]) == sorted(said["kernels"])
-    assert all(layer[kind] <= 1e-4 for layer in said[name] for kind in ERRORS)
+def test_a_float_file_has_no_error_in_any_layer(results, name):
+    assert sorted(x["layer"] for x in results[name]) == sorted(results["kernels"])
+    assert all(layer[kind] <= 1e-4 for layer in results[name] for kind in ERRORS)
 
 
-def test_eight_bits_cost_more_than_sixteen_in_every_layer(said):
+def test_eight_bits_cost_more_than_sixteen_in_every_layer(results):
     eight, sixteen = (
-        {x["layer"]: x for x in said[name]} for name in ("int8", "float16")
+        {x["layer"]: x for x in results[name]} for name in ("int8", "float16")
     )
-    assert sorted(eight) == sorted(sixteen) == sorted(said["kernels"])
-    for name in said["kernels"]:
+    assert sorted(eight) == sorted(sixteen) == sorted(results["kernels"])
+    for name in results["kernels"]:
         for kind in ERRORS:
             assert 1e-5 < sixteen[name][kind] < eight[name][kind] < 0.1
 
 
 @pytest.mark.parametrize("variant", ["float32", "int8"])
-def test_a_spoiled_layer_adds_the_largest_error_of_its_file(said, variant):
-    spoiled = said[f"spoiled {variant}"]
+def test_a_spoiled_layer_adds_the_largest_error_of_its_file(results, variant):
+    spoiled = results[f"spoiled {variant}"]
     assert len(spoiled) == (6 if variant == "float32" else 2)
     for name, errors in spoiled.items():
         by_name = {x["layer"]: x for x in errors}
@@ -110,23 +95,25 @@ def test_a_spoiled_layer_adds_the_largest_error_of_its_file(said, variant):
         assert layer_errors.worst({"layers": errors})["layer"] == name
 
 
-def test_an_error_is_seen_behind_its_layer_and_not_before(said):
-    order = said["kernels"]
+def test_an_error_is_seen_behind_its_layer_and_not_before(results):
+    order = results["kernels"]
     for index, name in enumerate(order):
-        output = {x["layer"]: x["output_error"] for x in said["spoiled float32"][name]}
+        output = {
+            x["layer"]: x["output_error"] for x in results["spoiled float32"][name]
+        }
         assert all(output[before] <= 1e-4 for before in order[:index])
         assert all(output[after] > 1e-3 for after in order[index:])
 
 
-def test_a_kernel_that_is_larger_by_a_quarter_has_that_error(said):
-    *others, last = said["scaled"]
-    assert last["layer"] == said["kernels"][-1]
+def test_a_kernel_that_is_larger_by_a_quarter_has_that_error(results):
+    *others, last = results["scaled"]
+    assert last["layer"] == results["kernels"][-1]
     assert last["weight_error"] == pytest.approx(0.25, abs=1e-4)
     assert max(x["weight_error"] for x in others) <= 1e-4
 
 
-def test_layers_of_another_shape_are_left_out(said):
-    assert said["other"] == []
+def test_layers_of_another_shape_are_left_out(results):
+    assert results["other"] == []
 
 
 def layer(name, own, **more):

@@ -1,10 +1,5 @@
 """Kernels on trained levels, and what an engine may change in a training."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 # tf_keras in a process of its own, as in `test_finish.py`.
@@ -26,7 +21,7 @@ from distill.compress.quantize import levels
 from distill.run import child
 from distill.runtime.resume import resume
 
-layers, said = keras.layers, {}
+layers, results = keras.layers, {}
 folder = pathlib.Path(sys.argv[1])
 (folder / "checkpoint").mkdir()
 run = config.load(
@@ -72,16 +67,16 @@ def wrapped():
 # Which kernels, and that the network computes with the rounded ones alone.
 model = wrapped()
 found = levels.find(model)
-said["layers"] = [kernel.layer.name for kernel in found]
+results["layers"] = [kernel.layer.name for kernel in found]
 plain = levels.unwrap(model)
-said["unwrapped"] = float(np.abs(model(inputs) - plain(inputs)).max())
-said["rounded"] = float(np.abs(plain(inputs) - work.twin()(inputs)).max())
+results["unwrapped"] = float(np.abs(model(inputs) - plain(inputs)).max())
+results["rounded"] = float(np.abs(plain(inputs) - work.twin()(inputs)).max())
 codes = [np.asarray(kernel.rounded / kernel.levels.width) for kernel in found]
-said["multiples"] = max(float(np.abs(x - x.round()).max()) for x in codes)
+results["multiples"] = max(float(np.abs(x - x.round()).max()) for x in codes)
 with tf.GradientTape() as tape:
     loss = tf.reduce_sum(model(inputs) ** 2)
 variables = [found[0].variable, found[0].levels.width]
-said["gradients"] = [float(tf.norm(x)) for x in tape.gradient(loss, variables)]
+results["gradients"] = [float(tf.norm(x)) for x in tape.gradient(loss, variables)]
 
 part = quantized.Int8(epochs=2, learning_rate=0.01)
 
@@ -110,12 +105,12 @@ def nothing():
     return tf.constant(0.0)
 
 
-said["zero"] = far(reference, fitted(penalty=nothing))
-said["metrics"] = sorted(work.trained["int8"][0])
+results["zero"] = far(reference, fitted(penalty=nothing))
+results["metrics"] = sorted(work.trained["int8"][0])
 model = wrapped()
 before = float(rate())
 fitted(model, penalty=rate)
-said["penalty"] = [before, float(rate())]
+results["penalty"] = [before, float(rate())]
 joined = []
 
 
@@ -127,15 +122,15 @@ def product(distortion, penalty):
 model = wrapped()
 fitted(model, penalty=rate, combine=product)
 history = work.trained["int8"][0]
-said["joined"] = joined[0]
+results["joined"] = joined[0]
 terms = history["task_loss"][0] + history.get("kd_loss", [0])[0]
 logs = float(np.log(terms) + np.log(history["rate"][0]))
-said["product"] = [history["loss"][0], logs]
+results["product"] = [history["loss"][0], logs]
 model = wrapped()
 training.prepare(
     model, part, 9, taught=False, changes=training.Changes(optimizer="adam")
 )
-said["optimizer"] = type(model.optimizer).__name__
+results["optimizer"] = type(model.optimizer).__name__
 
 # A kill after each step: the levels' variables are in the checkpoints, and what an
 # engine names in `state`.
@@ -177,55 +172,42 @@ for step in range(1, steps):
         pass
 model = wrapped()
 count.assign(100.0)
-said["killed"] = [killed == list(range(1, steps)), far(whole, trained(model))]
-said["count"] = [float(count), 100.0 + steps]
-print(json.dumps(said))
+results["killed"] = [killed == list(range(1, steps)), far(whole, trained(model))]
+results["count"] = [float(count), 100.0 + steps]
+print(json.dumps(results))
 """
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("run"))],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+def test_the_chosen_kernels_but_no_depthwise_one_are_on_levels(results):
+    assert results["layers"] == ["stem", "up", "head"]
 
 
-def test_the_chosen_kernels_but_no_depthwise_one_are_on_levels(said):
-    assert said["layers"] == ["stem", "up", "head"]
+def test_a_network_computes_with_rounded_kernels_and_keeps_them(results):
+    assert results["unwrapped"] == 0 < results["rounded"]
+    assert results["multiples"] < 1e-5
 
 
-def test_a_network_computes_with_rounded_kernels_and_keeps_them(said):
-    assert said["unwrapped"] == 0 < said["rounded"]
-    assert said["multiples"] < 1e-5
+def test_gradients_reach_weights_and_levels(results):
+    assert min(results["gradients"]) > 0
 
 
-def test_gradients_reach_weights_and_levels(said):
-    assert min(said["gradients"]) > 0
+def test_a_penalty_of_zero_changes_nothing(results):
+    assert results["zero"] < 1e-5
+    assert {"nothing", "val_nothing", "task_loss"} <= set(results["metrics"])
 
 
-def test_a_penalty_of_zero_changes_nothing(said):
-    assert said["zero"] < 1e-5
-    assert {"nothing", "val_nothing", "task_loss"} <= set(said["metrics"])
-
-
-def test_a_penalty_becomes_smaller(said):
-    before, after = said["penalty"]
+def test_a_penalty_becomes_smaller(results):
+    before, after = results["penalty"]
     assert after < 0.95 * before
 
 
-def test_an_engine_may_combine_the_terms_and_choose_the_optimizer(said):
-    assert said["joined"] == [[], []]
-    loss, product = said["product"]
+def test_an_engine_may_combine_the_terms_and_choose_the_optimizer(results):
+    assert results["joined"] == [[], []]
+    loss, product = results["product"]
     assert loss == pytest.approx(product, abs=0.05)  # A mean of logs, a log of means.
-    assert said["optimizer"] == "Adam"
+    assert results["optimizer"] == "Adam"
 
 
-def test_a_kill_after_each_step_changes_no_weight(said):
-    assert said["killed"] == [True, 0]
-    assert said["count"][0] == said["count"][1]
+def test_a_kill_after_each_step_changes_no_weight(results):
+    assert results["killed"] == [True, 0]
+    assert results["count"][0] == results["count"][1]

@@ -1,10 +1,5 @@
 """Kernels of few trained levels: nested means at the start, exact codes at the end."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 # tf_keras in a process of its own, as in `test_finish.py`.
@@ -25,7 +20,7 @@ from distill.measure import graph, parity
 from distill.run import child
 from distill.runtime.resume import resume
 
-layers, said = keras.layers, {}
+layers, results = keras.layers, {}
 rng = np.random.default_rng(0)
 weights = rng.normal(0, 0.1, (3, 3, 8, 16)).astype(np.float32)
 
@@ -46,7 +41,7 @@ def nested(weights, count):
 
 # At the start, and the gradients of levels and weights.
 pulls = rng.normal(size=weights.shape).astype(np.float32)
-said["start"] = {}
+results["start"] = {}
 for count in (3, 5, 7):
     made, expected = NestedMeans(weights, count), nested(weights, count)
     variable = tf.Variable(weights)
@@ -61,7 +56,7 @@ for count in (3, 5, 7):
     places = [k + count // 2 for k in expected]
     means = [float(mean) for mean, _ in expected.values()]
     sums = [float(pulls[inside].sum()) for _, inside in expected.values()]
-    said["start"][count] = {
+    results["start"][count] = {
         "levels": [float(abs(made.values.numpy()[places] - means).max()), max(means)],
         "rounded": float(abs(rounded.numpy() - wanted).max()),
         "to_levels": float(abs(to_levels.numpy()[places] - sums).max()),
@@ -69,9 +64,9 @@ for count in (3, 5, 7):
         "to_weights": float(abs(to_weights.numpy() - pulls).max()),
     }
 one_sided = NestedMeans(np.array([0.1, 0.2, 0.0, 0.0], np.float32), 7)
-said["one_sided"] = one_sided.find_codes(tf.constant([0.2, 0.1, -9.0, 0.0])).tolist()
+results["one_sided"] = one_sided.find_codes(tf.constant([0.2, 0.1, -9.0, 0.0])).tolist()
 zeros = np.zeros((4, 4), np.float32)
-said["zeros"] = float(abs(NestedMeans(zeros, 3)(zeros)).numpy().max())
+results["zeros"] = float(abs(NestedMeans(zeros, 3)(zeros)).numpy().max())
 
 # A training. The head is below the size from which the converter quantizes.
 folder = pathlib.Path(sys.argv[1])
@@ -123,7 +118,7 @@ for name, part in (("inner", inner), ("every", every)):
     file = work.store_codes(model, codes, short_scales=True)
     plain = work.convert(model, "float32")
     exact, pairs = parity.predict(plain, inputs), constants(plain)
-    said[name] = {
+    results[name] = {
         "codes": [len(np.unique(code)) for code in codes],
         "kernels": {
             key: {
@@ -159,68 +154,55 @@ for step in range(1, work.steps_per_epoch):
     except KeyboardInterrupt:
         pass
 steps = list(range(1, work.steps_per_epoch))
-said["killed"] = [killed == steps, inner.make(work) == whole]
-print(json.dumps(said))
+results["killed"] = [killed == steps, inner.make(work) == whole]
+print(json.dumps(results))
 """
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("run"))],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.parametrize("count", ["3", "5", "7"])
-def test_levels_start_as_nested_means(said, count):
-    start = said["start"][count]
+def test_levels_start_as_nested_means(results, count):
+    start = results["start"][count]
     assert start["levels"][0] < 1e-6
     assert start["rounded"] < 1e-6
 
 
 @pytest.mark.parametrize("count", ["3", "5", "7"])
-def test_a_level_gets_the_gradient_of_its_weights_and_a_weight_its_own(said, count):
-    start = said["start"][count]
+def test_a_level_gets_the_gradient_of_its_weights_and_a_weight_its_own(results, count):
+    start = results["start"][count]
     assert start["to_levels"] < 1e-3
     assert start["to_zero"] == 0
     assert start["to_weights"] == 0
 
 
-def test_a_kernel_may_have_weights_of_one_sign_or_none(said):
-    assert said["one_sided"] == [127, 0, 0, 0]
-    assert said["zeros"] == 0
+def test_a_kernel_may_have_weights_of_one_sign_or_none(results):
+    assert results["one_sided"] == [127, 0, 0, 0]
+    assert results["zeros"] == 0
 
 
-def test_a_file_has_the_levels_in_every_kernel_but_those_at_the_ends(said):
+def test_a_file_has_the_levels_in_every_kernel_but_those_at_the_ends(results):
     for name, count, free in (
         ("inner", 5, {"stem", "head", "depthwise"}),
         ("every", 3, {"depthwise"}),
     ):
-        kernels = said[name]["kernels"]
+        kernels = results[name]["kernels"]
         assert len(kernels) == 6
         assert {kernel["bits"] for kernel in kernels.values()} == {8}
         for key, kernel in kernels.items():
             if not any(word in key for word in free):
                 assert kernel["levels"] <= count, key
                 assert kernel["zeros"][0] == kernel["zeros"][1] > 0
-        assert len(said[name]["codes"]) == 6 - len(free)
-        assert max(said[name]["codes"]) == count
+        assert len(results[name]["codes"]) == 6 - len(free)
+        assert max(results[name]["codes"]) == count
 
 
-def test_a_file_has_the_kernels_and_the_logits_of_the_trained_model(said):
+def test_a_file_has_the_kernels_and_the_logits_of_the_trained_model(results):
     for name in ("inner", "every"):
-        kernels = said[name]["kernels"]
+        kernels = results[name]["kernels"]
         exact = [each for key, each in kernels.items() if each["levels"] <= 5]
         assert max(each["error"] for each in exact) < 2**-8  # Scales of 16 bits.
-        worst, scale = said[name]["logits"]
+        worst, scale = results[name]["logits"]
         assert worst < 0.05 * scale
 
 
-def test_a_kill_after_each_step_changes_no_byte(said):
-    assert said["killed"] == [True, True]
+def test_a_kill_after_each_step_changes_no_byte(results):
+    assert results["killed"] == [True, True]

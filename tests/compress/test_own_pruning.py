@@ -1,10 +1,5 @@
 """Our own pruning: which weights become zero, when, and the zeros of every file."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
@@ -26,7 +21,7 @@ from distill.run import child
 from distill.runtime import errors
 from distill.runtime.resume import resume
 
-layers, said = keras.layers, {}
+layers, results = keras.layers, {}
 folder = pathlib.Path(sys.argv[1])
 (folder / "checkpoint").mkdir()
 run = config.load(
@@ -76,7 +71,7 @@ def made(name, part):
     facts = read_facts(path)
     parts[config.name_of(part)] = part
     moves = zip(zeros, zeros[1:])
-    said[name] = {
+    results[name] = {
         "breaches": part.breaches(facts, parts, counted),
         "conversion": part.conversion_breaches(work.parity),
         "zeros": {x.layer: x.zeros / x.size for x in facts.kernels},
@@ -105,11 +100,11 @@ for counts, keep in (("weights", 0.35), ("macs", 0.4), ("energy", 0.8)):
     budget = shares.Budget(counts=counts, keep=keep)
     made(counts, pruned.Pruned(budget=budget, scope="network", rules=(rule,), **short))
     facts = read_facts(folder / "x.tflite")
-    said[counts]["left"] = facts.share_left(counts)
-    said[counts]["paid"] = [facts.share_left(other) for other in ("weights", "macs")]
+    results[counts]["left"] = facts.share_left(counts)
+    results[counts]["paid"] = [facts.share_left(other) for other in ("weights", "macs")]
 _, dense = ledger.find_prices(work.twin(), "energy")
 of_layers = uses.of_network(student).values()
-said["dense"] = [
+results["dense"] = [
     dense,
     energy.cost(facts.uses, "energy", dense=True),
     energy.cost([use for layer in of_layers for use in layer.uses], "energy"),
@@ -118,7 +113,7 @@ small = shares.Budget(counts="energy", keep=0.3)
 try:
     pruned.Pruned(budget=small, scope="network", **short).make(work)
 except errors.FinishError as error:
-    said["too small"] = str(error)
+    results["too small"] = str(error)
 
 # A mask of the input, and noise where it is zero.
 seen = pruned.Pruned(input_keep=0.4, sparsity=0.5, every=2, epochs=2)
@@ -137,7 +132,7 @@ for part in (seen, *(kind(epochs=1) for kind in later)):
         interpreter.predict(path, some) for some in (pixels, *changes)
     )
     facts = read_facts(path)
-    said[name]["mask"] = {
+    results[name]["mask"] = {
         "dark": float(dark.mean()),
         "seen": facts.input_seen,
         "muls": facts.ops["MUL"],
@@ -167,23 +162,10 @@ for step in range(1, 2 * steps):
         held.make(work)
     except KeyboardInterrupt:
         pass
-said["killed"] = [killed, made("again", held) == whole]
-said["steps"] = 2 * steps
-print(json.dumps(said))
+results["killed"] = [killed, made("again", held) == whole]
+results["steps"] = 2 * steps
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("run"))],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 FILES = ["kernel", "constant", "rule", "returns", "network"]
@@ -195,48 +177,48 @@ MASKED += ["mask pruned_clustered_int8"]
 
 
 @pytest.mark.parametrize("name", FILES + MASKED)
-def test_a_file_holds_what_was_promised(said, name):
-    assert said[name]["breaches"] == said[name]["conversion"] == []
+def test_a_file_holds_what_was_promised(results, name):
+    assert results[name]["breaches"] == results[name]["conversion"] == []
 
 
-def test_each_kernel_has_its_share_or_all_have_it_together(said):
-    assert min(said["kernel"]["zeros"].values()) == pytest.approx(0.7, abs=0.02)
-    shares = said["network"]["zeros"]
-    assert said["network"]["all"] == pytest.approx(0.6, abs=0.005)
+def test_each_kernel_has_its_share_or_all_have_it_together(results):
+    assert min(results["kernel"]["zeros"].values()) == pytest.approx(0.7, abs=0.02)
+    shares = results["network"]["zeros"]
+    assert results["network"]["all"] == pytest.approx(0.6, abs=0.005)
     assert shares["small"] > 0.8 > 0.5 > shares["large"]  # Small are its weights.
     assert shares["small"] < 1 - 0.3 * 0.4 + 0.01  # Which is its floor.
 
 
-def test_what_a_rule_leaves_whole_counts_in_the_share(said):
-    zeros = said["rule"]["zeros"]
+def test_what_a_rule_leaves_whole_counts_in_the_share(results):
+    zeros = results["rule"]["zeros"]
     assert zeros.get("head", zeros.get("")) == 0
-    assert said["rule"]["all"] == pytest.approx(0.6, abs=0.005)
+    assert results["rule"]["all"] == pytest.approx(0.6, abs=0.005)
 
 
 @pytest.mark.parametrize(
     ("counts", "keep"), [("weights", 0.35), ("macs", 0.4), ("energy", 0.8)]
 )
-def test_a_budget_is_kept_in_the_file_and_not_wasted(said, counts, keep):
-    assert keep - 0.02 < said[counts]["left"] <= keep
+def test_a_budget_is_kept_in_the_file_and_not_wasted(results, counts, keep):
+    assert keep - 0.02 < results[counts]["left"] <= keep
 
 
-def test_what_is_paid_for_decides_where_zeros_go(said):
-    weights, macs = said["weights"]["paid"]
+def test_what_is_paid_for_decides_where_zeros_go(results):
+    weights, macs = results["weights"]["paid"]
     assert macs != pytest.approx(weights, abs=0.02)
 
 
-def test_network_twin_and_file_agree_on_what_is_paid(said):
-    assert said["dense"][0] == said["dense"][1] == said["dense"][2]
+def test_network_twin_and_file_agree_on_what_is_paid(results):
+    assert results["dense"][0] == results["dense"][1] == results["dense"][2]
 
 
-def test_a_budget_that_nobody_can_keep_is_refused_before_it_trains(said):
-    assert "no less than 0." in said["too small"]
-    assert "of the energy can be left. Received: 0.3000" in said["too small"]
+def test_a_budget_that_nobody_can_keep_is_refused_before_it_trains(results):
+    assert "no less than 0." in results["too small"]
+    assert "of the energy can be left. Received: 0.3000" in results["too small"]
 
 
 @pytest.mark.parametrize("name", MASKED)
-def test_noise_in_masked_pixels_changes_no_bit(said, name):
-    mask = said[name]["mask"]
+def test_noise_in_masked_pixels_changes_no_bit(results, name):
+    mask = results[name]["mask"]
     assert mask["dark"] == pytest.approx(1 - 25 / 64)  # 0.4 of 64, and no more.
     assert mask["seen"] == 25 / 64
     assert mask["muls"] == 1
@@ -244,20 +226,20 @@ def test_noise_in_masked_pixels_changes_no_bit(said, name):
     assert mask["without"] == ["0.3906 of the input counts in the file, promised 0.3"]
 
 
-def test_the_share_rises_or_is_whole_at_once(said):
-    rising = said["kernel"]["each"]
+def test_the_share_rises_or_is_whole_at_once(results):
+    rising = results["kernel"]["each"]
     assert rising[0] == 0 < rising[1] < rising[-1]  # Every second step.
-    assert min(said["constant"]["each"]) == pytest.approx(0.8, abs=0.02)
+    assert min(results["constant"]["each"]) == pytest.approx(0.8, abs=0.02)
 
 
-def test_a_weight_that_has_gone_stays_away_unless_it_may_return(said):
+def test_a_weight_that_has_gone_stays_away_unless_it_may_return(results):
     for name in ("kernel", "constant", "rule"):
-        assert sum(said[name]["back"]) == 0, name
-    back = said["returns"]["back"]
+        assert sum(results[name]["back"]) == 0, name
+    back = results["returns"]["back"]
     assert back[2] > 0  # After the choice of the third step.
-    assert said["returns"]["each"][-1] == pytest.approx(0.6, abs=0.005)
-    assert not any(said["network"]["back"][said["steps"] * 6 // 10 - 1 :])
+    assert results["returns"]["each"][-1] == pytest.approx(0.6, abs=0.005)
+    assert not any(results["network"]["back"][results["steps"] * 6 // 10 - 1 :])
 
 
-def test_a_kill_after_each_step_changes_no_byte(said):
-    assert said["killed"] == [list(range(1, said["steps"])), True]
+def test_a_kill_after_each_step_changes_no_byte(results):
+    assert results["killed"] == [list(range(1, results["steps"])), True]

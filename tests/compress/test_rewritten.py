@@ -1,10 +1,5 @@
 """A network that is rewritten has the same outputs, or is refused by name."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
@@ -17,7 +12,7 @@ from distill.compress.quantize import equivalence
 from distill.compress.twin import folding, moves
 from distill.measure import facts, interpreter
 
-L, said = tf_keras.layers, {}
+L, results = tf_keras.layers, {}
 rng = np.random.default_rng(0)
 images = rng.uniform(size=(16, 8, 8, 3)).astype("float32")
 
@@ -85,7 +80,7 @@ for name, body in NETWORKS.items():
         equivalence.check(model, made, images)
         found[engine] = None
     equivalence.check(model, folding.fold(model), images)
-    said[name] = found
+    results[name] = found
 
 # A precondition that is not asked, and who says so.
 linear = folding._is_linear_kernel
@@ -96,31 +91,31 @@ for engine in ("tfmot", "keras"):
     try:
         equivalence.check(model, capabilities.ENGINES[engine](model), images)
     except equivalence.OutputsDiffer as mistake:
-        said[f"lost, {engine}"] = str(mistake)
-said["lost, asked"] = capabilities.get_support().model("tfmot", model)
+        results[f"lost, {engine}"] = str(mistake)
+results["lost, asked"] = capabilities.get_support().model("tfmot", model)
 folding._is_linear_kernel = linear
 
 # A shared kernel: a range for each call, and one kernel in training and in the file.
 model = network(twice)
 made = capabilities.ENGINES["keras"](model, zeros=True)
 made(images, training=True)
-said["highs"] = sorted(
+results["highs"] = sorted(
     float(v.numpy()) for v in made.variables if "relu" in v.name and "high" in v.name)
-said["trained"] = len([v for v in made.trainable_variables if "kernel:0" in v.name])
+results["trained"] = len([v for v in made.trainable_variables if "kernel:0" in v.name])
 path = pathlib.Path(tempfile.mkdtemp()) / "x.tflite"
 path.write_bytes(convert.to_tflite(made, "int8"))
 held, wanted = facts.read_facts(path), model(images).numpy()
 apart = abs(interpreter.predict(path, images) - wanted).max() / abs(wanted).max()
-said["file"] = [float(apart), list(held.float_ops), held.parameters]
-said["parameters"] = model.count_params()
-said["inner"] = [part.maker for part in channels.inner(model)]
-said["macs"] = channels.macs(model)["kernel"]
+results["file"] = [float(apart), list(held.float_ops), held.parameters]
+results["parameters"] = model.count_params()
+results["inner"] = [part.maker for part in channels.inner(model)]
+results["macs"] = channels.macs(model)["kernel"]
 
 # Norms of other axes are no norms of channels.
 rows = network(NETWORKS["rows"])
 asked = capabilities.get_support()
-said["axis"] = {way: asked.layers(way, rows) for way in ("tfmot", "keras")}
-said["axis"]["inner"] = [part.maker for part in channels.inner(rows)]
+results["axis"] = {way: asked.layers(way, rows) for way in ("tfmot", "keras")}
+results["axis"]["inner"] = [part.maker for part in channels.inner(rows)]
 
 # What only moves or chooses values stays in eight bits, whoever hears it.
 def moved(x):
@@ -134,25 +129,15 @@ def moved(x):
         most, one, other, less, two)]))
 
 model = network(moved)
-said["moved"] = {way: asked.layers(way, model) for way in ("tfmot", "keras")}
-said["moved"]["model"] = asked.model("keras", model)
+results["moved"] = {way: asked.layers(way, model) for way in ("tfmot", "keras")}
+results["moved"]["model"] = asked.model("keras", model)
 made = capabilities.ENGINES["keras"](model)
 made(images, training=True)
 path.write_bytes(convert.to_tflite(made, "int8"))
 apart = abs(interpreter.predict(path, images) - model(images).numpy()).max()
-said["moved"]["file"] = [float(apart), list(facts.read_facts(path).float_ops)]
-print(json.dumps(said))
+results["moved"]["file"] = [float(apart), list(facts.read_facts(path).float_ops)]
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said():
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 NETWORKS = [
@@ -164,59 +149,59 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_our_engine_writes_it_so_that_it_answers_as_before(said, name):
-    assert said[name]["keras"] is None
+def test_our_engine_writes_it_so_that_it_answers_as_before(results, name):
+    assert results[name]["keras"] is None
 
 
-def test_tf_mot_is_refused_where_it_would_leave_a_kernel_in_float(said):
+def test_tf_mot_is_refused_where_it_would_leave_a_kernel_in_float(results):
     for name in ("tanh before relu", "sigmoid before activation", "relu of six"):
-        assert "leaves the kernel of `a` in float" in said[name]["tfmot"]
+        assert "leaves the kernel of `a` in float" in results[name]["tfmot"]
     for name in ("activation", "norm behind a relu", "transposed", "heard twice"):
-        assert said[name]["tfmot"] is None
+        assert results[name]["tfmot"] is None
 
 
-def test_a_layer_without_weights_may_be_called_twice_and_others_are_named(said):
-    assert said["reused"]["tfmot"] is None
+def test_a_layer_without_weights_may_be_called_twice_and_others_are_named(results):
+    assert results["reused"]["tfmot"] is None
     for name in ("shared", "shared norm"):
-        assert "`kernel`: TF-MOT has one range for all calls" in said[name]["tfmot"]
+        assert "`kernel`: TF-MOT has one range for all calls" in results[name]["tfmot"]
 
 
 @pytest.mark.parametrize("engine", ["tfmot", "keras"])
-def test_a_lost_activation_is_refused_by_the_layers_name(said, engine):
-    line = said[f"lost, {engine}"]
+def test_a_lost_activation_is_refused_by_the_layers_name(results, engine):
+    line = results[f"lost, {engine}"]
     assert "`b`: rewritten for this file, the network's outputs differ" in line
     assert "\n" not in line
 
 
-def test_the_doctor_sees_it_too(said):
-    assert "`b`: rewritten" in said["lost, asked"]
+def test_the_doctor_sees_it_too(results):
+    assert "`b`: rewritten" in results["lost, asked"]
 
 
-def test_each_call_of_a_shared_layer_has_its_own_range(said):
-    quiet, loud = said["highs"]
+def test_each_call_of_a_shared_layer_has_its_own_range(results):
+    quiet, loud = results["highs"]
     assert loud > 5 * quiet
 
 
-def test_a_shared_kernel_is_one_in_training_and_in_the_file(said):
-    assert said["trained"] == 2  # The kernel and the head.
-    apart, floats, parameters = said["file"]
+def test_a_shared_kernel_is_one_in_training_and_in_the_file(results):
+    assert results["trained"] == 2  # The kernel and the head.
+    apart, floats, parameters = results["file"]
     assert apart < 0.03 and floats == []
-    assert parameters == said["parameters"] + 4  # A bias is scaled for each call.
+    assert parameters == results["parameters"] + 4  # A bias is scaled for each call.
 
 
-def test_a_shared_layer_stays_as_wide_and_counts_at_each_call(said):
-    assert said["inner"] == []
-    assert said["macs"] == 2 * 64 * 9 * 3 * 4
+def test_a_shared_layer_stays_as_wide_and_counts_at_each_call(results):
+    assert results["inner"] == []
+    assert results["macs"] == 2 * 64 * 9 * 3 * 4
 
 
-def test_a_norm_of_rows_is_no_norm_of_channels(said):
-    assert "only behind a kernel" in said["axis"]["tfmot"]["norm"]
-    assert said["axis"]["keras"] == {}
-    assert said["axis"]["inner"] == []
+def test_a_norm_of_rows_is_no_norm_of_channels(results):
+    assert "only behind a kernel" in results["axis"]["tfmot"]["norm"]
+    assert results["axis"]["keras"] == {}
+    assert results["axis"]["inner"] == []
 
 
-def test_what_moves_or_chooses_values_stays_in_eight_bits(said):
-    assert said["moved"]["keras"] == {} and said["moved"]["model"] is None
-    assert set(said["moved"]["tfmot"]) == {"less"}  # A minimum, which it refuses.
-    apart, floats = said["moved"]["file"]
+def test_what_moves_or_chooses_values_stays_in_eight_bits(results):
+    assert results["moved"]["keras"] == {} and results["moved"]["model"] is None
+    assert set(results["moved"]["tfmot"]) == {"less"}  # A minimum, which it refuses.
+    apart, floats = results["moved"]["file"]
     assert apart < 0.1 and floats == []

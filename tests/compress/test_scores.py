@@ -1,10 +1,5 @@
 """Scores of weights are what their formulas say, worked out another way in NumPy."""
 
-import json
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -54,7 +49,7 @@ import tf_keras
 
 from distill.compress.prune import responses, scores
 
-layers, rng, said = tf_keras.layers, np.random.default_rng(0), {}
+layers, rng, results = tf_keras.layers, np.random.default_rng(0), {}
 inputs = tf_keras.Input((6, 5, 2))
 x = layers.Conv2D(4, 3, 2, padding="same", activation="relu", name="first")(inputs)
 x = layers.BatchNormalization(name="norm")(x)
@@ -76,7 +71,7 @@ made = responses.Pass(model, kernels, known)(0)
 
 # The head by hand; the norm sees the batch, and keeps what it has seen before.
 norm = model.get_layer("norm")
-said["kept"] = [w.tolist() for w in norm.get_weights()] == norms
+results["kept"] = [w.tolist() for w in norm.get_weights()] == norms
 before = tf_keras.Model(inputs, x)(images, training=True).numpy()
 logits = model(images, training=True).numpy()
 odds = np.exp(logits - logits.max(-1, keepdims=True))
@@ -84,14 +79,15 @@ slopes = odds / odds.sum(-1, keepdims=True) - np.eye(5)[labels]
 weights = model.get_layer("head").kernel.numpy()
 wanted = weights**2 * (before**2).mean(0)[:, None] * (slopes**2).mean(0) / 2
 found = scores.kfac(weights, made[-1])
-said["head"] = float(abs(found - wanted).max() / wanted.max())
+results["head"] = float(abs(found - wanted).max() / wanted.max())
 
 # The first convolution: unfolded inputs; slopes by moving its bias place by place.
 patches = tf.image.extract_patches(
     images, (1, 3, 3, 1), (1, 2, 2, 1), (1, 1, 1, 1), "SAME"
 ).numpy()
 squares = (patches**2).sum((1, 2)).mean(0).reshape(3, 3, 2)
-said["inputs"] = float(abs(made[0].inputs - squares[..., None]).max() / squares.max())
+error = abs(made[0].inputs - squares[..., None]).max()
+results["inputs"] = float(error / squares.max())
 first = model.get_layer("first")
 rest = tf_keras.Model(norm.input, model.output)
 linear = tf.nn.conv2d(images, first.kernel, 2, "SAME") + first.bias
@@ -102,21 +98,21 @@ with tf.GradientTape() as tape:
     )
 slope = tape.gradient(loss, linear).numpy()
 wanted = (slope**2).mean((1, 2)).mean(0)
-said["slopes"] = float(abs(made[0].gradients - wanted).max() / wanted.max())
-said["shapes"] = all(
+results["slopes"] = float(abs(made[0].gradients - wanted).max() / wanted.max())
+results["shapes"] = all(
     one.inputs.shape == layer.kernel.shape
     and one.gradients.shape == (layer.output_shape[-1],)
     for one, layer in zip(made, kernels)
     if layer is not shared
 )
-said["activation"] = first.activation is tf_keras.activations.relu
+results["activation"] = first.activation is tf_keras.activations.relu
 
 # What is unfolded is what the kernel multiplies.
 found = responses.Pass(model, [first], known, patches=True)(0)[0].patches
 kernel = first.kernel.numpy().reshape(-1, 4)
 whole = linear.numpy().reshape(100, -1, 4) - first.bias.numpy()
 step = -(-whole.shape[1] // 4)
-said["patches"] = float(abs(found @ kernel - whole[:, ::step].reshape(-1, 4)).max())
+results["patches"] = float(abs(found @ kernel - whole[:, ::step].reshape(-1, 4)).max())
 
 # A kernel before a norm, ten times smaller, while the norm remembers the larger one.
 plain = tf_keras.Input((6, 5, 2))
@@ -129,41 +125,28 @@ for factor in (1, 0.1):
     scaled.kernel.assign(factor * scaled.kernel)
     (met,) = responses.Pass(small, [scaled], known)(0)
     worth.append(scores.kfac(scaled.kernel.numpy(), met))
-said["scale"] = float(abs(worth[1] / worth[0] - 1).max())
+results["scale"] = float(abs(worth[1] / worth[0] - 1).max())
 
 # Drawn labels: alike for a step, and from what the model holds likely.
 alone = responses.Pass(model, kernels, responses.Images(images, None, 0))
 one, again, other = (alone(step)[-1].gradients for step in (3, 3, 4))
-said["drawn"] = [bool((one == again).all()), bool((one == other).all())]
-print(json.dumps(said))
+results["drawn"] = [bool((one == again).all()), bool((one == other).all())]
+print(json.dumps(results))
 """
 
 
-@pytest.fixture(scope="module")
-def said():
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.parametrize("what", ["head", "inputs", "slopes", "patches"])
-def test_one_pass_gathers_what_the_formulas_ask_for(said, what):
-    assert said[what] < 1e-4
+def test_one_pass_gathers_what_the_formulas_ask_for(results, what):
+    assert results[what] < 1e-4
 
 
-def test_a_pass_leaves_the_network_as_it_was(said):
-    assert said["activation"] and said["shapes"] and said["kept"]
+def test_a_pass_leaves_the_network_as_it_was(results):
+    assert results["activation"] and results["shapes"] and results["kept"]
 
 
-def test_scores_do_not_depend_on_a_scale_that_a_norm_takes_out(said):
-    assert said["scale"] < 1e-3
+def test_scores_do_not_depend_on_a_scale_that_a_norm_takes_out(results):
+    assert results["scale"] < 1e-3
 
 
-def test_labels_are_drawn_by_the_step(said):
-    assert said["drawn"] == [True, False]
+def test_labels_are_drawn_by_the_step(results):
+    assert results["drawn"] == [True, False]

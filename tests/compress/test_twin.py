@@ -1,6 +1,5 @@
 """A twin in tf_keras answers as its model, or every layer in the way is named."""
 
-import pathlib
 import subprocess
 import sys
 
@@ -20,7 +19,7 @@ from distill import compress
 from distill.compress.twin import counterparts, twin
 
 warnings.filterwarnings("ignore", "When providing .inputs. as a dict")
-said = {}
+results = {}
 
 
 def tried(name, model):
@@ -32,9 +31,9 @@ def tried(name, model):
     try:
         copy = compress.to_tf_keras(model)
     except twin.NoTwin as mistake:
-        said[name] = {"refused": str(mistake), "layers": mistake.layers}
+        results[name] = {"refused": str(mistake), "layers": mistake.layers}
         return None
-    said[name] = {"layers": [type(layer).__name__ for layer in copy.layers]}
+    results[name] = {"layers": [type(layer).__name__ for layer in copy.layers]}
     return copy
 
 
@@ -54,7 +53,7 @@ mean, most = ops.mean(z, axis=(1, 2)), ops.max(z, axis=[1, 2], keepdims=True)
 more = [ops.reshape(most, (-1, 16)), ops.expand_dims(mean, 1)]
 outputs = {"mean": mean, "more": more}
 copy = tried("operations", keras.Model({"a": images, "b": other}, outputs))
-said["structure"] = sorted(copy.output), len(copy.output["more"]), sorted(copy.input)
+results["structure"] = sorted(copy.output), len(copy.output["more"]), sorted(copy.input)
 
 # Values that are moved or chosen.
 a, b = ops.split(images, 2, axis=1)
@@ -113,21 +112,9 @@ tried("option", keras.Model(images, layers.Resizing(4, 4, antialias=True)(images
 # A twin that computes otherwise is not handed out.
 counterparts._COMPOSED["hard_silu"] = counterparts._COMPOSED["relu6"]
 tried("unequal", keras.Model(images, layers.Activation("hard_silu")(images)))
-said["heavy"] = "tensorflow_model_optimization" in sys.modules
-print(json.dumps(said))
+results["heavy"] = "tensorflow_model_optimization" in sys.modules
+print(json.dumps(results))
 """
-
-
-@pytest.fixture(scope="module")
-def said():
-    import json
-
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD], cwd=root, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_the_package_itself_is_free_of_tf_keras():
@@ -136,35 +123,37 @@ def test_the_package_itself_is_free_of_tf_keras():
     assert done.stdout.split() == ["False"]
 
 
-def test_operations_become_layers_and_structures_are_kept(said):
-    made = said["operations"]["layers"]
-    assert "refused" not in said["operations"]
+def test_operations_become_layers_and_structures_are_kept(results):
+    made = results["operations"]["layers"]
+    assert "refused" not in results["operations"]
     assert not {"TFOpLambda", "SlicingOpLambda", "Lambda"} & set(made)
-    assert said["structure"] == [["mean", "more"], 2, ["a", "b"]]
+    assert results["structure"] == [["mean", "more"], 2, ["a", "b"]]
 
 
-def test_an_activation_is_the_same_function_or_none(said):
-    activations = {name: said[name] for name in said if name.startswith("activation")}
+def test_an_activation_is_the_same_function_or_none(results):
+    activations = {
+        name: results[name] for name in results if name.startswith("activation")
+    }
     refused = {name for name, found in activations.items() if "refused" in found}
     assert refused <= {"activation mish"}
 
 
 @pytest.mark.parametrize("name", ["shared", "names", "normalization", "whole numbers"])
-def test_more_models_have_equal_twins(said, name):
-    assert "refused" not in said[name]
+def test_more_models_have_equal_twins(results, name):
+    assert "refused" not in results[name]
 
 
-def test_values_are_moved_and_chosen_within_an_example(said):
-    assert "refused" not in said["moved"]
-    assert "it chooses among the examples" in said["examples"]["refused"]
+def test_values_are_moved_and_chosen_within_an_example(results):
+    assert "refused" not in results["moved"]
+    assert "it chooses among the examples" in results["examples"]["refused"]
 
 
-def test_a_shared_layer_and_its_activation_are_made_once(said):
-    assert said["shared"]["layers"].count("Multiply") == 1
+def test_a_shared_layer_and_its_activation_are_made_once(results):
+    assert results["shared"]["layers"].count("Multiply") == 1
 
 
-def test_every_layer_without_a_twin_is_named_with_the_reason(said):
-    text, named = said["blocked"]["refused"], said["blocked"]["layers"]
+def test_every_layer_without_a_twin_is_named_with_the_reason(results):
+    text, named = results["blocked"]["refused"], results["blocked"]["layers"]
     assert len(named) == 4
     for name, why in named.items():
         assert f"{name}: {why}" in text
@@ -174,13 +163,13 @@ def test_every_layer_without_a_twin_is_named_with_the_reason(said):
     assert "`sort` (Sort)" in named
 
 
-def test_an_option_that_would_be_lost_is_refused(said):
-    assert "`antialias`, here True" in said["option"]["refused"]
+def test_an_option_that_would_be_lost_is_refused(results):
+    assert "`antialias`, here True" in results["option"]["refused"]
 
 
-def test_a_twin_that_answers_otherwise_is_refused(said):
-    assert "gives other outputs: largest difference" in said["unequal"]["refused"]
+def test_a_twin_that_answers_otherwise_is_refused(results):
+    assert "gives other outputs: largest difference" in results["unequal"]["refused"]
 
 
-def test_it_needs_no_tfmot(said):
-    assert not said["heavy"]
+def test_it_needs_no_tfmot(results):
+    assert not results["heavy"]

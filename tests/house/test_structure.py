@@ -32,7 +32,7 @@ INSIDE = {
     "distill/inspect.py": 3,
     "distill/run/arguments.py": 1,
     "distill/run/child.py": 10,
-    "distill/run/conductor.py": 3,
+    "distill/run/conductor.py": 4,
     "distill/runtime/resume/resume.py": 1,
     "distill/runtime/trust/sandbox.py": 1,
     "distill/score.py": 1,

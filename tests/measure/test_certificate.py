@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from distill.measure import certificate
-from distill.measure.certificate import Certificate, allowed_bits, bound
+from distill.measure.codec import certificate
+from distill.measure.codec.certificate import Certificate, allowed_bits, bound
 
 KIB = 8 * 1024
 ERRORS, SIZES = (0.0, 0.02, 0.3), (0, 500, 5_000, 50_000)

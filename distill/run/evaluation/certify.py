@@ -1,4 +1,4 @@
-"""Bounds the error of a finished file on new examples; see `measure.certificate`."""
+"""Bounds the error of a finished file on new examples; see `measure.codec.certificate`."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ import numpy as np
 import students
 from distill import config, data
 from distill.measure import accuracy, codec
-from distill.measure.certificate import Certificate
+from distill.measure.codec.certificate import Certificate
 from distill.runtime.trust import loader
 
 _CODER = 64  # Bits that the coder of all arrays of a file needs at its end.
