@@ -45,7 +45,11 @@ def main(given: str, inputs: str, outputs: str) -> int:
     try:
         interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA)
         kind = interpreter.get_input_details(0)
-        examples = np.load(inputs) if inputs else np.zeros(kind["shape"], kind["dtype"])
+        examples = (
+            np.load(inputs, allow_pickle=False)
+            if inputs
+            else np.zeros(kind["shape"], kind["dtype"])
+        )
         answers = [_answer(interpreter, example[None]) for example in examples]
         interpreter.print_allocations()
     except (AttributeError, RuntimeError, ValueError) as error:

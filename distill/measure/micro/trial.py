@@ -98,7 +98,7 @@ def run(path: pathlib.Path, inputs: np.ndarray | None = None) -> Trial:
             arena_bytes=int(done.stdout),
             head_bytes=sizes["head"],
             tail_bytes=sizes["tail"],
-            outputs=np.load(made),
+            outputs=np.load(made, allow_pickle=False),
         )
 
 

@@ -1,4 +1,4 @@
-"""Bounds the error of a finished file on new examples; see `measure.codec.certificate`."""
+"""Bounds the error of a finished file on new examples; see `certificate`."""
 
 import dataclasses
 import json
