@@ -19,7 +19,7 @@ from typing import Any
 from distill import cli, config
 from distill.config import finishing
 from distill.report.notebook import Report
-from distill.run import parent
+from distill.run import micro, parent
 from distill.run.arguments import Arguments
 from distill.run.folder import claim_finish
 from distill.runtime import errors, files, onednn, progress
@@ -164,6 +164,8 @@ def finish(
         folder = _folder(given, "finish", out)
         given.save(folder)
         run = given.read()
+        parent.require_for(run)
+        micro.require(run)
         with files.lock(folder):
             claim_finish(folder, run)
             # Imports Keras; see `distill.finish`.

@@ -1,13 +1,12 @@
 """Makes and measures the files of a network that was trained elsewhere."""
 
 import argparse
-import json
 import pathlib
 from collections.abc import Sequence
 
 from distill import api, cli, config
-from distill.compress import finishers
 from distill.config import finishing
+from distill.config.yaml_tree import flow
 from distill.run import micro, parent
 from distill.run.folder import claim_finish
 from distill.runtime import files
@@ -48,20 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command.run_command(_command, flags, argv)
 
 
-def _among(run):
-    """The finishers that a search is told to try."""
-    among = run.budget.among if run.searches else ()
-    return [finishers.FINISHERS[name]() for name in among]
-
-
 def _command(arguments: argparse.Namespace) -> int:
     paths = {"model": arguments.model, "teacher": arguments.teacher}
-    # JSON is YAML: it quotes whatever the name of a file contains.
-    networks = [f"{name}={json.dumps(path)}" for name, path in paths.items() if path]
+    networks = [f"{name}={flow(path)}" for name, path in paths.items() if path]
     overrides = [*networks, *cli.overrides(arguments)]
     run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
-    parent.require_packages([*run.finish, *_among(run)])
+    parent.require_for(run)
     micro.require(run)
     with files.lock(folder):
         claim_finish(folder, run)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from distill.compress import convert
+from distill.compress.quantize import exact
 
 EXAMPLES = 8  # Random ones, by which ranges are set.
 _ZEROS = 0.9  # Share of a kernel, enough for the converter to write it sparse.
@@ -14,9 +15,12 @@ def convert_untrained(network: keras.Model, variant: str, io: str = "float32") -
 
     Args:
         network: A built network of one input.
-        variant: See `convert.to_tflite`; for `pruned`, zeros are put into a copy.
+        variant: See `convert.to_tflite`; for `pruned`, zeros are put into a copy. Also
+            `all_int8`: with every kernel in eight bits, however small.
         io: See `convert.to_tflite`.
     """
+    if variant == "all_int8":
+        return exact.store(convert.to_tflite(network, "float32", None, io), ())
     if variant == "pruned":
         network = _make_sparse(network)
     return convert.to_tflite(

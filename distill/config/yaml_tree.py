@@ -86,10 +86,17 @@ def tree(value: Any, origin: str, rank: int = FILE_RANK) -> yaml.MappingNode:
         rank: See `rank`.
     """
     try:
-        text = json.dumps(value)  # JSON is YAML.
+        text = flow(value)
     except (TypeError, ValueError) as exception:
         raise errors.ConfigError(f"{origin} {exception}") from None
     return _parse(text, _source(origin, rank))
+
+
+def flow(value: Any) -> str:
+    """Plain data as YAML on one line, in ASCII."""
+    text = json.dumps(value, ensure_ascii=False)
+    # JSON is YAML, but PyYAML does not join a surrogate pair of two escapes.
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
 def _parse(text, source):

@@ -68,7 +68,10 @@ def save(given: Any, folder: pathlib.Path) -> pathlib.Path:
                 made.rename(target)
             return target
     except OSError as error:
-        raise errors.WriteError(f"cannot write {folder}: {error}") from None
+        # A full disk names no file.
+        if error.filename is not None and str(folder) not in str(error.filename):
+            raise  # Of the program's own pipeline.
+        raise errors.WriteError(f"cannot write {folder}: {error}") from error
 
 
 def _by_name(given):
@@ -107,6 +110,11 @@ def _write(source, part, folder):
                     f"data: the images of {part} must be of one type and shape. "
                     f"Received: {_say(*first)}, then "
                     f"{_say(images.dtype, images.shape[1:])}"
+                )
+            if labels and labels[0].shape[1:] != own.shape[1:]:
+                raise DataError(
+                    f"data: the labels of {part} must be of one shape. Received: "
+                    f"{labels[0].shape[1:]}, then {own.shape[1:]}"
                 )
             images.tofile(file)
             labels.append(own)
@@ -177,6 +185,11 @@ def _batches(source, part):
         images, labels = map(np.asarray, element)
         if batched is None:
             batched = _is_batched(source, images, labels)
+        if batched and images.shape[:1] != labels.shape[:1]:
+            raise DataError(
+                f"data: {part} must have as many labels as images. "
+                f"Received: y of shape {labels.shape}, x of shape {images.shape}"
+            )
         yield (images, labels) if batched else (images[None], labels[None])
 
 
@@ -198,10 +211,23 @@ def _elements(source, part) -> Iterable:
 def _is_batched(source, images, labels):
     """Whether an element is a batch: images and labels share their first axis."""
     shapes = images.shape, labels.shape
-    spec = getattr(source, "element_spec", None)
-    if spec is not None:  # A batch's size may be open, as None.
-        shapes = tuple(tuple(part.shape) for part in spec)
-    return all(shapes) and shapes[0][0] == shapes[1][0]
+    if not all(shapes) or shapes[0][0] != shapes[1][0]:
+        return False
+    # Examples may look like a batch. In a specification, sizes may be open, as None;
+    # and so may be ranks, or parts of it may have none.
+    spec = [getattr(part, "shape", None) for part in _spec_of(source)]
+    if len(spec) != 2 or any(getattr(shape, "rank", None) is None for shape in spec):
+        return True
+    (first, *_), (other, *_) = (tuple(shape) or (None,) for shape in spec)
+    return all(shape.rank for shape in spec) and (
+        first == other or (labels.ndim == 1 and other is None)
+    )
+
+
+def _spec_of(source):
+    """The specifications of a source's elements; empty if it has none."""
+    spec = getattr(source, "element_spec", ())
+    return spec if isinstance(spec, tuple) else ()
 
 
 def _is_pair(given):

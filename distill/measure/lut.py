@@ -12,6 +12,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from distill.runtime import tflite
+
 OP = b"TFLM_DECODE"
 _HEADER = 16  # Bytes before the tables.
 _WHOLE = 15  # An axis that means one table for the whole kernel.
@@ -41,20 +43,25 @@ def expand(content: bytes) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        model = tflite.unpack(content)
         codes = [code.customCode == OP for code in model.operatorCodes]
+        made = 0
         for graph in model.subgraphs:
             for op in graph.operators:
                 if codes[op.opcodeIndex]:
+                    shapes = [graph.tensors[i].shape for i in op.outputs]
+                    made += sum(math.prod(map(int, shape)) for shape in shapes)
+                    if made > _LARGEST:
+                        raise ValueError("kernels that are too large")
                     _decode(model, graph, op, schema)
             graph.operators = [
                 op for op in graph.operators if not codes[op.opcodeIndex]
             ]
+        builder = flatbuffers.Builder(2 * len(content))
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
     except Exception as error:  # A damaged file raises errors of any class.
         raise ValueError(f"tables of kernels that cannot be read: {error}") from None
-    builder = flatbuffers.Builder(2 * len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
 
 
 def _decode(model: Any, graph: Any, op: Any, schema: Any) -> None:

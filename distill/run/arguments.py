@@ -1,7 +1,6 @@
 """The arguments of `distill.train` and `distill.finish` on their way to a config."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 import students
 from distill import data
-from distill.config import finishing, reader, roles, writer
+from distill.config import finishing, reader, roles, writer, yaml_tree
 from distill.data import given
 from distill.run.folder import GIVEN
 from distill.runtime import errors, files, hashes, progress
@@ -56,6 +55,11 @@ class Arguments:
         self._examples = given.pop("data", None)
         self._networks = given
         is_path = isinstance(source, str | os.PathLike)
+        if not (source is None or is_path or isinstance(source, Mapping | kind)):
+            raise errors.ConfigError(
+                "`source` must be a file, a dict or a config; data and networks are "
+                f"keywords. Received: {type(source).__name__}"
+            )
         self.file = pathlib.Path(source) if is_path else None
         self._source = self.file or writer.plain_value(source or {})
         self.overrides = list(overrides)
@@ -122,7 +126,7 @@ class Arguments:
                 file["sections"] = "auto"
             # Not the teacher as a whole: the config's `cache` stays.
             self.overrides += [
-                f"teacher.{key}={json.dumps(value)}" for key, value in file.items()
+                f"teacher.{key}={yaml_tree.flow(value)}" for key, value in file.items()
             ]
 
 

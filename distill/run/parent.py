@@ -44,6 +44,19 @@ def finish(folder: pathlib.Path) -> list[dict]:
     return json.loads(records.read_text())
 
 
+def require_for(run: typing.Any) -> None:
+    """Checks the packages of a run's finishers, and of those that its search tries.
+
+    Args:
+        run: A `finishing.Finishing`.
+
+    Raises:
+        ConfigError: See `packages.require`.
+    """
+    among = run.budget.among if run.searches else ()
+    require_packages([*run.finish, *(finishers.FINISHERS[name]() for name in among)])
+
+
 def missing_packages() -> list[str]:
     """Names of the packages that only finishing needs and that are not installed."""
     return packages.missing(*_NEEDED)

@@ -49,3 +49,13 @@ def test_other_numbers_of_levels_are_refused():
         with pytest.raises(ValueError, match="`levels` must be 3, 5 or 7"):
             Nary(levels=wrong)
     assert finishers.FINISHERS["nary"].certified
+
+
+def test_channels_of_zeros_stay_zero_whatever_codes_they_have():
+    codes = np.arange(1, 13, dtype=np.int8).reshape(3, 4)
+    values = np.float32([[0.5], [0.0], [-0.25]]) * codes
+    found, scales = exact._find_codes(values, [codes])
+    np.testing.assert_allclose(found * scales[:, None], values, rtol=1e-6)
+    found, scales = exact._find_codes(0 * values, [codes])
+    assert not found.any()
+    assert (scales > 0).all()

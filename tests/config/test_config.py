@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from distill import config
+from distill.config import yaml_tree
 from distill.runtime.errors import ConfigError
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
@@ -300,3 +301,12 @@ def test_loading_a_config_imports_no_tensorflow():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert process.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f600/a b", 'quote " and \\ and \x7f', "\u00e9\n"]
+)
+def test_any_text_survives_as_yaml_on_one_line(text):
+    written = yaml_tree.flow(text)
+    assert written.isascii()
+    assert yaml.safe_load(written) == text

@@ -18,6 +18,15 @@ def pipeline(images=IMAGES, labels=LABELS):
     return tf.data.Dataset.from_tensor_slices((images, labels))
 
 
+def of_unknown_rank():
+    def read(index):
+        return tf.numpy_function(
+            lambda i: (IMAGES[i], LABELS[i]), [index], (tf.uint8, tf.int64)
+        )
+
+    return tf.data.Dataset.range(40).batch(9).map(read)
+
+
 class Batches(keras.utils.PyDataset):
     def __len__(self):
         return 6
@@ -54,6 +63,7 @@ def saved(examples, tmp_path):
         lambda: pipeline().batch(7),
         lambda: pipeline().batch(8, drop_remainder=True),
         lambda: pipeline(labels=LABELS[:, None].astype(np.int32)).batch(9),
+        of_unknown_rank,
         Batches,
         Source,
         lambda: zip(IMAGES, LABELS, strict=True),
@@ -158,6 +168,9 @@ def one_hot_of_open_size():
         (5, "train must be arrays .* Received: int"),
         ([], "There is no train example"),
         ([(IMAGES[0], 1), (IMAGES[0, :3], 1)], r"uint8 \(6, 5, 3\), then uint8 \(3"),
+        ([(IMAGES[:9], LABELS[:9]), (IMAGES[9:], LABELS[10:])], "as many labels as"),
+        ([(IMAGES[:9], LABELS[:9]), (IMAGES[9:], LABELS[9:, None])], "of one shape"),
+        ([({"image": IMAGES[0]}, 1)], "x of train must be numbers"),
         ([IMAGES[0]], r"must give pairs \(x, y\). Received: ndarray"),
         ([(IMAGES[0], 1, 1.0)], "Received: a tuple of 3"),
         (pipeline().repeat(), "must end. Received: an infinite"),
@@ -170,6 +183,22 @@ def test_what_would_be_read_wrongly_is_refused_in_one_line(examples, message, tm
         saved(examples, tmp_path)
     assert len(str(caught.value).splitlines()) == 1
     assert not list((tmp_path / "given").glob("*"))
+
+
+def test_an_error_of_the_programs_own_pipeline_stays_what_it_is(tmp_path):
+    def examples():
+        yield IMAGES[0], 0
+        (tmp_path / "cat.jpg").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match=r"cat\.jpg"):
+        saved(examples(), tmp_path)
+
+
+def test_an_archive_is_no_array(tmp_path):
+    with (tmp_path / "train_x.npy").open("wb") as file:
+        np.savez(file, IMAGES)
+    with pytest.raises(ValueError, match=r"train_x\.npy must be"):
+        data.DATASETS["array_folder"](path=str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`distill.train` and `distill.finish` of Python are the commands, and nothing else."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -123,6 +124,14 @@ def test_the_programs_own_handlers_of_signals_are_back_afterwards():
         signal.signal(signal.SIGTERM, own)
 
 
+def test_a_signal_ends_one_call_and_not_the_next():
+    with contextlib.suppress(signals.Stopped), api._session(), signals.deferred():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # At once.
+    with api._session():
+        assert not signals.pending()
+
+
 def test_a_run_from_a_file_and_keywords_is_that_of_the_command(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     given = Arguments(
@@ -167,6 +176,7 @@ def test_keywords_may_be_dataclasses_names_or_a_whole_run():
         ({"student": 5}, "`student` must be a keras.Model"),
         ({"stages": []}, "`stages` must be a list of at least one"),
         ({"data": 5}, "data: train must be arrays"),
+        ({"source": [1]}, "`source` must be a file, a dict or a config"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_trains(options, message, tmp_path):

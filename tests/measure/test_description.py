@@ -69,9 +69,10 @@ def test_an_activation_takes_a_scale_and_a_zero_point():
     assert more == pytest.approx(32 + 8, abs=2 * description._FORM)
 
 
-def test_a_buffer_of_two_tensors_is_described_once():
+def test_a_buffer_of_two_tensors_is_described_twice():
     kernel = tensor(1, CODES.shape, KINDS.INT8)
-    assert bits([kernel, kernel], CODES) == bits([kernel], CODES)
+    one, two = bits([kernel], CODES), bits([kernel, kernel], CODES)
+    assert two - one == pytest.approx(description.array_bits(CODES.tobytes(), 1))
 
 
 def test_scales_of_sixteen_bits_take_no_more_than_these():

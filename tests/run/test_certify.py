@@ -12,7 +12,8 @@ import students
 from distill import config, data
 from distill.compress import convert
 from distill.compress.finishers.nary import Nary
-from distill.measure import certificate, codec
+from distill.measure import codec
+from distill.measure.codec import certificate
 from distill.run.evaluation import certify
 
 TRAIN = data.DATASETS["digits"](train_examples=300).load().train

@@ -41,6 +41,7 @@ class Coded(TrainedFinisher):
     asks: ClassVar[tuple[str, ...]] = ("code",)
     packs: ClassVar[bool] = True
     certified: ClassVar[bool] = True
+    untrained_form: ClassVar[str] = "all_int8"
     searched: ClassVar[dict[str, tuple]] = {"tradeoff": (3.0, 6.0, 12.0, 25.0)}
 
     tradeoff: float | Literal["product"] = "product"

@@ -81,7 +81,7 @@ class DynamicInt4(Finisher):
     """
 
     packed_channel: ClassVar[float] = 7.0
-    untrained_form: ClassVar[str] = "dynamic_int8"
+    untrained_form: ClassVar[str] = "all_int8"
     tolerance: ClassVar[float] = 0.5  # A step is 16 times that of eight bits.
 
     def make(self, bench):

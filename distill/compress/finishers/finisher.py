@@ -26,7 +26,7 @@ class Finisher:
         packages: Packages that only this finisher needs, by the names of imports.
         tolerance: Largest difference of a logit that conversion may make, as a
             share of the largest logit. The default is what eight bits need.
-        untrained_form: The variant of `convert.to_tflite` with the same ops.
+        untrained_form: The variant of `convert_untrained` with the same ops.
         packed_channel: Bytes of a channel in a packed file, beside its weights: of
             float files, the bias.
         certified: Whether the report bounds the file's error on new examples.

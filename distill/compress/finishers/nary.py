@@ -39,6 +39,7 @@ class Nary(TrainedFinisher):
     asks: ClassVar[tuple[str, ...]] = ("level",)
     packs: ClassVar[bool] = True
     certified: ClassVar[bool] = True
+    untrained_form: ClassVar[str] = "all_int8"
     packed_channel: ClassVar[float] = 3.5
     searched: ClassVar[dict[str, tuple]] = {"levels": (3, 5, 7)}
 

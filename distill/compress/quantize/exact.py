@@ -89,9 +89,9 @@ def _find_codes(values, kernels):
             flat = codes.reshape(len(codes), -1).astype(np.float64)
             scales = _fit_scales(values.reshape(flat.shape), flat)
             if scales is not None:
-                # The converter has folded a norm in, whose factors may be negative.
-                signs = np.where(scales < 0, -1, 1)[:, None]
-                exact = (signs * flat).astype(np.int8)
+                # The converter has folded a norm in, whose factors may be negative, or
+                # zero, as all weights of a kernel may be: any codes fit these.
+                exact = (np.sign(scales)[:, None] * flat).astype(np.int8)
                 return exact, np.where(scales == 0, 1, abs(scales)).astype(np.float32)
     return None
 

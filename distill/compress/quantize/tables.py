@@ -111,17 +111,22 @@ def _pack(content, chosen):
         given.write_bytes(content)
         spec.write_text(yaml.safe_dump({"tensors": chosen}))
         flags = [f"--input={given}", f"--spec={spec}", f"--output={made}"]
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", _COMPRESSOR, *flags],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", _COMPRESSOR, *flags],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise FinishError(
+                f"TFLite Micro's package is not done within {_SECONDS} s"
+            ) from None
         if done.returncode or not made.exists():
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise FinishError(f"TFLite Micro's package makes no tables: {said[-1]}")
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise FinishError(f"TFLite Micro's package makes no tables: {lines[-1]}")
         return made.read_bytes()
 
 
@@ -146,6 +151,7 @@ def _constants(content):
         model.buffers[graph.tensors[index].buffer].data
         for op in graph.operators
         for index in op.inputs
+        if index >= 0  # An optional input may be missing.
     ]
     return [None if data is None else bytes(data) for data in taken]
 

@@ -129,7 +129,8 @@ def load(file: pathlib.Path) -> np.ndarray:
         DataError: If there is no such file, or it contains no array of numbers.
     """
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        # Unlike `np.load`, it opens no archive of several arrays, and no pickle.
+        return np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # A damaged file may raise any error.
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{file} must be a .npy file of numbers: {reason}") from None

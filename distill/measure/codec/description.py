@@ -51,7 +51,6 @@ def _arrays(content):
 
     widths = spans.widths(schema)
     model = tflite.unpack(content)
-    seen: set[int] = set()
     vectors: dict[int, list[bytes]] = {}
     scales, zeros = [], []
     for tensor in (tensor for graph in model.subgraphs for tensor in graph.tensors):
@@ -59,8 +58,8 @@ def _arrays(content):
         stored = data is not None and len(data) > 0
         if tensor.sparsity is not None:
             raise ValueError(f"`{tensor.name.decode()}` is stored sparse")
-        if stored and tensor.buffer not in seen:
-            seen.add(tensor.buffer)
+        # Also one that shares its buffer: the decoder is not told which ones do.
+        if stored:
             if len(tensor.shape) > 1:
                 yield bytes(data), width
             else:

@@ -24,11 +24,11 @@ _ARENA = 1 << 28
 _ALIGNED = 16  # Bytes, to which TFLite Micro aligns what it puts into the arena.
 
 
-def main(given: str, inputs: str, outputs: str) -> int:
+def main(source: str, inputs: str, outputs: str) -> int:
     """Tries each op of a file, then runs the file.
 
     Args:
-        given: The `.tflite` file.
+        source: The `.tflite` file.
         inputs: A `.npy` file with examples in the type of the file's input,
             `(n, ...)`; empty for one example of zeros.
         outputs: The `.npy` file to write, `(n, ...)`.
@@ -37,7 +37,7 @@ def main(given: str, inputs: str, outputs: str) -> int:
         The exit code.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    content = pathlib.Path(given).read_bytes()
+    content = pathlib.Path(source).read_bytes()
     for name, code in _op_codes(content):
         _begin(name)
         _try_op(code)
@@ -52,11 +52,12 @@ def main(given: str, inputs: str, outputs: str) -> int:
         )
         answers = [_answer(interpreter, example[None]) for example in examples]
         interpreter.print_allocations()
+        arena = _least_arena(content)
     except (AttributeError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr, flush=True)
         return REFUSED
     np.save(outputs, np.concatenate(answers))
-    print(_least_arena(content))
+    print(arena)
     return 0
 
 
@@ -67,6 +68,8 @@ def _least_arena(content):
     """
     low, high = 0, _ALIGNED
     while not _starts(content, high):
+        if high > _ARENA:
+            raise RuntimeError("it does not start a second time")
         low, high = high, 2 * high
     while high - low > _ALIGNED:
         middle = (low + high) // 2 // _ALIGNED * _ALIGNED
@@ -79,7 +82,7 @@ def _starts(content, size):
     if not (child := os.fork()):
         try:
             runtime.Interpreter.from_bytes(content, arena_size=size)
-        except RuntimeError:
+        except Exception:
             os._exit(REFUSED)
         os._exit(0)
     return os.waitpid(child, 0)[1] == 0

@@ -88,11 +88,11 @@ def run(path: pathlib.Path, inputs: np.ndarray | None = None) -> Trial:
             done = _run_child([path, given if inputs is not None else "", made])
         except subprocess.TimeoutExpired:
             return Trial((), f"not done within {_SECONDS} s")
-        *ops, (_, told) = _parts(done.stderr)
+        *ops, (_, printed) = _parts(done.stderr)
         lacking = tuple(dict.fromkeys(name for name, text in ops if _lacks(text)))
         if done.returncode:
-            return Trial(lacking, _reason(lacking, told, done.returncode))
-        sizes = {name: int(size) for name, size in _ALLOCATED.findall(told)}
+            return Trial(lacking, _reason(lacking, printed, done.returncode))
+        sizes = {name: int(size) for name, size in _ALLOCATED.findall(printed)}
         return Trial(
             lacking,
             arena_bytes=int(done.stdout),
@@ -135,13 +135,15 @@ def _lacks(text):
     return found is not None and found[1] != NO_OP
 
 
-def _reason(lacking, told, code):
+def _reason(lacking, printed, code):
     """Why a file does not run."""
     if lacking:
         return f"TFLite Micro has no {', '.join(lacking)}"
     if (died := death.number(code)) is not None:
         return f"its process was ended by {death.say(died)}"
-    lines = [_PLACE.sub("", line).strip(" .") for line in told.splitlines()]
-    said = next(filter(None, lines), f"exit code {code}")
-    failed = _FAILED.search(told)
-    return f"op {failed[2]}, {failed[1]}: {said}" if failed else said
+    lines = [_PLACE.sub("", line).strip(" .") for line in printed.splitlines()]
+    lines = [line for line in lines if line] or [f"exit code {code}"]
+    # Of a traceback, the last line is the error.
+    line = lines[-1 if any(x.startswith("Traceback") for x in lines) else 0]
+    failed = _FAILED.search(printed)
+    return f"op {failed[2]}, {failed[1]}: {line}" if failed else line

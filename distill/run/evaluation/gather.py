@@ -17,7 +17,7 @@ from distill.report.charts import pareto
 from distill.run import micro, parent
 from distill.run.evaluation import certify, warn
 from distill.run.evaluation.record import model_record, put_latencies
-from distill.runtime import files, packages, progress, versions
+from distill.runtime import errors, files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
@@ -64,7 +64,7 @@ def gather(
     promised = _shipped_models(run, models)
     path = folder / "search.json"
     search = json.loads(path.read_text()) if path.exists() else None
-    _certify(made, folder, models, splits.train, len(search["trials"]) if search else 1)
+    _certify(made, folder, models, splits, len(search["trials"]) if search else 1)
     result = {
         "run": _plain(run),
         "versions": versions.versions(),
@@ -180,21 +180,26 @@ def _judge(run, folder, models, stages, facts, counted):
 def _container_breaches(path):
     """One line if the packed file beside a file does not unpack to its bytes."""
     container = path.with_suffix(".tflz")
-    if codec.unpack(codec.read(container)) == path.read_bytes():
-        return []
+    try:
+        if codec.unpack(codec.read(container)) == path.read_bytes():
+            return []
+    except (OSError, errors.Untrusted) as error:
+        return [f"{container.name} cannot be unpacked: {error}"]
     return [f"{container.name} unpacks to other bytes than {path.name}"]
 
 
-def _certify(run, folder, models, train, tried):
+def _certify(run, folder, models, splits, tried):
     """Adds certificates to the files of those finishers that ask for one."""
     by_name = {model["name"]: model for model in models}
     for part in run.finish:
         if part.certified:
             model = by_name[f"student.{config.name_of(part)}"]
             options = certify.describe_options(run, part, folder)
+            if splits.tokenizer is not None:  # It may be fitted to the examples.
+                options += splits.tokenizer.to_str()
             with progress.step(f"certify {model['file']}", "on the training split"):
                 model["certificate"] = certify.certify(
-                    folder / model["file"], train, options, tried
+                    folder / model["file"], splits.train, options, tried
                 )
 
 

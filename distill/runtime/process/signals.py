@@ -44,8 +44,11 @@ def installed() -> Iterator[None]:
     try:
         yield
     finally:
+        # A signal that is still pending must not end the program's next call.
+        _state.update(deferred=False, pending=None, forward=None)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: it was installed from C.
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager
