@@ -9,7 +9,6 @@ import math
 import pathlib
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
 from distill.runtime import tflite
@@ -39,7 +38,8 @@ def expand(content: bytes) -> bytes:
     """
     if OP not in content:
         return content
-    # Imported here: runs without export work where it is not installed.
+    # Imported here: runs without export work where they are not installed.
+    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     try:
