@@ -5,6 +5,8 @@ config or printing help must not wait for TensorFlow.
 """
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # What a type checker sees in the callable modules.
@@ -14,7 +16,7 @@ if TYPE_CHECKING:  # What a type checker sees in the callable modules.
 __version__ = "0.1.0"
 __all__ = ["finish", "to_tf_keras", "train"]
 
-# `train` and `finish` are commands, whose modules are callable; see `distill.api`.
+# `train` and `finish` are commands, whose modules are callable; see `make_callable`.
 _MODULES = {"train": "distill.train", "finish": "distill.finish"}
 _HOMES = {"to_tf_keras": "distill.compress"}
 
@@ -26,3 +28,26 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def make_callable(name: str) -> None:
+    """Lets a command's module be called as the function of its name in `distill.api`.
+
+    Importing `distill.train` makes that module an attribute of `distill`, where no
+    function of this name could stay.
+
+    Args:
+        name: Name of the module.
+    """
+
+    def find():
+        return getattr(importlib.import_module("distill.api"), name.rpartition(".")[2])
+
+    def sign(_):
+        return importlib.import_module("inspect").signature(find())
+
+    methods = {
+        "__call__": lambda _, *arguments, **options: find()(*arguments, **options),
+        "__signature__": property(sign),
+    }
+    sys.modules[name].__class__ = type("Command", (types.ModuleType,), methods)

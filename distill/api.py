@@ -7,13 +7,10 @@ from there on everything is as for the command: `run.yaml` names the files.
 import contextlib
 import dataclasses
 import functools
-import inspect
 import json
 import os
 import pathlib
-import sys
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from distill import cli, config
@@ -173,22 +170,6 @@ def finish(
 
             steps.finish(run, folder)
         return _kept(Files(folder))
-
-
-def make_callable(name: str, function: Callable) -> None:
-    """Lets the module of a command be called as a function: `distill.train(...)`.
-
-    Importing `distill.train` makes it an attribute of `distill`, where no function of
-    this name could stay.
-
-    Args:
-        name: Name of the module.
-        function: Called with the arguments.
-    """
-    kind = type("Command", (types.ModuleType,), {"__call__": staticmethod(function)})
-    module = sys.modules[name]
-    module.__class__ = kind
-    vars(module)["__signature__"] = inspect.signature(function)
 
 
 def _folder(given, name, out):

@@ -4,7 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import api, cli, config
+import distill
+from distill import cli, config
 from distill.config import finishing
 from distill.config.yaml_tree import flow
 from distill.run import micro, parent
@@ -65,7 +66,7 @@ def _command(arguments: argparse.Namespace) -> int:
     return cli.print_result(report, folder)
 
 
-api.make_callable(__name__, api.finish)
+distill.make_callable(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

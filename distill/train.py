@@ -4,7 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from distill import api, cli
+import distill
+from distill import cli
 from distill.runtime.process import command, distributed
 
 
@@ -32,7 +33,7 @@ def _command(arguments: argparse.Namespace) -> int:
         return 0 if result is None else cli.print_result(result, folder)
 
 
-api.make_callable(__name__, api.train)
+distill.make_callable(__name__)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -86,16 +86,14 @@ def tree(value: Any, origin: str, rank: int = FILE_RANK) -> yaml.MappingNode:
         rank: See `rank`.
     """
     try:
-        text = flow(value)
+        return _parse(flow(value), _source(origin, rank))
     except (TypeError, ValueError) as exception:
         raise errors.ConfigError(f"{origin} {exception}") from None
-    return _parse(text, _source(origin, rank))
 
 
 def flow(value: Any) -> str:
-    """Plain data as YAML on one line, in ASCII."""
+    """Plain data as JSON, which is YAML; PyYAML would not join surrogate pairs."""
     text = json.dumps(value, ensure_ascii=False)
-    # JSON is YAML, but PyYAML does not join a surrogate pair of two escapes.
     return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
