@@ -10,10 +10,10 @@ import tf_keras
 from distill.compress import trials
 from distill.compress.finishers import quantized
 from distill.compress.prune import magnitude
-from distill.compress.quantize import simulation, tfmot
+from distill.compress.quantize import levels, simulation, tfmot
 from distill.compress.quantize.clustering import wrap
 from distill.compress.twin import calls, folding
-from distill.runtime import errors
+from distill.runtime import errors, progress
 
 # Engines that simulate eight bits, by name, in the order in which `auto` tries them.
 ENGINES: dict[str, Callable[..., tf_keras.Model]] = {
@@ -50,6 +50,33 @@ def choose_engine(
         refused = why if isinstance(why, dict) else {"model": why}
     listed = "; ".join(f"`{layer}`: {reason}" for layer, reason in refused.items())
     raise errors.FinishError(f"this student cannot be quantized: {listed}")
+
+
+def simulate(
+    model: tf_keras.Model, wanted: str, scheme: str
+) -> tuple[str, tf_keras.Model]:
+    """Wraps a twin for training with simulated eight bits.
+
+    Args:
+        model: The twin; kernels on levels stay on them.
+        wanted: As for `choose_engine`.
+        scheme: As for `choose_engine`.
+
+    Returns:
+        The engine's name, and its model.
+
+    Raises:
+        FinishError: If no engine supports the model.
+    """
+    kept = {kernel.layer.name: kernel.levels for kernel in levels.find(model)}
+    model = levels.unwrap(model) if kept else model
+    name, refused = choose_engine(model, wanted, scheme)
+    # Automatic names count all layers so far, and choosing has built some.
+    tf_keras.backend.reset_uids()
+    reasons = "; ".join(dict.fromkeys(refused.values()))
+    progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
+    options = quantized.SCHEMES[scheme] | ({"levels": kept} if kept else {})
+    return name, ENGINES[name](model, **options)
 
 
 def noninput_layers(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:

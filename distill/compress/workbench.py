@@ -10,14 +10,13 @@ import tf_keras
 
 from distill.compress import capabilities, convert, finishers, layer_errors, training
 from distill.compress import material as materials
-from distill.compress.finishers import finisher, quantized
+from distill.compress.base import finisher
 from distill.compress.prune import channels, engines, input_mask
 from distill.compress.quantize import (
     bins,
     clustering,
     equivalence,
     exact,
-    levels,
     nested_means,
     tables,
 )
@@ -210,22 +209,11 @@ class Workbench:
             part: The finisher, with `engine` and `scheme`.
             model: The twin to start from; kernels on levels stay on them.
 
-        Returns:
-            The model of one of `capabilities.ENGINES`.
-
         Raises:
             FinishError: If no engine supports the model, or the outputs then differ.
         """
-        kept = {kernel.layer.name: kernel.levels for kernel in levels.find(model)}
-        model = levels.unwrap(model) if kept else model
-        name, refused = capabilities.choose_engine(model, part.engine, part.scheme)
-        # As in `twin`: choosing the engine has built layers.
-        tf_keras.backend.reset_uids()
+        name, simulated = capabilities.simulate(model, part.engine, part.scheme)
         self.engines[finishers.name_of(part)] = name
-        reasons = "; ".join(dict.fromkeys(refused.values()))
-        progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
-        options = quantized.SCHEMES[part.scheme] | ({"levels": kept} if kept else {})
-        simulated = capabilities.ENGINES[name](model, **options)
         return equivalence.require(model, simulated, self._material.check_inputs)
 
     def store(self, name: str) -> checkpoint.Store:

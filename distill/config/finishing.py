@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from distill import data
 from distill.compress import finishers
-from distill.compress.finishers.finisher import TrainedFinisher
+from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
 from distill.config import reader, writer, yaml_tree
 from distill.config.run import Run, check_common

@@ -13,7 +13,8 @@ import pytest
 
 from distill import config
 from distill.compress import finishers
-from distill.compress.finishers import coded, pruned, shares
+from distill.compress.base import shares
+from distill.compress.finishers import coded, pruned
 from distill.measure import cost, energy, kernel
 from distill.measure.counting import uses
 from distill.measure.facts import Facts

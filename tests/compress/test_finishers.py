@@ -14,7 +14,8 @@ import tf_keras
 
 from distill import config
 from distill.compress import finishers, layer_errors
-from distill.compress.finishers import clustered, narrowed, pruned, quantized, shares
+from distill.compress.base import shares
+from distill.compress.finishers import clustered, narrowed, pruned, quantized
 from distill.compress.prune import channels
 from distill.compress.quantize import ranges, tfmot
 from distill.compress.twin import folding

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from distill import config
-from distill.compress.finishers import clustered, pruned, pruned_int8, shares
+from distill.compress.base import shares
+from distill.compress.finishers import clustered, pruned, pruned_int8
 from distill.compress.prune import ledger, schedule
 from distill.measure import cost, energy, interpreter
 from distill.measure.counting import uses

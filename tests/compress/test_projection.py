@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distill.compress.finishers import shares
+from distill.compress.base import shares
 from distill.compress.prune import projection
 
 Kernel = projection.Kernel

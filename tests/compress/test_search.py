@@ -10,7 +10,8 @@ import pytest
 
 from distill import config, data, finish
 from distill.compress import finishers
-from distill.compress.finishers import pruned, quantized, shares
+from distill.compress.base import shares
+from distill.compress.finishers import pruned, quantized
 from distill.compress.search import budget, choices, search
 from distill.config import finishing
 from distill.measure import cost

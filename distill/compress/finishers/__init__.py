@@ -5,6 +5,7 @@ turn `tf.keras` into Keras 2 for the whole process. A config reads this package,
 therefore imports neither TF-MOT nor TensorFlow.
 """
 
+from distill.compress.base.finisher import Finisher
 from distill.compress.finishers.calibrated import Int8Calibrated, Int16x8
 from distill.compress.finishers.clustered import (
     Clustered,
@@ -19,7 +20,6 @@ from distill.compress.finishers.conversions import (
     Float16,
     Float32,
 )
-from distill.compress.finishers.finisher import Finisher
 from distill.compress.finishers.narrowed import Narrowed, NarrowedInt8
 from distill.compress.finishers.nary import Nary
 from distill.compress.finishers.pruned import Pruned

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
+from distill.compress.base.finisher import Finisher
 from distill.compress.finishers import integers, quantized
-from distill.compress.finishers.finisher import Finisher
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

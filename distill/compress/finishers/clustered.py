@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.finishers import conversions, integers, quantized
-from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.finishers.pruned import Pruned
 from distill.measure.kernel import Kernel
 

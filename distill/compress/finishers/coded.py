@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
+from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.finishers.conversions import DynamicInt8
-from distill.compress.finishers.finisher import TrainedFinisher
 from distill.compress.finishers.integers import Integers
 from distill.compress.finishers.quantized import Int8
 from distill.runtime.errors import check

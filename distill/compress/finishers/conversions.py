@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.finishers.finisher import Finisher, metadata_bytes
+from distill.compress.base.finisher import Finisher, metadata_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from distill.compress.finishers.finisher import Finisher
+from distill.compress.base.finisher import Finisher
 
 BITS = 7.2  # Of a packed eight-bit weight, on average.
 CHANNEL = 9.3  # Bytes of a packed channel's scales and its bias of 32 bits.

@@ -4,8 +4,8 @@ import dataclasses
 import math
 from typing import ClassVar
 
+from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
 from distill.compress.finishers import conversions, quantized
-from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import ClassVar, Literal
 
+from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
 from distill.compress.finishers.clustered import clusters_lost
 from distill.compress.finishers.coded import KINDS
-from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 from distill.runtime.errors import check
 
 # Classes of layers whose kernel stays as it is.

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from distill.compress.finishers import conversions, promises, scored, shares
-from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
+from distill.compress.base import promises, scored, shares
+from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
+from distill.compress.finishers import conversions
 from distill.measure import energy
 from distill.runtime.errors import check
 

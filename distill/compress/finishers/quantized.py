@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
+from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
 from distill.compress.finishers import integers
-from distill.compress.finishers.finisher import TrainedFinisher, metadata_bytes
 from distill.compress.finishers.integers import Integers
 
 # What quantization-aware training preserves -> the engines' options.

@@ -4,12 +4,12 @@ import dataclasses
 import math
 from typing import ClassVar
 
+from distill.compress.base.finisher import Finisher
 from distill.compress.finishers.clustered import (
     Clustered,
     ClusteredInt8,
     PrunedClusteredInt8,
 )
-from distill.compress.finishers.finisher import Finisher
 from distill.runtime.packages import MICRO
 
 _KERNEL = 330  # Bytes of a kernel's tables beside their entries.

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill.compress.finishers import pruned, shares
+from distill.compress.base import shares
+from distill.compress.finishers import pruned
 from distill.compress.prune import magnitude, projection, schedule
 from distill.compress.twin import calls
 from distill.measure import energy

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import tf_keras
 
-from distill.compress.finishers import pruned, scored
+from distill.compress.base import scored
+from distill.compress.finishers import pruned
 from distill.compress.prune import (
     input_mask,
     ledger,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.compress.finishers import shares
+from distill.compress.base import shares
 
 GONE = -np.inf  # Score of a weight that must stay zero.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from distill.compress import finishers
-from distill.compress.finishers import finisher
+from distill.compress.base import finisher
 
 
 @dataclasses.dataclass(frozen=True)

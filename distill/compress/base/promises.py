@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from distill.compress.finishers import shares
+from distill.compress.base import shares
 from distill.measure import facts as measured
 
 TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
