@@ -41,6 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         help="with --peers: threads of each; default: the number of cores",
     )
+    flags.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=["float32", "mixed_bfloat16"],
+        help="with --peers: one or both; default: the config's",
+    )
     modes.add_argument(
         "--kernels",
         action="store_true",
@@ -74,7 +80,8 @@ def _command(arguments: argparse.Namespace) -> int:
     batch = f"batch of {run.batch_size}, "
     if arguments.peers:
         threads = arguments.threads or versions.cores()
-        result |= peers.side_by_side(run, **options, threads=threads)
+        precisions = arguments.precisions or [run.hardware.precision]
+        result |= peers.in_precisions(run, precisions, **options, threads=threads)
         table = peers.table(result, run.batch_size)
     elif arguments.kernels:
         result |= onednn.side_by_side(run, **options)
@@ -103,6 +110,10 @@ def _check(arguments):
             f"once. Received: {arguments.rounds}"
         )
     command.check_written(arguments.json)
+    if arguments.precisions and not arguments.peers:
+        raise errors.ConfigError(
+            f"--precisions needs --peers. Received: {' '.join(arguments.precisions)}"
+        )
     if arguments.threads is not None and not (
         arguments.peers and arguments.threads > 0
     ):

@@ -66,7 +66,7 @@ def test_a_step_in_half_precision_is_timed_at_toy_size(tmp_path, capsys, monkeyp
     assert row[1:4] == ["4", "mixed_bfloat16", "own"]
     assert float(row[4]) == pytest.approx(rate, abs=1)
     assert float(row[-2]) == pytest.approx(share, abs=0.1)
-    assert "pytorch: not installed: pip install" in output
+    assert "pytorch_compiled: not installed: pip install" in output
     assert "own: Keras" in output
     assert "on jax, cpu:0" in output
     ((run, *_),) = runs

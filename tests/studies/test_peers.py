@@ -43,7 +43,9 @@ def test_every_peer_finds_the_same_losses(tmp_path, capsys):
     assert result["costs"]["student"]["parameters"] > 0
     assert result["costs"]["teacher"]["macs"] > 0
     for method, present in zip(
-        result["methods"], (["pytorch"], [*worker.PEERS]), strict=True
+        result["methods"],
+        (["pytorch", "pytorch_compiled"], [*worker.PEERS]),
+        strict=True,
     ):
         present = [name for name in present if name not in result["missing"]]
         assert [*method["ratio"]] == [*method["cpu_ratio"]] == present
@@ -171,11 +173,18 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
         "threads": 2,
         "packages": {"own": "Keras 3"},
         "missing": {"pytorch": peers._CURE},
-        "methods": [{"name": "kd", **_timed([3.0, 2.0])}],
+        "costs": {"teacher": {"macs": 1000}, "student": {"macs": 10}},
+        "peak": {"float32": 1e6},
+        "methods": [
+            {"name": "kd", "precision": "float32", **_timed([3.0, 2.0])},
+        ],
     }
     text = peers.table(result, 128)
     (row,) = [line for line in text.splitlines() if "other" in line and "kd" in line]
-    assert row.split() == ["kd", "other", "3000.0", "43", "1.50", "1.50"]
+    # 2 x 128 x (1000 + 3 x 10) operations in three seconds, of 1e6 in each.
+    expected = ["kd", "float32", "other", "3000.0", "43", "9", "%", "1.50", "1.50"]
+    assert row.split() == expected
+    assert "peak: 0 GFLOP/s in float32, the fastest product" in text
     assert "pytorch: not installed: pip install -e '.[bench]'" in text
     assert "threads: 2" in text
 
@@ -186,7 +195,6 @@ def test_the_table_has_rates_ratios_and_who_is_missing():
         ("student.options.shortcut=zero_pad", "`student` must be a resnet with"),
         ("teacher.network.options.activation_order=pre", "`teacher.network` must be"),
         ("stages=[{trainer: {name: dkd}, epochs: 1}]", "`stages[0].trainer` must be"),
-        ("hardware.precision=mixed_bfloat16", "must be float32 for --peers"),
         ("teacher.cache={top_k: 3}", "`teacher.cache` must be true for --peers"),
         ("teacher.cache={precision: float16}", "`teacher.cache` must be true"),
         (

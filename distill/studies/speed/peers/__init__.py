@@ -6,17 +6,22 @@ anything is timed, all must compute the same losses.
 """
 
 import contextlib
+import dataclasses
 import importlib.util
+import os
 import pathlib
+import shutil
 import statistics
 import tempfile
+from collections.abc import Sequence
 
 from distill import config
 from distill.runtime import errors
-from distill.studies.speed.peers import worker
+from distill.studies.speed.peers import child, roofline, worker
 from students.resnet import ResNet
 
 _CURE = "not installed: pip install -e '.[bench]'"
+_NO_COMPILER = "no C++ compiler, which torch.compile needs: install g++, or set CXX"
 
 # The methods that peers implement, and the options that they support.
 _OPTIONS = {
@@ -41,11 +46,6 @@ def check(run: config.Run) -> None:
                 f"`{name}` must be a resnet with `shortcut: projection` and "
                 f"`activation_order: post` for --peers. Received: {network}"
             )
-    if run.hardware.precision != "float32":
-        raise errors.ConfigError(
-            "`hardware.precision` must be float32 for --peers: keras.distillation "
-            f"knows no other. Received: {run.hardware.precision}"
-        )
     cache = run.teacher.cache
     if cache and (cache.precision, cache.top_k) != ("float32", None):
         raise errors.ConfigError(
@@ -61,6 +61,36 @@ def check(run: config.Run) -> None:
                 "weights and temperature its only options, for --peers. Received: "
                 f"{stage.trainer}"
             )
+
+
+def in_precisions(run: config.Run, precisions: Sequence[str], **how: int) -> dict:
+    """Times all peers in each of several precisions; see `side_by_side`.
+
+    Args:
+        run: The run; see `check`. Its precision is replaced.
+        precisions: Values of `hardware.precision`.
+        **how: `rounds`, `steps` and `threads`.
+
+    Returns:
+        As `side_by_side`, with the `precision` of each entry of `methods`; `peak` maps
+        each precision to operations per second.
+    """
+    together: dict = {}
+    for precision in precisions:
+        part = dataclasses.replace(run.hardware, precision=precision)
+        tolerance = (
+            worker.TOLERANCE if precision == "float32" else worker.HALF_TOLERANCE
+        )
+        timed = side_by_side(
+            dataclasses.replace(run, hardware=part),
+            terms=worker.PLAIN._replace(tolerance=tolerance),
+            **how,
+        )
+        methods = [{"precision": precision, **entry} for entry in timed["methods"]]
+        peaks = together.get("peak", {}) | {precision: timed["peak"]}
+        methods = together.get("methods", []) + methods
+        together |= timed | {"methods": methods, "peak": peaks}
+    return together
 
 
 def side_by_side(
@@ -84,8 +114,10 @@ def side_by_side(
 
     Returns:
         `threads`; `costs`, for each network its `parameters` and `macs`, the same for
-        all; `packages`, each peer's name to its package and version; `missing`, the
-        name of each absent peer to the reason; and `methods`, for each stage a mapping:
+        all; `peak`, the operations per second of the fastest product of matrices, in
+        the run's precision; `packages`, each peer's name to its package and version;
+        `missing`, the name of each absent peer to the reason; and `methods`, for each
+        stage a mapping:
         `name`; by peer the `losses` of the first steps, and the `seconds` and
         `cpu_seconds` of a step, one number for each round; `ratio` and `cpu_ratio`, of
         this project's examples per second to each peer's, medians over the rounds.
@@ -93,11 +125,7 @@ def side_by_side(
     Raises:
         RuntimeError: If networks or losses differ, or a process ends.
     """
-    missing = {
-        name: _CURE
-        for name in terms.peers
-        if importlib.util.find_spec(worker.PEERS[name]) is None
-    }
+    missing = {name: why for name in terms.peers if (why := _reason(name))}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "run.yaml").write_text(config.dump(run))
@@ -122,40 +150,60 @@ def side_by_side(
                 }
                 for index, stage in enumerate(run.stages)
             ]
+            peak = worker.time_products(able, rounds)
         packages = {name: worker.package for name, worker in workers.items()}
-        if run.teacher.cache is not None:
-            packages[worker.OWN] += ", on kept answers"
     return {
         "threads": threads,
         "costs": costs,
+        "peak": peak,
         "packages": packages,
         "missing": missing,
         "methods": methods,
     }
 
 
+def _reason(name):
+    """Why a peer cannot run here; None if it can."""
+    if importlib.util.find_spec(worker.PEERS[name]) is None:
+        return _CURE
+    compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    if name.endswith(child.COMPILED) and compiler is None:
+        return _NO_COMPILER
+    return None
+
+
 def table(result: dict, batch_size: int) -> str:
-    """Formats the result of `side_by_side` for the console."""
+    """Formats the result of `in_precisions` for the console."""
     import tabulate
 
     rows = []
     for method in result["methods"]:
         for peer, seconds in method["seconds"].items():
             wall = statistics.median(seconds)
+            speed = roofline.flops(method["name"], result["costs"], batch_size) / wall
+            peak = result["peak"][method["precision"]]
             row = [
                 method["name"],
+                method["precision"],
                 peer,
                 f"{1000 * wall:.1f}",
                 f"{batch_size / wall:.0f}",
+                f"{100 * speed / peak:.0f} %",
             ]
             for ratios in (method["ratio"], method["cpu_ratio"]):
                 row.append(f"{ratios[peer]:.2f}" if peer in ratios else "")
             rows.append(row)
-    headers = ["method", "by", "ms", "images/s", "ours / theirs", "by CPU time"]
-    align = ["left", "left", *["right"] * 4]
+    headers = ["method", "precision", "by", "ms", "images/s", "of the peak"]
+    headers += ["ours / theirs", "by CPU time"]
+    align = ["left", "left", "left", *["right"] * 5]
     lines = [tabulate.tabulate(rows, headers, colalign=align, disable_numparse=True)]
     lines += [f"{name}: {package}" for name, package in result["packages"].items()]
     lines += [f"{name}: {why}" for name, why in result["missing"].items()]
+    lines += [
+        f"peak: {speed / 1e9:.0f} GFLOP/s in {precision}, the fastest product of two "
+        f"matrices of {worker.PRODUCT} rows and columns"
+        for precision, speed in result["peak"].items()
+    ]
     return "\n".join([*lines, f"threads: {result['threads']}"])
 
 

@@ -3,7 +3,8 @@
 Its first line describes it: networks, methods, version. Then it answers each line of
 JSON that it reads with another: `{"stage": 0, "check": 3}` with the losses of three
 steps; `{"stage": 0, "steps": 10}` with the mean seconds of ten steps, in wall time and
-in its own CPU time.
+in its own CPU time; `{"product": 2048}` with the seconds of a product of two matrices
+of so many rows and columns.
 """
 
 import importlib
@@ -19,6 +20,7 @@ import numpy as np
 from distill import config
 
 RATE = 0.01  # The learning rate; momentum is the stage's.
+COMPILED = "_compiled"  # The end of the name of a peer that compiles its steps.
 
 
 class Task(NamedTuple):
@@ -29,11 +31,13 @@ class Task(NamedTuple):
         batch: Images `(batch, height, width, channels)`, and labels `(batch,)`.
         weights: File of the initial weights, by role and layer. This project's process
             writes it.
+        compiled: Whether PyTorch's steps are compiled.
     """
 
     run: config.Run
     batch: tuple[np.ndarray, np.ndarray]
     weights: pathlib.Path
+    compiled: bool = False
 
     def layers(self, role: str) -> dict[str, list[np.ndarray]]:
         """The weights of each layer that has any, by its name, in Keras' order."""
@@ -55,8 +59,10 @@ def main(name: str, folder: str) -> None:
     rng = np.random.default_rng(0)
     images = rng.random((run.batch_size, *run.data.input_shape), np.float32)
     labels = rng.integers(0, run.data.num_classes, run.batch_size)
-    task = Task(run, (images, labels), pathlib.Path(folder) / "weights.npz")
-    peer = importlib.import_module(f"distill.studies.speed.peers.{name}")
+    weights = pathlib.Path(folder) / "weights.npz"
+    module = name.removesuffix(COMPILED)
+    task = Task(run, (images, labels), weights, compiled=module != name)
+    peer = importlib.import_module(f"distill.studies.speed.peers.{module}")
     description = {"costs": peer.costs(task), "methods": peer.METHODS}
     learners: dict = {}
 
@@ -64,9 +70,12 @@ def main(name: str, folder: str) -> None:
         answers.write(json.dumps(content) + "\n")
         answers.flush()
 
-    answer({**description, "package": peer.package()})
+    answer({**description, "package": peer.package(task)})
     for line in sys.stdin:
         request = json.loads(line)
+        if "product" in request:
+            answer(_time_product(peer, task, request["product"]))
+            continue
         index = request["stage"]
         if index not in learners:
             learners[index] = peer.Learner(task, run.stages[index])
@@ -75,6 +84,17 @@ def main(name: str, folder: str) -> None:
             answer([learner.loss() for _ in range(request["check"])])
         else:
             answer(_time_steps(learner, request["steps"]))
+
+
+def _time_product(peer, task, size):
+    """Seconds of a product of two matrices, in the precision of the run."""
+    half = task.run.hardware.precision == "mixed_bfloat16"
+    values = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    multiply = peer.product(values, "bfloat16" if half else "float32")
+    multiply()  # The first one also allocates memory.
+    start = time.perf_counter()
+    multiply()
+    return time.perf_counter() - start
 
 
 def _time_steps(learner, steps):

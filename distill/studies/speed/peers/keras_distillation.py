@@ -8,10 +8,12 @@ from keras import distillation
 from distill.measure import cost
 from distill.runtime import strided
 from distill.studies.speed.peers import own
+from distill.teach.hardware import precision
 from distill.teach.networks import build, files
 from students.keras_models.flat import flatten
 
 METHODS = ("kd",)
+product = own.product
 
 
 class Learner:
@@ -52,6 +54,8 @@ class Learner:
         if keras.backend.backend() == "tensorflow":
             layers = flat[1]._flatten_layers()
             self._for_good.enter_context(strided.unstrided(layers))
+        computing = precision.scope(self._learner, task.run.hardware.precision)
+        self._for_good.enter_context(computing)
 
     def steps(self, count):
         """Trains some steps and waits for the last."""
@@ -74,6 +78,7 @@ def costs(task) -> dict:
     return result
 
 
-def package() -> str:
+def package(task) -> str:
     """Library, version and backend of these steps."""
+    del task  # The same for all.
     return f"keras.distillation, Keras {keras.__version__}, {keras.backend.backend()}"

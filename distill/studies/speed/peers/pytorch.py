@@ -1,8 +1,7 @@
 """KD and LIT in plain PyTorch, written as usual without this project.
 
-The networks have the same layers as those of `students.resnet`; feature maps are
-channels last in memory. They run on a GPU if there is one, compiled and in half
-precision if the run's `hardware` says so.
+The networks have the layers of `students.resnet`; feature maps are channels last in
+memory. They run on a GPU if there is one, and in the run's precision.
 """
 
 import torch
@@ -32,8 +31,7 @@ class Learner:
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")  # TF32, as in JAX.
         self._half = task.run.hardware.precision == "mixed_bfloat16"
-        compiled = task.run.hardware.jit == "true"
-        self._loss = torch.compile(self._loss_of) if compiled else self._loss_of
+        self._loss = torch.compile(self._loss_of) if task.compiled else self._loss_of
         self._teacher, self._student = (_network(task, role) for role in _ROLES)
         self._teacher.eval().requires_grad_(False)
         student = self._student
@@ -109,9 +107,16 @@ def costs(task) -> dict:
     return result
 
 
-def package() -> str:
+def package(task) -> str:
     """Library, version and device of these steps."""
-    return f"PyTorch {torch.__version__}, {_DEVICE}"
+    how = "compiled" if task.compiled else "eager"
+    return f"PyTorch {torch.__version__}, {how}, {_DEVICE}"
+
+
+def product(values, precision):
+    """A function that multiplies a matrix by itself, and waits for the product."""
+    matrix = torch.from_numpy(values).to(_DEVICE, getattr(torch, precision))
+    return lambda: (matrix @ matrix)[0, 0].item()
 
 
 def _kd_loss(teacher_logits, student_logits, temperature):

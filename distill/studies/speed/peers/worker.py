@@ -16,9 +16,15 @@ from distill.runtime.process import death
 
 OWN = "own"
 # Name to the package that it needs.
-PEERS = {"pytorch": "torch", "keras_distillation": "keras"}
+PEERS = {
+    "pytorch": "torch",
+    "pytorch_compiled": "torch",
+    "keras_distillation": "keras",
+}
 CHECKED = 3  # Steps whose losses are compared. They also trace and fill caches.
 TOLERANCE = 1e-4  # Relative to a loss; the rounding of float32 is far below.
+HALF_TOLERANCE = 0.05  # In bfloat16, of which numbers have 8 bits.
+PRODUCT = 2048  # Rows and columns of the matrices whose product is timed.
 
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -97,6 +103,16 @@ def time_rounds(index, losses, workers, rounds, steps):
         for clock, found in clocks.items()
     }
     return {"losses": losses, **clocks, **ratio}
+
+
+def time_products(workers, rounds):
+    """The fastest product of two matrices by any worker, in operations per second."""
+    seconds = [
+        worker.ask(product=PRODUCT)
+        for _ in range(rounds)
+        for worker in workers.values()
+    ]
+    return 2 * PRODUCT**3 / min(seconds)
 
 
 class Worker:
