@@ -62,7 +62,7 @@ def obtain(
         The networks that teach, and one record for each stage, as in `report.json`.
 
     Raises:
-        ConfigError, FolderBusy: As `teacher.obtain`.
+        ConfigError: As `teacher.obtain`.
     """
     run, others, records = work.run, [], []
     for name, part in lessons.co_teachers(run).items():

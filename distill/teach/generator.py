@@ -10,9 +10,9 @@ import trainers
 from distill import config, data
 from distill.data import augmentation, batches
 from distill.report import tensorboard
-from distill.runtime import files, seeds
+from distill.runtime import seeds
 from distill.runtime.resume import checkpoint
-from distill.teach import fit, memory, stages
+from distill.teach import fit, memory, shared, stages
 from distill.teach import learner as teach_learner
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.hardware import fused, precision
@@ -54,15 +54,12 @@ def obtain(
     Returns:
         The network, and a list with its record as in `report.json`; None and an
         empty list if no stage needs a generator.
-
-    Raises:
-        FolderBusy: If another process trains the same generator.
     """
     run, splits, folder = work.run, work.splits, work.folder
     if not run.uses_generator:
         return None, []
     home = cache_fingerprint.folder(folder, "generators", fingerprint(run, splits))
-    with files.lock(home):
+    with shared.lock(home, "generator"):
         network, record = stages.train_once(
             "generator",
             "generator (acgan)",

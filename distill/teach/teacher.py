@@ -12,7 +12,7 @@ from distill import config, data
 from distill.config import cache, lessons
 from distill.data import augmentation, batches
 from distill.runtime import errors, files, progress, seeds
-from distill.teach import fit, learner, networks, stages
+from distill.teach import fit, learner, networks, shared, stages
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.hardware import fused, precision
 from distill.teach.networks import build, cuts
@@ -51,7 +51,6 @@ def obtain(work: Workspace, name: str = "teacher") -> tuple[keras.Model, list[di
 
     Raises:
         ConfigError: If `teacher.file` does not fit the data and the stages.
-        FolderBusy: If another process trains the same teacher.
     """
     run, folder = work.run, work.folder
     if run.teacher.file is not None:
@@ -83,12 +82,9 @@ def train(
 
     Returns:
         As `stages.train`.
-
-    Raises:
-        FolderBusy: If another process trains the same network.
     """
     source = home / f"{name}.keras"
-    with files.lock(home):
+    with shared.lock(home, name):
         network, records = stages.train(name, steps, work.at(home), **teachers)
         stages.save_once(network, source)
     with files.whole_file(work.folder / source.name) as temporary:

@@ -15,8 +15,9 @@ import students
 from distill import config, data
 from distill.config import cache
 from distill.data import augmentation, batches, dataset
-from distill.runtime import files, hashes, progress
+from distill.runtime import hashes, progress
 from distill.teach import cache as teach_cache
+from distill.teach import shared
 from distill.teach.cache import block_file, replay
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
@@ -50,7 +51,6 @@ def obtain(
     Raises:
         ConfigError: If the answers do not fit on the disk, or a number is too large
             for the cache's `precision`.
-        FolderBusy: If another process computes the same answers.
         Stopped: If a signal came; the answers computed so far stay.
     """
     run, splits, folder = work.run, work.splits, work.folder
@@ -70,7 +70,7 @@ def obtain(
     check_disk(size, home)
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
-        files.lock(home),
+        shared.lock(home, "teacher's answers"),
         fused.for_training(answering),
     ):
         training, validation = (
