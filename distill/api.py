@@ -37,9 +37,9 @@ class Files(dict[str, pathlib.Path]):
     def __init__(self, folder: pathlib.Path):
         report = json.loads((folder / "report.json").read_text())
         paths = {
-            path.stem.removeprefix("student."): path
+            model["name"].removeprefix("student."): folder / model["file"]
             for model in report["models"]
-            if (path := folder / model["file"]).match("student.*.tflite")
+            if model["name"].startswith("student.")
         }
         super().__init__(paths)
         self.folder = folder

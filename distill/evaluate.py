@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from distill import cli, data
+from distill.config import roles
 from distill.data import checks, split_file
 from distill.runtime import formats, packages, progress
 from distill.runtime.errors import EXIT_FAILED, ConfigError
@@ -35,6 +36,15 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         help="what it is measured on; default: test",
     )
 
+    flags.add_argument(
+        "--input-range",
+        nargs=2,
+        type=float,
+        default=[0.0, 1.0],
+        metavar=("LOW", "HIGH"),
+        help="what the file wants for black and white, such as 0 255; default: 0 1",
+    )
+
     def command(arguments):
         # In a sandbox: a malicious `.tflite` file could exploit the interpreter.
         if arguments.model.suffix == ".tflite" and not limited:
@@ -52,16 +62,30 @@ def _command(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--model: no such file: {path}")
     scan.check_kind(path, ".keras", ".tflite")
     dataset = cli.dataset(arguments.config, path, cli.overrides(arguments))
+    _check_range(arguments.input_range, dataset)
     splits = data.read(dataset)
     known = split_file.is_of(path.parent, splits) or arguments.split == "train"
     if splits.drawn and not known:
         progress.say(f"    warning: {checks.leakage_warning([path.name])}")
-    from distill.run.evaluation.record import foreign_record
+    from distill.run.evaluation.given import foreign_record
 
     with progress.step(f"measure {path}", f"on the {arguments.split} split"):
-        record = foreign_record(path, getattr(splits, arguments.split), dataset)
+        split = getattr(splits, arguments.split)
+        record = foreign_record(path, split, dataset, arguments.input_range)
     print(_lines(record))
     return EXIT_FAILED if record["failed"] else 0
+
+
+def _check_range(limits, dataset):
+    try:
+        roles.check_range("--input-range", limits)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if dataset.kind != "images" and limits != [0.0, 1.0]:
+        raise ConfigError(
+            "--input-range must be left out where the inputs are no images: it has no "
+            f"effect there. Received: {limits}"
+        )
 
 
 def _lines(record):

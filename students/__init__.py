@@ -7,6 +7,7 @@ also a nested functional model of that name, so that it can be called on any ten
 its input's shape.
 """
 
+from students.ds_cnn import DSCNN
 from students.keras_models.application import KerasApplication
 from students.keras_models.file import KerasFile
 from students.keras_models.model import KerasModel
@@ -21,6 +22,7 @@ from students.wide_resnet import WideResNet
 
 __all__ = [
     "BUILDERS",
+    "DSCNN",
     "NIN",
     "VDCNN",
     "KerasApplication",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 BUILDERS = {
+    "ds_cnn": DSCNN,
     "keras_application": KerasApplication,
     "keras_file": KerasFile,
     "lenet": LeNet,

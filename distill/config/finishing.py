@@ -8,7 +8,7 @@ from distill import data
 from distill.compress import finishers
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
-from distill.config import reader, writer, yaml_tree
+from distill.config import reader, roles, writer, yaml_tree
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
 from distill.runtime.errors import check
@@ -38,13 +38,15 @@ class Finishing:
         max_accuracy_drop: A file fails if its accuracy on the validation split is more
             than this many percentage points below the model's. With a budget, its
             `max_drop` is used instead.
+        references: Files that were made elsewhere, measured beside these; see
+            `roles.Reference`.
     """
 
     only_with: ClassVar[dict[str, str]] = {
         "teacher_sha256": "teacher",
         "max_accuracy_drop": "no budget",
     }
-    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target",)
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target", "references")
 
     model: str
     sha256: str | None = None
@@ -58,6 +60,7 @@ class Finishing:
     target: Literal["micro"] | None = None
     budget: budgets.Budget | None = None
     max_accuracy_drop: float = 1.0
+    references: tuple[roles.Reference, ...] = ()
 
     def __post_init__(self):
         """Refuses options that do not fit each other."""

@@ -199,12 +199,13 @@ def co_teachers(run: Run) -> dict[str, Run]:
 
 
 def pretrained_names(run: Run) -> list[str]:
-    """Names of the networks that were trained elsewhere and are read from a file."""
+    """Names of the networks that were trained elsewhere and come as files."""
     teachers = {"teacher": run.teacher}
     teachers |= {name: part.teacher for name, part in co_teachers(run).items()}
     files = {name: part.file or _file(part.network) for name, part in teachers.items()}
     files["student"] = _file(run.student)
-    return [name for name, file in files.items() if file]
+    titles = [part.title for part in run.references]
+    return [*(name for name, file in files.items() if file), *titles]
 
 
 def _file(network):

@@ -42,6 +42,8 @@ class Run:
         max_accuracy_drop: A file fails if its accuracy on the validation split is more
             than this many percentage points below the student's. With a budget, its
             `max_drop` is used instead.
+        references: Files that were made elsewhere, measured beside those of the run;
+            see `roles.Reference`.
         hardware: What the run is computed with.
     """
 
@@ -50,7 +52,7 @@ class Run:
         "budget": "finish",
         "max_accuracy_drop": "finish and no budget",
     }
-    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target", "budget")
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target", "budget", "references")
 
     data: Annotated[data.Dataset, data.DATASETS]
     augmentation: Augmentation = Augmentation()
@@ -67,6 +69,7 @@ class Run:
     target: Literal["micro"] | None = None
     budget: budgets.Limits | None = None
     max_accuracy_drop: float = 1.0
+    references: tuple[roles.Reference, ...] = ()
     hardware: machines.Hardware = machines.Hardware()
 
     def __post_init__(self):
@@ -176,6 +179,7 @@ def check_common(run: Any) -> None:
         f"less than the images' {size} pixels",
         run.augmentation.shift,
     )
+    _check_references(run)
     names = [writer.name_of(part) for part in run.finish]
     check(len(set(names)) == len(names), "finish", "of different names", names)
     for index, part in enumerate(run.finish):
@@ -186,3 +190,15 @@ def check_common(run: Any) -> None:
                 f"after `{needed}`, from which `{names[index]}` starts",
                 names,
             )
+
+
+def _check_references(run):
+    titles = [part.title for part in run.references]
+    check(len(set(titles)) == len(titles), "references", "of different names", titles)
+    for index, part in enumerate(run.references):
+        check(
+            run.data.kind == "images" or part.input_range == (0.0, 1.0),
+            f"references[{index}].input_range",
+            "left out where the inputs are no images: it has no effect there",
+            list(part.input_range),
+        )

@@ -47,7 +47,7 @@ def plain(value: Any, kind: Any = None) -> Any:
     return {
         field.name: plain(getattr(value, field.name), hints[field.name])
         for field in dataclasses.fields(value)
-        if field.name not in newer or getattr(value, field.name) is not None
+        if field.name not in newer or getattr(value, field.name) not in (None, ())
     }
 
 

@@ -32,6 +32,17 @@ class Split:
         """All inputs as a network needs them; see `floats`."""
         return floats(self.inputs[:])
 
+    def scaled(self, limits: Sequence[float]) -> "Split":
+        """The same images as numbers from one limit to the other, in place of [0, 1].
+
+        Args:
+            limits: What black and white become.
+        """
+        if tuple(limits) == (0, 1):
+            return self
+        low, high = map(np.float32, limits)
+        return Split(low + (high - low) * self.floats(), self.labels, self.names)
+
     def take(self, chosen: np.ndarray) -> "Split":
         """Selects examples by index, in the order of the indices."""
         names = None if self.names is None else self.names[chosen]

@@ -43,7 +43,7 @@ def predict(path: pathlib.Path, inputs: np.ndarray) -> np.ndarray:
 
 def latencies(
     paths: Sequence[pathlib.Path], example: np.ndarray, *, threads: int = 1
-) -> dict[str, dict[str, Any]]:
+) -> dict[pathlib.Path, dict[str, Any]]:
     """Measures the latency of each file for one input; the files alternate.
 
     Args:
@@ -52,7 +52,7 @@ def latencies(
         threads: Number of threads of the interpreter.
 
     Returns:
-        Name of each file to its record: that of `latency.time_calls`, with `threads`
+        Each file to its record: that of `latency.time_calls`, with `threads`
         and `machine`.
 
     Raises:
@@ -62,10 +62,10 @@ def latencies(
     for path in paths:
         run = Runner(path, example.shape, threads)
         # Quantized before: a device that uses eight bits has such inputs already.
-        runs[path.name] = functools.partial(run, run.quantize(example))
+        runs[path] = functools.partial(run, run.quantize(example))
     conditions = {"threads": threads, "machine": versions.machine()}
     records = latency.time_calls(runs)
-    return {name: {**record, **conditions} for name, record in records.items()}
+    return {path: {**record, **conditions} for path, record in records.items()}
 
 
 def _accepts(path, shape):

@@ -6,7 +6,7 @@ import numpy as np
 import tabulate
 
 from distill.measure import latency
-from distill.report import certificates, layer_errors, micro
+from distill.report import certificates, layer_errors, micro, references
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -32,6 +32,7 @@ def table(report: dict) -> str:
         notes.insert(
             0, f"* the smallest file that passes on the validation split{runs}"
         )
+    notes += references.lines(report["models"])
     notes.insert(0, f"packed: {formats.PACKED}")
     headers = [
         "acc %",

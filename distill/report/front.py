@@ -6,6 +6,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+from distill.config.roles import is_reference
 from distill.report import html
 from distill.report.charts import pareto, scatter
 from distill.runtime import files
@@ -74,7 +75,8 @@ def front(models: Sequence[dict]) -> dict:
     accuracy = {model["name"]: model["validation_accuracy"] for model in models}
     reference = "teacher" if "teacher" in accuracy else "student"
     least = accuracy[reference] - WITHIN
-    near = [model for model in models if model["validation_accuracy"] >= least]
+    own = [model for model in models if not is_reference(model["name"])]
+    near = [model for model in own if model["validation_accuracy"] >= least]
     chosen = pareto.smallest(near)
     return {
         "models": rows,

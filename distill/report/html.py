@@ -6,7 +6,7 @@ import jinja2
 import numpy as np
 
 from distill.measure import latency
-from distill.report import images
+from distill.report import images, references
 from distill.runtime import formats
 
 
@@ -26,6 +26,7 @@ def template(name: str) -> jinja2.Template:
     environment.filters["points"] = _points
     environment.globals["formats"] = formats
     environment.globals["differ"] = latency.differ
+    environment.globals["reference_lines"] = references.lines
     environment.globals["share"] = _share
     return environment.get_template(name)
 

@@ -4,7 +4,7 @@ import yaml
 
 from distill.data import sidecar
 from distill.measure.end import End
-from distill.report import certificates, micro
+from distill.report import certificates, micro, references
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -44,6 +44,7 @@ def text(result: dict) -> str:
         f"{data['validation']:,} validation examples.",
         _table([_COLUMNS, *map(_row, result["models"])]),
         f"Packed: {formats.PACKED}.{_packed_files(result['models'])}",
+        *_describe_references(result["models"]),
         *_run_in_micro(result["models"]),
         "## What to know",
         _format_list(_limits(result, chosen)),
@@ -67,6 +68,12 @@ def _run_in_micro(models):
     """The table of the files in TFLite Micro, and its note, if they were run there."""
     rows = micro.rows(models)
     return [_table([micro.HEADERS, *rows]), f"{micro.note(models)}."] if rows else []
+
+
+def _describe_references(models):
+    """Statements on the files that were made elsewhere, if there are any."""
+    lines = references.lines(models)
+    return [_format_list(lines)] if lines else []
 
 
 def _describe_inputs(data):

@@ -11,7 +11,7 @@ from distill.config import finishing
 from distill.data import sidecar
 from distill.report import compress_tables
 from distill.run import micro, parent
-from distill.run.evaluation import gather, warn
+from distill.run.evaluation import gather, references, warn
 from distill.run.folder import check_ground, claim
 from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash
@@ -63,6 +63,7 @@ def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
         f"{name} file": file_hash(pathlib.Path(path).expanduser())
         for name, path in _network_files(run).items()
     }
+    hashes |= references.hashes(run)
     return {"data": splits.fingerprint(), **hashes, **versions.versions()}
 
 
@@ -86,11 +87,13 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
         As `open_networks` and `parent.finish`.
     """
     progress.say(f"    run folder: {folder}")
-    splits = data.read(run.data, list(_network_files(run)))
+    elsewhere = [*_network_files(run), *(part.title for part in run.references)]
+    splits = data.read(run.data, elsewhere)
     check_ground(folder, ground(run, splits))
     sidecar.write(folder, run.data, splits)
     for line in warn.few_examples(run, len(splits.validation.labels)):
         progress.say(f"    warning: {line}")
+    references.check(run)
     with progress.step("networks", "opening and checking"):
         open_networks(run, splits, folder)
     if run.target == "micro" and not (folder / "finish.json").exists():

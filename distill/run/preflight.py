@@ -10,6 +10,7 @@ import students
 from distill import config, data
 from distill.data import batches
 from distill.run import blocked, micro, parent
+from distill.run.evaluation import references
 from distill.runtime import onednn
 from distill.teach import incoming
 from distill.teach.cache import size
@@ -36,6 +37,7 @@ def check(run: config.Run) -> list[tuple] | None:
     strategy.resolve(run)
     pairs = checks.check_pairs(run)
     checks.check_finish(run)
+    references.check(run)
     _check_files(run)
     onednn.check(run.hardware.onednn)
     return pairs

@@ -6,6 +6,7 @@ from distill import config, data
 from distill.data import sidecar
 from distill.measure import accuracy as measure_accuracy
 from distill.run import preflight
+from distill.run.evaluation import references
 from distill.run.folder import GROUND, check_ground, claim_together
 from distill.runtime import files, progress, versions
 from distill.runtime.process import distributed
@@ -22,7 +23,8 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
         Untrusted: If the file of a network may be unsafe.
     """
     ground = {"data": splits.fingerprint(), "backend": keras.backend.backend()}
-    return {**ground, **hashes(run), **versions.versions()}
+    files = hashes(run) | references.hashes(run)
+    return {**ground, **files, **versions.versions()}
 
 
 def train_all(work: Workspace) -> list[dict]:

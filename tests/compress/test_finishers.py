@@ -116,7 +116,7 @@ for kind in (finishers.FINISHERS["int8_calibrated"], quantized.Int8):
             "as floats": kind(**options).breaches(facts, parts, counted),
             "steps apart": float(apart / facts.gives[0].scale),
             "conversion": part.conversion_breaches(work.parity),
-            "latency": interpreter.latencies([path], seen[:1])[path.name]["median"],
+            "latency": interpreter.latencies([path], seen[:1])[path]["median"],
             "layers": len(work.layers(path.read_bytes())),
         }
 

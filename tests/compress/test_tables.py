@@ -93,11 +93,12 @@ def test_litert_runs_what_the_tables_hold(both):
     answers = [interpreter.predict(path, IMAGES) for path in both]
     np.testing.assert_array_equal(*answers)
     models = [
-        {"file": path.name, "latency_ms": None, "latency_all_threads_ms": None}
+        {"name": path.stem, "latency_ms": None, "latency_all_threads_ms": None}
         for path in both
     ]
+    paths = {path.stem: path for path in both}
     split = type("Split", (), {"floats": lambda self: IMAGES})()
-    record.put_latencies(models, both[0].parent, split)
+    record.put_latencies(models, paths, split)
     assert models[0]["latency_ms"] and models[1]["latency_ms"] is None
 
 

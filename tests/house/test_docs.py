@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill import data
+from distill import config, data
 from distill.compress import convert
 from distill.data import tokens
 from distill.data.sets import image_file
@@ -75,3 +75,30 @@ def test_a_text_is_prepared_as_in_a_run(place):
     actual = run_page("texts.md")
     np.testing.assert_array_equal(actual["ids"], ids)
     np.testing.assert_allclose(actual["logits"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_keywords_become_arrays_that_their_config_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISTILL_DATA", str(tmp_path))
+    (tmp_path / "mlperf_tiny").mkdir()
+    words = np.array([f"word{index}" for index in range(12)])
+    for name, more in (
+        ("test", {}),
+        ("more", {"split": np.repeat(["test", "val"], 180)}),
+    ):
+        x = RNG.integers(-128, 128, (360, 49, 10, 1), np.int8)
+        y = np.arange(360).astype(np.uint8) % 12
+        file = tmp_path / "mlperf_tiny" / f"kws01_{name}.npz"
+        np.savez(file, x=x, y=y, labels=words, **more)
+    official = np.load(tmp_path / "mlperf_tiny" / "kws01_test.npz")
+    run_page("mlperf_tiny.md")
+    run = config.load("mlperf_kws01.yaml")
+    assert run.data.class_names == tuple(words)
+    splits = run.data.load()
+    assert len(splits.train.labels) + len(splits.validation.labels) == 180
+    np.testing.assert_array_equal(splits.test.labels, official["y"])
+    # What a feature stands for is what the reference is given.
+    (reference,) = run.references
+    given = splits.test.scaled(reference.input_range).floats()
+    meant = (official["x"].astype(float) - 83) * 0.5847029
+    np.testing.assert_allclose(given, meant, atol=1e-4)

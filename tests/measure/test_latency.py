@@ -116,8 +116,8 @@ def test_the_files_themselves_are_run(monkeypatch, tmp_path):
     example = np.ones((1, 2))
     paths = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
     found = interpreter.latencies(paths, example, threads=3)
-    for name, given in seen.items():
-        assert len(given) > found[name]["runs"] >= latency.ROUNDS
+    for path, given in zip(paths, seen.values(), strict=True):
+        assert len(given) > found[path]["runs"] >= latency.ROUNDS
         assert all(one is example for one in given)
 
 

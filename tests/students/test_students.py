@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 import students
+from distill.measure import cost
 from students import residual
 
 NETWORKS = {
+    "ds_cnn": students.DSCNN(width=4, blocks=2, kernel=(3, 2)),
     "lenet": students.LeNet(width_multiplier=0.5),
     "nin": students.NIN(width_multiplier=0.05),
     "nin_plain": students.NIN(width_multiplier=0.05, batch_norm=False),
@@ -155,6 +157,10 @@ def test_networks_of_one_depth_have_it(name, layers, network):
         ("resnext", {"depth": 20, "width": 0}, "`width` must be at least 1"),
         ("resnext", {"depth": 20, "cardinality": 0}, "`cardinality` must be at least"),
         ("resnext", {"depth": 20, "bottleneck_width": 0}, "`bottleneck_width` must be"),
+        ("ds_cnn", {"width": 0}, "`width` must be at least 1"),
+        ("ds_cnn", {"blocks": 0}, "`blocks` must be at least 1"),
+        ("ds_cnn", {"kernel": (3,)}, "`kernel` must be .time, frequency."),
+        ("ds_cnn", {"dropout": 0.5}, "`dropout` must be in"),
         ("vdcnn", {"depth": 10}, "`depth` must be one of 9, 17, 29, 49. Received: 10"),
         ("vdcnn", {"depth": 9, "width": 0}, "`width` must be at least 1"),
         ("vdcnn", {"depth": 9, "embedding": 0}, "`embedding` must be at least 1"),
@@ -184,6 +190,19 @@ def test_depth_counts_as_the_paper_counts(options, convolutions):
     layers = options.build((8, 8, 1), 5)._flatten_layers()
     actual = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
     assert len(actual) == convolutions
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "classes", "kernels", "macs"),
+    [
+        (students.ResNet(depth=8), (32, 32, 3), 10, 77_360, 12_501_632),
+        (students.DSCNN(), (49, 10, 1), 12, 22_016, 2_656_768),
+    ],
+)
+def test_two_have_the_kernels_of_the_benchmark(network, shape, classes, kernels, macs):
+    """As the reference files of MLPerf Tiny, ic01 and kws01, have them."""
+    cost_ = cost.count(network.build(shape, classes))
+    assert (cost_.kernels, cost_.macs) == (kernels, macs)
 
 
 def test_a_zero_padded_shortcut_is_the_identity_on_every_second_pixel():
@@ -338,7 +357,7 @@ def test_the_float32_file_answers_as_the_network(name, child):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_written_anew_to_be_quantized_answers_as_the_network(name, child):
     assert child[name]["written"] <= 1e-5
-    expected = {"resnet", "resnet_zero_pad", "nin", "mobilenet"}
+    expected = {"resnet", "resnet_zero_pad", "nin", "mobilenet", "ds_cnn"}
     expected |= {"resnext", "resnext_basic"}
     assert child[name]["same"] == (name in expected)
 

@@ -79,13 +79,16 @@ def front(
 
 
 def family(name: str) -> str:
-    """The family of a model, which sets its marker: `teacher`, `student` or `control`.
+    """The family of a model, which sets its marker.
 
-    Assistants and co-teachers belong to the teachers.
+    It is `teacher`, `student`, `control` or `reference`. Assistants and co-teachers
+    belong to the teachers.
 
     Args:
         name: The model's name in `report.json`, such as `student.int8`.
     """
+    if roles.is_reference(name):
+        return "reference"
     first = name.split(".")[0]
     if not roles.is_reserved(first):
         return "control"

@@ -15,7 +15,7 @@ from distill.measure.facts import read_facts
 from distill.report import front, model_card, page, tensorboard
 from distill.report.charts import pareto
 from distill.run import micro, parent
-from distill.run.evaluation import certify, warn
+from distill.run.evaluation import certify, references, warn
 from distill.run.evaluation.record import model_record, put_latencies
 from distill.runtime import errors, files, packages, progress, versions
 from distill.runtime.process import memory
@@ -55,8 +55,8 @@ def gather(
                 validation=splits.validation,
             )
         models.append(record)
-    with progress.step("measure latency", "all files in turn"):
-        put_latencies(models, folder, splits.test)
+    others, unmeasured = references.measure(run, splits.test, taught)
+    _time(run, models, others, folder, splits.test)
     if run.target == "micro":
         micro.measure(run, models, folder, splits.test)
     counted = cost.count(loader.open_own(folder / "student.keras"))
@@ -71,11 +71,11 @@ def gather(
         "machine": versions.machine(),
         "peak_memory_bytes": memory.peaks(),
         "data": _describe_data(run.data, splits),
-        "models": models,
+        "models": [*models, *others],
         "stitched": _stitch(run, folder, splits.test),
         "stages": stages,
         "search": search,
-        "warnings": _warnings(run, made, splits, models, stages),
+        "warnings": [*_warnings(run, made, splits, models, stages), *unmeasured],
         "failures": [
             f"{model['name']}: {reason}"
             for model in promised
@@ -90,6 +90,16 @@ def gather(
     files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
     return result
+
+
+def _time(run, models, others, folder, split):
+    """Measures the latencies of own files and references in turn."""
+    paths = {model["name"]: folder / model["file"] for model in models}
+    # Beside references all run where these have to: else they would not be comparable.
+    way = {"latencies": references.latencies} if others else {}
+    with progress.step("measure latency", "all files in turn"):
+        together = [*models, *others]
+        put_latencies(together, paths | references.paths(run, others), split, **way)
 
 
 def _plain(run):
@@ -123,6 +133,7 @@ def _warnings(run, made, splits, models, stages):
         *warn.alarms(stages),
         *warn.certificates(models),
         *([parent.missing_warning()] if made != run else []),
+        *references.missing_warning(run),
     ]
 
 

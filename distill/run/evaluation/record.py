@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -9,9 +10,8 @@ from distill import data
 from distill.measure import accuracy, codec, cost, interpreter, lut
 from distill.measure.end import End
 from distill.measure.facts import Facts, gzip_bytes, read_facts
-from distill.runtime import errors, hashes, versions
+from distill.runtime import hashes, versions
 from distill.runtime.trust import loader
-from distill.teach import incoming
 
 
 def model_record(
@@ -78,48 +78,38 @@ def model_record(
     return record, answers
 
 
-def foreign_record(
-    path: pathlib.Path, split: data.Split, dataset: data.Dataset
-) -> dict:
-    """Measures a file that may not come from a run; see `model_record`.
-
-    Raises:
-        ConfigError: If the file does not fit the data, or cannot be run.
-        Untrusted: If it may be unsafe.
-    """
-    is_keras = path.suffix == ".keras"
-    network = incoming.open_given(path, None, dataset) if is_keras else None
-    try:
-        record, _ = model_record(path, split, None, network)
-        put_latencies([record], path.parent, split)
-        return record
-    except Exception as error:  # A damaged file raises whatever its reader does.
-        raise errors.ConfigError(f"{path}: cannot be run: {error}") from None
-
-
-def put_latencies(models: list[dict], folder: pathlib.Path, split: data.Split) -> None:
+def put_latencies(
+    models: Sequence[dict],
+    paths: Mapping[str, pathlib.Path],
+    split: data.Split,
+    latencies: Callable[..., dict[pathlib.Path, dict]] = interpreter.latencies,
+) -> None:
     """Writes the latencies of `.tflite` files, measured in turn, into their entries.
 
     Args:
         models: Entries, as `model_record` makes them; a file with kernels as tables,
             which LiteRT does not run, gets none.
-        folder: Holds the files.
+        paths: Name of each model to its file.
         split: Its first example is what they are given.
+        latencies: Measures them.
     """
-    paths = [folder / model["file"] for model in models]
     # Kernels as tables would be timed without what unpacks them.
-    paths = [p for p in paths if p.suffix == ".tflite" and not lut.is_in(p)]
-    if not paths:
+    timed = {
+        name: path
+        for name, path in paths.items()
+        if path.suffix == ".tflite" and not lut.is_in(path)
+    }
+    if not timed:
         return
-    files = [model for model in models if folder / model["file"] in paths]
     example = split.floats()[:1]
     threads_of = {"latency_ms": 1, "latency_all_threads_ms": versions.cores()}
     for key, threads in threads_of.items():
         # On one core, the second number would be the first.
         if key == "latency_ms" or threads > 1:
-            latencies = interpreter.latencies(paths, example, threads=threads)
-            for model in files:
-                model[key] = latencies[model["file"]]
+            taken = latencies([*timed.values()], example, threads=threads)
+            for model in models:
+                if model["name"] in timed:
+                    model[key] = taken[timed[model["name"]]]
 
 
 def _file_facts(facts):

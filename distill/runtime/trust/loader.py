@@ -19,8 +19,6 @@ from distill.runtime.process import death, distributed
 from distill.runtime.process.command import IN_CHILD
 from distill.runtime.trust import limits, scan
 
-_SECONDS = 300
-
 
 def open_own(path: pathlib.Path):
     """Opens a `.keras` file that this run has written."""
@@ -79,7 +77,23 @@ def run_sandboxed(path: pathlib.Path, arguments: list[str]) -> int:
     return _in_sandbox(path, arguments).returncode
 
 
-def _in_sandbox(path, arguments, **options):
+def measure_sandboxed(path: pathlib.Path, folder: pathlib.Path) -> None:
+    """Measures a foreign `.tflite` file, by `distill.run.evaluation.foreign`.
+
+    Args:
+        path: The file.
+        folder: Has the task, and gets the result.
+
+    Raises:
+        Untrusted: If the process dies, or takes too long.
+    """
+    task = ["measure", str(folder)]
+    done = _in_sandbox(path, task, seconds=limits.MEASURING_SECONDS)
+    if done.returncode:
+        raise Untrusted(f"{path}: measuring it ended with {done.returncode}")
+
+
+def _in_sandbox(path, arguments, seconds=limits.SECONDS, **options):
     # `-P`: not from the working folder, which may be the foreign file's own.
     packages = str(pathlib.Path(__file__).resolve().parents[3])
     search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
@@ -87,12 +101,12 @@ def _in_sandbox(path, arguments, **options):
         done = subprocess.run(
             [sys.executable, "-P", "-m", "distill.runtime.trust.sandbox", *arguments],
             env={**os.environ, IN_CHILD: "1", "PYTHONPATH": search},
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
             **options,
         )
     except subprocess.TimeoutExpired:
-        raise Untrusted(f"{path}: not done within {_SECONDS} s") from None
+        raise Untrusted(f"{path}: not done within {seconds} s") from None
     if (died := death.number(done.returncode)) is not None:
         raise Untrusted(
             f"{path}: the process that opened it was ended by {death.say(died)}"

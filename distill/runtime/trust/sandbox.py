@@ -1,6 +1,7 @@
 """A process with limits, for foreign files; what it dies of hurts nobody else."""
 
 import importlib
+import os
 import pathlib
 import sys
 
@@ -36,9 +37,12 @@ def open_keras(given: pathlib.Path, made: pathlib.Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`open GIVEN MADE`, or a command and its flags."""
-    limits.limit()
+    """`open GIVEN MADE`, `measure FOLDER`, or a command and its flags."""
     task, *rest = argv
+    if task == "measure":
+        limits.limit(limits.MEASURING_SECONDS, os.cpu_count() or 1)
+        return importlib.import_module("distill.run.evaluation.foreign").main(*rest)
+    limits.limit()
     if task in ("evaluate", "export", "inspect", "pack", "unpack"):
         command = importlib.import_module(f"distill.{task}")
         return command.main(rest, limited=True)

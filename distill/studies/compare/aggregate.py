@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from distill.config.roles import is_reference
 from distill.runtime import formats
 from distill.studies import intervals
 from distill.studies.compare.groups import config_of, data_of
@@ -68,7 +69,9 @@ def _by_name(reports):
 def _ships(entries):
     """Whether a model is an exported file that failed in no run."""
     return all(
-        entry.get("file", "").endswith(".tflite") and not entry.get("failed")
+        entry.get("file", "").endswith(".tflite")
+        and not entry.get("failed")
+        and not is_reference(entry["name"])
         for entry in entries
     )
 

@@ -64,6 +64,7 @@ def _models(seeds):
         for name, runs in seeds.items()
         for index in range(len(runs[0][1]["models"]))
     ]
+    models = _once(models)
     # A file for each seed: configs share their teachers if all of these are equal.
     hashes = {tuple(m["sha256"]) for m in models if m["model"] == "teacher"}
     if len(hashes) > 1:
@@ -76,6 +77,17 @@ def _models(seeds):
         for m, once in zip(models, shared, strict=True)
         if not once or m["config"] == first
     ]
+
+
+def _once(models):
+    """The models without references that an earlier config has too."""
+    seen, kept = set(), []
+    for model in models:
+        known = (model["model"], *model["sha256"])
+        if model["family"] != "reference" or known not in seen:
+            kept.append(model)
+        seen.add(known)
+    return kept
 
 
 def _summarize_model(name, index, runs):

@@ -184,7 +184,7 @@ def export_and_measure(
     return {
         "file": path.name,
         "bytes": path.stat().st_size,
-        "latency_ms": interpreter.latencies([path], inputs[:1])[path.name],
+        "latency_ms": interpreter.latencies([path], inputs[:1])[path],
         "largest_difference": float(
             np.abs(interpreter.predict(path, inputs) - expected).max()
         ),
