@@ -16,6 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from distill.measure import graph as graphs
 from distill.measure import interpreter, lut
 from distill.measure.micro import trial
+from distill.runtime import tflite
 from distill.runtime.errors import FinishError
 from distill.runtime.trust import provenance
 
@@ -68,7 +69,7 @@ def compress(content: bytes) -> bytes:
 def choose(content: bytes) -> list[dict]:
     """The kernels that become shorter, as the package's specification lists them."""
     graph = graphs.Graph(content)
-    tensors = schema.ModelT.InitFromPackedBuf(content, 0).subgraphs[0].tensors
+    tensors = tflite.unpack(content).subgraphs[0].tensors
     chosen = {}
     for op in graph.ops:
         if graph.name(op) not in graphs.WEIGHTED:
@@ -132,7 +133,7 @@ def _pack(content, chosen):
 
 def _bare(content):
     """The file without what the package repeats: names of kernels, and their scales."""
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = tflite.unpack(content)
     graph = model.subgraphs[0]
     for op in graph.operators:
         if model.operatorCodes[op.opcodeIndex].customCode == lut.OP:
@@ -145,7 +146,7 @@ def _bare(content):
 
 def _constants(content):
     """The bytes of all constants that ops take, in the order of the ops."""
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = tflite.unpack(content)
     graph = model.subgraphs[0]
     taken = [
         model.buffers[graph.tensors[index].buffer].data
