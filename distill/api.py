@@ -21,7 +21,7 @@ from distill.run.arguments import Arguments
 from distill.run.folder import claim_finish
 from distill.runtime import errors, files, onednn, progress
 from distill.runtime.process import distributed, signals
-from distill.runtime.trust import loader
+from distill.runtime.trust import loader, own_python
 
 Source = str | os.PathLike | Mapping[str, Any]
 
@@ -80,6 +80,7 @@ def train(
     student: Any = None,
     out: str | os.PathLike | None = None,
     overrides: Sequence[str] = (),
+    allow_python: bool = False,
     **options: Any,
 ) -> Result | None:
     """Trains, finishes and measures a run, as `python -m distill.train` does.
@@ -96,6 +97,7 @@ def train(
             alone stands for the network with its defaults.
         out: The run's folder; by default `runs/<config>`.
         overrides: Assignments as for `--set`, such as `stages.0.epochs=3`.
+        allow_python: Whether the Python files that the config names may be run.
         **options: The other options of a config, such as `batch_size=64`, as plain data
             or dataclasses. In `finish`, a name alone has its default options.
 
@@ -111,7 +113,7 @@ def train(
     """
     options |= {"data": data, "teacher": teacher, "student": student}
     given = Arguments(config.Run, source, overrides, options)
-    with _session():
+    with _session(allow_python):
         target = _folder(given, "train", out)
         given.save(target)
         run = given.read()
@@ -135,6 +137,7 @@ def finish(
     teacher: Any = None,
     out: str | os.PathLike | None = None,
     overrides: Sequence[str] = (),
+    allow_python: bool = False,
     **options: Any,
 ) -> Files:
     """Makes and measures files of a network, as `python -m distill.finish` does.
@@ -146,6 +149,7 @@ def finish(
         teacher: Another network, from which the finishers distil.
         out: The run's folder; by default `runs/<config>`.
         overrides: As for `train`.
+        allow_python: As for `train`.
         **options: As for `train`: `finish`, `budget`, ...
 
     Returns:
@@ -157,7 +161,7 @@ def finish(
     options |= {"data": data, "teacher": teacher, "model": model}
     given = Arguments(finishing.Finishing, source, overrides, options)
     parent.require_packages()
-    with _session():
+    with _session(allow_python):
         folder = _folder(given, "finish", out)
         given.save(folder)
         run = given.read()
@@ -186,11 +190,15 @@ def _folder(given, name, out):
 
 
 @contextlib.contextmanager
-def _session() -> Iterator[None]:
-    """Messages and signals as in a command, for the duration of a call."""
+def _session(allow_python: bool = False) -> Iterator[None]:
+    """Messages, signals and permission as in a command, for the duration of a call."""
     progress.start()
-    with signals.installed():
-        yield
+    own_python.allow(allow_python)
+    try:
+        with signals.installed():
+            yield
+    finally:
+        own_python.allow(False)
 
 
 def _kept(result):

@@ -16,6 +16,7 @@ from distill import cli, config
 from distill.runtime import errors, files, versions
 from distill.runtime.onednn import check as check_kernels
 from distill.runtime.process import command
+from distill.runtime.trust import own_python
 
 ROUNDS = 7  # Odd, so that the median is the ratio of one round.
 
@@ -23,6 +24,7 @@ ROUNDS = 7  # Odd, so that the median is the ratio of one round.
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.benchmark --config FILE`. Returns the exit code."""
     flags = cli.parser("benchmark", "Times the training steps of a config's methods.")
+    own_python.add_flag(flags)
     flags.add_argument("--rounds", type=int, help="number of rounds; default: 7")
     flags.add_argument(
         "--steps", type=int, default=10, help="steps in a round; default: 10"

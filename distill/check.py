@@ -8,6 +8,7 @@ from distill.config import explain, finishing, lessons
 from distill.runtime import formats
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
+from distill.runtime.trust import own_python
 from distill.studies.generate import study as generation
 from distill.studies.tabular import study as tabular
 
@@ -23,6 +24,7 @@ ROOTS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.check --config FILE`."""
     flags = cli.parser("check", "Shows what a config means, without training.")
+    own_python.add_flag(flags)
     flags.add_argument(
         "--explain",
         nargs="?",

@@ -11,6 +11,7 @@ from absl.flags import argparse_flags
 from distill.run import folder
 from distill.runtime import errors, files, onednn, progress, versions
 from distill.runtime.process import command
+from distill.runtime.trust import own_python
 from distill.studies.compare.jobs import plan
 
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="number of seeds, counted from the configs' `seed`; default: 5",
     )
     command.add_set_flag(flags)
+    own_python.add_flag(flags)
     flags.add_argument(
         "--no-finish",
         action="store_true",

@@ -15,7 +15,7 @@ from distill.report import compress_tables
 from distill.run import parent
 from distill.runtime import errors
 from distill.runtime.process import command
-from distill.runtime.trust import loader
+from distill.runtime.trust import loader, own_python
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "its student, untrained if it has yet to be trained",
     )
     command.add_set_flag(flags)
+    own_python.add_flag(flags)
     flags.add_argument(
         "--micro",
         action="store_true",

@@ -11,7 +11,7 @@ from distill.data import checks, split_file
 from distill.runtime import formats, packages, progress
 from distill.runtime.errors import EXIT_FAILED, ConfigError
 from distill.runtime.process.command import run_command
-from distill.runtime.trust import loader, scan
+from distill.runtime.trust import loader, own_python, scan
 
 
 def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         "Measures a .keras or .tflite file on the data of a config: of distill.train, "
         "of distill.finish, or a run.yaml.",
     )
+    own_python.add_flag(flags)
     flags.add_argument(
         "--model", required=True, type=pathlib.Path, help="a .keras or .tflite file"
     )

@@ -13,7 +13,7 @@ from distill.report.firmware import bundle, golden
 from distill.runtime import files, packages, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
-from distill.runtime.trust import loader
+from distill.runtime.trust import loader, own_python
 
 
 def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None, limited: bool = False) -> int:
         help="of a bundle: the config of its data, or the run.yaml of its run, for "
         "real examples in the test; default: random ones",
     )
+    own_python.add_flag(flags)
 
     def run(arguments):
         _check(arguments)

@@ -12,6 +12,7 @@ from distill.run import micro, parent
 from distill.run.folder import claim_finish
 from distill.runtime import files
 from distill.runtime.process import command
+from distill.runtime.trust import own_python
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser(
         "finish", "Makes and measures the files of a network trained elsewhere."
     )
+    own_python.add_flag(flags)
     for name, what in (("model", "the network to ship"), ("teacher", "its teacher")):
         flags.add_argument(
             f"--{name}", help=f"{what}, a .keras file; default: the config's"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from distill import cli, config
 from distill.runtime import errors, progress
 from distill.runtime.process import command
+from distill.runtime.trust import own_python
 from distill.studies.generate.study import Study
 
 
@@ -14,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = cli.parser(
         "generate", "Compresses a generator that turns images into other classes."
     )
+    own_python.add_flag(flags)
     cli.add_study_flags(flags)
     return command.run_command(_command, flags, argv)
 

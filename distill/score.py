@@ -10,6 +10,7 @@ from distill.run.folder import claim
 from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
+from distill.runtime.trust import own_python
 from distill.studies.score import plan
 
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "student learns from the run's teacher on them, and by their similarity to the "
         "test split.",
     )
+    own_python.add_flag(flags)
     flags.add_argument(
         "--seeds",
         type=int,

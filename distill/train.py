@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import distill
 from distill import cli
 from distill.runtime.process import command, distributed
+from distill.runtime.trust import own_python
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.train --config FILE`. Returns the exit code."""
     flags = cli.parser("train", "Trains teacher and student, finishes and measures.")
+    own_python.add_flag(flags)
     flags.add_argument(
         "--out", type=pathlib.Path, help="folder of the run; default: runs/<config>"
     )
