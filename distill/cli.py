@@ -17,6 +17,7 @@ from absl.flags import argparse_flags
 import distill
 from distill import config, data
 from distill.config import finishing
+from distill.run.arguments import read_config
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import completion
 from distill.runtime.process.command import add_set_flag, did_you_mean, fail
@@ -66,17 +67,19 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
     return [*arguments.set, *seed]
 
 
-def load_run(arguments: argparse.Namespace) -> config.Run:
+def load_run(
+    arguments: argparse.Namespace, folder: pathlib.Path | None = None
+) -> config.Run:
     """Loads the run of `--config`, `--set` and `--seed`, and chooses the kernels.
 
+    Args:
+        arguments: The parsed flags.
+        folder: See `read_config`.
+
     Raises:
-        ConfigError: See `config.load` and `onednn.choose`.
+        ConfigError: See `read_config` and `onednn.choose`.
     """
-    return _load(arguments.config, overrides(arguments))
-
-
-def _load(given, assignments):
-    run = config.load(given, assignments)
+    run = read_config(config.Run, arguments.config, overrides(arguments), folder)
     # TensorFlow reads the choice of its kernels only when it is imported.
     onednn.choose(run.hardware.onednn)
     return run
@@ -96,10 +99,12 @@ def dataset(
         ConfigError: See `config.read`.
     """
     kind = finishing.config_class(given)
+    if kind is not config.Run:
+        assignments = [*assignments, f"model={json.dumps(str(model))}"]
+    run = read_config(kind, given, assignments, only_data=True)
     if kind is config.Run:
-        return _load(given, assignments).data
-    replaced = f"model={json.dumps(str(model))}"
-    return config.read(kind, given, [*assignments, replaced]).data
+        onednn.choose(run.hardware.onednn)
+    return run.data
 
 
 def default_folder(arguments: argparse.Namespace) -> pathlib.Path:

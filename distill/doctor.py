@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill import config
 from distill.compress import finishers
 from distill.config import finishing
 from distill.measure.micro import trial
 from distill.report import compress_tables
 from distill.run import parent
+from distill.run.arguments import read_config
 from distill.runtime import errors
 from distill.runtime.process import command
 from distill.runtime.trust import loader, own_python
@@ -80,7 +80,7 @@ def _read(arguments):
     overrides = list(arguments.set)
     if path is not None and kind is finishing.Finishing:
         overrides.append(f"model={json.dumps(str(path))}")
-    run = config.read(kind, arguments.config, overrides)
+    run = read_config(kind, arguments.config, overrides)
     model = getattr(run, "model", None)
     return run, path or (pathlib.Path(model).expanduser() if model else None)
 

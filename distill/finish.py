@@ -5,10 +5,11 @@ import pathlib
 from collections.abc import Sequence
 
 import distill
-from distill import cli, config
+from distill import cli
 from distill.config import finishing
 from distill.config.yaml_tree import flow
 from distill.run import micro, parent
+from distill.run.arguments import read_config
 from distill.run.folder import claim_finish
 from distill.runtime import files
 from distill.runtime.process import command
@@ -54,8 +55,8 @@ def _command(arguments: argparse.Namespace) -> int:
     paths = {"model": arguments.model, "teacher": arguments.teacher}
     networks = [f"{name}={flow(path)}" for name, path in paths.items() if path]
     overrides = [*networks, *cli.overrides(arguments)]
-    run = config.read(finishing.Finishing, arguments.config, overrides)
     folder = arguments.out or cli.default_folder(arguments)
+    run = read_config(finishing.Finishing, arguments.config, overrides, folder)
     parent.require_for(run)
     micro.require(run)
     with files.lock(folder):

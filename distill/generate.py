@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from distill import cli, config
+from distill import cli
+from distill.run.arguments import read_config
 from distill.runtime import errors, progress
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
@@ -21,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    study = config.read(Study, arguments.config, cli.overrides(arguments))
-    folder = cli.study_folder(arguments)
+    folder, overrides = cli.study_folder(arguments), cli.overrides(arguments)
+    study = read_config(Study, arguments.config, overrides, folder)
     # Imports Keras or scikit-learn, which is slow: config mistakes come before.
     from distill.studies.generate import conductor, report
 

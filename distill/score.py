@@ -61,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    run = cli.load_run(arguments)
+    folder = arguments.out or _default_folder(arguments)
+    run = cli.load_run(arguments, folder)
     _check(run, arguments.seeds, arguments.examples)
     rows = plan.plan(run, arguments.generator_epochs)
-    folder = arguments.out or _default_folder(arguments)
     onednn.choose(run.hardware.onednn)
     with files.lock(folder):
         claim(folder, run)

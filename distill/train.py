@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    run = cli.load_run(arguments)
     target = arguments.out or cli.default_folder(arguments)
+    run = cli.load_run(arguments, target)
     with (
         distributed.join(run.hardware.strategy),
         distributed.working_folder(target) as folder,

@@ -11,6 +11,7 @@ from students.ds_cnn import DSCNN
 from students.keras_models.application import KerasApplication
 from students.keras_models.file import KerasFile
 from students.keras_models.model import KerasModel
+from students.keras_models.own_python import OwnPython
 from students.lenet import LeNet
 from students.mobilenet import MobileNet
 from students.network import Network
@@ -31,6 +32,7 @@ __all__ = [
     "LeNet",
     "MobileNet",
     "Network",
+    "OwnPython",
     "ResNeXt",
     "ResNet",
     "WideResNet",
@@ -43,6 +45,7 @@ BUILDERS = {
     "lenet": LeNet,
     "mobilenet": MobileNet,
     "nin": NIN,
+    "python": OwnPython,
     "resnet": ResNet,
     "resnext": ResNeXt,
     "vdcnn": VDCNN,

@@ -7,9 +7,10 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from distill.config import schema, yaml_tree
+import yaml
+
+from distill.config import own_options, schema, yaml_tree
 from distill.config.run import Run
-from distill.data import Dataset
 from distill.runtime.errors import ConfigError
 
 Tree = TypeVar("Tree")
@@ -51,27 +52,32 @@ def read(
         ConfigError: In one line: file, line, key, and what was received and expected.
     """
     try:
-        return schema.fill(kind, _tree(path, overrides, keywords or {}))
+        return schema.fill(kind, tree(path, overrides, keywords or {}))
     except RecursionError:  # PyYAML and `fill` recurse into every level.
         raise ConfigError(f"{path}: nested too deeply to be a config") from None
 
 
-def read_data(
-    path: Source, overrides: Sequence[str], keywords: Mapping[str, Any]
-) -> Dataset:
-    """Reads only the data set of a config; see `read`.
+def read_part(kind: type, node: yaml.MappingNode, where: str) -> Any:
+    """Reads one part of a config, such as its data set; None if it is absent.
 
-    A network that a program gives may fit no config before its input is known.
+    A network that is still to be built fits no config before its input is known.
+
+    Args:
+        kind: The dataclass of the whole config, or one in it.
+        node: Its tree.
+        where: The name of an option of `kind`.
     """
-    node = yaml_tree.pairs(_tree(path, overrides, keywords)).get("data")
-    if node is None:
-        raise ConfigError("missing key `data`")
-    hints = typing.get_type_hints(Run, include_extras=True)
-    return schema.fill(hints["data"], node[1], "data")
+    part = yaml_tree.pairs(node).get(where)
+    if part is None:
+        return None
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return schema.fill(hints[where], part[1], where)
 
 
-def _tree(path, overrides, keywords):
-    """The node tree of a config, with what replaces parts of it."""
+def tree(
+    path: Source, overrides: Sequence[str], keywords: Mapping[str, Any]
+) -> yaml.MappingNode:
+    """The node tree of a config, with what replaces parts of it; see `read`."""
     renames = [text for text in overrides if text.split("=")[0].endswith(".name")]
     # A new `name` discards the options of the previous part; see `yaml_tree.merge`.
     others = [text for text in overrides if text not in renames]
@@ -83,7 +89,7 @@ def _tree(path, overrides, keywords):
         node = yaml_tree.assign(node, name, value)
     for text in [*renames, *others]:
         node = yaml_tree.override(node, text)
-    return node
+    return own_options.gather(node)
 
 
 def find(

@@ -12,6 +12,7 @@ from distill.data.dataset import Dataset
 from distill.data.sets.archives import Cifar10, Cifar100, Digits, FashionMnist, Mnist
 from distill.data.sets.array_folder import ArrayFolder
 from distill.data.sets.image_folder import ImageFolder
+from distill.data.sets.own_python import OwnPython
 from distill.data.sets.sentiment import Imdb, Sst2
 from distill.data.sets.text import TextFile
 from distill.data.sets.tfrecord import TFRecord
@@ -28,6 +29,7 @@ DATASETS = {
     "cifar10": Cifar10,
     "cifar100": Cifar100,
     "array_folder": ArrayFolder,
+    "python": OwnPython,
     "image_folder": ImageFolder,
     "tfrecord": TFRecord,
     "text_file": TextFile,

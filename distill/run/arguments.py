@@ -1,8 +1,11 @@
 """The arguments of `distill.train` and `distill.finish` on their way to a config."""
 
+import atexit
 import dataclasses
 import os
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +14,7 @@ from distill import data
 from distill.config import finishing, reader, roles, writer, yaml_tree
 from distill.data import given
 from distill.run.folder import GIVEN
+from distill.run.own import parts
 from distill.runtime import errors, files, hashes, progress
 from distill.runtime.process import launch
 from distill.runtime.process.command import did_you_mean
@@ -73,29 +77,30 @@ class Arguments:
         """
         return reader.read(self._kind, self._source, self.overrides, self.keywords)
 
-    def save(self, folder: pathlib.Path) -> None:
+    def save(self, folder: pathlib.Path | None, only_data: bool = False) -> None:
         """Writes examples and networks into the run's folder, and names their files.
 
         Args:
-            folder: The run's folder, made if there is something to write.
+            folder: The run's folder, made if there is something to write; None for a
+                temporary one.
+            only_data: Whether networks of the user's Python are left as they are.
 
         Raises:
             ConfigError: If a network cannot be saved, or of several processes.
             DataError, WriteError: See `given.save`.
             FolderBusy: If another process uses the folder.
         """
-        if self._networks:
-            from distill.teach import given as networks
-
-            for role, network in self._networks.items():
-                networks.check(network, role)
-        if self._examples is None and not self._networks:
+        for role, network in self._networks.items():
+            self._keras().check(network, role)
+        has_own = parts.are_uncalled(self._tree())
+        if self._examples is None and not self._networks and not has_own:
             return
         if launch.launch(os.environ) is not None:
             raise errors.ConfigError(
                 "a run in several processes must take data and networks from files, as "
                 "in YAML. Received: the examples or networks themselves"
             )
+        folder = folder or _temporary_folder()
         with files.lock(folder):
             place = folder.resolve() / GIVEN
             place.mkdir(exist_ok=True)
@@ -104,11 +109,28 @@ class Arguments:
                     path = given.save(self._examples, place)
                 options = {"path": str(path)}
                 self.keywords["data"] = {"name": "array_folder", "options": options}
+            if has_own:
+                self.overrides += parts.call(self._kind, self._tree(), place, only_data)
             if self._networks:
-                dataset = reader.read_data(self._source, self.overrides, self.keywords)
-            for role, network in self._networks.items():
-                path = networks.save(network, role, place, dataset.input_shape)
-                self._name_file(role, path, network)
+                self._save_networks(place)
+
+    @staticmethod
+    def _keras():
+        """The module that saves networks; it imports Keras."""
+        from distill.teach import given as networks
+
+        return networks
+
+    def _save_networks(self, place):
+        dataset = reader.read_part(self._kind, self._tree(), "data")
+        if dataset is None:
+            raise errors.ConfigError("missing key `data`")
+        for role, network in self._networks.items():
+            path = self._keras().save(network, role, place, dataset.input_shape)
+            self._name_file(role, path, network)
+
+    def _tree(self):
+        return reader.tree(self._source, self.overrides, self.keywords)
 
     def _name_file(self, role, path, network):
         """Names the file of a network in the config."""
@@ -128,6 +150,37 @@ class Arguments:
             self.overrides += [
                 f"teacher.{key}={yaml_tree.flow(value)}" for key, value in file.items()
             ]
+
+
+def read_config(
+    kind: type,
+    source: Any,
+    overrides: Sequence[str] = (),
+    folder: pathlib.Path | None = None,
+    only_data: bool = False,
+) -> Any:
+    """Reads a config after its Python, if it has any, has been called.
+
+    Args:
+        kind: As for `reader.read`.
+        source: As for `reader.read`.
+        overrides: As for `reader.read`.
+        folder: See `Arguments.save`.
+        only_data: See `Arguments.save`.
+
+    Raises:
+        ConfigError, DataError: See `Arguments.save` and `reader.read`.
+    """
+    given = Arguments(kind, source, overrides, {})
+    given.save(folder, only_data)
+    return given.read()
+
+
+def _temporary_folder():
+    """A folder that is there until this process ends."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="distill-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _check_names(kind, options):

@@ -3,10 +3,7 @@
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import sys
-import threading
 from typing import Any
 
 from absl.flags import argparse_flags
@@ -18,7 +15,7 @@ from distill.measure import codec
 from distill.measure.micro import trial as micro
 from distill.run import blocked, legs
 from distill.runtime import errors, files, progress
-from distill.runtime.process import command, signals
+from distill.runtime.process import command, signals, worker
 from distill.runtime.trust import loader
 
 
@@ -31,7 +28,7 @@ def main(argv=None) -> int:
 
 
 def _run_task(arguments):
-    _end_with_parent()
+    worker.end_with_parent()
     # The first import of tf_keras: `parent` has set the variables that it reads.
     from distill.compress.twin import twin
 
@@ -177,19 +174,6 @@ def _try_choice(run, work, counted, choice, place):
             *filter(None, [run_there.reason]),
         ],
     }
-
-
-def _end_with_parent():
-    """Ends this process when its parent ends, which holds the lock of the folder."""
-
-    def watch():
-        # Blocks until the parent, at the other end of the pipe, is gone.
-        os.read(sys.stdin.fileno(), 1)
-        # Not `sys.exit`, which would end this thread only.
-        os._exit(errors.EXIT_FAILED)
-
-    # A thread, because the main one may be in TensorFlow for minutes.
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _make_file(part, work, folder, with_layer_errors=True):

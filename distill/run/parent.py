@@ -1,20 +1,15 @@
 """Starts the finishing process, waits for it, and reports how it ended."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import typing
 from collections.abc import Iterable
 
 from distill.compress import finishers
-from distill.runtime import errors, packages, progress
-from distill.runtime.process import death, signals
-from distill.runtime.process.command import ERROR_FILE, IN_CHILD
+from distill.runtime import packages, progress
+from distill.runtime.process import worker
 
-EXPLAINED = range(1, 64)  # Exit codes of a process that has written its error.
 _LEFT = "what was finished is kept, and the same command goes on from there"
 _NEEDED = (
     "tensorflow",
@@ -168,33 +163,7 @@ def convert_untrained(
 def _run_task(task, path):
     """Runs a task of `distill.run.child`; raises if it fails."""
     require_packages()
-    # The child must import this very distill, from wherever it was started.
-    ours = str(pathlib.Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
     # TF-MOT works with Keras 2 only, which tf_keras provides under `tf.keras`.
-    chosen = {IN_CHILD: "1", "TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
-    with tempfile.NamedTemporaryFile("r", errors="surrogateescape") as file:
-        chosen |= {"PYTHONPATH": search, ERROR_FILE: file.name}
-        child = subprocess.Popen(
-            # `-P`: a file in the working directory must not hide a library.
-            [sys.executable, "-P", "-m", "distill.run.child", task, str(path)],
-            env={**os.environ, **chosen},
-            stdin=subprocess.PIPE,  # It closes when this process is gone.
-            start_new_session=True,  # Ctrl-C comes to this process, and on.
-        )
-        # The child ends a step and saves; only then is this process interrupted.
-        try:
-            with signals.deferred(forward=child.send_signal):
-                code = child.wait()
-        finally:
-            # Also after an error here: no child may outlive the lock of the folder.
-            child.kill()
-            child.communicate()
-        line = file.read()
-    if code in EXPLAINED and line:
-        raise errors.by_code(code)(line)
-    death.check(code, f"the process for {task} of {path}", _LEFT)
-    if code:
-        raise errors.FinishError(
-            f"the process for {task} of {path} stopped (exit code {code})"
-        )
+    chosen = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
+    what = f"the process for {task} of {path}"
+    worker.run("distill.run.child", [task, str(path)], what, _LEFT, chosen)

@@ -5,14 +5,13 @@ import json
 import pathlib
 import re
 import signal
-import threading
-import time
 import types
 
 import keras
 import numpy as np
 import pytest
 import yaml
+from stopping import stop_in
 
 import distill
 from distill import api, config, data
@@ -73,19 +72,6 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         chosen = slice(16 * index, 16 * index + 16)
         return self._pair[0][chosen], self._pair[1][chosen]
-
-
-def stop_in(stage, folder):
-    """Sends this process SIGTERM once a stage has been saved."""
-
-    def watch():
-        for _ in range(6000):
-            if list(folder.glob(f"checkpoint/{stage}.step*.ckpt")):
-                signal.raise_signal(signal.SIGTERM)
-                return
-            time.sleep(0.01)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def test_given_arrays_stopped_and_given_again_end_as_the_command(

@@ -33,6 +33,7 @@ INSIDE = {
     "distill/run/arguments.py": 1,
     "distill/run/child.py": 10,
     "distill/run/conductor.py": 4,
+    "distill/run/own/child.py": 1,
     "distill/runtime/resume/resume.py": 1,
     "distill/runtime/trust/sandbox.py": 1,
     "distill/score.py": 1,

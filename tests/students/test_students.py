@@ -67,7 +67,8 @@ def network():
 
 
 def test_every_network_obeys_these_laws():
-    foreign = {students.KerasApplication, students.KerasFile}  # See test_keras_models.
+    # See test_keras_models, test_own_parts.
+    foreign = {students.KerasApplication, students.KerasFile, students.OwnPython}
     laws = {type(options) for options in NETWORKS.values()}
     assert laws | foreign == set(students.BUILDERS.values())
 

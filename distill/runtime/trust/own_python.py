@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Iterator
 
 from distill.runtime import hashes
-from distill.runtime.errors import ConfigError
+from distill.runtime.errors import EXIT_CODES, ConfigError
 
 _state = {"allowed": False}
 
@@ -146,7 +146,7 @@ def running(source: str) -> Iterator[None]:
     sys.path.insert(0, beside)
     try:
         yield
-    except ConfigError:
+    except tuple(EXIT_CODES):
         raise
     except (Exception, SystemExit) as error:  # A user's code raises anything.
         reason = " ".join(str(error).split())[:300]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from distill import config
+from distill.run.arguments import read_config
 from distill.runtime.errors import ConfigError
 from distill.studies.compare import controls
 
@@ -33,7 +34,9 @@ def plan(
     overrides: Sequence[str] = (),
     finish: bool = True,
 ) -> list[Job]:
-    """Reads and checks every run of a comparison; writes nothing.
+    """Reads and checks every run of a comparison.
+
+    Writes only what Python of the configs returns.
 
     Args:
         configs: Config files, or names of shipped ones.
@@ -58,7 +61,7 @@ def plan(
             f"Received: {' '.join(configs)}"
         )
     # All are read before any is trained: a mistake in the last config shows at once.
-    runs = [_read(path, overrides, finish) for path in configs]
+    runs = [_read(path, overrides, finish, out) for path in configs]
     for name, run in zip(names, runs, strict=True):
         for key in ("data", "seed", "hardware.onednn"):
             first, other = map(operator.attrgetter(key), (runs[0], run))
@@ -67,19 +70,19 @@ def plan(
                     f"--configs must agree in `{key}`, or their accuracies cannot be "
                     f"compared. Received: {first} in {names[0]}, {other} in {name}"
                 )
+    first = runs[0].seed
+    for seed in range(first + 1, first + seeds):
+        # Read anew: networks of the user's Python are built for a seed.
+        again = [*overrides, f"seed={seed}"]
+        runs += [_read(path, again, finish, out) for path in configs]
     return [
-        Job(
-            name,
-            dataclasses.replace(run, seed=run.seed + index),
-            out / f"{name},seed={run.seed + index}",
-        )
-        for index in range(seeds)
-        for name, run in zip(names, runs, strict=True)
+        Job(name, run, out / f"{name},seed={run.seed}")
+        for name, run in zip(names * seeds, runs, strict=True)
     ]
 
 
-def _read(path, overrides, finish):
-    run = config.load(path, overrides)
+def _read(path, overrides, finish, out):
+    run = read_config(config.Run, path, overrides, out)
     try:
         run = controls.with_controls(run)
     except ValueError as error:

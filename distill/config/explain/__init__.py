@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from distill.config import option as options
+from distill.config.explain import option as options
 from distill.runtime.errors import ConfigError
 
 _TITLE = """\

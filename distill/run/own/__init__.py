@@ -1,0 +1,1 @@
+"""The Python of a config: what its functions return is kept as files."""
