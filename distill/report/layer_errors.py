@@ -65,12 +65,13 @@ def table(models: Sequence[dict]) -> dict:
 def _cell(layer, model):
     return {
         **layer,
-        "shade": _shade(layer["own_error"]),
+        "shade": shade(layer["own_error"]),
         "worst": layer is worst(model),
     }
 
 
-def _shade(error):
+def shade(error: float | None) -> int:
+    """The shade of a share of what is right: 0 (pale) to `STEPS`."""
     if not error:
         return 0
     # A shade for half a decade: see `DARKEST`.

@@ -9,6 +9,7 @@ import yaml
 from distill.report import (
     certificates,
     compress_tables,
+    confusion,
     layer_errors,
     micro,
     synthetic_share,
@@ -48,6 +49,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         fronts=fronts(models),
         training=training_curves.charts(report["stages"]),
         classes=_classes(report, chosen),
+        confused=confusion.table(report),
         certified=certificates.lines(models),
         layered=layer_errors.table(models),
         on_device=micro.rows(models),

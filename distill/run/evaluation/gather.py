@@ -12,7 +12,7 @@ from distill.compress.search import budget
 from distill.config import lessons
 from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
-from distill.report import front, model_card, page, tensorboard
+from distill.report import confusion, front, model_card, page, tensorboard
 from distill.report.charts import pareto
 from distill.run import micro, parent
 from distill.run.evaluation import certify, references, warn
@@ -82,7 +82,9 @@ def gather(
             for reason in model["failed"]
         ],
     }
-    wrong = _find_errors(pareto.smallest(models), answers, splits, run.data.class_names)
+    chosen = pareto.smallest(models)
+    result["confusion"] = _confusion(chosen, answers, splits.test.labels)
+    wrong = _find_errors(chosen, answers, splits, run.data.class_names)
     files.atomic_write(folder / "report.html", page.html(result, wrong))
     files.atomic_write(folder / "MODEL_CARD.md", model_card.text(result))
     front.write(folder, result)
@@ -227,6 +229,13 @@ def _shipped_models(run, models):
     """The models that must keep their promises: with a budget, only the last one."""
     # The others are only steps on the way to it.
     return models[-1:] if getattr(run, "budget", None) else models
+
+
+def _confusion(chosen, answers, labels):
+    """The confusions of the teacher and of the chosen file, else of the student."""
+    names = dict.fromkeys(["teacher", chosen["name"] if chosen else "student"])
+    compared = {name: answers[name] for name in names if name in answers}
+    return confusion.record(labels, compared, next(iter(answers.values())).shape[-1])
 
 
 def _find_errors(chosen, answers, splits, class_names):
