@@ -45,6 +45,9 @@ class Run:
         references: Files that were made elsewhere, measured beside those of the run;
             see `roles.Reference`.
         hardware: What the run is computed with.
+        track: A service that also gets the run's config, numbers, report and files; see
+            docs/track.md. It needs the extra of its name, such as `pip install -e
+            '.[mlflow]'`.
     """
 
     only_with: ClassVar[dict[str, str]] = {
@@ -52,7 +55,12 @@ class Run:
         "budget": "finish",
         "max_accuracy_drop": "finish and no budget",
     }
-    omitted_when_absent: ClassVar[tuple[str, ...]] = ("target", "budget", "references")
+    omitted_when_absent: ClassVar[tuple[str, ...]] = (
+        "target",
+        "budget",
+        "references",
+        "track",
+    )
 
     data: Annotated[data.Dataset, data.DATASETS]
     augmentation: Augmentation = Augmentation()
@@ -71,6 +79,7 @@ class Run:
     max_accuracy_drop: float = 1.0
     references: tuple[roles.Reference, ...] = ()
     hardware: machines.Hardware = machines.Hardware()
+    track: Literal["mlflow", "wandb", "trackio"] | None = None
 
     def __post_init__(self):
         """Refuses options that do not fit each other."""

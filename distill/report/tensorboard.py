@@ -94,7 +94,7 @@ def write_run(
     ):
         file.write(0, sheet(f"{run.data.kind}/{part}", splits.decode(inputs)))
     file.write(0, hparams_summary.hparams_pb(_flat(report["run"])))
-    for tag, value in _final(report["models"]).items():
+    for tag, value in final(report["models"]).items():
         file.write(0, scalar_summary.scalar_pb(tag, value))
     file.close()
     for record in report["stages"]:
@@ -225,7 +225,7 @@ def _flat(value: typing.Any, key: str = "") -> dict[str, bool | int | float | st
     return {key: value if isinstance(value, bool | int | float | str) else str(value)}
 
 
-def _final(models: list[dict]) -> dict[str, float]:
+def final(models: list[dict]) -> dict[str, float]:
     """The numbers of every model on the test split, by tag."""
     numbers = {}
     for model in models:

@@ -1,10 +1,12 @@
 """Runs all steps of one config: from training to measured TFLite files."""
 
+import contextlib
 import json
 import pathlib
 
 from distill import config, data
 from distill.config import lessons
+from distill.report import trackers
 from distill.run import leftovers, legs, parent
 from distill.run.evaluation import warn
 from distill.run.folder import claim, claim_together
@@ -35,7 +37,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
     """
     # Before anything imports TensorFlow, which reads the choice once, on import.
     onednn.choose(run.hardware.onednn)
-    with files.lock(folder):
+    with files.lock(folder), contextlib.ExitStack() as stack:
         claim_together(
             lambda: claim(folder, run, yields=distributed.is_chief()),
             folder / "run.yaml",
@@ -60,8 +62,12 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         splits = data.read(run.data, lessons.pretrained_names(run))
         for line in warn.few_examples(run, len(splits.validation.labels)):
             progress.say(f"    warning: {line}")
+        track = run.track if distributed.is_chief() else None
+        tracker = stack.enter_context(
+            trackers.open_session(track, folder, config.plain(run))
+        )
         with strategy.scope(strategy.resolve(run), run.hardware):
-            records = training.train_all(Workspace(run, splits, folder))
+            records = training.train_all(Workspace(run, splits, folder, tracker))
         # Waits for all processes: none may leave while another still trains.
         distributed.broadcast(lambda: b"")
         distributed.disconnect()
@@ -69,4 +75,4 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             return None
         if run.finish and not parent.missing_packages():
             records += parent.finish(folder)
-        return gather.gather(run, splits, folder, records)
+        return gather.gather(run, splits, folder, records, tracker)

@@ -9,6 +9,7 @@ import pathlib
 import students
 from distill import config, data
 from distill.data import batches
+from distill.report.trackers import session
 from distill.run import blocked, micro, parent
 from distill.run.evaluation import references
 from distill.runtime import onednn
@@ -32,6 +33,7 @@ def check(run: config.Run) -> list[tuple] | None:
         Untrusted: If a network's file may be unsafe.
     """
     micro.require(run)
+    session.require(run.track)
     if not parent.missing_packages():  # Else nothing is finished, which is said.
         parent.require_packages(run.finish)
     strategy.resolve(run)

@@ -11,6 +11,7 @@ READING = (LITERT, "constriction")  # What a `.tflite` file is read and measured
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 # Those of an extra, which pins their versions.
 _EXTRAS = {MICRO: "-e '.[micro]'"}
+_EXTRAS |= {name: f"-e '.[{name}]'" for name in ("mlflow", "wandb", "trackio")}
 
 
 def missing(*names: str) -> list[str]:

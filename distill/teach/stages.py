@@ -81,6 +81,7 @@ def train(
                 lambda past: [
                     *stitching.callbacks(learner, splits.validation, run.seed),
                     *tensorboard.callbacks(log_dir, run.batch_size, past),
+                    *(work.tracker.callbacks(log_dir.name) if work.tracker else []),
                 ],
                 store=store,
                 hardware=run.hardware,

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from distill import config, data
+from distill.report import trackers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -14,11 +15,13 @@ class Workspace:
         run: The config.
         splits: The data.
         folder: The run's folder; what several runs share is stored beside it.
+        tracker: Gets the numbers of every epoch; None without one.
     """
 
     run: config.Run
     splits: data.Splits
     folder: pathlib.Path
+    tracker: trackers.Session | None = None
 
     def of(self, run: config.Run) -> "Workspace":
         """This workspace with another run, such as a co-teacher's."""

@@ -34,6 +34,11 @@ ANY_BACKEND = {
     "distill/runtime/process/distributed.py": {"jax"},
     # In the extra `micro`.
     "distill/measure/micro/child.py": {"tflite_micro"},
+    # In the extras of these names.
+    **{
+        f"distill/report/trackers/{name}.py": {name}
+        for name in ("mlflow", "trackio", "wandb")
+    },
     # In the extra `completion`.
     "distill/runtime/process/completion.py": {"argcomplete"},
     "trainers/tracking.py": {"tensorflow"},

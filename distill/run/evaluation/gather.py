@@ -12,7 +12,7 @@ from distill.compress.search import budget
 from distill.config import lessons
 from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
-from distill.report import confusion, front, model_card, page, tensorboard
+from distill.report import confusion, front, model_card, page, tensorboard, trackers
 from distill.report.charts import pareto
 from distill.run import micro, parent
 from distill.run.evaluation import certify, references, warn
@@ -23,7 +23,11 @@ from distill.runtime.trust import loader
 
 
 def gather(
-    run: config.Run, splits: data.Splits, folder: pathlib.Path, stages: list[dict]
+    run: config.Run,
+    splits: data.Splits,
+    folder: pathlib.Path,
+    stages: list[dict],
+    tracker: trackers.Session | None = None,
 ) -> dict:
     """Measures every model of a run, and writes the report in all its forms.
 
@@ -34,6 +38,7 @@ def gather(
         folder: The folder of the models, in which `report.json`, `report.html`,
             `MODEL_CARD.md`, the files of `front.write` and `tensorboard/` are written.
         stages: The records of all stages and finishes, in order.
+        tracker: Gets the final numbers, the report and the files; None without one.
 
     Returns:
         The report, as in `report.json`.
@@ -91,6 +96,8 @@ def gather(
     # Next to last: a folder with a `report.json` counts as finished.
     files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
+    if tracker is not None:
+        tracker.end(result, tensorboard.final(models))
     return result
 
 
