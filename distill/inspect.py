@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from absl.flags import argparse_flags
 
 from distill.measure.end import End
+from distill.report.card.program import program
 from distill.runtime import formats, hashes, packages
 from distill.runtime.errors import ConfigError
 from distill.runtime.process.command import run_command
@@ -109,7 +110,11 @@ def _lines(found):
         *((f"weights of {name}", sha) for name, sha in origin["weights"].items()),
         ("versions", ", ".join(f"{n} {v}" for n, v in origin["versions"].items())),
     ]
-    return formats.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
+    text = formats.table(rows, []) + yaml.safe_dump(origin["config"], sort_keys=False)
+    if "kind" not in origin or "classes" not in origin or "CUSTOM" in found["ops"]:
+        return text  # Of an older version, or a file that LiteRT does not run.
+    call = program(found["file"], found["takes"][0], origin["kind"], origin["classes"])
+    return f"{text}\nTo call it:\n\n{call}"
 
 
 def _describe_micro(found):

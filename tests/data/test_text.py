@@ -544,6 +544,20 @@ def test_a_run_on_texts_completes(tmp_path):
     card = (out / "MODEL_CARD.md").read_text()
     assert "16 int32 ids, which `tokenizer.json` makes of a text" in card
     assert (out / "labels.txt").read_text() == "minus\nplus\n"
+    _, _, code = card.partition("```python\n")
+    code, _, _ = code.partition("```")
+    texts = ["good w1 w2", "w3", "bad"]
+    told = subprocess.run(
+        [sys.executable, "-c", code, *texts], cwd=out, capture_output=True, text=True
+    )
+    _, _, file = code.partition('Interpreter("')
+    file, _, _ = file.partition('"')
+    ids = np.array([shipped.encode(text).ids for text in texts], np.int32)
+    classes = interpreter.predict(out / file, ids).argmax(-1)
+    expected = [
+        f"{t}\t{('minus', 'plus')[c]}" for t, c in zip(texts, classes, strict=True)
+    ]
+    assert told.stdout.splitlines() == expected, told.stderr
     counts = cost.count(loader.open_own(out / "student.keras"))
     assert counts.tables == 300 * 16
     total = counts.kernels + counts.channels + counts.tables

@@ -3,7 +3,8 @@
 import pytest
 from reports import make, page
 
-from distill.report import certificates, console, model_card
+from distill.report import certificates, console
+from distill.report.card import model_card
 from distill.run.evaluation import warn
 
 FOUND = {

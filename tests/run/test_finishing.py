@@ -13,7 +13,8 @@ from distill.compress import finishers
 from distill.config import finishing
 from distill.data import split_file
 from distill.measure import codec
-from distill.report import console, front, model_card
+from distill.report import console, front
+from distill.report.card import model_card
 from distill.report.charts import pareto
 from distill.run.finishing import open_networks
 from distill.runtime import errors, formats, hashes

@@ -12,7 +12,8 @@ from distill import config, data, doctor
 from distill.compress import finishers, untrained
 from distill.compress.search import budget
 from distill.measure.micro import trial
-from distill.report import console, front, model_card
+from distill.report import console, front
+from distill.report.card import model_card
 from distill.run import child, diagnosis, micro, parent
 from distill.run.evaluation import gather
 from distill.runtime import errors

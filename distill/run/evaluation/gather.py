@@ -12,7 +12,8 @@ from distill.compress.search import budget
 from distill.config import lessons
 from distill.measure import accuracy, codec, cost, stitching
 from distill.measure.facts import read_facts
-from distill.report import confusion, front, model_card, page, tensorboard, trackers
+from distill.report import confusion, front, page, tensorboard, trackers
+from distill.report.card import model_card
 from distill.report.charts import pareto
 from distill.run import micro, parent
 from distill.run.evaluation import certify, references, warn

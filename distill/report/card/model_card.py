@@ -5,6 +5,7 @@ import yaml
 from distill.data import sidecar
 from distill.measure.end import End
 from distill.report import certificates, micro, references
+from distill.report.card.program import program
 from distill.report.charts import pareto
 from distill.runtime import formats
 
@@ -46,6 +47,7 @@ def text(result: dict) -> str:
         f"Packed: {formats.PACKED}.{_packed_files(result['models'])}",
         *_describe_references(result["models"]),
         *_run_in_micro(result["models"]),
+        *_call(chosen, data),
         "## What to know",
         _format_list(_limits(result, chosen)),
         "## Training",
@@ -68,6 +70,22 @@ def _run_in_micro(models):
     """The table of the files in TFLite Micro, and its note, if they were run there."""
     rows = micro.rows(models)
     return [_table([micro.HEADERS, *rows]), f"{micro.note(models)}."] if rows else []
+
+
+def _call(chosen, data):
+    """A program that calls the file, if LiteRT runs it."""
+    if chosen is None or "CUSTOM" in chosen.get("ops", ()):
+        return []
+    code = program(
+        chosen["file"], chosen["takes"][0], data["kind"], data["class_names"]
+    )
+    what = "texts" if data["kind"] == "texts" else "the files of images"
+    return [
+        "## Use",
+        f"`python classify.py ...` with {what} prints the class of each, where "
+        f"`classify.py`, in the folder of `{chosen['file']}`, is",
+        f"```python\n{code}```",
+    ]
 
 
 def _describe_references(models):

@@ -1,0 +1,1 @@
+"""The model card, and the program that calls a file."""
