@@ -38,7 +38,7 @@ def main(folder: str) -> int:
 
 def _find_ends(place: pathlib.Path, path: str) -> dict[str, Any]:
     """The inputs and outputs of a file, which is run on one example if that fits."""
-    file, example = pathlib.Path(path), np.load(place / "inputs.npy")
+    file, example = pathlib.Path(path), _load(place, "inputs")
     takes, gives = graph.Graph(lut.expand(file.read_bytes()), file).ends()
     if [end.shape[1:] for end in takes] == [example.shape[1:]]:
         run = interpreter.Runner(file, example.shape, 1)
@@ -58,19 +58,18 @@ def _measure(
         limits: The numbers that it wants for black and white.
         micro: Whether to run it in TFLite Micro too.
     """
-    file, taught = pathlib.Path(path), place / "taught.npy"
-    inputs, labels = (np.load(place / f"{name}.npy") for name in ("inputs", "labels"))
-    split = data.Split(inputs, labels).scaled(limits)
-    record, answers = model_record(
-        file, split, np.load(taught) if taught.exists() else None
-    )
+    file = pathlib.Path(path)
+    split = data.Split(_load(place, "inputs"), _load(place, "labels")).scaled(limits)
+    record, answers = model_record(file, split, _load(place, "taught"))
     if answers.shape[-1:] != answers.shape[1:]:
         raise ValueError(f"its answers are of shape {answers.shape}")
     if micro:
         record |= parity.record(file, split, record["macs"])
-    right = round(len(labels) * record["accuracy"] / 100)
+    right = round(len(split.labels) * record["accuracy"] / 100)
     # Wilson's, which stays in [0, 100] near its ends.
-    bounds = stats.binomtest(right, len(labels)).proportion_ci(CONFIDENCE, "wilson")
+    bounds = stats.binomtest(right, len(split.labels)).proportion_ci(
+        CONFIDENCE, "wilson"
+    )
     interval = [100 * float(bounds.low), 100 * float(bounds.high)]
     return record | {"reference": {"input_range": limits, "interval": interval}}
 
@@ -78,9 +77,15 @@ def _measure(
 def _time(place: pathlib.Path, paths: list[str], threads: int) -> list[dict[str, Any]]:
     """The latency of each file, which alternate; see `interpreter.latencies`."""
     files = [pathlib.Path(path) for path in paths]
-    example = np.load(place / "inputs.npy")
+    example = _load(place, "inputs")
     taken = interpreter.latencies(files, example, threads=threads)
     return [taken[file] for file in files]
+
+
+def _load(place, name):
+    """An array of the folder; None if there is none of this name."""
+    path = place / f"{name}.npy"
+    return np.load(path, allow_pickle=False) if path.exists() else None
 
 
 _TASKS = {"ends": _find_ends, "measure": _measure, "time": _time}
