@@ -217,7 +217,7 @@ LINE = {
 def script(lines, then):
     """Says lines once the time has come; the process that rehearses says nothing."""
     output = "".join(f"echo '{json.dumps(line)}'; " for line in lines)
-    return f'[ "$4" = rehearse ] && exit; echo {{}}; read when; {output}{then}'
+    return f'[ "$5" = rehearse ] && exit; echo {{}}; read when; {output}{then}'
 
 
 def test_what_was_learned_in_time_is_said_when_the_rest_was_not(fake_python, tmp_path):

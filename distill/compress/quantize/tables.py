@@ -6,7 +6,6 @@ axis: a table must follow the scales of its kernel, else the file runs and is wr
 
 import pathlib
 import subprocess
-import sys
 import tempfile
 
 import numpy as np
@@ -18,6 +17,7 @@ from distill.measure import interpreter, lut
 from distill.measure.micro import trial
 from distill.runtime import tflite
 from distill.runtime.errors import FinishError
+from distill.runtime.process import python
 from distill.runtime.trust import provenance
 
 _COMPRESSOR = "tflite_micro.tensorflow.lite.micro.compression.compress"
@@ -114,7 +114,7 @@ def _pack(content, chosen):
         flags = [f"--input={given}", f"--spec={spec}", f"--output={made}"]
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", _COMPRESSOR, *flags],
+                python.command(_COMPRESSOR, *flags),
                 capture_output=True,
                 text=True,
                 errors="replace",

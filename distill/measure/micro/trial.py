@@ -2,19 +2,17 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import pathlib
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 from typing import Any
 
 import numpy as np
 
 from distill.runtime import packages
-from distill.runtime.process import death
+from distill.runtime.process import death, python
 
 _SECONDS = 1800
 MARK = "==> "
@@ -103,17 +101,9 @@ def run(path: pathlib.Path, inputs: np.ndarray | None = None) -> Trial:
 
 
 def _run_child(arguments):
-    ours = str(pathlib.Path(__file__).resolve().parents[3])
-    search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "distill.measure.micro.child",
-            *map(str, arguments),
-        ],
-        env={**os.environ, "PYTHONPATH": search},
+        python.command("distill.measure.micro.child", *arguments),
+        env=python.environment(),
         capture_output=True,
         text=True,
         errors="replace",

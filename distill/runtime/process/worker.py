@@ -1,7 +1,6 @@
 """Runs a module of distill in a process of its own, and raises what that raised."""
 
 import os
-import pathlib
 import subprocess
 import sys
 import tempfile
@@ -9,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from distill.runtime import errors
-from distill.runtime.process import death, signals
+from distill.runtime.process import death, python, signals
 from distill.runtime.process.command import ERROR_FILE, IN_CHILD
 
 EXPLAINED = range(1, 64)  # Exit codes of a process that has written its error.
@@ -37,15 +36,12 @@ def run(
         FinishError: If it failed without a message.
         As the process itself: see `errors.by_code`.
     """
-    # The child must import this very distill, from wherever it was started.
-    ours = str(pathlib.Path(__file__).resolve().parents[3])
-    search = os.pathsep.join(filter(None, [ours, os.environ.get("PYTHONPATH")]))
-    chosen = {**os.environ, **(environment or {}), IN_CHILD: "1", "PYTHONPATH": search}
     with tempfile.NamedTemporaryFile("r", errors="surrogateescape") as file:
         child = subprocess.Popen(
-            # `-P`: a file in the working directory must not hide a library.
-            [sys.executable, "-P", "-m", module, *arguments],
-            env={**chosen, ERROR_FILE: file.name},
+            python.command(module, *arguments),
+            env=python.environment(
+                **(environment or {}), **{IN_CHILD: "1", ERROR_FILE: file.name}
+            ),
             stdin=subprocess.PIPE,  # It closes when this process is gone.
             start_new_session=True,  # Ctrl-C comes to this process, and on.
         )

@@ -7,15 +7,13 @@ wrote anew is opened here.
 """
 
 import importlib
-import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 import zipfile
 
 from distill.runtime.errors import Untrusted
-from distill.runtime.process import death, distributed
+from distill.runtime.process import death, distributed, python
 from distill.runtime.process.command import IN_CHILD
 from distill.runtime.trust import limits, scan
 
@@ -94,13 +92,11 @@ def measure_sandboxed(path: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _in_sandbox(path, arguments, seconds=limits.SECONDS, **options):
-    # `-P`: not from the working folder, which may be the foreign file's own.
-    packages = str(pathlib.Path(__file__).resolve().parents[3])
-    search = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "distill.runtime.trust.sandbox", *arguments],
-            env={**os.environ, IN_CHILD: "1", "PYTHONPATH": search},
+            # Never from the working folder, which may be the foreign file's own.
+            python.command("distill.runtime.trust.sandbox", *arguments),
+            env=python.environment(**{IN_CHILD: "1"}),
             timeout=seconds,
             check=False,
             **options,

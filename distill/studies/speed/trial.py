@@ -2,15 +2,13 @@
 
 import json
 import math
-import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 
 from distill import config
-from distill.runtime.process import death, memory
+from distill.runtime.process import death, memory, python
 
 SECONDS = 0.1  # Interval between two checks of a process's memory.
 
@@ -46,17 +44,11 @@ def run(
         with (
             errors.open("w") as log,
             subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "distill.studies.speed.pace",
-                    str(path),
-                    str(steps),
-                ],
+                python.command("distill.studies.speed.pace", path, steps),
                 stdout=subprocess.PIPE,
                 # A file and not a pipe: a full pipe would block the process.
                 stderr=log,
-                env={**os.environ, **(environment or {})},
+                env=python.environment(**(environment or {})),
                 text=True,
             ) as process,
         ):

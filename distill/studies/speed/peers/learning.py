@@ -2,15 +2,13 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from distill.runtime.process import death
+from distill.runtime.process import death, python
 
 NETWORKS = 4  # Networks that are trained: the teacher and three students.
 LATE = "no time was left; see --minutes"
@@ -38,9 +36,8 @@ class Learning:
     ):
         self._end = end
         self._log = folder / "learning.log"
-        name = "distill.studies.speed.peers.accuracy"
-        command = [sys.executable, "-m", name, str(file)]
-        options = {"env": {**os.environ, **environment}, "text": True}
+        command = python.command("distill.studies.speed.peers.accuracy", file)
+        options = {"env": python.environment(**environment), "text": True}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 command,

@@ -2,17 +2,15 @@
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from distill.runtime.process import death
+from distill.runtime.process import death, python
 
 OWN = "own"
 # Name to the package that it needs.
@@ -119,22 +117,15 @@ class Worker:
     """A process that answers each line of JSON with another; see `child`."""
 
     def __init__(self, name, folder, threads, terms=PLAIN):
-        environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
-        environment |= terms.environment
+        environment = dict.fromkeys(_THREADS, str(threads)) | dict(terms.environment)
         # A file and not a pipe, which nobody reads while a step is timed.
         self._errors = (folder / f"{name}.log").open("w+")
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "distill.studies.speed.peers.child",
-                name,
-                str(folder),
-            ],
+            python.command("distill.studies.speed.peers.child", name, folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment,
+            env=python.environment(**environment),
             text=True,
         )
         self._name = name
