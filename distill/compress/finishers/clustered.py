@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.finishers import conversions, integers, quantized
+from distill.compress.finishers.kept_zeros import KeepsZeros
 from distill.compress.finishers.pruned import Pruned
 from distill.measure.kernel import Kernel
 
@@ -66,7 +67,7 @@ class Clustered(TrainedFinisher):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrunedClustered(Clustered):
+class PrunedClustered(KeepsZeros, Clustered):
     """The pruned student, clustered while its zeros stay; zero is one cluster."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned",)
@@ -89,11 +90,6 @@ class PrunedClustered(Clustered):
         bench.keep("pruned_clustered", model)
         return bench.convert(model, self.untrained_form)
 
-    def breaches(self, facts, parts, student):
-        """The file must have the clusters, and the zeros that `pruned` promises."""
-        zeros = parts["pruned"].breaches(facts, parts, student)
-        return [*clusters_lost(facts.kernels, self.clusters, "distinct"), *zeros]
-
     def predicted_bytes(self, cost, parts=None):
         """The same as for `pruned`."""
         pruned = (parts or {}).get("pruned", Pruned())
@@ -101,7 +97,7 @@ class PrunedClustered(Clustered):
 
     def rate(self, parts):
         """An index into the clusters for each weight that `pruned` leaves."""
-        density, _ = parts.get("pruned", Pruned()).rate(parts)
+        density, _ = super().rate(parts)
         return density, 1.3 * math.log2(self.clusters)
 
 
@@ -137,7 +133,7 @@ class ClusteredInt8(quantized.QuantizedFinisher):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrunedClusteredInt8(ClusteredInt8):
+class PrunedClusteredInt8(KeepsZeros, ClusteredInt8):
     """The pruned and clustered student in eight bits, with its zeros and clusters."""
 
     needs: ClassVar[tuple[str, ...]] = ("pruned_clustered", "pruned")
@@ -148,16 +144,6 @@ class PrunedClusteredInt8(ClusteredInt8):
         """Trains the model of `pruned_clustered` for eight bits and converts it."""
         model = bench.restore("pruned_clustered", bench.fold)
         return self.train_int8(bench, model)
-
-    def rate(self, parts):
-        """The same as for `clustered_int8`, for each weight that `pruned` leaves."""
-        density, _ = parts.get("pruned", Pruned()).rate(parts)
-        return density, super().rate(parts)[1]
-
-    def breaches(self, facts, parts, student):
-        """Only integer ops, and the zeros and clusters."""
-        zeros = parts["pruned"].breaches(facts, parts, student)
-        return [*super().breaches(facts, parts, student), *zeros]
 
 
 def clusters_lost(kernels: Sequence[Kernel], promised: int, where: str) -> list[str]:
