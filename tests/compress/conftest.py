@@ -1,11 +1,14 @@
 """The finishing process of the tests: tf_keras and TF-MOT stay out of pytest's own."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+TESTS = pathlib.Path(__file__).parents[1]  # Has `benches`, which scripts import.
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +18,11 @@ def results(request, tmp_path_factory):
     The script runs once in a process of its own, and gets an empty folder.
     """
     folder = tmp_path_factory.mktemp("run")
+    paths = [str(TESTS), os.environ.get("PYTHONPATH")]
     done = subprocess.run(
         [sys.executable, "-c", request.module.CHILD, str(folder)],
-        cwd=pathlib.Path(__file__).parents[2],
+        cwd=TESTS.parent,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
     )

@@ -8,14 +8,12 @@ from distill.run.evaluation import gather
 # tf_keras in a process of its own, as in `test_finish.py`.
 CHILD = """
 import json
-import pathlib
-import sys
 
+import benches
 import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from distill import config
 from distill.compress.finishers import coded
 from distill.compress.quantize import bins, levels
 from distill.compress.twin import folding
@@ -25,18 +23,7 @@ from distill.run import child
 from distill.runtime.resume import resume
 
 layers, results = keras.layers, {}
-folder = pathlib.Path(sys.argv[1])
-(folder / "checkpoint").mkdir()
-run = config.load(
-    "finish_resnet.yaml",
-    [
-        "data.options.train_examples=120",
-        "batch_size=54",
-        "augmentation={}",
-        "finish=[{name: coded}]",
-    ],
-)
-keras.utils.set_random_seed(0)
+run, folder = benches.begin("[{name: coded}]", batch_size=54)
 images = keras.Input((8, 8, 1), name="images")
 
 
@@ -54,8 +41,7 @@ x = layers.GlobalAveragePooling1D(name="pool")(x)
 student = keras.Model(images, {"logits": layers.Dense(10, name="head")(x)})
 gamma = student.get_layer("inner_norm").gamma
 gamma.assign(gamma * [1, -1, 0.5, -2, 1, 1, 3, -0.1])
-student.save(folder / "student.keras")
-counted, work = cost.count(student), child.open_workbench(run, folder)
+counted, work = cost.count(student), benches.open_bench(run, folder, student)
 parts = {"coded": coded.Coded(epochs=2, tradeoff=0.5)}
 parts["coded_int8"] = coded.CodedInt8(epochs=1)
 work.take_up(parts.values(), folder, {})

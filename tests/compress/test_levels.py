@@ -6,34 +6,20 @@ import pytest
 CHILD = """
 import dataclasses
 import json
-import pathlib
-import sys
 
+import benches
 import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill import config
 from distill.compress import training
 from distill.compress.finishers import quantized
 from distill.compress.quantize import levels
-from distill.run import child
 from distill.runtime.resume import resume
 
 layers, results = keras.layers, {}
-folder = pathlib.Path(sys.argv[1])
-(folder / "checkpoint").mkdir()
-run = config.load(
-    "finish_resnet.yaml",
-    [
-        "data.options.train_examples=120",
-        "batch_size=36",
-        "augmentation={}",
-        "finish=[{name: int8}]",
-    ],
-)
-keras.utils.set_random_seed(0)
+run, folder = benches.begin("[{name: int8}]")
 images = keras.Input((8, 8, 1), name="images")
 x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="stem")(images)
 x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
@@ -41,8 +27,7 @@ x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
 x = layers.Flatten()(layers.Conv2DTranspose(4, 2, name="up")(x))
 logits = layers.Dense(10, name="head")(layers.Dense(6, name="inner")(x))
 student = keras.Model(images, {"logits": logits})
-student.save(folder / "student.keras")
-work = child.open_workbench(run, folder)
+work = benches.open_bench(run, folder, student)
 inputs = work.validation.floats()[:50]
 
 

@@ -5,19 +5,16 @@ import pytest
 # tf_keras in a process of its own, as in `test_finish.py`.
 CHILD = """
 import json
-import pathlib
-import sys
 
+import benches
 import keras
 import numpy as np
 import tensorflow as tf
 
-from distill import config
 from distill.compress.finishers.nary import Nary
 from distill.compress.quantize import levels
 from distill.compress.quantize.nested_means import NestedMeans
 from distill.measure import graph, parity
-from distill.run import child
 from distill.runtime.resume import resume
 
 layers, results = keras.layers, {}
@@ -69,18 +66,7 @@ zeros = np.zeros((4, 4), np.float32)
 results["zeros"] = float(abs(NestedMeans(zeros, 3)(zeros)).numpy().max())
 
 # A training. The head is below the size from which the converter quantizes.
-folder = pathlib.Path(sys.argv[1])
-(folder / "checkpoint").mkdir()
-run = config.load(
-    "finish_resnet.yaml",
-    [
-        "data.options.train_examples=120",
-        "batch_size=36",
-        "augmentation={}",
-        "finish=[{name: nary, options: {epochs: 1, learning_rate: 0.01}}]",
-    ],
-)
-keras.utils.set_random_seed(0)
+run, folder = benches.begin("[{name: nary, options: {epochs: 1, learning_rate: 0.01}}]")
 images = keras.Input((8, 8, 1), name="images")
 x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="stem")(images)
 norm = layers.BatchNormalization(
@@ -96,8 +82,7 @@ x = layers.Conv2DTranspose(4, 2, name="up")(x)
 x = layers.Reshape((-1, 4))(x)
 x = layers.Flatten()(layers.Conv1D(6, 3, name="row")(x))
 student = keras.Model(images, {"logits": layers.Dense(10, name="head")(x)})
-student.save(folder / "student.keras")
-work = child.open_workbench(run, folder)
+work = benches.open_bench(run, folder, student)
 (inner,), every = run.finish, Nary(ends="levels", levels=3, epochs=1)
 
 

@@ -5,9 +5,8 @@ import pytest
 # TF-MOT turns `tf.keras` into Keras 2 for a whole process: it gets one of its own.
 CHILD = """
 import json
-import pathlib
-import sys
 
+import benches
 import keras
 import numpy as np
 
@@ -18,23 +17,11 @@ from distill.compress.prune import ledger, schedule
 from distill.measure import cost, energy, interpreter
 from distill.measure.counting import uses
 from distill.measure.facts import read_facts
-from distill.run import child
 from distill.runtime import errors
 from distill.runtime.resume import resume
 
 layers, results = keras.layers, {}
-folder = pathlib.Path(sys.argv[1])
-(folder / "checkpoint").mkdir()
-run = config.load(
-    "finish_resnet.yaml",
-    [
-        "data.options.train_examples=120",
-        "batch_size=36",
-        "augmentation={}",
-        "finish=[{name: pruned}]",
-    ],
-)
-keras.utils.set_random_seed(0)
+run, folder = benches.begin("[{name: pruned}]")
 images = keras.Input((8, 8, 1), name="images")
 
 
@@ -47,8 +34,7 @@ def kernel(x, name, scale):
 x = kernel(kernel(kernel(images, "stem", 1.0), "large", 0.3), "small", 0.01)
 x = layers.GlobalAveragePooling2D(name="pool")(x)
 student = keras.Model(images, {"logits": layers.Dense(10, name="head")(x)})
-student.save(folder / "student.keras")
-counted, work = cost.count(student), child.open_workbench(run, folder)
+counted, work = cost.count(student), benches.open_bench(run, folder, student)
 steps, zeros = work.steps_per_epoch, []
 after_a_step = schedule.Project.on_train_batch_end
 
