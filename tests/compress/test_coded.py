@@ -3,7 +3,7 @@
 import pytest
 
 from distill.measure import codec
-from distill.run.evaluation import gather
+from distill.run.evaluation import judge
 
 # tf_keras in a process of its own, as in `test_finish.py`.
 CHILD = """
@@ -184,7 +184,7 @@ def test_a_packed_file_of_other_bytes_is_a_breach(tmp_path):
     path = tmp_path / "student.coded.tflite"
     path.write_bytes(b"one" * 99)
     path.with_suffix(".tflz").write_bytes(codec.pack(b"one" * 99))
-    assert gather._container_breaches(path) == []
+    assert judge.container_breaches(path) == []
     path.write_bytes(b"two" * 99)
-    (line,) = gather._container_breaches(path)
+    (line,) = judge.container_breaches(path)
     assert line == "student.coded.tflz unpacks to other bytes than student.coded.tflite"

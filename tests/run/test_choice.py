@@ -9,7 +9,7 @@ import pytest
 from distill import config, data
 from distill.compress.finishers import FINISHERS
 from distill.compress.search import budget
-from distill.run.evaluation import gather, warn
+from distill.run.evaluation import judge, warn
 from distill.run.evaluation.record import model_record
 
 FINISH = (FINISHERS["float32"](),)
@@ -43,11 +43,11 @@ def models(validation, test, failed=()):
 @pytest.mark.parametrize("settings", [run(), run(limit=100, max_drop=1.0)])
 def test_a_file_fails_by_its_accuracy_on_the_validation_split(settings):
     student, file = models(validation=1.5, test=0.25)
-    (line,) = gather._limit_breaches(settings, file, student)
+    (line,) = judge.limit_breaches(settings, file, student)
     assert "on the validation split is 1.50 points below the student's" in line
     assert line.endswith("= 1.0; on the test split 0.25 points")
     student, file = models(validation=1.0, test=9.0)
-    assert gather._limit_breaches(settings, file, student) == []
+    assert judge.limit_breaches(settings, file, student) == []
 
 
 @pytest.mark.parametrize("settings", [run(), run(limit=100, max_drop=1.0)])

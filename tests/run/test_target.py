@@ -15,7 +15,7 @@ from distill.measure.micro import trial
 from distill.report import console, front
 from distill.report.card import model_card
 from distill.run import child, diagnosis, micro, parent
-from distill.run.evaluation import gather
+from distill.run.evaluation import judge
 from distill.runtime import errors
 from distill.studies.compare import jobs
 
@@ -143,7 +143,7 @@ def test_a_broken_budget_is_a_broken_promise(tmp_path):
     limits = budget.Limits(max_arena_kb=0.5, max_drop=100)
     runs, other = measured(tmp_path, limits)
     student = {"accuracy": 90.0, "validation_accuracy": 90.0}
-    (line,) = gather._limit_breaches(run(limits=limits), runs, student)
+    (line,) = judge.limit_breaches(run(limits=limits), runs, student)
     assert line.startswith(f"{runs['arena_bytes']:,} bytes of arena, more than budget.")
     assert other["failed"] == ["TFLite Micro does not run it: TFLite Micro has no TILE"]
 

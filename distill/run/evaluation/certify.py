@@ -13,7 +13,6 @@ import students
 from distill import config, data
 from distill.measure import accuracy, codec
 from distill.measure.codec.certificate import Certificate
-from distill.runtime.trust import loader
 
 _CODER = 64  # Bits that the coder of all arrays of a file needs at its end.
 _READ = 4096  # Examples read at once, since all may not fit into memory.
@@ -56,21 +55,21 @@ def certify(
     }
 
 
-def describe_options(run: Any, part: Any, folder: pathlib.Path) -> str:
+def describe_options(run: Any, part: Any, network: Any) -> str:
     """The network and the finisher of a file, as short as the project can read them.
 
     Args:
         run: A `config.Run` or a `finishing.Finishing`.
         part: The finisher.
-        folder: Contains `student.keras`.
+        network: The student, a `keras.Model`.
     """
     student = getattr(run, "student", None)
     if student is None or isinstance(student, students.KerasFile):
         # A file's name says nothing of its network.
-        network = loader.open_own(folder / "student.keras").to_json()
+        described = network.to_json()
     else:
-        network = _chosen(student)
-    return json.dumps([network, _chosen(part)], separators=(",", ":"))
+        described = _chosen(student)
+    return json.dumps([described, _chosen(part)], separators=(",", ":"))
 
 
 def _chosen(part):

@@ -8,17 +8,16 @@ import numpy as np
 
 import trainers
 from distill import config, data
-from distill.compress.search import budget
 from distill.config import lessons
-from distill.measure import accuracy, codec, cost, stitching
+from distill.measure import accuracy, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import confusion, front, page, tensorboard, trackers
 from distill.report.card import model_card
 from distill.report.charts import pareto
 from distill.run import micro, parent
-from distill.run.evaluation import certify, references, warn
+from distill.run.evaluation import certify, judge, references, warn
 from distill.run.evaluation.record import model_record, put_latencies
-from distill.runtime import errors, files, packages, progress, versions
+from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
 
@@ -44,33 +43,19 @@ def gather(
     Returns:
         The report, as in `report.json`.
     """
-    models, answers, facts = [], {}, {}
-    unread = packages.missing(*packages.READING)
-    finished = (folder / "finish.json").exists() and not unread
-    made = run if finished else dataclasses.replace(run, finish=())
+    made, search = _made(run, folder), _search(folder)
+    student = loader.open_own(folder / "student.keras")
+    counted = cost.count(student)
     taught = _teacher_logits(folder / "teacher.keras", splits.test)
-    for path in _files(made, folder, taught is not None):
-        with progress.step(f"measure {path.name}", "accuracy, size"):
-            if path.suffix == ".tflite":
-                facts[path.stem] = read_facts(path)
-            record, answers[path.stem] = model_record(
-                path,
-                splits.test,
-                taught,
-                facts=facts.get(path.stem),
-                validation=splits.validation,
-            )
-        models.append(record)
+    known = {"student": (student, counted)}
+    models, answers, facts = _measure(made, splits, folder, taught, known)
     others, unmeasured = references.measure(run, splits.test, taught)
     _time(run, models, others, folder, splits.test)
     if run.target == "micro":
         micro.measure(run, models, folder, splits.test)
-    counted = cost.count(loader.open_own(folder / "student.keras"))
-    _judge(made, folder, models, stages, facts, counted)
-    promised = _shipped_models(run, models)
-    path = folder / "search.json"
-    search = json.loads(path.read_text()) if path.exists() else None
-    _certify(made, folder, models, splits, len(search["trials"]) if search else 1)
+    judge.judge(made, folder, models, stages, facts, counted)
+    tried = len(search["trials"]) if search else 1
+    _certify(made, student, folder, models, splits, tried)
     result = {
         "run": _plain(run),
         "versions": versions.versions(),
@@ -82,24 +67,62 @@ def gather(
         "stages": stages,
         "search": search,
         "warnings": [*_warnings(run, made, splits, models, stages), *unmeasured],
-        "failures": [
-            f"{model['name']}: {reason}"
-            for model in promised
-            for reason in model["failed"]
-        ],
+        "failures": _failures(run, models),
     }
     chosen = pareto.smallest(models)
     result["confusion"] = _confusion(chosen, answers, splits.test.labels)
     wrong = _find_errors(chosen, answers, splits, run.data.class_names)
+    _write(run, splits, folder, result, wrong)
+    if tracker is not None:
+        tracker.end(result, tensorboard.final(models))
+    return result
+
+
+def _made(run, folder):
+    """The run, without its files if they were not made or cannot be read here."""
+    unread = packages.missing(*packages.READING)
+    finished = (folder / "finish.json").exists() and not unread
+    return run if finished else dataclasses.replace(run, finish=())
+
+
+def _search(folder):
+    """What a search found; None without one."""
+    path = folder / "search.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _write(run, splits, folder, result, wrong):
+    """Writes the report in all its forms."""
     files.atomic_write(folder / "report.html", page.html(result, wrong))
     files.atomic_write(folder / "MODEL_CARD.md", model_card.text(result))
     front.write(folder, result)
     # Next to last: a folder with a `report.json` counts as finished.
     files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
-    if tracker is not None:
-        tracker.end(result, tensorboard.final(models))
-    return result
+
+
+def _measure(run, splits, folder, taught, known):
+    """The entries of a run's models, and by name their logits and the files' content.
+
+    `known` has the networks that are open already, and their costs, by name.
+    """
+    models, answers, facts = [], {}, {}
+    for path in _files(run, folder, taught is not None):
+        network, counted = known.get(path.stem, (None, None))
+        with progress.step(f"measure {path.name}", "accuracy, size"):
+            if path.suffix == ".tflite":
+                facts[path.stem] = read_facts(path)
+            record, answers[path.stem] = model_record(
+                path,
+                splits.test,
+                taught,
+                network,
+                facts=facts.get(path.stem),
+                counted=counted,
+                validation=splits.validation,
+            )
+        models.append(record)
+    return models, answers, facts
 
 
 def _time(run, models, others, folder, split):
@@ -178,44 +201,13 @@ def _files(run, folder, has_teacher):
     ]
 
 
-def _judge(run, folder, models, stages, facts, counted):
-    """Adds broken promises and the errors of layers to each exported student."""
-    by_name = {model["name"]: model for model in models}
-    parts = {config.name_of(part): part for part in run.finish}
-    made = {record["model"]: record for record in stages}
-    student = by_name["student"]
-    for name, part in parts.items():
-        model = by_name[f"student.{name}"]
-        found, record = facts[model["name"]], made.get(model["name"], {})
-        model["ops"], model["parity"] = found.ops, record.get("parity")
-        model["layers"] = record.get("layers", [])
-        model["failed"] += part.breaches(found, parts, counted)
-        if part.packs:
-            model["packed_file"] = f"{model['name']}.tflz"
-            model["failed"] += _container_breaches(folder / model["file"])
-        if model["parity"]:
-            model["failed"] += part.conversion_breaches(model["parity"])
-        model["failed"] += _limit_breaches(run, model, student)
-
-
-def _container_breaches(path):
-    """One line if the packed file beside a file does not unpack to its bytes."""
-    container = path.with_suffix(".tflz")
-    try:
-        if codec.unpack(codec.read(container)) == path.read_bytes():
-            return []
-    except (OSError, errors.Untrusted) as error:
-        return [f"{container.name} cannot be unpacked: {error}"]
-    return [f"{container.name} unpacks to other bytes than {path.name}"]
-
-
-def _certify(run, folder, models, splits, tried):
+def _certify(run, student, folder, models, splits, tried):
     """Adds certificates to the files of those finishers that ask for one."""
     by_name = {model["name"]: model for model in models}
     for part in run.finish:
         if part.certified:
             model = by_name[f"student.{config.name_of(part)}"]
-            options = certify.describe_options(run, part, folder)
+            options = certify.describe_options(run, part, student)
             if splits.tokenizer is not None:  # It may be fitted to the examples.
                 options += splits.tokenizer.to_str()
             with progress.step(f"certify {model['file']}", "on the training split"):
@@ -224,19 +216,13 @@ def _certify(run, folder, models, splits, tried):
                 )
 
 
-def _limit_breaches(run, model, student):
-    """How a file breaks the budget or, without one, the limit on accuracy."""
-    drops = [student[key] - model[key] for key in ("validation_accuracy", "accuracy")]
-    limits = getattr(run, "budget", None)
-    if limits is not None:
-        return limits.breaches(model, *drops)
-    return budget.accuracy_breaches("max_accuracy_drop", run.max_accuracy_drop, *drops)
-
-
-def _shipped_models(run, models):
-    """The models that must keep their promises: with a budget, only the last one."""
-    # The others are only steps on the way to it.
-    return models[-1:] if getattr(run, "budget", None) else models
+def _failures(run, models):
+    """The broken promises of the models that must keep theirs."""
+    # With a budget, the others are only steps on the way to the last.
+    shipped = models[-1:] if getattr(run, "budget", None) else models
+    return [
+        f"{model['name']}: {reason}" for model in shipped for reason in model["failed"]
+    ]
 
 
 def _confusion(chosen, answers, labels):

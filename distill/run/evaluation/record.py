@@ -21,6 +21,7 @@ def model_record(
     network=None,
     *,
     facts: Facts | None = None,
+    counted: cost.Cost | None = None,
     validation: data.Split | None = None,
 ) -> tuple[dict, np.ndarray]:
     """Measures a file for its entry in the report's `models`.
@@ -33,6 +34,7 @@ def model_record(
             file must be: only `loader.open_foreign` may open it.
         facts: The content of the `.tflite` file, if it is read already: reading packs
             the file, which takes seconds.
+        counted: The cost of the network, if it is counted already.
         validation: The validation split, on which the accuracy is measured too; None
             leaves that out.
 
@@ -52,7 +54,7 @@ def model_record(
         **(
             _file_facts(facts or read_facts(path))
             if network is None
-            else _network_facts(path, network)
+            else _network_facts(path, network, counted or cost.count(network))
         ),
         "test_examples": len(split.labels),
         "accuracy": accuracy.accuracy(answers, split),
@@ -123,9 +125,8 @@ def _file_facts(facts):
     }
 
 
-def _network_facts(path, network):
+def _network_facts(path, network, counted):
     """The properties of a `.keras` file that are known without running it."""
-    counted = cost.count(network)
     return {
         "takes": _ends(network.inputs),
         "gives": _ends([network.output["logits"]]),
