@@ -55,6 +55,18 @@ def test_means_and_differences_are_those_of_the_reports():
         assert int8[key]["high"] == pytest.approx(expected.high)
 
 
+def test_the_arena_is_shown_where_a_run_has_one(tmp_path, capsys):
+    arenas = [{**one, "models": [dict(m) for m in one["models"]]} for one in OURS]
+    for one in arenas:
+        one["models"][1]["arena_bytes"] = 5000 + 100 * one["run"]["seed"]
+    student, int8 = aggregated.aggregate(arenas)
+    assert int8["arena_bytes"]["mean"] == 5100 and student["arena_bytes"] is None
+    lines = table(capsys, write_reports(tmp_path, arenas, "arenas"))
+    assert "arena kB" in lines[0] and " 5.1 " in lines[3]
+    assert not any("arena_bytes" in row for row in aggregated.aggregate(OURS))
+    assert "arena" not in table(capsys, write_reports(tmp_path, OURS, "ours"))[0]
+
+
 def other(key, **change):
     """The run of seed 1, with something else in its config or data."""
     return {**OURS[1], key: {**OURS[1][key], **change}}

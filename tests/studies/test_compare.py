@@ -301,6 +301,43 @@ def test_a_shared_teacher_is_listed_once(run_compare):
     ]
 
 
+class Micro(Fake):
+    """As runs for TFLite Micro, beside a reference that seed 1 could not measure."""
+
+    def model(self, place, seed, file):
+        model = super().model(place, seed, file)
+        runs = file == "student.int8.tflite"
+        return model | {"arena_bytes": 5000 + 100 * seed if runs else None}
+
+    def __call__(self, run, folder):
+        report = super().__call__(run, folder)
+        for name in ("reference.some", *([] if run.seed else ["reference.late"])):
+            model = {**self.model("", 0, f"{name}.tflite"), "arena_bytes": 7000}
+            report["models"].append(model)
+        (folder / "report.json").write_text(json.dumps(report))
+        return report
+
+
+def test_arenas_and_references_are_shown_where_runs_have_them(
+    run_compare, tmp_path, capsys
+):
+    *_, comparison = run_compare(fake=Micro())
+    known = {
+        m["name"]: m["arena_bytes"] for m in comparison["models"] if "arena_bytes" in m
+    }
+    assert {name: each["mean"] for name, each in known.items()} == {
+        "lit_resnet.student.int8": 5050,
+        "lit_resnet.reference.some": 7000,
+        "kd_resnet.student.int8": 5050,
+    }
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 100
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "arena kB" in output and "in TFLite Micro" in page
+    assert 'class="point reference' in page
+    assert "7.0" in next(x for x in output.splitlines() if "reference.some" in x)
+
+
 def test_table_and_page_say_it_all(run_compare, tmp_path, capsys):
     _, _, comparison = run_compare(fake=Fake(failed=[(1, "student.int8")]), seeds=5)
     output = capsys.readouterr().out
@@ -320,6 +357,7 @@ def test_table_and_page_say_it_all(run_compare, tmp_path, capsys):
     for run in comparison["runs"]:
         assert f'href="{run["config"]}%2Cseed%3D{run["seed"]}/report.html"' in page
     assert "seed 1: too bad" in page
+    assert "arena" not in output and "Micro" not in page
     clear = sum(each["clear_of_zero"] for each in comparison["differences"])
     assert 0 < clear < len(comparison["differences"])
     assert page.count('<g class="h1">') == output.count(" clear\n") == clear

@@ -10,6 +10,7 @@ from distill.studies.compare.groups import config_of, data_of
 CHOOSING = ("validation_accuracy",)  # What a file is chosen by.
 NUMBERS = ("accuracy", "bytes", "gzip_bytes", "packed_bytes", "macs", "sparsity")
 TIMES = ("latency_ms", "latency_all_threads_ms")
+ARENA = "arena_bytes"  # Only runs for TFLite Micro have it.
 
 
 def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
@@ -22,7 +23,8 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
     Returns:
         One mapping for each model that all of `ours` have: `name`; `ships`, whether it
         is an exported file that failed in no run; each of `CHOOSING`, `NUMBERS` and
-        `TIMES` (the median) as `intervals.summary`, None if a run lacks it;
+        `TIMES` (the median) as `intervals.summary`, None if a run lacks it, and
+        likewise `ARENA` if any model has an arena;
         `minus_student`, in points of accuracy, as `intervals.paired_difference`,
         and `minus_theirs`, likewise, None if `theirs` has no such model.
 
@@ -44,11 +46,13 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
     if theirs and data_of(ours[0]) != data_of(theirs[0]):
         raise ValueError("--against must be runs of the same data set")
     models, against = _by_name(ours), _by_name(theirs)
+    known = any(ARENA in entry for entries in models.values() for entry in entries)
+    keys = [*CHOOSING, *NUMBERS, *TIMES, *([ARENA] if known else [])]
     return [
         {
             "name": name,
             "ships": _ships(entries),
-            **{key: _summary(entries, key) for key in (*CHOOSING, *NUMBERS, *TIMES)},
+            **{key: _summary(entries, key) for key in keys},
             "minus_student": _difference(entries, models.get("student")),
             "minus_theirs": _difference(entries, against.get(name)),
         }
@@ -126,7 +130,7 @@ def table(rows: Sequence[dict]) -> str:
     import tabulate
 
     def format_mean(row, key, number_format):
-        return number_format(row[key] and row[key]["mean"])
+        return number_format(row.get(key) and row[key]["mean"])
 
     def format_difference(difference):
         if difference is None:
@@ -145,6 +149,7 @@ def table(rows: Sequence[dict]) -> str:
             "kB": format_mean(row, "bytes", formats.kilobytes),
             "gzip kB": format_mean(row, "gzip_bytes", formats.kilobytes),
             "packed kB": format_mean(row, "packed_bytes", formats.kilobytes),
+            "arena kB": format_mean(row, ARENA, formats.kilobytes),
             "zeros %": formats.percent(100 * row["sparsity"]["mean"], 1),
             "ms": format_mean(row, "latency_ms", formats.plain),
             "ms, all": format_mean(row, "latency_all_threads_ms", formats.plain),
@@ -152,6 +157,7 @@ def table(rows: Sequence[dict]) -> str:
         for row in rows
     ]
     is_empty = {"runs": all("runs" not in row for row in rows)}
+    is_empty["arena kB"] = not any(row.get(ARENA) for row in rows)
     is_empty["minus theirs"] = all(row["minus_theirs"] is None for row in rows)
     lines = [
         {key: text for key, text in line.items() if not is_empty.get(key)}

@@ -60,9 +60,9 @@ def gather(jobs: Sequence[Any], reports: Sequence[dict], out: Any) -> dict:
 def _models(seeds):
     """One entry for each model of each config; teachers once, if all share them."""
     models = [
-        _summarize_model(name, index, runs)
+        _summarize_model(name, records, runs)
         for name, runs in seeds.items()
-        for index in range(len(runs[0][1]["models"]))
+        for records in _records(runs)
     ]
     models = _once(models)
     # A file for each seed: configs share their teachers if all of these are equal.
@@ -90,15 +90,25 @@ def _once(models):
     return kept
 
 
-def _summarize_model(name, index, runs):
+def _records(runs):
+    """The entries of each model that all runs of a config have."""
+    # A reference that could not be measured is in the reports of the others alone.
+    reports = [{m["name"]: m for m in report["models"]} for _, report in runs]
+    for name in reports[0]:
+        if all(name in models for models in reports):
+            yield [models[name] for models in reports]
+
+
+def _summarize_model(name, records, runs):
     """The summary of one model of one config over all seeds."""
-    # Runs of one config list the same models in the same order.
-    records = [report["models"][index] for _, report in runs]
     model = records[0]["name"]
     summaries = {
         key: intervals.summary([record[key] for record in records])
         for key in ("accuracy", "agreement_with_teacher", "bytes")
     }
+    arenas = [record.get("arena_bytes") for record in records]
+    if all(arenas):  # Only of files that run in TFLite Micro, in every run.
+        summaries["arena_bytes"] = intervals.summary(arenas)
     return {
         "name": f"{name}.{model}",
         "config": name,

@@ -21,6 +21,7 @@ def table(comparison: dict) -> str:
     Args:
         comparison: As in `compare.json`. Sizes are shown in kB of 1000 bytes.
     """
+    has_arena = any("arena_bytes" in model for model in comparison["models"])
     models = [
         [
             "x" if model["failed"] else "",
@@ -29,6 +30,7 @@ def table(comparison: dict) -> str:
             formats.percent(model["accuracy"]["sd"]),
             formats.percent(model["agreement_with_teacher"]["mean"]),
             formats.kilobytes(model["bytes"]["mean"]),
+            *([formats.kilobytes(arena(model))] if has_arena else []),
             formats.whole(model["updates"]),
         ]
         for model in comparison["models"]
@@ -44,14 +46,21 @@ def table(comparison: dict) -> str:
         for d in comparison["differences"]
     ]
     seeds = comparison["seeds"]
+    sizes = ["kB", "arena kB"] if has_arena else ["kB"]
+    headers = ["", "model", "acc %", "sd", "agree %", *sizes, "updates"]
     pieces = [
-        _grid(models, ["", "model", "acc %", "sd", "agree %", "kB", "updates"], 36),
+        _grid(models, headers, 36),
         f"Test accuracy over seeds {', '.join(map(str, seeds))}, mean and sd.",
         "",
         _grid(differences, ["student", "to", "points", "95 % interval", "zero"], 28),
         textwrap.fill(note(comparison), console.WIDTH),
     ]
     return "\n".join(pieces)
+
+
+def arena(model: dict) -> float | None:
+    """The mean arena of a file in TFLite Micro, in bytes; None if it has none."""
+    return model["arena_bytes"]["mean"] if "arena_bytes" in model else None
 
 
 def _grid(rows, headers, widest):
@@ -116,6 +125,8 @@ def html(comparison: dict) -> str:
         shipped=bool(shipped),
         plot=_plot(comparison["differences"]),
         interval=intervals.format_interval,
+        arena=arena,
+        has_arena=any("arena_bytes" in model for model in comparison["models"]),
         verdict=verdict,
         note=note(comparison),
         configs={
