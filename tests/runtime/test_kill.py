@@ -22,6 +22,7 @@ FINISHERS = ["int8", "pruned", "pruned_int8"]
 if KILLS:
     FINISHERS += ["clustered", "clustered_int8", "pruned_clustered"]
     FINISHERS += ["pruned_clustered_int8", "narrowed", "narrowed_int8", "nary"]
+    FINISHERS += ["coded", "coded_int8"]
 FINISH = [f"{{name: {name}, options: {{epochs: {EPOCHS}}}}}" for name in FINISHERS]
 SMALL = [
     "data.options.train_examples=100",
