@@ -185,7 +185,7 @@ def test_one_of_several_processes_is_told_to_use_files(tmp_path, monkeypatch):
 
 def test_a_broken_promise_is_raised_and_has_the_result(tmp_path, monkeypatch):
     report = {
-        "models": [{"file": "student.int8.tflite"}],
+        "models": [{"name": "student.int8", "file": "student.int8.tflite"}],
         "failures": ["int8: too bad"],
     }
     monkeypatch.setattr(api.cli, "print_result", lambda *_: errors.EXIT_FAILED)

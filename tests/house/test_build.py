@@ -146,6 +146,7 @@ def test_every_test_file_is_a_target():
     assert 'glob(["tests/**/test_*.py"])' in build
     others = {*ROOT.glob("tests/**/*.py")} - {*ROOT.glob("tests/**/test_*.py")}
     assert {path.name for path in others} == {
+        "benches.py",
         "conftest.py",
         "reports.py",
         "spread.py",

@@ -13,12 +13,14 @@ from distill import api, config, evaluate
 from distill.compress import convert
 from distill.config import finishing, lessons
 from distill.config.roles import Reference
+from distill.measure import cost
 from distill.report import console, front
 from distill.run import finishing as finishing_steps
 from distill.run import training
 from distill.run.evaluation import gather, references
 from distill.run.folder import check_ground
 from distill.runtime import errors, packages
+from distill.runtime.trust import loader
 from distill.studies.compare import aggregate
 
 DATA = "{name: digits, options: {train_examples: 128}}"
@@ -102,8 +104,16 @@ def test_they_are_measured_as_evaluate_measures_the_same_file(made, monkeypatch)
     assert blind[0]["accuracy"] < plain - 5
 
 
-def test_the_report_has_them_as_rows_that_were_not_made_here(made, tmp_path):
+def test_the_report_has_them_as_rows_that_were_not_made_here(
+    made, tmp_path, monkeypatch
+):
     folder, splits = made
+    opened, counted = [], []
+    of_file, of_network = loader.open_own, cost.count
+    monkeypatch.setattr(
+        loader, "open_own", lambda p: opened.append(p.stem) or of_file(p)
+    )
+    monkeypatch.setattr(cost, "count", lambda n: counted.append(n) or of_network(n))
     for name in ("teacher", "student"):
         shutil.copy(folder / f"{name}.keras", tmp_path)
     # A name as a file of the run's own has: it is none.
@@ -111,6 +121,7 @@ def test_the_report_has_them_as_rows_that_were_not_made_here(made, tmp_path):
     parts = (("unit", ""), (f"../{tmp_path.name}/student.int8", BYTES))
     run = load(tmp_path.parent / folder.name, *parts)
     report = gather.gather(run, splits, tmp_path, [])
+    assert opened.count("student") == 1 and len(counted) == 2
     *own, unit, int8 = report["models"]
     assert [model["name"] for model in own] == ["teacher", "student"]
     assert (unit["name"], int8["name"]) == (
