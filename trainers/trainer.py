@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from trainers import plain
+from trainers.methods import representations
 from trainers.methods.supervised import Step, Supervised
 from trainers.optimizer import Sides
 from trainers.tracking import Tracked, replicas
@@ -18,20 +20,24 @@ class Trainer(Tracked):
     backend. The teacher runs in inference mode on the same batch, unless its outputs
     come with the batch: see `with_answers`.
 
-    A negative label marks an unlabelled example. It counts neither in the loss on the
+    Labels are classes, `(batch,)` or `(batch, 1)`, or one-hot, `(batch, classes)`; the
+    compiled loss and metrics get the latter as they are. A negative label, or a row
+    of zeros, marks an unlabelled example. It counts neither in the loss on the
     labels nor in weighted metrics, and the method gets the class that the teacher
     predicts instead.
 
     Args:
-        student: A network under the contract of `students`. Trained in place.
+        student: A network under the contract of `students`, or any functional or
+            sequential model to logits, which is enough for methods that compare
+            only these. Trained in place.
         method: An entry of `trainers.TRAINERS`.
         teacher: A trained network with the same inputs. Frozen here.
         answering: What answers in the teacher's place in every step, with its inputs
             and outputs, and frozen too. None means the teacher itself.
 
     Raises:
-        ValueError: If the method needs a teacher and there is none, or the two
-            networks do not fit the method.
+        ValueError: If the method needs a teacher and there is none, the two networks do
+            not fit the method, or one of them is no such model.
     """
 
     def __init__(
@@ -43,10 +49,11 @@ class Trainer(Tracked):
         answering: keras.Model | None = None,
     ):
         super().__init__()
+        student, teacher = plain.to_logits(student), plain.to_logits(teacher)
         thaw(student)
         self.student = student
         self.method = method
-        answering = teacher if answering is None else answering
+        answering = teacher if answering is None else plain.to_logits(answering)
         self.teacher = answering if method.needs_teacher else None
         self.companions = {}
         for name in ("task_loss", "regularization_loss"):
@@ -57,6 +64,9 @@ class Trainer(Tracked):
                     f"`{type(method).__name__}` learns from a teacher. Received: None"
                 )
             teacher.trainable = answering.trainable = False
+            # In a run it is checked before; else a method without a representation to
+            # compare would learn nothing from it.
+            method.check_shapes(*map(representations.shapes, (teacher, student)))
             method.prepare(teacher, student)
             self.companions = method.companions(teacher, student)
             self.draws = keras.random.SeedGenerator()
@@ -128,7 +138,11 @@ class Trainer(Tracked):
             taught = _to_float32(taught)
             task_weight = _weigh_labelled(y, sample_weight)
             # Replaced only after the weights: a predicted class is no true label.
-            y = ops.where(y < 0, ops.argmax(taught["logits"], axis=-1), y)
+            labels = plain.classes(y)
+            labels = ops.where(
+                labels < 0, ops.argmax(taught["logits"], axis=-1), labels
+            )
+            y = y if plain.are_one_hot(y) else labels
         loss = None
         if y_pred:
             loss = super().compute_loss(x, y, y_pred["logits"], task_weight, training)
@@ -144,7 +158,7 @@ class Trainer(Tracked):
         self.track("regularization_loss", penalty)
         if taught is None:
             return loss / replicas()
-        step = Step(x, y, taught, _to_float32(y_pred), training)
+        step = Step(x, labels, taught, _to_float32(y_pred), training)
         for name, per_example in _to_float32(self.method.terms(self, step)).items():
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, "float32")
@@ -182,7 +196,7 @@ def _split_inputs(x):
 
 def _weigh_labelled(labels, sample_weight):
     """Weights of examples where a true label is needed: 0 for unlabelled ones."""
-    known = ops.cast(labels >= 0, "float32")
+    known = ops.cast(plain.classes(labels) >= 0, "float32")
     return known if sample_weight is None else known * sample_weight
 
 

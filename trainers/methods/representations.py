@@ -45,7 +45,8 @@ class FromRepresentations(KD):
         if not names or not set(names) <= set(both):
             raise ValueError(
                 f"{type(self).__name__} needs `representations` that teacher and "
-                f"student have: {', '.join(both)}. Received: {', '.join(names)}"
+                f"student have: {', '.join(both) or 'none'}. "
+                f"Received: {', '.join(names) or 'none'}"
             )
         for name in names:
             sizes = teacher[name][:-1], student[name][:-1]
