@@ -7,6 +7,7 @@ finishing process and every command read the same rows of the same files.
 import hashlib
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,8 +22,8 @@ from distill.runtime.errors import DataError
 
 CLASS_NAMES = "class_names"  # A key beside the splits.
 _EXPECTED = (
-    "arrays (x, y), a tf.data.Dataset, a keras.utils.PyDataset, or a finite iterable "
-    "of (x, y)"
+    "arrays (x, y), a tf.data.Dataset, a keras.utils.PyDataset, a Grain data set, or a "
+    "finite iterable of (x, y)"
 )
 _TEMPORARY = ".unfinished-"
 _INFINITE = -1  # `tf.data.INFINITE_CARDINALITY`.
@@ -201,11 +202,14 @@ def _elements(source, part) -> Iterable:
         return source.as_numpy_iterator()
     if isinstance(source, str | bytes | Mapping) or hasattr(source, "__array__"):
         raise DataError(f"data: {part} must be {_EXPECTED}. Received: {_kind(source)}")
+    if hasattr(source, "__len__") and len(source) == sys.maxsize:
+        raise DataError(f"data: {part} must end. Received: an infinite data set")
+    # First: what Grain has filtered is None by its index, and absent from its iterator.
+    if hasattr(source, "__iter__"):
+        return source
     if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
         return (source[index] for index in range(len(source)))
-    if not hasattr(source, "__iter__"):
-        raise DataError(f"data: {part} must be {_EXPECTED}. Received: {_kind(source)}")
-    return source
+    raise DataError(f"data: {part} must be {_EXPECTED}. Received: {_kind(source)}")
 
 
 def _is_batched(source, images, labels):

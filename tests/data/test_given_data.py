@@ -1,5 +1,7 @@
 """What a program gives is the same data, however it is given; what is wrong is said."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -48,6 +50,26 @@ class Source:
         return IMAGES[index], LABELS[index]
 
 
+class Endless(Source):
+    """As `MapDataset.repeat` of Grain is."""
+
+    def __len__(self):
+        return sys.maxsize
+
+
+class Filtered(Source):
+    """As `MapDataset.filter` of Grain is: None by an index, absent from the loop."""
+
+    def __len__(self):
+        return 2 * len(LABELS)
+
+    def __getitem__(self, index):
+        return None if index % 2 else (IMAGES[index // 2], LABELS[index // 2])
+
+    def __iter__(self):
+        return (pair for pair in map(self.__getitem__, range(len(self))) if pair)
+
+
 def opened(path):
     return data.DATASETS["array_folder"](path=str(path)).load()
 
@@ -66,6 +88,7 @@ def saved(examples, tmp_path):
         of_unknown_rank,
         Batches,
         Source,
+        Filtered,
         lambda: zip(IMAGES, LABELS, strict=True),
         lambda: [(IMAGES[:30], LABELS[:30]), (IMAGES[30:], LABELS[30:])],
         lambda: (tf.constant(IMAGES), tf.constant(LABELS)),
@@ -174,6 +197,7 @@ def one_hot_of_open_size():
         ([IMAGES[0]], r"must give pairs \(x, y\). Received: ndarray"),
         ([(IMAGES[0], 1, 1.0)], "Received: a tuple of 3"),
         (pipeline().repeat(), "must end. Received: an infinite"),
+        (Endless(), "must end. Received: an infinite"),
         (one_hot_of_open_size, "y of train must be one number .* argmax"),
     ],
 )
