@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Sequence
 
 from distill import cli, config
+from distill.config import answering
 from distill.runtime import errors, files, versions
 from distill.runtime.onednn import check as check_kernels
 from distill.runtime.process import command
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace) -> int:
     _check(arguments)
     run = cli.load_run(arguments)
+    answering.require_network(run, "benchmark")
     # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.studies.speed import batch_sizes, onednn, peers, steps
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from distill import cli, config
-from distill.config import explain, finishing, lessons
+from distill.config import answering, explain, finishing, lessons
 from distill.runtime import formats
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
@@ -65,20 +65,26 @@ def _command(arguments: argparse.Namespace) -> int:
     teachers = {"teacher": run, **lessons.co_teachers(run)}
     learners = {**lessons.assistants(run), "student": run}
     built = {
-        name: teacher.open_given(part) if part.teacher.file else build.build(name, part)
+        name: build.build(name, part)
+        if part.teacher.network
+        else teacher.open_given(part)
         for name, part in teachers.items()
     }
     built |= {name: build.build(name, part) for name, part in learners.items()}
     shapes = {name: representations.shapes(net) for name, net in built.items()}
-    costs = {name: cost.count(network) for name, network in built.items()}
+    costs = {
+        name: cost.count(network)
+        for name, network in built.items()
+        if name not in teachers or answering.form_of(teachers[name].teacher) is None
+    }
     print(_pairs(shapes) if pairs is None else checks.pairs_table(pairs))
     print(_costs(costs))
     print(_sizes(run, costs["student"]))
     # Networks from files are checked on real examples, so only these need the data.
     if run.teacher.cache or files.hashes(run):
         rows = preflight.check_data(run, run.data.load())
-    if run.teacher.cache:
-        print(formats.table(rows, ["stage", "cached outputs", "bytes, predicted"]))
+        if rows:
+            print(formats.table(rows, ["stage", "cached outputs", "bytes, predicted"]))
     return 0
 
 

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from distill import cli
+from distill.config import answering
 from distill.run.folder import claim
 from distill.runtime import files, onednn, progress
 from distill.runtime.errors import ConfigError
@@ -83,6 +84,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _check(run, seeds, examples):
+    answering.require_network(run, "score")
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1. Received: {seeds}")
     if examples < run.batch_size:

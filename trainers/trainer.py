@@ -74,7 +74,12 @@ class Trainer(Tracked):
             # here, and all metrics exist before Keras builds this model.
             blank = ops.zeros((1, *student.input_shape[1:]), student.inputs[0].dtype)
             label = ops.zeros((1,), "int32")
-            pair = _to_float32(answering(blank)), _to_float32(student(blank))
+            # Zeros of their shapes: a teacher that only answers cannot be run.
+            taught = {
+                name: ops.zeros((1, *output.shape[1:]))
+                for name, output in answering.output.items()
+            }
+            pair = taught, _to_float32(student(blank))
             step = Step(blank, label, *pair, False)
             for name, per_example in method.terms(self, step).items():
                 self.track(name, per_example)

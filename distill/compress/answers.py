@@ -3,11 +3,13 @@
 import functools
 import hashlib
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from distill import data
+from distill.data import augmentation, kept
 from distill.measure import folded
 from distill.runtime import progress
 from distill.runtime.trust import loader
@@ -60,11 +62,55 @@ class Answers:
         return np.concatenate(logits)
 
 
+class Kept:
+    """A function from examples to the logits that a teacher has given once.
+
+    Args:
+        logits: Name of each split to logits, `(variants, examples, classes)`.
+        splits: The data.
+        changes: The augmentation of training examples, which has as many variants.
+    """
+
+    def __init__(
+        self,
+        logits: Mapping[str, np.ndarray],
+        splits: data.Splits,
+        changes: augmentation.Augmentation,
+    ):
+        self._logits, self._splits, self._changes = logits, splits, changes
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits, float32, `(n, classes)`."""
+        return np.stack([self._known[_key(example)] for example in inputs])
+
+    @functools.cached_property
+    def _known(self):
+        """Key of each variant of an example to its logits."""
+        known: dict[bytes, np.ndarray] = {}
+        split = self._splits.validation
+        known |= zip(
+            map(_key, split.floats()), self._logits["validation"][0], strict=True
+        )
+        split = self._splits.train
+        count = len(split.labels)
+        for number, logits in enumerate(self._logits.get("train", ())):
+            draws = self._changes.variant(number, count)
+            for start in range(0, count, _BATCH):
+                part = slice(start, start + _BATCH)
+                inputs = self._changes(split.inputs[part], draws[:, part])
+                known |= zip(map(_key, data.floats(inputs)), logits[part], strict=True)
+        return known
+
+
 def open_teacher(
-    path: pathlib.Path, splits: data.Splits, changing: bool
-) -> Answers | None:
-    """The teacher's logits, or None without a teacher; see `Answers`."""
+    folder: pathlib.Path, splits: data.Splits, changes: augmentation.Augmentation
+) -> Answers | Kept | None:
+    """The teacher's logits, or None without a teacher; see `Answers` and `Kept`."""
+    if (folder / kept.FILE).exists():
+        return Kept(kept.read(folder / kept.FILE), splits, changes)
+    path = folder / "teacher.keras"
     if path.exists():
+        changing = changes != augmentation.Augmentation()
         return Answers(path, splits, changing)
     progress.say(
         "    no teacher: trains on labels alone, weighted task_weight + kd_weight"

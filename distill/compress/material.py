@@ -23,7 +23,8 @@ class Material:
     """Networks and data, opened once, and all that determines the batches.
 
     Attributes:
-        folder: Contains `student.keras` and, if there is a teacher, `teacher.keras`.
+        folder: Contains `student.keras` and, if there is a teacher, `teacher.keras`,
+            or the logits of one that only answers, `teacher.npz`.
         splits: The data.
         batch_size: Examples in a step.
         seed: The run's seed.
@@ -46,13 +47,9 @@ class Material:
         return loader.open_own(self.folder / "student.keras")
 
     @functools.cached_property
-    def teacher(self) -> answers.Answers | None:
+    def teacher(self) -> answers.Answers | answers.Kept | None:
         """The teacher's logits, or None without a teacher."""
-        return answers.open_teacher(
-            self.folder / "teacher.keras",
-            self.splits,
-            changing=self.augmentation != augmentation.Augmentation(),
-        )
+        return answers.open_teacher(self.folder, self.splits, self.augmentation)
 
     @functools.cached_property
     def check_inputs(self) -> np.ndarray:

@@ -29,7 +29,8 @@ class Lesson(NamedTuple):
     """A network that is trained, and its teacher.
 
     Attributes:
-        teacher: The teacher whose representations are used; None if it is a file.
+        teacher: The teacher whose representations are used; None if it is a file, or
+            only answers.
         learner: The network that is trained.
         stages: The stages of its training.
         has_co_teachers: Whether the outputs of co-teachers are imitated too.
@@ -202,7 +203,10 @@ def pretrained_names(run: Run) -> list[str]:
     """Names of the networks that were trained elsewhere and come as files."""
     teachers = {"teacher": run.teacher}
     teachers |= {name: part.teacher for name, part in co_teachers(run).items()}
-    files = {name: part.file or _file(part.network) for name, part in teachers.items()}
+    files = {
+        name: part.network is None or _file(part.network)
+        for name, part in teachers.items()
+    }
     files["student"] = _file(run.student)
     titles = [part.title for part in run.references]
     return [*(name for name, file in files.items() if file), *titles]

@@ -10,6 +10,7 @@ import re
 from typing import Annotated, ClassVar, Literal
 
 import students
+from distill.config import answering
 from distill.config import cache as caching
 from distill.config.stage import Stage
 from distill.runtime.errors import check
@@ -31,6 +32,15 @@ def is_reference(name: str) -> bool:
     return name.startswith(_REFERENCE)
 
 
+def _no(*names):
+    """A condition of `only_with`: that all of these are absent."""
+    return " and ".join(f"no {name}" for name in names)
+
+
+def _others(form):
+    return [name for name in ("file", *answering.FORMS) if name != form]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Teacher:
     """The network that is imitated: trained once and saved, or given as a file.
@@ -40,7 +50,16 @@ class Teacher:
         stages: The stages of its training, in order.
         file: A trained `.keras` model that follows the contract of `students` or,
             with `sections`, any functional model.
-        sha256: SHA-256 hash of `file`; another file is refused.
+        sha256: SHA-256 hash of the teacher's file; another file is refused.
+        answers: A `.npz` file with the teacher's answers; docs/teachers.md has the
+            names of its arrays. This and the next three forms of a teacher are asked
+            once, and only answer.
+        onnx: An ONNX model; needs `pip install -e '.[onnx]'`.
+        tflite: A `.tflite` file.
+        saved_model: A folder with a TensorFlow SavedModel.
+        input: What the teacher wants in place of images in [0, 1].
+        class_names: The teacher's classes in the order of its logits, if that is not
+            the order of the data's; it may have more.
         sections: Where a model that does not follow the contract is cut; see
             `students.KerasModel`. To continue training of such a file, give it as the
             `network` named `keras_file`.
@@ -49,37 +68,61 @@ class Teacher:
     """
 
     only_with: ClassVar[dict[str, str]] = {
-        "network": "no file",
-        "stages": "no file",
-        "file": "no network",
-        "sha256": "file",
+        **dict.fromkeys(("network", "stages"), _no("file", *answering.FORMS)),
+        **{form: _no("network", *_others(form)) for form in ("file", *answering.FORMS)},
+        "sha256": "file or answers or onnx or tflite",
         "sections": "file",
+        "input": " or ".join(answering.MODELS),
+        "class_names": " or ".join(answering.FORMS),
     }
+    omitted_when_absent: ClassVar[tuple[str, ...]] = (
+        *answering.FORMS,
+        "input",
+        "class_names",
+    )
 
     network: Annotated[students.Network | None, students.BUILDERS] = None
     stages: tuple[Stage, ...] = ()
     file: str | None = None
     sha256: str | None = None
     sections: tuple[str, ...] | Literal["auto"] | None = None
+    answers: str | None = None
+    onnx: str | None = None
+    tflite: str | None = None
+    saved_model: str | None = None
+    input: answering.Input | None = None
+    class_names: tuple[str, ...] | None = None
     cache: caching.Cache | None = None
 
     def __post_init__(self):
-        """Refuses both or neither of `network` and `file`, and options of the other."""
-        if self.file is None:
-            check(self.network is not None, "network", "given, or else `file`", None)
+        """Refuses several forms or none, and options of another form."""
+        forms = [
+            name
+            for name in ("file", *answering.FORMS)
+            if getattr(self, name) is not None
+        ]
+        if not forms:
+            rule = "given, or else `file` or another form of a teacher"
+            check(self.network is not None, "network", rule, None)
             check(len(self.stages) >= 1, "stages", "a list of at least one", [])
             # `only_with` lets a later `file` drop the `network` of a base config; the
             # checks here refuse both in one place, and hold for teachers that a program
             # builds.
-            for name in ("sha256", "sections"):
+            for name in ("sha256", "sections", "input", "class_names"):
                 value = getattr(self, name)
                 check(value is None, name, "absent without `file`", value)
             return
-        check(self.network is None, "network", "absent beside `file`", "a network")
-        check(not self.stages, "stages", "absent beside `file`", "a list")
-        path = pathlib.Path(self.file).expanduser()
-        check(path.exists(), "file", "a file that exists", self.file)
+        form, *more = forms
+        check(not more, form, f"the only form of the teacher, or `{form}` absent", more)
+        check(self.network is None, "network", f"absent beside `{form}`", "a network")
+        check(not self.stages, "stages", f"absent beside `{form}`", "a list")
+        self._check_file(form)
+
+    def _check_file(self, form):
         _check_hash(self.sha256)
+        kind = "folder" if form == "saved_model" else "file"
+        path = pathlib.Path(getattr(self, form)).expanduser()
+        check(path.exists(), form, f"a {kind} that exists", getattr(self, form))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

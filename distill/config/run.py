@@ -7,7 +7,7 @@ import students
 from distill import data
 from distill.compress import finishers
 from distill.compress.search import budget as budgets
-from distill.config import cache, lessons, modality, roles, writer
+from distill.config import answering, cache, lessons, modality, roles, writer
 from distill.config import hardware as machines
 from distill.config.stage import Stage
 from distill.data.augmentation import Augmentation
@@ -89,6 +89,7 @@ class Run:
         self._check_controls()
         self._check_generator()
         lessons.check_shapes(self)
+        answering.check_run(self)
         cache.check_run(self)
 
     def check_effects(self):

@@ -114,6 +114,7 @@ class Dataset:
             DataError: If the set is missing, damaged or too small for its options.
         """
         parts = self._examples()
+        own_names = {name: part.names for name, part in parts.by_name().items()}
         if self.splits is not None:
             parts = split_file.assign(self._split_file, parts)
         checks.check(parts.by_name(), self.class_names)
@@ -124,7 +125,9 @@ class Dataset:
         train, validation = self._split_validation(train, validation)
         splits = Splits(train, validation, test, drawn=parts.test is None)
         return dataclasses.replace(
-            splits, warnings=checks.warnings(splits.by_name(), self.class_names)
+            splits,
+            warnings=checks.warnings(splits.by_name(), self.class_names),
+            own_names=own_names,
         )
 
     @property

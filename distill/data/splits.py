@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,8 @@ class Splits:
         drawn: Whether the test split was drawn here, from examples that networks from
             elsewhere may have been trained on.
         warnings: Warnings for readers of the results, one line each.
+        own_names: Name of each split that the data set has of its own to the names of
+            its examples, in order, from which the others were drawn.
     """
 
     train: Split
@@ -104,6 +106,7 @@ class Splits:
     tokenizer: Any = None
     drawn: bool = False
     warnings: tuple[str, ...] = ()
+    own_names: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def by_name(self) -> dict[str, Split]:
         """Name of each split to its examples."""

@@ -131,10 +131,7 @@ class Runner:
 
     def dequantize(self, outputs):
         """The numbers that the file's outputs represent, float32."""
-        scale, zero = self._output["quantization"]
-        if outputs.dtype == np.float32 or not scale:
-            return outputs
-        return (np.float32(scale) * (outputs.astype(np.int32) - zero)).astype("float32")
+        return dequantize(outputs, self._output)
 
 
 def quantize_for(inputs: np.ndarray, takes: End) -> np.ndarray:
@@ -161,3 +158,16 @@ def quantize(inputs: np.ndarray, details: dict) -> np.ndarray:
     steps = np.trunc(ratio + np.copysign(np.float32(0.5), ratio)) + zero
     kind = np.iinfo(details["dtype"])
     return np.clip(steps, kind.min, kind.max).astype(details["dtype"])
+
+
+def dequantize(outputs: np.ndarray, details: dict) -> np.ndarray:
+    """The numbers that a file's outputs represent, float32.
+
+    Args:
+        outputs: In the type that the file stores.
+        details: The output's entry of the interpreter's `get_output_details`.
+    """
+    scale, zero = details["quantization"]
+    if outputs.dtype == np.float32 or not scale:
+        return outputs
+    return (np.float32(scale) * (outputs.astype(np.int32) - zero)).astype("float32")

@@ -93,6 +93,6 @@ def _cells(model):
         formats.kilobytes(model["gzip_bytes"]),
         formats.kilobytes(model["packed_bytes"]),
         formats.macs(model),
-        formats.percent(100 * model["sparsity"], 1),
+        formats.percent(model["sparsity"] and 100 * model["sparsity"], 1),
         formats.milliseconds(model["latency_ms"]),
     ]

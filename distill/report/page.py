@@ -34,6 +34,7 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
     by_name = {model["name"]: model for model in models}
     chosen = pareto.smallest(models)
     teacher = by_name.get("teacher", by_name["student"])
+    sized = by_name["student"] if teacher["bytes"] is None else teacher
     shares = share_charts(
         {"Test split": report["run"]}, lambda _, name: by_name[name]["accuracy"]
     )
@@ -45,7 +46,10 @@ def html(report: dict, wrong: Sequence[tuple[np.ndarray | str, str, str, str]]) 
         teacher=teacher,
         whom="the teacher" if "teacher" in by_name else "the float model",
         student=by_name["student"],
-        baseline=by_name.get("teacher.float32", teacher),
+        # A teacher that only answers has neither a size nor a cost.
+        sized=sized,
+        sized_whom="the teacher" if sized["name"] == "teacher" else "the float model",
+        baseline=by_name.get("teacher.float32", sized),
         fronts=fronts(models),
         training=training_curves.charts(report["stages"]),
         classes=_classes(report, chosen),

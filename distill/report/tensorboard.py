@@ -231,7 +231,8 @@ def final(models: list[dict]) -> dict[str, float]:
     for model in models:
         name = model["name"]
         numbers[f"test_accuracy/{name}"] = model["accuracy"]
-        numbers[f"kilobytes/{name}"] = model["bytes"] / 1000
+        if model["bytes"] is not None:  # Of a teacher that only answers.
+            numbers[f"kilobytes/{name}"] = model["bytes"] / 1000
         if model["latency_ms"]:
             numbers[f"latency_ms/{name}"] = model["latency_ms"]["median"]
     return numbers

@@ -6,11 +6,12 @@ from distill.runtime import errors
 
 LITERT = "ai_edge_litert"
 MICRO = "tflite_micro"
+ONNX = ("onnx", "onnxruntime")
 READING = (LITERT, "constriction")  # What a `.tflite` file is read and measured with.
 # Import name to the name to install, where more than a dash differs.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 # Those of an extra, which pins their versions.
-_EXTRAS = {MICRO: "-e '.[micro]'"}
+_EXTRAS = {MICRO: "-e '.[micro]'"} | dict.fromkeys(ONNX, "-e '.[onnx]'")
 _EXTRAS |= {name: f"-e '.[{name}]'" for name in ("mlflow", "wandb", "trackio")}
 
 
@@ -41,8 +42,8 @@ def say(lacking: list[str]) -> str:
     """That these are not installed, and how to mend it: the end of a sentence."""
     named = [_DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in lacking]
     one = "is" if len(named) == 1 else "are"
-    wanted = [
+    wanted = dict.fromkeys(
         _EXTRAS.get(name, known) for name, known in zip(lacking, named, strict=True)
-    ]
+    )
     listed = ", ".join(named)
     return f"{listed}, which {one} not installed: pip install {' '.join(wanted)}"

@@ -7,10 +7,11 @@ import keras
 
 import students
 from distill import config, data
-from distill.config import lessons
+from distill.config import answering, lessons
 from distill.runtime import errors
 from distill.runtime.trust import loader
 from distill.teach import teacher
+from distill.teach.answering import stand_in
 from distill.teach.networks import build, logits
 from students.keras_models import flat
 
@@ -26,12 +27,24 @@ def check(run: config.Run, splits: data.Splits) -> None:
         ConfigError: As `logits.check_logits` and `logits.check_teacher`.
         Untrusted: If a file may be unsafe.
     """
+    if answering.form_of(run.teacher) is not None:
+        _check_answers(stand_in.answerer_of(teacher.open_given(run)), splits)
     split = logits.sample(splits.validation)
     for where, network, teaches in _networks_from_files(run):
         if teaches:
             logits.check_teacher(network, where, split)
         else:
             logits.check_logits(network, where, split)
+
+
+def _check_answers(answerer, splits):
+    """Asks a teacher that only answers for the examples that a network is run on."""
+    answerer.check(splits)
+    indices = logits.sample_indices(splits.validation)
+    split = splits.validation.take(indices)
+    with answerer.ready():
+        answers = answerer.answer("validation", indices, split.floats())
+    logits.check_answers(answers["logits"], answerer.where, split)
 
 
 def open_given(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from distill import config
+from distill.config import answering as answering_options
 from distill.data import batches
 from distill.measure import folded, stitching
 from distill.report import tensorboard
@@ -16,6 +17,7 @@ from distill.runtime.process import distributed, signals
 from distill.runtime.resume import checkpoint
 from distill.runtime.trust import loader
 from distill.teach import fit, memory, synthetic
+from distill.teach.answering.stand_in import is_stand_in
 from distill.teach.cache.store import obtain
 from distill.teach.learner import build_learner
 from distill.teach.networks import build
@@ -68,8 +70,11 @@ def train(
             )
             inputs = source, splits.validation
             answering = fold_teacher() if stage.trainer.needs_teacher else None
-            if run.teacher.cache and answering is not None:
-                inputs = obtain(work, source, stage, (answering, network))
+            options = answering_options.cache_of(
+                run, answers_once=answering is not None and is_stand_in(answering)
+            )
+            if options and answering is not None:
+                inputs = obtain(work, source, stage, (answering, network), options)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
             learner = build_learner(run, stage, source, network, teacher, answering)

@@ -9,11 +9,14 @@ import keras
 import students
 import trainers
 from distill import config, data
-from distill.config import cache, lessons
-from distill.data import augmentation, batches
+from distill.config import answering, cache, lessons
+from distill.data import augmentation, batches, kept
 from distill.runtime import errors, files, progress, seeds
 from distill.teach import fit, learner, networks, shared, stages
+from distill.teach.answering import stand_in
 from distill.teach.cache import fingerprint as cache_fingerprint
+from distill.teach.cache import layout as cache_layout
+from distill.teach.cache import size, store
 from distill.teach.hardware import fused, precision
 from distill.teach.networks import build, cuts
 from distill.teach.networks.files import open_file
@@ -53,6 +56,8 @@ def obtain(work: Workspace, name: str = "teacher") -> tuple[keras.Model, list[di
         ConfigError: If `teacher.file` does not fit the data and the stages.
     """
     run, folder = work.run, work.folder
+    if answering.form_of(run.teacher) is not None:
+        return _ask_once(work), []
     if run.teacher.file is not None:
         progress.say(f"==> {name}: given, {run.teacher.file}")
         network = open_given(run)
@@ -62,6 +67,31 @@ def obtain(work: Workspace, name: str = "teacher") -> tuple[keras.Model, list[di
         folder, "teachers", fingerprint(run, work.splits, name)
     )
     return train(name, run.teacher.stages, home, work)
+
+
+def _ask_once(work):
+    """The stand-in of a teacher that only answers; writes its logits.
+
+    In place of `teacher.keras`, the finishers, which need logits of the training and
+    validation examples, and the report have `teacher.npz`.
+    """
+    run, splits = work.run, work.splits
+    network = stand_in.build(run)
+    path = work.folder / kept.FILE
+    epochs = [getattr(part, "epochs", 0) for part in run.finish]
+    if not path.exists():
+        answerer = stand_in.answerer_of(network)
+        progress.say(f"==> teacher: only answers, {answerer.where}")
+        # One more than what is trained on: `fit` reads a batch ahead.
+        count = size.variants(run, splits, max(epochs) + 1) if any(epochs) else 0
+        shape = answerer.shapes["logits"]
+        layout = cache_layout.Layout(cache.Cache(), (("logits", shape),), None)
+        counts = {"train": count, "validation": 1, "test": 1}
+        answers = store.keep(work, answerer, layout, counts)
+        arrays = {name: answers[name].all("logits") for name in counts if counts[name]}
+        with files.whole_file(path) as temporary:
+            kept.write(temporary, arrays)
+    return network
 
 
 def train(
@@ -102,15 +132,20 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> 
 
 
 def open_given(run: config.Run) -> keras.Model:
-    """Loads `teacher.file`, and checks that this run can use it as a teacher.
+    """Opens a given teacher, and checks that this run can use it.
+
+    One that only answers has a stand-in, which has its shapes and cannot be run.
 
     Raises:
         ConfigError: If its inputs, outputs or representations do not fit.
         Untrusted: If the file may be unsafe.
     """
-    where = f"`teacher.file` = {run.teacher.file}"
+    form = answering.form_of(run.teacher) or "file"
+    where = f"`teacher.{form}` = {getattr(run.teacher, form)}"
     if run.teacher.sections is not None:
         return build.build("teacher", run)
+    if answering.form_of(run.teacher) is not None:
+        return _check_representations(run, stand_in.build(run), where)
     network = open_file(run.teacher.file, run.teacher.sha256)
     outputs = network.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
@@ -126,8 +161,13 @@ def open_given(run: config.Run) -> keras.Model:
             f"{where} must map inputs {expected[0]} to {expected[1]} classes. "
             f"Received: {received[0]} to {received[1]}"
         )
+    return _check_representations(run, network, where)
+
+
+def _check_representations(run, network, where):
+    """The network, if the stages can use its representations."""
     pupil = lessons.pupil(run)
-    student = pupil.student.shapes(expected[0])
+    student = pupil.student.shapes(run.data.input_shape)
     if student is None:
         # Only building the student gives its shapes; `checks.check_pairs` did so and
         # compared them.

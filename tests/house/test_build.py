@@ -39,6 +39,9 @@ ANY_BACKEND = {
         f"distill/report/trackers/{name}.py": {name}
         for name in ("mlflow", "trackio", "wandb")
     },
+    # In the extra `onnx`.
+    "distill/runtime/trust/scan_onnx.py": {"onnx"},
+    "distill/teach/answering/formats.py": {"onnxruntime"},
     # In the extra `completion`.
     "distill/runtime/process/completion.py": {"argcomplete"},
     "trainers/tracking.py": {"tensorflow"},
@@ -146,8 +149,10 @@ def test_every_test_file_is_a_target():
     assert 'glob(["tests/**/test_*.py"])' in build
     others = {*ROOT.glob("tests/**/*.py")} - {*ROOT.glob("tests/**/test_*.py")}
     assert {path.name for path in others} == {
+        "answering.py",
         "benches.py",
         "conftest.py",
+        "onnx_models.py",
         "reports.py",
         "spread.py",
         "stopping.py",

@@ -16,7 +16,7 @@ from distill.runtime import errors
 from distill.runtime.trust import loader
 from distill.teach import assistants, stages
 from distill.teach import fit as teach_fit
-from distill.teach.cache import replay, store
+from distill.teach.cache import asking, replay, store
 from distill.teach.cache import size as cache_size
 from distill.teach.cache.layout import Layout
 from distill.teach.workspace import Workspace
@@ -109,7 +109,11 @@ def ready(run, splits, folder, teacher, stage=KD):
         splits.train, batch_size=run.batch_size, seed=5, augmentation=run.augmentation
     )
     return store.obtain(
-        Workspace(run, splits, folder), source, stage, (teacher, teacher)
+        Workspace(run, splits, folder),
+        source,
+        stage,
+        (teacher, teacher),
+        run.teacher.cache,
     )
 
 
@@ -169,9 +173,8 @@ def test_nobody_is_asked_twice_or_about_what_no_epoch_shows(
 def key(run, splits, teacher, names=("logits",)):
     shapes = [(name, tuple(teacher.output[name].shape[1:])) for name in names]
     layout = Layout(run.teacher.cache, tuple(shapes), None)
-    outputs = {name: teacher.output[name] for name in names}
-    asked = keras.Model(teacher.inputs, outputs, name="asked")
-    return store.fingerprint(run, splits, asked, layout)
+    identity = asking.Network(teacher, names).identity
+    return store.fingerprint(run, splits, identity, layout)
 
 
 @pytest.mark.parametrize(

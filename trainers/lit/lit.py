@@ -67,6 +67,7 @@ class LIT(KD):
         ("section_weights", "section_loss", "section_noise", "merge"), "section_weight"
     )
     recalibrates: ClassVar[bool] = True
+    needs_network: ClassVar[bool] = True  # `prepare` copies stem and head.
 
     section_weight: float = 1.0
     section_weights: tuple[float, ...] = ()
@@ -191,13 +192,12 @@ class LIT(KD):
     def run_section(self, section, inputs, training):
         """The output of one section, without a trace in its statistics."""
         # Stateless: this pass's updates of BatchNormalization's statistics are dropped.
-        output, _ = section.stateless_call(
+        return section.stateless_call(
             [variable.value for variable in section.trainable_variables],
             [variable.value for variable in section.non_trainable_variables],
             inputs,
             training=training,
-        )
-        return output
+        )[0]
 
     def section_terms(self, trainer, step, outputs) -> dict:
         """The loss of each span, from its `outputs`, and of each entry."""

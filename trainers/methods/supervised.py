@@ -46,6 +46,7 @@ class Supervised:
         teaches_copies: Whether terms stay above 0 for a perfect copy of the
             teacher.
         imitates_several: Whether the outputs of co-teachers are imitated too.
+        needs_network: Whether it uses the teacher's layers, and not its outputs alone.
 
     Raises:
         ValueError: If an option named `..._weight` is negative, or one named
@@ -62,6 +63,7 @@ class Supervised:
     relates_examples: ClassVar[bool] = False
     teaches_copies: ClassVar[bool] = False
     imitates_several: ClassVar[bool] = False
+    needs_network: ClassVar[bool] = False
 
     def __post_init__(self):
         """Refuses weights and temperatures that are out of range."""

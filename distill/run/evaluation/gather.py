@@ -9,6 +9,7 @@ import numpy as np
 import trainers
 from distill import config, data
 from distill.config import lessons
+from distill.data import kept
 from distill.measure import accuracy, cost, stitching
 from distill.measure.facts import read_facts
 from distill.report import confusion, front, page, tensorboard, trackers
@@ -16,7 +17,11 @@ from distill.report.card import model_card
 from distill.report.charts import pareto
 from distill.run import micro, parent
 from distill.run.evaluation import certify, judge, references, warn
-from distill.run.evaluation.record import model_record, put_latencies
+from distill.run.evaluation.record import (
+    answers_record,
+    model_record,
+    put_latencies,
+)
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
@@ -46,7 +51,7 @@ def gather(
     made, search = _made(run, folder), _search(folder)
     student = loader.open_own(folder / "student.keras")
     counted = cost.count(student)
-    taught = _teacher_logits(folder / "teacher.keras", splits.test)
+    taught = _teacher_logits(folder, splits.test)
     known = {"student": (student, counted)}
     models, answers, facts = _measure(made, splits, folder, taught, known)
     others, unmeasured = references.measure(run, splits.test, taught)
@@ -107,7 +112,10 @@ def _measure(run, splits, folder, taught, known):
     `known` has the networks that are open already, and their costs, by name.
     """
     models, answers, facts = [], {}, {}
-    for path in _files(run, folder, taught is not None):
+    if (folder / kept.FILE).exists():
+        record, answers["teacher"] = answers_record(folder / kept.FILE, splits)
+        models.append(record)
+    for path in _files(run, folder, (folder / "teacher.keras").exists()):
         network, counted = known.get(path.stem, (None, None))
         with progress.step(f"measure {path.name}", "accuracy, size"):
             if path.suffix == ".tflite":
@@ -170,8 +178,11 @@ def _warnings(run, made, splits, models, stages):
     ]
 
 
-def _teacher_logits(path, split):
+def _teacher_logits(folder, split):
     """The teacher's logits; None without a teacher."""
+    if (folder / kept.FILE).exists():
+        return kept.read(folder / kept.FILE)["test"][0]
+    path = folder / "teacher.keras"
     return accuracy.logits(loader.open_own(path), split) if path.exists() else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from distill import data
+from distill.data import kept
 from distill.measure import accuracy, codec, cost, interpreter, lut
 from distill.measure.end import End
 from distill.measure.facts import Facts, gzip_bytes, read_facts
@@ -45,8 +46,6 @@ def model_record(
         network = loader.open_own(path)
     source = path if network is None else network
     answers = accuracy.logits(source, split)
-    predicted = accuracy.classes(answers)
-    right, missing = predicted == split.labels, int((predicted < 0).sum())
     record = {
         "name": path.stem,
         "file": path.name,
@@ -56,12 +55,58 @@ def model_record(
             if network is None
             else _network_facts(path, network, counted or cost.count(network))
         ),
+        **_measured(
+            answers,
+            split,
+            taught,
+            None
+            if validation is None
+            else accuracy.accuracy(accuracy.logits(source, validation), validation),
+        ),
+    }
+    return record, answers
+
+
+def answers_record(path: pathlib.Path, splits: data.Splits) -> tuple[dict, np.ndarray]:
+    """The entry of a teacher that only answers: no network, so no size and no cost.
+
+    Args:
+        path: The file of its logits; see `kept`.
+        splits: The data.
+
+    Returns:
+        As `model_record`, with the logits on the test split.
+    """
+    logits = kept.read(path)
+    answers = logits["test"][0]
+    validation = accuracy.accuracy(logits["validation"][0], splits.validation)
+    record = {
+        "name": path.stem,
+        "file": path.name,
+        "sha256": hashes.file_hash(path),
+        "takes": [],
+        "gives": [],
+        "uncounted": [],
+        **dict.fromkeys(("parameters", "macs", "sparsity")),
+        **dict.fromkeys(("bytes", "gzip_bytes", "packed_bytes")),
+        **_measured(answers, splits.test, answers, validation),
+    }
+    return record, answers
+
+
+def _measured(answers, split, taught, validation_accuracy):
+    """What an entry says of the logits on the test split."""
+    predicted = accuracy.classes(answers)
+    right, missing = predicted == split.labels, int((predicted < 0).sum())
+    agreement = None
+    if taught is not None:
+        agrees = (predicted == accuracy.classes(taught)) & (predicted >= 0)
+        agreement = 100 * float(agrees.mean())
+    return {
         "test_examples": len(split.labels),
         "accuracy": accuracy.accuracy(answers, split),
-        "validation_accuracy": None
-        if validation is None
-        else accuracy.accuracy(accuracy.logits(source, validation), validation),
-        "agreement_with_teacher": None,
+        "validation_accuracy": validation_accuracy,
+        "agreement_with_teacher": agreement,
         "per_class_accuracy": [
             100 * float(right[split.labels == label].mean())
             if (split.labels == label).any()
@@ -74,10 +119,6 @@ def model_record(
         if missing
         else [],
     }
-    if taught is not None:
-        agrees = (predicted == accuracy.classes(taught)) & (predicted >= 0)
-        record["agreement_with_teacher"] = 100 * float(agrees.mean())
-    return record, answers
 
 
 def put_latencies(

@@ -9,7 +9,7 @@ SECONDS = 300  # For one file.
 # For a file that is measured on all examples of a split, also in TFLite Micro.
 MEASURING_SECONDS = 7200
 _CPU_SHARE = 0.93  # So that a process ends by itself before it is ended.
-_LARGEST = 4 << 30  # Bytes that weights may declare.
+LARGEST = 4 << 30  # Bytes that weights may declare.
 _DEPTH = 32
 
 
@@ -17,18 +17,18 @@ class Refused(ValueError):
     """What was found, in a few words."""
 
 
-def limit(seconds: int = SECONDS, threads: int = 1) -> None:
+def limit(seconds: int | None = SECONDS, threads: int = 1) -> None:
     """Limits this process: address space, CPU seconds, no core dump.
 
     Args:
-        seconds: What it may take.
+        seconds: What it may take; None sets no limit: whoever waits for it must end it
+            after a time.
         threads: How many may compute at once.
     """
-    for kind, wanted in (
-        (resource.RLIMIT_AS, _MEMORY),
-        (resource.RLIMIT_CPU, int(_CPU_SHARE * seconds * threads)),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    wanted_limits = {resource.RLIMIT_AS: _MEMORY, resource.RLIMIT_CORE: 0}
+    if seconds is not None:
+        wanted_limits[resource.RLIMIT_CPU] = int(_CPU_SHARE * seconds * threads)
+    for kind, wanted in wanted_limits.items():
         _, most = resource.getrlimit(kind)
         wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
         resource.setrlimit(kind, (wanted, most))
@@ -47,7 +47,7 @@ def check_weights(path: pathlib.Path, archive_bytes: int) -> None:
     """
     import h5py
 
-    declared, most = 0, min(_LARGEST, 1000 * archive_bytes)
+    declared, most = 0, min(LARGEST, 1000 * archive_bytes)
     with h5py.File(path, "r") as file:
         for name, dataset in _datasets(file, set()):
             declared += _declared(dataset, name)

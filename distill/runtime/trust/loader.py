@@ -11,6 +11,7 @@ import pathlib
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Sequence
 
 from distill.runtime.errors import Untrusted
 from distill.runtime.process import death, distributed, python
@@ -91,12 +92,23 @@ def measure_sandboxed(path: pathlib.Path, folder: pathlib.Path) -> None:
         raise Untrusted(f"{path}: measuring it ended with {done.returncode}")
 
 
+def sandbox_command(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The command line of the sandbox and its environment.
+
+    Args:
+        arguments: The task and its own arguments.
+    """
+    # Never from the working folder, which may be the foreign file's own.
+    command = python.command("distill.runtime.trust.sandbox", *arguments)
+    return command, python.environment(**{IN_CHILD: "1"})
+
+
 def _in_sandbox(path, arguments, seconds=limits.SECONDS, **options):
+    command, environment = sandbox_command(arguments)
     try:
         done = subprocess.run(
-            # Never from the working folder, which may be the foreign file's own.
-            python.command("distill.runtime.trust.sandbox", *arguments),
-            env=python.environment(**{IN_CHILD: "1"}),
+            command,
+            env=environment,
             timeout=seconds,
             check=False,
             **options,

@@ -37,11 +37,13 @@ def open_keras(given: pathlib.Path, made: pathlib.Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """`open GIVEN MADE`, `measure FOLDER`, or a command and its flags."""
+    """`open GIVEN MADE`, `measure FOLDER`, `answer FORM PATH`, or a command."""
     task, *rest = argv
     if task == "measure":
         limits.limit(limits.MEASURING_SECONDS, os.cpu_count() or 1)
         return importlib.import_module("distill.run.evaluation.foreign").main(*rest)
+    if task == "answer":
+        return importlib.import_module("distill.teach.answering.child").main(rest)
     limits.limit()
     if task in ("evaluate", "export", "inspect", "pack", "unpack"):
         command = importlib.import_module(f"distill.{task}")

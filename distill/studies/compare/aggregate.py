@@ -150,7 +150,9 @@ def table(rows: Sequence[dict]) -> str:
             "gzip kB": format_mean(row, "gzip_bytes", formats.kilobytes),
             "packed kB": format_mean(row, "packed_bytes", formats.kilobytes),
             "arena kB": format_mean(row, ARENA, formats.kilobytes),
-            "zeros %": formats.percent(100 * row["sparsity"]["mean"], 1),
+            "zeros %": format_mean(
+                row, "sparsity", lambda share: formats.percent(share and 100 * share, 1)
+            ),
             "ms": format_mean(row, "latency_ms", formats.plain),
             "ms, all": format_mean(row, "latency_all_threads_ms", formats.plain),
         }

@@ -104,11 +104,14 @@ def _summarize_model(name, records, runs):
     model = records[0]["name"]
     summaries = {
         key: intervals.summary([record[key] for record in records])
-        for key in ("accuracy", "agreement_with_teacher", "bytes")
+        for key in ("accuracy", "agreement_with_teacher")
     }
     arenas = [record.get("arena_bytes") for record in records]
     if all(arenas):  # Only of files that run in TFLite Micro, in every run.
         summaries["arena_bytes"] = intervals.summary(arenas)
+    # A teacher that only answers has no size.
+    sizes = [record["bytes"] for record in records]
+    summaries["bytes"] = {"mean": None} if None in sizes else intervals.summary(sizes)
     return {
         "name": f"{name}.{model}",
         "config": name,

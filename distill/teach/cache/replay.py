@@ -42,6 +42,10 @@ class Answers:
             rows[mask] = self._variants[variant][indices[mask]]
         return self._layout.unpack(rows)
 
+    def all(self, name: str) -> np.ndarray:
+        """All values of one output, `(variants, examples, ...)`."""
+        return np.stack([self._layout.unpack(rows)[name] for rows in self._variants])
+
 
 class TrainingBatches:
     """Training batches with the teacher's answers; see `resume.Source`.

@@ -4,7 +4,7 @@ import pathlib
 import shutil
 
 from distill import config, data
-from distill.config import lessons
+from distill.config import answering, lessons
 from distill.data import batches
 from distill.runtime import errors
 from distill.teach.cache import layout as cache_layout
@@ -26,17 +26,23 @@ def check(
 
     Returns:
         For each stage with a teacher: its key in the config, the names of the cached
-        outputs, and the size in bytes. Empty without a `teacher.cache`.
+        outputs, and the size in bytes. Empty where no answers are cached.
 
     Raises:
         ConfigError: If the answers for a stage exceed `teacher.cache.max_gb`, or all
             answers the free space of the disk.
     """
-    if run.teacher.cache is None:
+    only_answers = answering.form_of(run.teacher) is not None
+    if run.teacher.cache is None and not only_answers:
         return []
     rows, files = [], {}
     others = cuts.shapes(run)
     for lesson in lessons.lessons(run):
+        options = answering.cache_of(
+            run, answers_once=only_answers and lesson.teacher is None
+        )
+        if options is None:
+            continue
         pair = [
             (network and network.shapes(run.data.input_shape)) or other
             for network, other in zip(lesson[:2], others, strict=True)
@@ -46,7 +52,7 @@ def check(
             if not stage.trainer.needs_teacher:
                 continue
             layout = cache_layout.layout(
-                run.teacher.cache,
+                options,
                 run.data.num_classes,
                 stage.trainer,
                 *pair,
@@ -56,7 +62,7 @@ def check(
                 f"{lesson.stages_at}[{index}]",
                 required_bytes(run, splits, stage, layout),
             )
-            limit = run.teacher.cache.max_gb
+            limit = options.max_gb
             if size > limit * 1e9:
                 raise errors.ConfigError(
                     f"`teacher.cache.max_gb` is {limit:g}, the answers for `{where}` "
@@ -67,7 +73,7 @@ def check(
             # Stages with the same teacher and format share their files.
             file = lesson.teacher, co_teachers, layout
             files[file] = max(size, files.get(file, 0))
-    if folder is not None:
+    if folder is not None and files:
         check_disk(sum(files.values()), folder.resolve().parent / FOLDER)
     return rows
 
@@ -79,17 +85,23 @@ def required_bytes(
     layout: cache_layout.Layout,
 ) -> int:
     """Size of the answers for one stage, in bytes."""
-    examples = variants(run, splits, stage) * len(splits.train.labels)
+    examples = variants(run, splits, stage.epochs) * len(splits.train.labels)
     return layout.dtype.itemsize * (examples + len(splits.validation.labels))
 
 
-def variants(run: config.Run, splits: data.Splits, stage: config.Stage) -> int:
-    """Number of variants of each training example that a stage sees."""
+def variants(run: config.Run, splits: data.Splits, epochs: int) -> int:
+    """Number of variants of each training example that a training sees.
+
+    Args:
+        run: The run.
+        splits: The data.
+        epochs: Number of epochs of the training.
+    """
     source = batches.Batches(
         splits.train, batch_size=run.batch_size, seed=0, augmentation=run.augmentation
     )
-    epochs, _ = source.places(stage.epochs * source.steps_per_epoch - 1)
-    return min(int(epochs[-1]) + 1, run.augmentation.variants or 1)
+    last, _ = source.places(epochs * source.steps_per_epoch - 1)
+    return min(int(last[-1]) + 1, run.augmentation.variants or 1)
 
 
 def check_disk(size: int, home: pathlib.Path) -> None:

@@ -1,13 +1,12 @@
 """The cache of the teacher's answers: computed once, read in training.
 
 They are stored beside the run's folder in `answers/<fingerprint>/`, a file for each
-variant of the training examples and one for validation. They are computed in the order
-of the examples, in batches of one size, whatever the order of the training batches:
+variant of the training examples and one for each other split. They are computed in the
+order of the examples, in batches of one size, whatever the order of training batches:
 the same example in another batch could give other bits.
 """
 
-import json
-import re
+from collections.abc import Mapping
 
 import keras
 
@@ -15,20 +14,21 @@ import students
 from distill import config, data
 from distill.config import cache
 from distill.data import augmentation, batches, dataset
-from distill.runtime import hashes, progress
+from distill.runtime import progress
+from distill.teach import answering, shared
 from distill.teach import cache as teach_cache
-from distill.teach import shared
-from distill.teach.cache import block_file, replay
+from distill.teach.answering import stand_in
+from distill.teach.answering.asked import Asked
+from distill.teach.cache import asking, block_file, replay
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
-from distill.teach.cache.size import FOLDER, check_disk, required_bytes, variants
+from distill.teach.cache.size import FOLDER, check_disk, variants
 from distill.teach.hardware import fused
 from distill.teach.workspace import Workspace
 from trainers.methods import representations
 
-# Parts of a serialized network that differ between processes: the counters in Keras'
-# names, and memory addresses.
-_PROCESS_DEPENDENT = re.compile(r'_\d+(?=")|"shared_object_id": \d+')
+# Name of each split to that of its files.
+_FILES = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def obtain(
@@ -36,76 +36,100 @@ def obtain(
     source: batches.Batches,
     stage: config.Stage,
     networks: tuple[keras.Model, keras.Model],
+    options: cache.Cache,
 ) -> tuple[replay.TrainingBatches, replay.ValidationBatches]:
     """Computes the teacher's answers for a stage, unless they are cached already.
 
     Args:
-        work: The run, which has a `teacher.cache`, its data and its folder.
+        work: The run, its data and its folder.
         source: The stage's batches.
         stage: The stage.
-        networks: The teacher and the student.
+        networks: The teacher, or its stand-in, and the student.
+        options: The options of the cache.
 
     Returns:
         The training and the validation batches, with answers.
 
     Raises:
-        ConfigError: If the answers do not fit on the disk, or a number is too large
-            for the cache's `precision`.
-        Stopped: If a signal came; the answers computed so far stay.
+        ConfigError, FolderBusy, Stopped: As `keep`.
     """
-    run, splits, folder = work.run, work.splits, work.folder
+    run, splits = work.run, work.splits
     teacher, _ = networks
     co_logits = teacher.output.get("co_logits")
     co_teachers = 0 if co_logits is None else co_logits.shape[1]
     shapes = map(representations.shapes, networks)
     layout = cache_layout.layout(
-        run.teacher.cache, run.data.num_classes, stage.trainer, *shapes, co_teachers
+        options, run.data.num_classes, stage.trainer, *shapes, co_teachers
     )
-    outputs = {name: teacher.output[name] for name in layout.names}
-    answering = keras.Model(teacher.inputs, outputs, name="answering")
+    asked = stand_in.answerer_of(teacher) or asking.Network(teacher, layout.names)
+    counts = {"train": variants(run, splits, stage.epochs), "validation": 1}
+    kept = keep(work, asked, layout, counts)
+    return (
+        replay.TrainingBatches(source, kept["train"]),
+        replay.ValidationBatches(
+            splits.validation, kept["validation"], source.batch_size
+        ),
+    )
+
+
+def keep(
+    work: Workspace,
+    asked: Asked,
+    layout: cache_layout.Layout,
+    counts: Mapping[str, int],
+) -> dict[str, replay.Answers]:
+    """Asks a teacher for its answers to whole splits, unless they are cached already.
+
+    Args:
+        work: The run, its data and its folder.
+        asked: What answers.
+        layout: The format of the answers.
+        counts: Name of each split to the number of variants of its examples; only
+            training examples have more than one.
+
+    Returns:
+        Name of each of these splits to the answers.
+
+    Raises:
+        ConfigError: If the answers do not fit on the disk, or a number is too large
+            for the cache's `precision`.
+        Stopped: If a signal came; the answers computed so far stay.
+        Untrusted: If a teacher that is foreign does not answer.
+    """
+    run, parts = work.run, work.splits.by_name()
     home = cache_fingerprint.folder(
-        folder, FOLDER, fingerprint(run, splits, answering, layout)
+        work.folder, FOLDER, fingerprint(run, work.splits, asked.identity, layout)
     )
-    size = required_bytes(run, splits, stage, layout)
+    examples = sum(count * len(parts[name].labels) for name, count in counts.items())
+    size = layout.dtype.itemsize * examples
     check_disk(size, home)
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
         shared.lock(home, "teacher's answers"),
-        fused.for_training(answering),
+        asked.ready(),
     ):
-        training, validation = (
-            replay.Answers(
+        return {
+            name: replay.Answers(
                 layout,
                 [
                     block_file.read_or_make(
-                        home / f"{name}{number}.rows",
+                        home / f"{_FILES[name]}{number}.rows",
                         layout.dtype,
-                        len(split.labels),
+                        len(parts[name].labels),
                         run.batch_size,
-                        _build_ask(answering, layout, split, augmentation, number),
+                        _build_ask(asked, layout, work, name, number),
                     )
-                    for number in range(variants)
+                    for number in range(count)
                 ],
             )
-            for name, split, augmentation, variants in (
-                (
-                    "training",
-                    splits.train,
-                    run.augmentation,
-                    variants(run, splits, stage),
-                ),
-                ("validation", splits.validation, augmentation.Augmentation(), 1),
-            )
-        )
-    return replay.TrainingBatches(source, training), replay.ValidationBatches(
-        splits.validation, validation, source.batch_size
-    )
+            for name, count in counts.items()
+        }
 
 
 def fingerprint(
     run: config.Run,
     splits: data.Splits,
-    answering: keras.Model,
+    identity: str,
     layout: cache_layout.Layout,
 ) -> str:
     """A hash of everything that determines the answers and their format.
@@ -113,31 +137,36 @@ def fingerprint(
     Args:
         run: The run.
         splits: The data.
-        answering: The network from inputs to the cached outputs.
+        identity: That of the teacher; see `answering.asked`.
         layout: The format.
     """
-    network = json.dumps(keras.saving.serialize_keras_object(answering), sort_keys=True)
     form = layout.dtype.descr, layout.temperature
     return cache_fingerprint.fingerprint(
         cache.without_cache(run),
         splits,
         ("augmentation", "batch_size"),
-        (students, augmentation, batches, dataset, cache, teach_cache, fused),
-        [
-            _PROCESS_DEPENDENT.sub("", network),
-            hashes.weights_hash(answering),
-            str(form),
-        ],
+        (
+            students,
+            augmentation,
+            batches,
+            dataset,
+            cache,
+            teach_cache,
+            fused,
+            answering,
+        ),
+        [identity, str(form)],
     )
 
 
-def _build_ask(answering, layout, split, augmentation, variant):
+def _build_ask(asked, layout, work, name, variant):
     """A function from indices to the rows of answers to one variant of the examples."""
+    split = work.splits.by_name()[name]
+    changes = work.run.augmentation if name == "train" else augmentation.Augmentation()
 
     def ask(indices):
-        draws = augmentation.variant(variant, len(split.labels))[:, indices]
-        images = augmentation(data.floats(split.inputs[indices]), draws)
-        answers = answering.predict_on_batch(images)
-        return layout.pack({k: v.astype("float32") for k, v in answers.items()})
+        draws = changes.variant(variant, len(split.labels))[:, indices]
+        inputs = changes(data.floats(split.inputs[indices]), draws)
+        return layout.pack(asked.answer(name, indices, inputs))
 
     return ask

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 
 from distill import config
-from distill.config import lessons
+from distill.config import answering, lessons
 from distill.config.hardware import Hardware
 from distill.runtime import errors, onednn, progress
 from distill.runtime.process import distributed
@@ -132,6 +132,8 @@ def _one_device_option(run, strategy):
     """What an option that needs one device must be instead, or None."""
     if run.teacher.cache is not None:
         return "`teacher.cache` must be absent with more than one device"
+    if form := answering.form_of(run.teacher):
+        return f"`teacher.{form}` must be a network with more than one device"
     if run.hardware.jit == "false" and strategy == "data_parallel":
         return "`hardware.jit` must be auto or true with more than one device"
     return None

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import students
 from distill import config
-from distill.config import lessons
+from distill.config import answering, lessons
 from distill.runtime import errors
 from distill.runtime.hashes import file_hash
+from distill.teach.answering import stand_in
 from distill.teach.networks import files
 from students.keras_models import graph, pairing
 from trainers.methods import representations
@@ -123,4 +124,6 @@ def _shapes(role, run, cuts):
     part = files.part_of(role, run)
     if part is not None:
         return part.shapes(run.data.input_shape)
+    if answering.form_of(run.teacher) is not None:
+        return representations.shapes(stand_in.build(run))
     return representations.shapes(files.open_file(run.teacher.file, run.teacher.sha256))

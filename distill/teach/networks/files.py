@@ -8,9 +8,10 @@ import keras
 
 import students
 from distill import config
-from distill.config import lessons
+from distill.config import answering, lessons
 from distill.runtime.hashes import file_hash
 from distill.runtime.trust import loader, scan
+from distill.teach.answering import answerer
 
 ROLES = ("teacher", "student")
 
@@ -20,7 +21,7 @@ def files(run: config.Run) -> Iterator[tuple[str, pathlib.Path, str | None]]:
     for role in ROLES:
         part = part_of(role, run)
         file = None
-        if part is None:
+        if part is None and run.teacher.file is not None:
             file = run.teacher.file, run.teacher.sha256
         elif isinstance(part, students.KerasModel):
             file = part.file
@@ -43,6 +44,8 @@ def hashes(run: config.Run) -> dict[str, str]:
             scan.members(path, sha256)
             owner = name if role == "teacher" else role
             hashes[f"{owner} file"] = file_hash(path)
+        if answering.form_of(part.teacher) is not None:
+            hashes[f"{name} file"] = answerer.file_hash(part.teacher)
     return hashes
 
 
@@ -59,12 +62,12 @@ def open_file(path: str, sha256: str | None) -> keras.Model:
 
 
 def part_of(role, run):
-    """The config of a network; None for a teacher's file under the contract."""
+    """The config of a network; None for a teacher that is none of `students`' own."""
     if role == "student":
         return run.student
     teacher = run.teacher
     if teacher.file is None:
-        return teacher.network
+        return teacher.network  # None of a teacher that only answers.
     if teacher.sections is None:
         return None
     return students.KerasFile(

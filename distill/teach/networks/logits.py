@@ -6,14 +6,13 @@ import numpy as np
 from distill import data
 from distill.measure import accuracy
 from distill.runtime import errors
+from distill.teach.networks import last_layer
 
 # Largest number of examples; enough to tell a trained teacher from guessing.
 SAMPLE_SIZE = 512
 # Cohen's kappa up to which Landis and Koch, "The Measurement of Observer Agreement for
 # Categorical Data", 1977, call an agreement slight.
 _SLIGHT = 0.2
-# Activations, layers and operations that return probabilities.
-_PROBABILISTIC = ("softmax", "sigmoid", "hard_sigmoid", "hardsigmoid")
 # Scale and offset from images in [0, 1] to other ranges that networks are often
 # trained on.
 _RESCALINGS = {"Rescaling(255)": (255.0, 0.0), "Rescaling(2, -1)": (2.0, -1.0)}
@@ -21,9 +20,13 @@ _RESCALINGS = {"Rescaling(255)": (255.0, 0.0), "Rescaling(2, -1)": (2.0, -1.0)}
 
 def sample(split: data.Split) -> data.Split:
     """Draws at most `SAMPLE_SIZE` examples of a split, always the same."""
+    return split.take(sample_indices(split))
+
+
+def sample_indices(split: data.Split) -> np.ndarray:
+    """The indices of these examples, `(n,)`."""
     count = len(split.labels)
-    indices = np.random.default_rng(0).permutation(count)[:SAMPLE_SIZE]
-    return split.take(np.sort(indices))
+    return np.sort(np.random.default_rng(0).permutation(count)[:SAMPLE_SIZE])
 
 
 def check_logits(network: keras.Model, where: str, split: data.Split) -> np.ndarray:
@@ -42,7 +45,36 @@ def check_logits(network: keras.Model, where: str, split: data.Split) -> np.ndar
             1 or 100; or if all are in [0, 1] and either come from a sigmoid, or reach
             both ends of the range.
     """
-    outputs = accuracy.logits(network, split)
+    return _check_outputs(
+        accuracy.logits(network, split),
+        where,
+        lambda: last_layer.is_squashed(network),
+        lambda total: last_layer.describe_fix(network, total),
+    )
+
+
+def check_answers(outputs: np.ndarray, where: str, split: data.Split) -> None:
+    """As `check_teacher`, for a teacher that only answers.
+
+    Args:
+        outputs: Its logits, float32, `(n, classes)`.
+        where: As in `check_logits`.
+        split: The examples.
+
+    Raises:
+        ConfigError: As `check_teacher`.
+    """
+    fix = "Give their logarithm, or what comes before the last activation"
+    _check_outputs(outputs, where, lambda: False, lambda total: fix)
+    if ignorance := find_ignorance(None, outputs, split):
+        raise errors.ConfigError(
+            f"{where} must know the classes that it teaches. Received: {ignorance}. "
+            "`teacher.input` and `teacher.class_names` say what it takes and gives"
+        )
+
+
+def _check_outputs(outputs, where, is_squashed, describe_fix):
+    """The outputs, if they are logits; two functions say more of the network."""
     missing = int(np.isnan(outputs).any(-1).sum())
     if missing:
         raise errors.ConfigError(
@@ -51,13 +83,12 @@ def check_logits(network: keras.Model, where: str, split: data.Split) -> np.ndar
         )
     total = _find_total(outputs)
     unit = outputs.min() >= 0 and outputs.max() <= 1 + 1e-6
-    if not total and not (unit and (_reaches_ends(outputs) or _is_squashed(network))):
+    if not total and not (unit and (_reaches_ends(outputs) or is_squashed())):
         return outputs
     kind = f"that sum to {total}, as from a softmax" if total else "as from sigmoids"
     raise errors.ConfigError(
         f"{where} must answer with logits. Received: probabilities, all answers to "
-        f"{len(outputs)} examples in [0, {total or 1}], {kind}. Open it as `model`, "
-        f"{_describe_fix(network, total)}, and save it"
+        f"{len(outputs)} examples in [0, {total or 1}], {kind}. {describe_fix(total)}"
     )
 
 
@@ -80,11 +111,13 @@ def check_teacher(network: keras.Model, where: str, split: data.Split) -> None:
         )
 
 
-def find_ignorance(network: keras.Model, logits: np.ndarray, split: data.Split) -> str:
+def find_ignorance(
+    network: keras.Model | None, logits: np.ndarray, split: data.Split
+) -> str:
     """Says that predictions are no better than chance, and why that may be.
 
     Args:
-        network: As in `check_logits`.
+        network: As in `check_logits`; None if there is none to try other inputs with.
         logits: Its logits.
         split: The examples.
 
@@ -127,58 +160,6 @@ def _reaches_ends(outputs):
     return outputs.min() < 0.05 and outputs.max() > 0.95
 
 
-def _find_output(network):
-    """The logits of a model, a symbolic tensor."""
-    output = network.output
-    if isinstance(output, dict):
-        return output["logits"]
-    return keras.tree.flatten(output)[0]
-
-
-def _is_squashed(network):
-    """Whether a sigmoid or a softmax follows the last weights on some way."""
-    found, pending = set(), [_find_output(network)]
-    while pending:
-        layer, node, _ = pending.pop()._keras_history
-        if isinstance(layer, keras.Model):
-            pending.append(_find_output(layer))
-        elif layer not in found:
-            found.add(layer)
-            if _function(layer) in _PROBABILISTIC:
-                return True
-            if not getattr(layer, "weights", ()):
-                pending += layer._inbound_nodes[node].input_tensors
-    return False
-
-
-def _function(layer):
-    """The name of a layer's activation, or of its class in lower case."""
-    if hasattr(layer, "activation"):
-        return layer.activation.__name__
-    return type(layer).__name__.lower()
-
-
-def _find_last_layer(network, place="model"):
-    """The layer that returns the logits, and Python code for it."""
-    layer = _find_output(network)._keras_history.operation
-    place = f"{place}.get_layer('{layer.name}')"
-    if isinstance(layer, keras.Model):
-        return _find_last_layer(layer, place)
-    return layer, place
-
-
-def _describe_fix(network, total):
-    """Python code that changes the model to return logits."""
-    layer, place = _find_last_layer(network)
-    if hasattr(layer, "activation") and _function(layer) in _PROBABILISTIC:
-        return f"set `{place}.activation = keras.activations.linear`"
-    # Logits from probabilities; log(0) is not finite.
-    outputs = "model.outputs[0]" + (f" / {total}" if total > 1 else "")
-    clip = f"p = keras.ops.clip({outputs}, 1e-7, 1 - 1e-7)"
-    logits = "keras.ops.log(p)" if total else "keras.ops.log(p / (1 - p))"
-    return f"write `{clip}; model = keras.Model(model.inputs, {logits})`"
-
-
 def _chance_agreement(logits, labels):
     """The expected accuracy of the same predictions in a random order."""
     classes = logits.shape[-1]
@@ -198,7 +179,8 @@ def _suggest_fix(network, logits, split, least):
     reached = {
         "with its classes in another order": _accuracy_reordered(logits, split.labels)
     }
-    reached |= _accuracies_rescaled(network, split)
+    if network is not None:
+        reached |= _accuracies_rescaled(network, split)
     change, best = max(reached.items(), key=lambda item: item[1])
     if best < least:
         return ""

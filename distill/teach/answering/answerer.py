@@ -1,0 +1,167 @@
+"""Opens what answers in a network's place."""
+
+import contextlib
+import functools
+import hashlib
+import pathlib
+from contextlib import AbstractContextManager
+
+import keras
+import numpy as np
+
+from distill import config
+from distill.config import answering, roles
+from distill.runtime import errors, hashes, packages
+from distill.runtime.trust import limits, scan, scan_saved_model, serving
+from distill.teach.answering import answers_file
+from distill.teach.answering.asked import Answerer
+from distill.teach.answering.classes import Classes
+
+_BLANK = 2  # Examples that are asked for the shapes; with one, a lost axis looks right.
+
+
+class Served:
+    """A foreign model in a process of its own, which starts when it is asked.
+
+    Args:
+        where: The teacher's key and file, for messages.
+        server: The process.
+        prepare: From inputs of the student to those of the teacher.
+        arrange: From the teacher's outputs to those in the student's order of classes.
+        identity: See `Answerer`.
+    """
+
+    def __init__(self, where, server, prepare, arrange, identity):
+        self.where, self._server = where, server
+        self._prepare, self._arrange = prepare, arrange
+        self.identity = identity
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def find_shapes(self, blank: np.ndarray) -> None:
+        """Asks for blank inputs, `(n, ...)`, to know the shapes of the outputs."""
+        answers = self.answer("", np.arange(len(blank)), blank)
+        ordered = sorted(answers, key=lambda name: name != "logits")
+        self.shapes = {name: answers[name].shape[1:] for name in ordered}
+
+    def check(self, splits):
+        """See `Answerer`: it answers to any example."""
+
+    def answer(self, split, indices, inputs):
+        """See `Answerer`."""
+        answers = self._server.ask(np.ascontiguousarray(self._prepare(inputs)))
+        for name, values in answers.items():
+            if values.ndim < 2 or len(values) != len(inputs):
+                raise errors.ConfigError(
+                    f"{self.where} must give one `{name}` for each of "
+                    f"{len(inputs)} examples. Received: shape {values.shape}"
+                )
+            unfinished = int(
+                (~np.isfinite(values.reshape(len(values), -1))).any(1).sum()
+            )
+            if unfinished:
+                raise errors.ConfigError(
+                    f"{self.where} must answer with finite numbers. Received: NaN or "
+                    f"infinity in `{name}` for {unfinished} of {len(values)} examples"
+                )
+        return self._arrange(answers)
+
+    def ready(self) -> AbstractContextManager:
+        """See `Answerer`; the process ends."""
+        return contextlib.closing(self._server)
+
+
+def open_answerer(run: config.Run) -> Answerer:
+    """Opens the teacher of a run, which only answers; once in this process.
+
+    Args:
+        run: The run; `config.answering.form_of` its teacher is not None.
+
+    Raises:
+        ConfigError: If it takes other inputs than it is given, does not answer with
+            logits of the data's classes, or a package is not installed.
+        Untrusted: If its file may be unsafe.
+    """
+    return _open(run.teacher, run.data)
+
+
+@functools.cache
+def _open(teacher, dataset):
+    form = answering.form_of(teacher)
+    where = f"`teacher.{form}` = {getattr(teacher, form)}"
+    identity = f"{form} {file_hash(teacher)} {teacher.input} {teacher.class_names}"
+    classes = Classes(where, teacher.class_names, dataset.class_names)
+    if form == "answers":
+        path = pathlib.Path(teacher.answers).expanduser()
+        return answers_file.AnswersFile(path, where, classes, identity)
+    if form == "onnx":
+        packages.require(where, *packages.ONNX)
+    path = str(pathlib.Path(getattr(teacher, form)).expanduser())
+    opened = Served(
+        where,
+        serving.Server(path, [form, path]),
+        functools.partial(prepare, teacher.input),
+        functools.partial(_arrange, teacher.input, classes),
+        identity,
+    )
+    kind = np.float32 if dataset.kind == "images" else np.int32
+    with opened.ready():
+        opened.find_shapes(np.zeros((_BLANK, *dataset.input_shape), kind))
+    return opened
+
+
+def file_hash(teacher: roles.Teacher) -> str:
+    """SHA-256 of all files of a teacher that only answers.
+
+    Raises:
+        Untrusted: If it is not the pinned one, or a folder holds other files.
+    """
+    form = answering.form_of(teacher)
+    path = pathlib.Path(getattr(teacher, form)).expanduser()
+    if form != "saved_model":
+        scan.check_hash(path, teacher.sha256)
+        return hashes.file_hash(path)
+    sha = hashlib.sha256()
+    try:
+        for name in scan_saved_model.members(path):
+            sha.update(f"{name} {hashes.file_hash(path / name)}\n".encode())
+    except limits.Refused as found:
+        raise errors.Untrusted(f"{path}: {found}") from None
+    return sha.hexdigest()
+
+
+def prepare(wanted: answering.Input | None, images: np.ndarray) -> np.ndarray:
+    """Images as a teacher wants them.
+
+    Args:
+        wanted: What it wants; None for what the student gets.
+        images: float32 in [0, 1], `(n, height, width, channels)`.
+
+    Returns:
+        float32, `(n, height, width, channels)`, or the channels first.
+    """
+    if wanted is None:
+        return images
+    if wanted.size:
+        resized = keras.ops.image.resize(
+            images, wanted.size, "bilinear", antialias=True, data_format="channels_last"
+        )
+        images = keras.ops.convert_to_numpy(resized)
+    black, white = np.float32(wanted.range)
+    images = images * (white - black) + black
+    if wanted.order == "bgr":
+        images = images[..., ::-1]
+    if wanted.mean:
+        images = images - np.float32(wanted.mean)
+    if wanted.deviation:
+        images = images / np.float32(wanted.deviation)
+    return np.moveaxis(images, -1, 1) if wanted.channels == "first" else images
+
+
+def _arrange(wanted, classes, answers):
+    """Outputs as a network under the contract has them."""
+    if wanted is not None and wanted.channels == "first":
+        answers = {
+            name: np.moveaxis(values, 1, -1) if values.ndim > 2 else values
+            for name, values in answers.items()
+        }
+    return {**answers, "logits": classes.select(answers["logits"])}

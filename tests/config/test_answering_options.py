@@ -1,0 +1,71 @@
+"""What a teacher that only answers cannot do is refused while the config is read."""
+
+import answering
+import pytest
+
+from distill import config
+from distill.runtime.errors import ConfigError
+
+REFUSED = {
+    "copied weights": (
+        "stages=[{trainer: {name: lit}, epochs: 1}]",
+        r"stages\[0\]\.trainer.*copied.*'lit'",
+    ),
+    "made examples": (
+        "stages=[{trainer: {name: kd}, epochs: 1, synthetic: {name: munge}}]",
+        r"stages\[0\]\.synthetic",
+    ),
+    "changed images": ("augmentation={flip: true, variants: 2}", "augmentation"),
+    "another teacher": (
+        "co_teachers=[{network: {name: lenet}, stages: [{trainer: {name: supervised}, "
+        "epochs: 1}]}]",
+        "co_teachers",
+    ),
+    "sections": ("teacher.sections=auto", "sections"),
+    "an input": ("teacher.input={range: [0, 255]}", "input"),
+    "unknown classes": ("teacher.class_names=[a, b]", "class_names.*lack 0"),
+    "two forms": (f"teacher.onnx={__file__}", "onnx"),
+    "no file": ("teacher={answers: nowhere.npz}", "file that exists"),
+}
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    path = tmp_path_factory.mktemp("answers") / "teacher.npz"
+    path.touch()  # Only its name is read.
+    return path
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_such_a_teacher_cannot_do_is_refused_by_name(name, npz):
+    change, said = REFUSED[name]
+    with pytest.raises(ConfigError, match=said):
+        answering.run("answers", npz, change)
+
+
+INPUTS = {
+    "range=[1, 0]": "the smaller first",
+    "size=[8, 8]": "absent: the images have 8 x 8",
+    "size=[8]": "height and a width",
+    "order=bgr": "rgb for images of 1 channels",
+    "mean=[1, 2]": "one number, or 1",
+    "deviation=[0]": "positive",
+    "range=[0, 1]": "left out",
+}
+
+
+@pytest.mark.parametrize("change", INPUTS)
+def test_an_input_that_does_not_fit_or_changes_nothing_is_refused(change, npz):
+    name, _, value = change.partition("=")
+    with pytest.raises(ConfigError, match=INPUTS[change]):
+        answering.run("tflite", npz, f"teacher.input={{{name}: {value}}}")
+
+
+def test_augmentation_needs_variants(npz):
+    with pytest.raises(ConfigError, match="asked once for each variant"):
+        answering.run("tflite", npz, "augmentation={flip: true}")
+
+
+def test_a_config_without_one_is_written_as_before():
+    text = config.dump(config.load("lit_resnet.yaml"))
+    assert not any(f"{name}:" in text for name in ("onnx", "answers", "class_names"))
