@@ -52,11 +52,13 @@ class Teacher:
             with `sections`, any functional model.
         sha256: SHA-256 hash of the teacher's file; another file is refused.
         answers: A `.npz` file with the teacher's answers; docs/teachers.md has the
-            names of its arrays. This and the next three forms of a teacher are asked
+            names of its arrays. This and the next four forms of a teacher are asked
             once, and only answer.
         onnx: An ONNX model; needs `pip install -e '.[onnx]'`.
         tflite: A `.tflite` file.
         saved_model: A folder with a TensorFlow SavedModel.
+        python: Your own function from a batch of images to logits, such as
+            `my_teacher.py:answer`; needs `--allow-python`.
         input: What the teacher wants in place of images in [0, 1].
         class_names: The teacher's classes in the order of its logits, if that is not
             the order of the data's; it may have more.
@@ -90,6 +92,7 @@ class Teacher:
     onnx: str | None = None
     tflite: str | None = None
     saved_model: str | None = None
+    python: str | None = None
     input: answering.Input | None = None
     class_names: tuple[str, ...] | None = None
     cache: caching.Cache | None = None
@@ -120,6 +123,8 @@ class Teacher:
 
     def _check_file(self, form):
         _check_hash(self.sha256)
+        if form == "python":
+            return  # A function of a file, which is looked for when it is loaded.
         kind = "folder" if form == "saved_model" else "file"
         path = pathlib.Path(getattr(self, form)).expanduser()
         check(path.exists(), form, f"a {kind} that exists", getattr(self, form))

@@ -42,8 +42,7 @@ def _check_answers(answerer, splits):
     answerer.check(splits)
     indices = logits.sample_indices(splits.validation)
     split = splits.validation.take(indices)
-    with answerer.ready():
-        answers = answerer.answer("validation", indices, split.floats())
+    answers = answerer.answer("validation", indices, split.floats())
     logits.check_answers(answers["logits"], answerer.where, split)
 
 

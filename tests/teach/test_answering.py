@@ -179,12 +179,10 @@ def save(form, path, model):
     if form == "onnx":
         pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
         return answering.save_onnx(path.with_suffix(".onnx"), model, True)
-    if form == "tflite":
-        return answering.save_tflite(path.with_suffix(".tflite"), model)
-    return answering.save_saved_model(path, model)
+    return answering.save_tflite(path.with_suffix(".tflite"), model)
 
 
-@pytest.mark.parametrize("form", ["onnx", "tflite", "saved_model"])
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
 def test_a_foreign_model_answers_as_the_network_it_was(form, model, splits, tmp_path):
     path = save(form, tmp_path / "given", model)
     more = ["teacher.input={channels: first}"] if form == "onnx" else []

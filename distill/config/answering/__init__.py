@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
 __all__ = ["Input", "cache_of", "check_run", "form_of", "require_network"]
 
 # The forms of such a teacher: options of `roles.Teacher`, of which one is given.
-FORMS = ("answers", "onnx", "tflite", "saved_model")
+FORMS = ("answers", "onnx", "tflite", "saved_model", "python")
 MODELS = FORMS[1:]  # Those that answer to any example.
 
 

@@ -30,11 +30,13 @@ class Server:
     Args:
         path: The model, for messages.
         arguments: Arguments of the task `answer`.
+        trusted: Whether the process runs the user's own code, which may take its time.
     """
 
-    def __init__(self, path: str, arguments: list[str]):
+    def __init__(self, path: str, arguments: list[str], trusted: bool = False):
         self._path = path
         self._arguments = arguments
+        self._trusted = trusted
         self._process: subprocess.Popen | None = None
         self._errors: Any = None
 
@@ -48,20 +50,27 @@ class Server:
             Name of each output to its values, float32, `(n, ...)`.
 
         Raises:
-            ConfigError: If the model does not take such inputs.
+            ConfigError: If the model does not take such inputs, or the user's code
+                failed.
             Untrusted: If the model may be unsafe, or answering did not end well.
         """
         process = self._started()
         timer = threading.Timer(_SECONDS, process.kill)
-        timer.start()
+        if not self._trusted:
+            timer.start()
         try:
             return self._exchange(process, inputs)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise self._failed(process, late=not timer.is_alive()) from None
+            late = not self._trusted and not timer.is_alive()
+            raise self._failed(process, late) from None
         finally:
             timer.cancel()
+
+    def __del__(self):
+        """Ends the process of a server that nobody has closed."""
+        self.close()
 
     def close(self) -> None:
         """Ends the process."""
@@ -74,14 +83,15 @@ class Server:
     def _started(self):
         if self._process is None:
             command, environment = loader.sandbox_command(["answer", *self._arguments])
-            # The messages of libraries, of which the last is shown if it dies.
+            # The messages of libraries, of which the last is shown if it dies; those of
+            # the user's own code are shown as they come.
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = subprocess.Popen(
                 command,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._errors,
+                stderr=None if self._trusted else self._errors,
                 # Ctrl-C is for the parent: it finishes what it has begun.
                 start_new_session=True,
             )
@@ -95,7 +105,9 @@ class Server:
             raise Untrusted(f"{self._path}: {message['refused']}")
         if "mistake" in message:
             self.close()
-            raise ConfigError(str(message["mistake"]))
+            text = str(message["mistake"])
+            named = text.startswith(self._path)
+            raise ConfigError(text if named else f"{self._path}: {text}")
         return answers
 
     def _failed(self, process, late):
@@ -110,7 +122,8 @@ class Server:
         reason = f"ended with {code}: {last}"
         if (died := death.number(code)) is not None:
             reason = f"was ended by {death.say(died)}"
-        return Untrusted(f"{self._path}: the process that asked it {reason}")
+        line = f"{self._path}: the process that asked it {reason}"
+        return ConfigError(line) if self._trusted else Untrusted(line)
 
     def _last_line(self):
         self._errors.seek(0)
@@ -155,5 +168,5 @@ def _arrays(stream, described) -> Iterator[tuple[str, np.ndarray]]:
         count = math.prod(shape)
         if not 0 <= 4 * count <= _LARGEST:
             raise ValueError("more than a batch of answers")
-        content = stream.read(4 * count)
-        yield name, np.frombuffer(content, kind, count).reshape(shape)
+        values = np.frombuffer(stream.read(4 * count), kind, count).reshape(shape)
+        yield name, values.copy()  # Bytes cannot be written, which PyTorch warns of.

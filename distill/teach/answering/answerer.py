@@ -12,7 +12,13 @@ import numpy as np
 from distill import config
 from distill.config import answering, roles
 from distill.runtime import errors, hashes, packages
-from distill.runtime.trust import limits, scan, scan_saved_model, serving
+from distill.runtime.trust import (
+    limits,
+    own_python,
+    scan,
+    scan_saved_model,
+    serving,
+)
 from distill.teach.answering import answers_file
 from distill.teach.answering.asked import Answerer
 from distill.teach.answering.classes import Classes
@@ -66,7 +72,7 @@ class Served:
         return self._arrange(answers)
 
     def ready(self) -> AbstractContextManager:
-        """See `Answerer`; the process ends."""
+        """See `Answerer`; the process ends, and starts again if it is asked again."""
         return contextlib.closing(self._server)
 
 
@@ -78,34 +84,38 @@ def open_answerer(run: config.Run) -> Answerer:
 
     Raises:
         ConfigError: If it takes other inputs than it is given, does not answer with
-            logits of the data's classes, or a package is not installed.
+            logits of the data's classes, a package is not installed, or its Python is
+            not allowed.
         Untrusted: If its file may be unsafe.
     """
-    return _open(run.teacher, run.data)
+    if run.teacher.python is not None:
+        own_python.require_permission(run.teacher.python, own_python.is_allowed())
+    return _open(run.teacher, run.data, file_hash(run.teacher))
 
 
-@functools.cache
-def _open(teacher, dataset):
+@functools.lru_cache(maxsize=1)  # It may hold all answers.
+def _open(teacher, dataset, sha256):
     form = answering.form_of(teacher)
     where = f"`teacher.{form}` = {getattr(teacher, form)}"
-    identity = f"{form} {file_hash(teacher)} {teacher.input} {teacher.class_names}"
+    identity = f"{form} {sha256} {teacher.input} {teacher.class_names}"
     classes = Classes(where, teacher.class_names, dataset.class_names)
     if form == "answers":
         path = pathlib.Path(teacher.answers).expanduser()
         return answers_file.AnswersFile(path, where, classes, identity)
     if form == "onnx":
         packages.require(where, *packages.ONNX)
-    path = str(pathlib.Path(getattr(teacher, form)).expanduser())
+    trusted, path = form == "python", getattr(teacher, form)
+    path = path if trusted else str(pathlib.Path(path).expanduser())
     opened = Served(
         where,
-        serving.Server(path, [form, path]),
+        serving.Server(path, [form, path], trusted),
         functools.partial(prepare, teacher.input),
         functools.partial(_arrange, teacher.input, classes),
         identity,
     )
     kind = np.float32 if dataset.kind == "images" else np.int32
-    with opened.ready():
-        opened.find_shapes(np.zeros((_BLANK, *dataset.input_shape), kind))
+    # The process stays until all answers are kept: opening a model takes seconds.
+    opened.find_shapes(np.zeros((_BLANK, *dataset.input_shape), kind))
     return opened
 
 
@@ -116,6 +126,8 @@ def file_hash(teacher: roles.Teacher) -> str:
         Untrusted: If it is not the pinned one, or a folder holds other files.
     """
     form = answering.form_of(teacher)
+    if form == "python":
+        return own_python.file_hash(teacher.python)
     path = pathlib.Path(getattr(teacher, form)).expanduser()
     if form != "saved_model":
         scan.check_hash(path, teacher.sha256)

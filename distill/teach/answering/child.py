@@ -13,10 +13,11 @@ from distill.teach.answering import formats
 def main(argv: list[str]) -> int:
     """`FORM PATH`: opens the model and answers until its input ends."""
     form, path = argv
-    # Libraries print what they like: not among the answers.
+    # Libraries and the user's code print what they like: not among the answers.
     answers, questions = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
     os.dup2(2, 1)
-    limits.limit(seconds=None)
+    if form != "python":
+        limits.limit(seconds=None)
     model = None
     while True:
         try:

@@ -15,7 +15,13 @@ import numpy as np
 
 from distill.measure import interpreter as measuring
 from distill.runtime.errors import ConfigError
-from distill.runtime.trust import limits, scan_onnx, scan_saved_model, scan_tflite
+from distill.runtime.trust import (
+    limits,
+    own_python,
+    scan_onnx,
+    scan_saved_model,
+    scan_tflite,
+)
 
 Model = Callable[[np.ndarray], Any]
 
@@ -121,10 +127,26 @@ def open_saved_model(path: str) -> Model:
     return _in_parts(run, taken.shape.as_list(), taken.dtype.as_numpy_dtype)
 
 
+def open_python(source: str) -> Model:
+    """Loads the user's own function, which has all of their rights.
+
+    Raises:
+        ConfigError: If it cannot be loaded; so does the function, if it fails.
+    """
+    function = own_python.load(source, allowed=True)  # The other process has asked.
+
+    def run(batch):
+        with own_python.running(source):
+            return function(batch)
+
+    return run
+
+
 FORMATS: dict[str, Callable[[str], Model]] = {
     "onnx": open_onnx,
     "tflite": open_tflite,
     "saved_model": open_saved_model,
+    "python": open_python,
 }
 
 
