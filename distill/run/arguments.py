@@ -11,7 +11,7 @@ from typing import Any
 
 import students
 from distill import data
-from distill.config import finishing, reader, roles, writer, yaml_tree
+from distill.config import answering, finishing, reader, roles, writer, yaml_tree
 from distill.data import given
 from distill.run.folder import GIVEN
 from distill.run.own import parts
@@ -20,6 +20,8 @@ from distill.runtime.process import launch
 from distill.runtime.process.command import did_you_mean
 
 _NETWORKS = ("teacher", "student", "model")
+# A dict with one of these keys is a part of a config, and one without holds examples.
+_KEYS = ("name", "network", "file", *answering.FORMS)
 
 
 class Arguments:
@@ -194,7 +196,7 @@ def _check_names(kind, options):
 def _is_plain(value):
     """Whether an argument is as in a config, and no examples or network themselves."""
     if isinstance(value, Mapping):
-        return "name" in value or "network" in value or "file" in value
+        return any(key in value for key in _KEYS)
     parts = data.Dataset, students.Network, roles.Teacher, str, os.PathLike
     return isinstance(value, parts)
 

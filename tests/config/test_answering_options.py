@@ -4,6 +4,7 @@ import answering
 import pytest
 
 from distill import config
+from distill.run.arguments import Arguments
 from distill.runtime.errors import ConfigError
 
 REFUSED = {
@@ -69,3 +70,9 @@ def test_augmentation_needs_variants(npz):
 def test_a_config_without_one_is_written_as_before():
     text = config.dump(config.load("lit_resnet.yaml"))
     assert not any(f"{name}:" in text for name in ("onnx", "answers", "class_names"))
+
+
+def test_python_gives_one_as_a_config_does(npz):
+    options = {"teacher": {"answers": npz}}
+    given = Arguments(config.Run, "lit_resnet.yaml", answering.SMALL, options)
+    assert given.read() == answering.run("answers", npz)
