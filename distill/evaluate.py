@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from distill import cli, data
-from distill.config import roles
+from distill.config import reference
 from distill.data import checks, split_file
 from distill.runtime import formats, packages, progress
 from distill.runtime.errors import EXIT_FAILED, ConfigError
@@ -79,7 +79,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 def _check_range(limits, dataset):
     try:
-        roles.check_range("--input-range", limits)
+        reference.check_range("--input-range", limits)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if dataset.kind != "images" and limits != [0.0, 1.0]:

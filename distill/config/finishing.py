@@ -8,7 +8,7 @@ from distill import data
 from distill.compress import finishers
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
-from distill.config import reader, roles, writer, yaml_tree
+from distill.config import reader, reference, writer, yaml_tree
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
 from distill.runtime.errors import check
@@ -39,7 +39,7 @@ class Finishing:
             than this many percentage points below the model's. With a budget, its
             `max_drop` is used instead.
         references: Files that were made elsewhere, measured beside these; see
-            `roles.Reference`.
+            `reference.Reference`.
     """
 
     only_with: ClassVar[dict[str, str]] = {
@@ -60,7 +60,7 @@ class Finishing:
     target: Literal["micro"] | None = None
     budget: budgets.Budget | None = None
     max_accuracy_drop: float = 1.0
-    references: tuple[roles.Reference, ...] = ()
+    references: tuple[reference.Reference, ...] = ()
 
     def __post_init__(self):
         """Refuses options that do not fit each other."""

@@ -7,7 +7,15 @@ import students
 from distill import data
 from distill.compress import finishers
 from distill.compress.search import budget as budgets
-from distill.config import answering, cache, lessons, modality, roles, writer
+from distill.config import (
+    answering,
+    cache,
+    lessons,
+    modality,
+    reference,
+    roles,
+    writer,
+)
 from distill.config import hardware as machines
 from distill.config.stage import Stage
 from distill.data.augmentation import Augmentation
@@ -43,7 +51,7 @@ class Run:
             than this many percentage points below the student's. With a budget, its
             `max_drop` is used instead.
         references: Files that were made elsewhere, measured beside those of the run;
-            see `roles.Reference`.
+            see `reference.Reference`.
         hardware: What the run is computed with.
         track: A service that also gets the run's config, numbers, report and files; see
             docs/track.md. It needs the extra of its name, such as `pip install -e
@@ -77,7 +85,7 @@ class Run:
     target: Literal["micro"] | None = None
     budget: budgets.Limits | None = None
     max_accuracy_drop: float = 1.0
-    references: tuple[roles.Reference, ...] = ()
+    references: tuple[reference.Reference, ...] = ()
     hardware: machines.Hardware = machines.Hardware()
     track: Literal["mlflow", "wandb", "trackio"] | None = None
 

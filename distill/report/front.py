@@ -6,7 +6,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from distill.config.roles import is_reference
+from distill.config.reference import is_reference
 from distill.report import html
 from distill.report.charts import pareto, scatter
 from distill.runtime import files

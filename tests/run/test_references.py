@@ -12,7 +12,7 @@ from taught import taught
 from distill import api, config, evaluate
 from distill.compress import convert
 from distill.config import finishing, lessons
-from distill.config.roles import Reference
+from distill.config.reference import Reference
 from distill.measure import cost
 from distill.report import console, front
 from distill.run import finishing as finishing_steps

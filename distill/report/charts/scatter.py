@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distill.config import roles
+from distill.config import reference, roles
 from distill.report.charts import axes, pareto
 
 LINE = 14  # Height of a label in pixels.
@@ -87,7 +87,7 @@ def family(name: str) -> str:
     Args:
         name: The model's name in `report.json`, such as `student.int8`.
     """
-    if roles.is_reference(name):
+    if reference.is_reference(name):
         return "reference"
     first = name.split(".")[0]
     if not roles.is_reserved(first):

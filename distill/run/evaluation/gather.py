@@ -8,20 +8,14 @@ import numpy as np
 
 import trainers
 from distill import config, data
-from distill.config import lessons
-from distill.data import kept
 from distill.measure import accuracy, cost, stitching
-from distill.measure.facts import read_facts
 from distill.report import confusion, front, page, tensorboard, trackers
 from distill.report.card import model_card
 from distill.report.charts import pareto
 from distill.run import micro, parent
 from distill.run.evaluation import certify, judge, references, warn
-from distill.run.evaluation.record import (
-    answers_record,
-    model_record,
-    put_latencies,
-)
+from distill.run.evaluation import models as measured
+from distill.run.evaluation.record import put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
 from distill.runtime.trust import loader
@@ -51,9 +45,9 @@ def gather(
     made, search = _made(run, folder), _search(folder)
     student = loader.open_own(folder / "student.keras")
     counted = cost.count(student)
-    taught = _teacher_logits(folder, splits.test)
+    taught = measured.teacher_logits(folder, splits.test)
     known = {"student": (student, counted)}
-    models, answers, facts = _measure(made, splits, folder, taught, known)
+    models, answers, facts = measured.measure(made, splits, folder, taught, known)
     others, unmeasured = references.measure(run, splits.test, taught)
     _time(run, models, others, folder, splits.test)
     if run.target == "micro":
@@ -106,33 +100,6 @@ def _write(run, splits, folder, result, wrong):
     tensorboard.write_run(folder / "tensorboard" / "run", run, result, splits)
 
 
-def _measure(run, splits, folder, taught, known):
-    """The entries of a run's models, and by name their logits and the files' content.
-
-    `known` has the networks that are open already, and their costs, by name.
-    """
-    models, answers, facts = [], {}, {}
-    if (folder / kept.FILE).exists():
-        record, answers["teacher"] = answers_record(folder / kept.FILE, splits)
-        models.append(record)
-    for path in _files(run, folder, (folder / "teacher.keras").exists()):
-        network, counted = known.get(path.stem, (None, None))
-        with progress.step(f"measure {path.name}", "accuracy, size"):
-            if path.suffix == ".tflite":
-                facts[path.stem] = read_facts(path)
-            record, answers[path.stem] = model_record(
-                path,
-                splits.test,
-                taught,
-                network,
-                facts=facts.get(path.stem),
-                counted=counted,
-                validation=splits.validation,
-            )
-        models.append(record)
-    return models, answers, facts
-
-
 def _time(run, models, others, folder, split):
     """Measures the latencies of own files and references in turn."""
     paths = {model["name"]: folder / model["file"] for model in models}
@@ -178,14 +145,6 @@ def _warnings(run, made, splits, models, stages):
     ]
 
 
-def _teacher_logits(folder, split):
-    """The teacher's logits; None without a teacher."""
-    if (folder / kept.FILE).exists():
-        return kept.read(folder / kept.FILE)["test"][0]
-    path = folder / "teacher.keras"
-    return accuracy.logits(loader.open_own(path), split) if path.exists() else None
-
-
 def _stitch(run, folder, split):
     """The accuracy of stitched networks; empty without a stage of LIT."""
     if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
@@ -194,22 +153,6 @@ def _stitch(run, folder, split):
         loader.open_own(folder / f"{name}.keras") for name in ("teacher", "student")
     )
     return stitching.record(*pair, split)
-
-
-def _files(run, folder, has_teacher):
-    """The file of every model of a run, teachers first."""
-    keras_files = ["teacher"] if has_teacher else []
-    if isinstance(run, config.Run):
-        keras_files += [*lessons.co_teachers(run), *lessons.assistants(run)]
-    keras_files += ["student", *(control.name for control in run.controls)]
-    exported = [f"student.{config.name_of(part)}" for part in run.finish]
-    if exported and has_teacher:
-        # `child` writes it beside the files of the student, to compare sizes with.
-        exported.insert(0, "teacher.float32")
-    return [
-        *(folder / f"{name}.keras" for name in keras_files),
-        *(folder / f"{name}.tflite" for name in exported),
-    ]
 
 
 def _certify(run, student, folder, models, splits, tried):

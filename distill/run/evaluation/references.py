@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distill import data
-from distill.config.roles import Reference
+from distill.config.reference import Reference
 from distill.measure.end import End
 from distill.runtime import errors, packages, progress
 from distill.runtime.hashes import file_hash

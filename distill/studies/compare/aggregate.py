@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distill.config.roles import is_reference
+from distill.config.reference import is_reference
 from distill.runtime import formats
 from distill.studies import intervals
 from distill.studies.compare.groups import config_of, data_of
