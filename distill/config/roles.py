@@ -120,7 +120,9 @@ class Teacher:
             return  # A function of a file, which is looked for when it is loaded.
         kind = "folder" if form == "saved_model" else "file"
         path = pathlib.Path(getattr(self, form)).expanduser()
-        check(path.exists(), form, f"a {kind} that exists", getattr(self, form))
+        # A folder as `file` is refused where files are searched, with what to do.
+        there = path.is_file() or (form in ("file", "saved_model") and path.is_dir())
+        check(there, form, f"a {kind} that exists", getattr(self, form))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ REFUSED = {
     "an input": ("teacher.input={range: [0, 255]}", "input"),
     "unknown classes": ("teacher.class_names=[a, b]", "class_names.*lack 0"),
     "two forms": (f"teacher.onnx={__file__}", "onnx"),
+    "a folder": ("teacher={onnx: /tmp}", "file that exists"),
     "no file": ("teacher={answers: nowhere.npz}", "file that exists"),
 }
 

@@ -49,6 +49,14 @@ def branching(nodes):
     return helper.make_node("If", ["x"], ["y"], then_branch=branch)
 
 
+def listed(nodes):
+    """A node with a list of graphs, as an operation of a function might have."""
+    node = helper.make_node("Identity", ["x"], ["y"])
+    branch = branching(nodes).attribute[0].g
+    node.attribute.append(helper.make_attribute("graphs", [branch]))
+    return node
+
+
 def nested(depth):
     node = constant(tensor())
     for _ in range(depth):
@@ -91,6 +99,7 @@ ONNX = {
     ),
     "a custom operation": (lambda: sound([CUSTOM]), r"mine\.Run"),
     "one in a branch": (lambda: sound([branching([CUSTOM])]), r"mine\.Run"),
+    "one in a list of graphs": (lambda: sound([listed([CUSTOM])]), r"mine\.Run"),
     "one in a function": (
         lambda: sound(functions=[own_function(CUSTOM)]),
         r"mine\.Run",

@@ -61,7 +61,7 @@ def test_equal_answers_in_another_order_of_classes_make_equal_students(
     order = np.random.default_rng(0).permutation(10)
     known = answering.answer(model, digits._examples().train.floats())[:, order]
     more = np.concatenate([known, 99 + known[:, :1]], 1)  # One that nobody has.
-    np.savez(tmp_path / "other.npz", **{"train.logits": more})
+    np.savez(tmp_path / "other.npz", logits=more)  # For short.
     names = [digits.class_names[index] for index in order]
     text = json.dumps([*names, "another"])
     other = answering.run(
@@ -115,7 +115,7 @@ def changed(arrays, **changes):
 
 
 BAD = {
-    "no array": (lambda a: {"logits": a}, r"train\.logits.*Received: logits"),
+    "no array": (lambda a: {"scores": a}, r"train\.logits.*Received: scores"),
     "one row too few": (lambda a: {"train.logits": a[1:]}, r"\(1797, 10\).*1796, 10"),
     "other classes": (lambda a: {"train.logits": a[:, 1:]}, "10 logits.*class_names"),
     "a NaN": (lambda a: {"train.logits": a + np.eye(1797, 10, -7) * np.nan}, "NaN"),

@@ -25,6 +25,10 @@ def both(images):
     return {"section1": images[..., :1], "logits": answer(images).tolist()}
 
 
+def dividing(images):
+    return answer(images) / images.mean((1, 2))
+
+
 def unnamed(images):
     return {"a": images, "b": images}
 
@@ -42,7 +46,12 @@ def words(images):
 
 
 def endless(images):
-    return answer(images) / 0
+    return answer(images) * float("inf")
+
+
+def growing(images):
+    answers = answer(images)
+    return {"logits": answers, "section1": images[:, : len(images)]}
 
 
 def leaving(images):
@@ -73,6 +82,11 @@ def test_it_answers_with_logits_and_representations(source):
     np.testing.assert_allclose(found["section1"], 255 * IMAGES, rtol=1e-6)
 
 
+def test_only_real_examples_need_finite_answers(source):
+    """A teacher may divide by what is 0 in a blank image."""
+    ask(source, "dividing")
+
+
 def test_nothing_runs_that_is_not_allowed(source):
     ask(source, "answer")  # What has been opened before does not count.
     (source.parent / "asked").unlink()
@@ -95,6 +109,7 @@ WRONG = {
     "words": "numbers.*Received: list",
     "unnamed": "name one of them `logits`. Received: a, b",
     "endless": "finite numbers",
+    "growing": "all examples in one shape",
     "leaving": "leaving: line .*SystemExit",
     "absent": "no function `absent`",
 }

@@ -23,6 +23,7 @@ from distill.teach.answering import answers_file
 from distill.teach.answering.asked import Answerer
 from distill.teach.answering.classes import Classes
 
+_ROWS = 128  # Examples in one question, which may become larger images.
 _BLANK = 2  # Examples that are asked for the shapes; with one, a lost axis looks right.
 
 
@@ -45,7 +46,7 @@ class Served:
 
     def find_shapes(self, blank: np.ndarray) -> None:
         """Asks for blank inputs, `(n, ...)`, to know the shapes of the outputs."""
-        answers = self.answer("", np.arange(len(blank)), blank)
+        answers = self._ask(blank)  # Which need not be finite.
         ordered = sorted(answers, key=lambda name: name != "logits")
         self.shapes = {name: answers[name].shape[1:] for name in ordered}
 
@@ -54,13 +55,21 @@ class Served:
 
     def answer(self, split, indices, inputs):
         """See `Answerer`."""
-        answers = self._server.ask(np.ascontiguousarray(self._prepare(inputs)))
+        parts = [
+            self._checked(inputs[start : start + _ROWS])
+            for start in range(0, len(inputs), _ROWS)
+        ]
+        return {name: np.concatenate([x[name] for x in parts]) for name in self.shapes}
+
+    def _checked(self, inputs):
+        answers = self._ask(inputs)
+        shapes = {name: values.shape[1:] for name, values in answers.items()}
+        if shapes != self.shapes:
+            raise errors.ConfigError(
+                f"{self.where} must answer to all examples in one shape. Received: "
+                f"{shapes} after {self.shapes}"
+            )
         for name, values in answers.items():
-            if values.ndim < 2 or len(values) != len(inputs):
-                raise errors.ConfigError(
-                    f"{self.where} must give one `{name}` for each of "
-                    f"{len(inputs)} examples. Received: shape {values.shape}"
-                )
             unfinished = int(
                 (~np.isfinite(values.reshape(len(values), -1))).any(1).sum()
             )
@@ -68,6 +77,16 @@ class Served:
                 raise errors.ConfigError(
                     f"{self.where} must answer with finite numbers. Received: NaN or "
                     f"infinity in `{name}` for {unfinished} of {len(values)} examples"
+                )
+        return answers
+
+    def _ask(self, inputs):
+        answers = self._server.ask(np.ascontiguousarray(self._prepare(inputs)))
+        for name, values in answers.items():
+            if values.ndim < 2 or len(values) != len(inputs):
+                raise errors.ConfigError(
+                    f"{self.where} must give one `{name}` for each of "
+                    f"{len(inputs)} examples. Received: shape {values.shape}"
                 )
         return self._arrange(answers)
 

@@ -36,14 +36,17 @@ class AnswersFile:
     def __init__(self, path: pathlib.Path, where: str, classes: Classes, identity: str):
         self.where, self._classes, self._path = where, classes, path
         self.identity = identity
-        self._headers = _headers(path)
+        headers = _headers(path)
+        # A name alone is that of an array for the training examples.
+        self._keys = {key if "." in key else f"train.{key}": key for key in headers}
+        self._headers = {name: headers[key] for name, key in self._keys.items()}
         found = {name for name in self._headers if name.startswith("train.")}
         names = sorted({name.removeprefix("train.") for name in found})
         if "logits" not in names:
             raise errors.ConfigError(
                 f"{where} must have an array `train.logits`, and `validation.logits` "
                 "and `test.logits` of the splits that the data set has of its own. "
-                f"Received: {', '.join(self._headers) or 'no arrays'}"
+                f"Received: {', '.join(headers) or 'no arrays'}"
             )
         names.sort(key=lambda name: name != "logits")
         self.shapes = {name: self._headers[f"train.{name}"][1:] for name in names}
@@ -96,7 +99,7 @@ class AnswersFile:
             )
         try:
             with np.load(self._path, allow_pickle=False) as archive:
-                values = archive[key]
+                values = archive[self._keys[key]]
         except Exception as error:  # A damaged archive raises whatever it likes.
             raise errors.Untrusted(f"{self._path}: {key}: {error}") from None
         unfinished = int((~np.isfinite(values)).any(tuple(range(1, values.ndim))).sum())
