@@ -136,12 +136,15 @@ class CoTeacher(Teacher):
     weight: float = 1.0
 
     def __post_init__(self):
-        """Refuses weights that are not positive, and a cache."""
+        """Refuses weights that are not positive, a cache, and one that only answers."""
         super().__post_init__()
         check(self.weight > 0, "weight", "positive", self.weight)
         rule = "absent: that of `teacher` is used for all teachers"
-        # An option of `Teacher`, from which this class inherits.
+        # Options of `Teacher`, from which this class inherits.
         check(self.cache is None, "cache", rule, self.cache)
+        if form := answering.form_of(self):
+            rule = "absent: a co-teacher is a network, which answers in each step"
+            check(False, form, rule, getattr(self, form))
 
     @property
     def teacher(self) -> Teacher:

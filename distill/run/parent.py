@@ -79,8 +79,9 @@ def require_packages(parts: Iterable[finishers.Finisher] = ()) -> None:
 def run_child(folder: pathlib.Path) -> None:
     """Finishes the student of a run folder in a separate process.
 
-    Reads `run.yaml`, `student.keras` and, if it exists, `teacher.keras`; writes the
-    `.tflite` files and `finish.json`. Existing files are kept.
+    Reads `run.yaml`, `student.keras` and, if it exists, `teacher.keras` or
+    `teacher.npz`; writes the `.tflite` files and `finish.json`. Existing files are
+    kept.
 
     Args:
         folder: The run's folder.

@@ -16,7 +16,7 @@ from distill.teach import fit, learner, networks, shared, stages
 from distill.teach.answering import stand_in
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
-from distill.teach.cache import size, store
+from distill.teach.cache import store
 from distill.teach.hardware import fused, precision
 from distill.teach.networks import build, cuts
 from distill.teach.networks.files import open_file
@@ -75,15 +75,14 @@ def _ask_once(work):
     In place of `teacher.keras`, the finishers, which need logits of the training and
     validation examples, and the report have `teacher.npz`.
     """
-    run, splits = work.run, work.splits
+    run = work.run
     network = stand_in.build(run)
     path = work.folder / kept.FILE
-    epochs = [getattr(part, "epochs", 0) for part in run.finish]
     if not path.exists():
         answerer = stand_in.answerer_of(network)
         progress.say(f"==> teacher: only answers, {answerer.where}")
-        # One more than what is trained on: `fit` reads a batch ahead.
-        count = size.variants(run, splits, max(epochs) + 1) if any(epochs) else 0
+        trains = any(getattr(part, "epochs", 0) for part in run.finish)
+        count = (run.augmentation.variants or 1) if trains else 0
         shape = answerer.shapes["logits"]
         layout = cache_layout.Layout(cache.Cache(), (("logits", shape),), None)
         counts = {"train": count, "validation": 1, "test": 1}

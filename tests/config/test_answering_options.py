@@ -22,6 +22,10 @@ REFUSED = {
         "epochs: 1}]}]",
         "co_teachers",
     ),
+    "a co-teacher": (
+        f"teacher={{file: {__file__}}}; co_teachers=[{{onnx: {__file__}}}]",
+        r"onnx.*a co-teacher is a network",
+    ),
     "sections": ("teacher.sections=auto", "sections"),
     "an input": ("teacher.input={range: [0, 255]}", "input"),
     "unknown classes": ("teacher.class_names=[a, b]", "class_names.*lack 0"),
@@ -42,7 +46,7 @@ def npz(tmp_path_factory):
 def test_what_such_a_teacher_cannot_do_is_refused_by_name(name, npz):
     change, said = REFUSED[name]
     with pytest.raises(ConfigError, match=said):
-        answering.run("answers", npz, change)
+        answering.run("answers", npz, *change.split("; "))
 
 
 INPUTS = {
