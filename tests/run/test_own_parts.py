@@ -126,15 +126,14 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(home, monkeypatch, capsy
     flags = [f"--model={again}/student.keras", f"--config={again}/run.yaml"]
     assert evaluate.main(flags) == 0
     # A changed file is another run.
-    text = (home / "my_nets.py").read_text()
-    (home / "my_nets.py").write_text(text + "# changed\n")
+    (home / "my_data.py").write_text(DATA + "# changed\n")
     try:
         capsys.readouterr()
         assert train("--allow-python", f"--out={again}") == 2
     finally:
-        (home / "my_nets.py").write_text(text)
-    assert "student.options.source_sha256: " in capsys.readouterr().err
-    assert calls(home) == "n"
+        (home / "my_data.py").write_text(DATA)
+    assert "data.options.source_sha256: " in capsys.readouterr().err
+    assert calls(home) == "d"
 
 
 def test_rows_that_differ_each_time_are_read_once_in_a_folder(home, tmp_path):

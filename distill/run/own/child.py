@@ -3,6 +3,7 @@
 import inspect
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from absl.flags import argparse_flags
@@ -27,43 +28,43 @@ def _run_task(arguments):
     task = arguments.task
     record = pathlib.Path(task["record"])
     function = own_python.load(task["source"], own_python.is_allowed())
+    keywords = _keywords(function, task)
     with own_python.running(task["source"]):
         save = _save_rows if task["role"] == "data" else _save_network
-        made = save(function, task, record.parent)
+        made = save(lambda: function(**keywords), task, record.parent)
     files.atomic_write(record, json.dumps(str(made)))
     return 0
 
 
-def _save_rows(function, task, folder):
-    return examples.save(_call(function, task, {}), folder)
+def _save_rows(call, task, folder):
+    return examples.save(call(), folder)
 
 
-def _save_network(function, task, folder):
+def _save_network(call, task, folder):
     import keras
 
     from distill.teach import given as networks
 
     # Those of the network that a config describes; see `teach.networks.build`.
     keras.utils.set_random_seed(task["seed"])
-    shape = tuple(task["input_shape"])
-    network = _call(
-        function, task, {"input_shape": shape, "num_classes": task["num_classes"]}
-    )
+    network = call()
     networks.check(network, task["role"])
-    return networks.save(network, task["role"], folder, shape)
+    return networks.save(network, task["role"], folder, tuple(task["input_shape"]))
 
 
-def _call(function: Any, task: dict, known: dict) -> Any:
-    """Calls a function with its keywords, and with what it asks for by name.
+def _keywords(function: Callable, task: dict) -> dict[str, Any]:
+    """The keywords of a function: those of the config, and what it asks for by name.
 
     Raises:
         ConfigError: If it does not have such parameters.
     """
     signature = inspect.signature(function)
-    asked = {
-        name: value for name, value in known.items() if name in signature.parameters
+    keywords = {
+        name: tuple(task[name]) if name == "input_shape" else task[name]
+        for name in ("input_shape", "num_classes")
+        if name in task and name in signature.parameters
     }
-    keywords = {**asked, **task["keywords"]}
+    keywords |= task["keywords"]
     try:
         signature.bind(**keywords)
     except TypeError as error:
@@ -71,7 +72,7 @@ def _call(function: Any, task: dict, known: dict) -> Any:
             f"{task['source']}: `{function.__name__}{signature}` cannot be called with "
             f"the options {', '.join(keywords) or '(none)'}: {error}"
         ) from error
-    return function(**keywords)
+    return keywords
 
 
 if __name__ == "__main__":
