@@ -22,7 +22,7 @@ class Answers:
 
     Args:
         path: The teacher's `.keras` file.
-        splits: The data, of which training and validation examples are repeated.
+        splits: The data, of which all but the test examples are repeated.
         changing: Whether training examples are augmented at random, so that no
             logits can be reused.
     """
@@ -50,7 +50,8 @@ class Answers:
         can change the last digits, and a resumed run must see the same logits.
         """
         cached = {}
-        for split in (self._splits.train, self._splits.validation):
+        further = [self._splits.unlabelled] if self._splits.unlabelled else []
+        for split in (self._splits.train, self._splits.validation, *further):
             for start in range(0, len(split.labels), _BATCH):
                 inputs = split.take(slice(start, start + _BATCH)).floats()
                 cached |= zip(map(_key, inputs), self._predict(inputs), strict=True)

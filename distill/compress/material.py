@@ -10,7 +10,7 @@ import numpy as np
 
 from distill import data
 from distill.compress import answers
-from distill.data import augmentation, batches
+from distill.data import augmentation, batches, beside
 from distill.measure import accuracy, parity
 from distill.runtime import hashes, seeds, versions
 from distill.runtime.trust import loader, provenance
@@ -68,23 +68,38 @@ class Material:
         """Training examples of each class, augmented as in `stream`."""
         # One batch of the whole sample: ranges are measured in one pass.
         sample = self.sample(CHECKED, "ranges")
-        return self._batches(name, sample, len(sample.labels)).batch(0)[0]
+        shared = self._order(name)
+        return batches.Batches(sample, batch_size=len(sample.labels), **shared).batch(
+            0
+        )[0]
 
-    def batches(self, name: str) -> batches.Batches:
-        """The batches that train the finisher of this name."""
-        return self._batches(name, self.splits.train, self.batch_size)
+    def batches(
+        self, name: str, labelled_share: float = 1.0
+    ) -> batches.Batches | beside.Beside:
+        """The batches that train the finisher of this name.
 
-    def _batches(self, name, split, batch_size):
-        return batches.Batches(
-            split,
-            batch_size=batch_size,
-            seed=seeds.seed_of(self.seed, "finish order", name),
-            augmentation=self.augmentation,
+        Args:
+            name: The finisher's.
+            labelled_share: See `TrainedFinisher`.
+        """
+        return beside.build(
+            self.splits,
+            labelled_share,
+            batch_size=self.batch_size,
+            **self._order(name),
         )
 
-    def stream(self, name: str, step: int) -> Iterator[tuple]:
+    def _order(self, name):
+        return {
+            "seed": seeds.seed_of(self.seed, "finish order", name),
+            "augmentation": self.augmentation,
+        }
+
+    def stream(
+        self, name: str, step: int, labelled_share: float = 1.0
+    ) -> Iterator[tuple]:
         """The batches of that training from a step on, endless; see `add_targets`."""
-        for inputs, labels in self.batches(name).stream(step):
+        for inputs, labels in self.batches(name, labelled_share).stream(step):
             yield self.add_targets(inputs, labels)
 
     def add_targets(self, inputs: np.ndarray, labels: np.ndarray) -> tuple:

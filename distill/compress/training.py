@@ -1,6 +1,7 @@
 """Trains a tf_keras network on labels and the teacher's logits, for every finisher."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -66,7 +67,8 @@ def fit(
     # A seed of its own: a file must not depend on which others a run makes.
     tf_keras.utils.set_random_seed(seeds.seed_of(material.seed, "finish", name))
     ranges.settle(model, material.augmented_sample(name))
-    steps_per_epoch = material.batches(name).steps_per_epoch
+    share = part.labelled_share
+    steps_per_epoch = material.batches(name, share).steps_per_epoch
     prepare(
         model,
         part,
@@ -78,7 +80,9 @@ def fit(
     with strided.unstrided(model.submodules):
         return resume.fit(
             model,
-            resume.Source(steps_per_epoch, lambda step: material.stream(name, step)),
+            resume.Source(
+                steps_per_epoch, lambda step: material.stream(name, step, share)
+            ),
             callback=tf_keras.callbacks.Callback,
             epochs=part.epochs,
             store=store,
@@ -120,7 +124,7 @@ def prepare(
     model.compile(
         optimizer=_OPTIMIZERS[changes.optimizer](rate),
         loss=loss,
-        metrics=[*metrics, accuracy],
+        metrics=[*metrics, accuracy if part.labelled_share == 1 else _known(accuracy)],
     )
 
 
@@ -167,7 +171,34 @@ def _terms(part, taught):
             teacher_logits, logits, part.temperature
         )
 
+    if part.labelled_share < 1:
+        return _of_labelled(task_loss), kd_loss
     return (task_loss, kd_loss) if taught else (task_loss,)
+
+
+def _of_labelled(term):
+    """A term that compares with labels, and is 0 for examples without one."""
+
+    @functools.wraps(term)  # Its name is the metric's.
+    def masked(targets, logits):
+        known = targets[:, 0] >= 0
+        # Any class in place of none: the result for it is not used.
+        labelled = tf.concat([tf.nn.relu(targets[:, :1]), targets[:, 1:]], axis=1)
+        return tf.where(known, term(labelled, logits), 0.0)
+
+    return masked
+
+
+def _known(metric):
+    """A metric that compares with labels, of the examples that have one."""
+
+    @functools.wraps(metric)
+    def masked(targets, logits):
+        known = tf.cast(targets[:, 0] >= 0, tf.float32)
+        right = _of_labelled(metric)(targets, logits)
+        return tf.math.divide_no_nan(right, tf.reduce_mean(known))
+
+    return masked
 
 
 def accuracy(targets, logits):

@@ -57,8 +57,6 @@ class Workbench:
         self.parity: dict[str, float] = {}
         self.engines: dict[str, str] = {}
         self.take_up(parts, folder, config)
-        self.steps_per_epoch = material.batches("any").steps_per_epoch
-        self.examples_per_epoch = self.steps_per_epoch * material.batch_size
 
     def take_up(
         self, parts: Sequence[finisher.Finisher], folder: pathlib.Path, config: dict
@@ -73,6 +71,15 @@ class Workbench:
         self._parts = {finishers.name_of(part): part for part in parts}
         self._folder, self._config = folder, config
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
+
+    def steps_per_epoch(self, part: finisher.Finisher) -> int:
+        """Number of steps in an epoch of a finisher's training."""
+        share = getattr(part, "labelled_share", 1.0)
+        return self._material.batches("any", share).steps_per_epoch
+
+    def examples_per_epoch(self, part: finisher.Finisher) -> int:
+        """Number of examples in these steps."""
+        return self.steps_per_epoch(part) * self._material.batch_size
 
     @functools.cached_property
     def _twin(self):
@@ -122,7 +129,7 @@ class Workbench:
 
     def prune(self, model: tf_keras.Model, part) -> tf_keras.Model:
         """Prunes a twin while it trains; see `engines.prune`."""
-        steps = part.epochs * self.steps_per_epoch
+        steps = part.epochs * self.steps_per_epoch(part)
         fit = functools.partial(self.fit, part=part)
         return engines.prune(model, part, steps, fit, self._material)
 

@@ -8,7 +8,7 @@ from distill import data
 from distill.compress import finishers
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
-from distill.config import reader, reference, writer, yaml_tree
+from distill.config import reader, reference, unlabelled, writer, yaml_tree
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
 from distill.runtime.errors import check
@@ -74,6 +74,10 @@ class Finishing:
         if not self.finish and not self.searches:
             raise ValueError("`finish` must be a list of at least one. Received: []")
         check_common(self)
+        unlabelled.check_run(self)
+        for where, share in unlabelled.shares(self):
+            rule = "1 without `teacher`, which labels the other examples"
+            check(share == 1 or self.teacher is not None, where, rule, share)
 
     def check_effects(self):
         """Refuses options that were set and have no effect."""
@@ -93,6 +97,7 @@ class Finishing:
                 for name in part.open_options:
                     rule = "left out with `budget.trials`: the search chooses it"
                     _check_default(part, name, where, rule)
+        unlabelled.check_used(self)
         if self.budget is not None and self.searches:
             self._check_among(self.budget.among or finishers.SEARCHED)
 

@@ -14,6 +14,7 @@ from distill.config import (
     modality,
     reference,
     roles,
+    unlabelled,
     writer,
 )
 from distill.config import hardware as machines
@@ -97,12 +98,14 @@ class Run:
         self._check_controls()
         self._check_generator()
         lessons.check_shapes(self)
+        unlabelled.check_run(self)
         answering.check_run(self)
         cache.check_run(self)
 
     def check_effects(self):
         """Refuses teachers, and options of them, that no stage uses."""
         lessons.check_teachers_used(self)
+        unlabelled.check_used(self)
 
     def _check_teachers(self):
         teachers = {f"co_teachers[{i}]": t for i, t in enumerate(self.co_teachers)}
@@ -131,7 +134,7 @@ class Run:
         epochs, updates = _count_epochs(self.stages)
         for index, control in enumerate(self.controls):
             own = _count_epochs(control.stages)
-            fewer = f", or {updates}, for as many updates" if updates < epochs else ""
+            fewer = f", or {updates}, for as many updates" if updates != epochs else ""
             check(
                 own[0] == epochs or own[1] == updates,
                 f"controls[{index}].stages",

@@ -20,7 +20,8 @@ from gan import conditional, generators
 def plain(value: Any, kind: Any = None) -> Any:
     """Converts a config, or a part, to dicts, lists and scalars, with all defaults.
 
-    Options that a dataclass names in `omitted_when_absent` are left out while absent.
+    Options that a dataclass names in `omitted_when_absent` are left out while they have
+    their default.
 
     Args:
         value: The config or part.
@@ -47,7 +48,7 @@ def plain(value: Any, kind: Any = None) -> Any:
     return {
         field.name: plain(getattr(value, field.name), hints[field.name])
         for field in dataclasses.fields(value)
-        if field.name not in newer or getattr(value, field.name) not in (None, ())
+        if field.name not in newer or getattr(value, field.name) != field.default
     }
 
 

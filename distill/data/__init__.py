@@ -16,11 +16,20 @@ from distill.data.sets.own_python import OwnPython
 from distill.data.sets.sentiment import Imdb, Sst2
 from distill.data.sets.text import TextFile
 from distill.data.sets.tfrecord import TFRecord
-from distill.data.splits import Split, Splits, floats
+from distill.data.splits import UNLABELLED, Split, Splits, floats
 from distill.runtime import progress
 from distill.runtime.errors import DataError
 
-__all__ = ["DATASETS", "DataError", "Dataset", "Split", "Splits", "floats", "read"]
+__all__ = [
+    "DATASETS",
+    "UNLABELLED",
+    "DataError",
+    "Dataset",
+    "Split",
+    "Splits",
+    "floats",
+    "read",
+]
 
 DATASETS = {
     "digits": Digits,
@@ -54,6 +63,11 @@ def read(dataset: Dataset, pretrained: Sequence[str] = ()) -> Splits:
     if splits.drawn and pretrained:
         warnings = (*splits.warnings, checks.leakage_warning(pretrained))
         splits = dataclasses.replace(splits, warnings=warnings)
+    if splits.unlabelled is not None:
+        count, beside = len(splits.unlabelled.labels), len(splits.train.labels)
+        progress.say(
+            f"    {count:,} unlabelled examples beside {beside:,} training examples"
+        )
     for warning in splits.warnings:
         progress.say(f"    warning: {warning}")
     return splits

@@ -73,7 +73,7 @@ class Augmentation:
             images: The images, of any type.
             parameters: As returned by `draw`.
         """
-        if not self.changes:
+        if not self.changes or not len(images):
             return images  # These may be texts; see `takes`.
         count, height, width, channels = images.shape
         if self.flip:

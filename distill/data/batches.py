@@ -2,7 +2,9 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +36,12 @@ def prefetch(stream: Iterator) -> Iterator:
         # Without waiting: after an error, garbage collection may close this generator
         # in the reader's own thread, which cannot wait for itself.
         reader.shutdown(wait=False, cancel_futures=True)
+
+
+def stream(source: Any, start: int) -> Iterator:
+    """This process's rows of the batches of a source from a step on, endlessly."""
+    for step in itertools.count(start):
+        yield source.batch(step, distributed.rows(source.batch_size))
 
 
 class Batches:
@@ -85,7 +93,7 @@ class Batches:
 
         Returns:
             Inputs `(n, ...)`, see `data.floats`, and labels, int64 `(n,)`; the label of
-            a synthetic example is `sources.UNLABELLED`.
+            a synthetic example is `data.UNLABELLED`.
         """
         # Random numbers have the seeds (seed, purpose, step or epoch), where 0 is the
         # order, 1 augmentation and 2 the mixture, so that none changes with another.
@@ -115,12 +123,19 @@ class Batches:
         chosen = [self._permutation(e)[places[epochs == e]] for e in np.unique(epochs)]
         return epochs, np.concatenate(chosen)
 
+    @property
+    def parts(self) -> tuple["Batches", ...]:
+        """Batches of one split each that together make these; here only themselves."""
+        return (self,)
+
+    def join(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
+        """Brings values of the `parts` of a batch into its order."""
+        (only,) = pieces
+        return only
+
     def stream(self, start: int = 0) -> Iterator:
         """Yields this process's rows of the batches from step `start` on, endlessly."""
-        step = start
-        while True:
-            yield self.batch(step, distributed.rows(self.batch_size))
-            step += 1
+        return stream(self, start)
 
     def _parameters(self, step, epochs, chosen):
         """The parameters of augmentation for each image of a batch."""

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from distill.data.splits import CHUNK, Split
+from distill.data.splits import CHUNK, Split, Splits
 from distill.runtime.errors import DataError
 
 _MAX_NAMES = 5  # In a message.
+_MEASURED = ("validation", "test")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
@@ -42,25 +43,36 @@ def check(parts: Mapping[str, Split], class_names: Sequence[str]) -> None:
         )
 
 
-def warnings(parts: Mapping[str, Split], class_names: Sequence[str]) -> tuple[str, ...]:
+def warnings(splits: Splits, class_names: Sequence[str]) -> tuple[str, ...]:
     """Finds properties of the data that make results misleading, without being errors.
 
     Args:
-        parts: Name of each split to its examples.
+        splits: The examples.
         class_names: Names of the classes, in the order of the labels.
 
     Returns:
         One line for each warning.
     """
+    parts = splits.by_name()
     lines = [
         f"No {name} example is of {missing}: results say nothing about that"
         for name, part in parts.items()
         if (missing := _missing(part, class_names))
     ]
-    if repeats := _repeated(parts):
+    # Hashes instead of examples, of which there may be too many for memory.
+    hashes = {name: _hashes(p.inputs) for name, p in splits.with_unlabelled().items()}
+    pairs = itertools.combinations(parts, 2)
+    if repeats := _repeated(splits, hashes, pairs):
         lines.append(
             f"The same example is in two splits: {'; '.join(repeats)}. Memorised "
             "examples raise the accuracy there: remove one of each"
+        )
+    # Where one is a training example too, nothing measured is touched.
+    measured = [(name, "unlabelled") for name in hashes if name in _MEASURED]
+    if splits.unlabelled and (repeats := _repeated(splits, hashes, measured)):
+        lines.append(
+            f"Examples without labels are measured on: {'; '.join(repeats)}. A student "
+            "that has seen them agrees with its teacher there: remove them"
         )
     return tuple(lines)
 
@@ -109,12 +121,10 @@ def _missing(part, class_names):
     return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _repeated(parts):
+def _repeated(splits, hashes, pairs):
     """Counts the examples that are in two splits and names the first, for messages."""
-    # Hashes instead of examples, of which there may be too many for memory.
-    hashes = {name: _hashes(part.inputs) for name, part in parts.items()}
-    repeats = []
-    for earlier, later in itertools.combinations(parts, 2):
+    repeats, parts = [], splits.with_unlabelled()
+    for earlier, later in pairs:
         repeated = np.flatnonzero(np.isin(hashes[later], hashes[earlier]))
         if not len(repeated):
             continue

@@ -9,7 +9,8 @@ import numpy as np
 
 from distill.data import checks, split_file
 from distill.data.splits import Parts, Split, Splits
-from distill.runtime.errors import DataError
+from distill.data.unlabelled import Unlabelled
+from distill.runtime.errors import DataError, check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,15 @@ class Dataset:
             `split` (train, validation or test) and `example`; every run writes such a
             file. Examples that it does not list are left out; a split that it does not
             list is drawn from `train`.
+        unlabelled: Further training examples without labels; see
+            docs/unlabelled.md.
 
     Raises:
         ValueError: If an option is out of its range.
     """
 
     only_with: ClassVar[dict[str, str]] = {"validation_examples": "train_examples"}
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("unlabelled",)
     kind: ClassVar[str] = "images"
     vocabulary: ClassVar[int | None] = None
     input_shape: ClassVar[tuple[int, ...]]
@@ -57,6 +61,7 @@ class Dataset:
     test_fraction: float = 0.2
     split_seed: int = 0
     splits: str | None = None
+    unlabelled: Unlabelled | None = None
 
     def __post_init__(self):
         """Refuses options by which no splits can be drawn."""
@@ -79,6 +84,12 @@ class Dataset:
             raise ValueError(
                 f"`splits` must be a file that exists. Received: {self.splits}"
             )
+        check(
+            self.train_examples or self.splits or not self._drops_labels,
+            "unlabelled.examples",
+            "absent without `train_examples` or `splits`, which leave examples out",
+            self.unlabelled and self.unlabelled.examples,
+        )
 
     def check_effects(self):
         """Refuses the share of a split that is not drawn."""
@@ -91,6 +102,11 @@ class Dataset:
                     f"`{name}` must be left out: the set has a {split} split of its "
                     f"own, which is kept whole. Received: {getattr(self, name)}"
                 )
+
+    @property
+    def read_shape(self) -> tuple[int, ...]:
+        """Shape of an example as it is read; of resized images, before that."""
+        return self.input_shape
 
     @property
     def own_splits(self) -> Set[str]:
@@ -115,20 +131,37 @@ class Dataset:
         """
         parts = self._examples()
         own_names = {name: part.names for name, part in parts.by_name().items()}
+        if self.unlabelled is not None and not self._drops_labels:
+            parts = dataclasses.replace(parts, unlabelled=self._read_unlabelled())
         if self.splits is not None:
-            parts = split_file.assign(self._split_file, parts)
+            parts = split_file.assign(
+                self._split_file, parts, unlabelled=self.unlabelled is not None
+            )
         checks.check(parts.by_name(), self.class_names)
         train, validation, test = parts.train, parts.validation, parts.test
         # The test split comes first, so that it does not depend on `train_examples`.
         if test is None:
             train, test = self._draw(train, "test_fraction", self.test_fraction)
-        train, validation = self._split_validation(train, validation)
-        splits = Splits(train, validation, test, drawn=parts.test is None)
+        drawn = parts.test is None
+        train, validation, rest = self._split_validation(train, validation)
+        unlabelled = parts.unlabelled
+        if self._drops_labels:
+            left_out = rest if unlabelled is None else unlabelled
+            unlabelled = self.unlabelled.draw(left_out, self.split_seed)
+        splits = Splits(train, validation, test, drawn=drawn, unlabelled=unlabelled)
         return dataclasses.replace(
             splits,
-            warnings=checks.warnings(splits.by_name(), self.class_names),
+            warnings=checks.warnings(splits, self.class_names),
             own_names=own_names,
         )
+
+    @property
+    def _drops_labels(self):
+        """Whether unlabelled examples are labelled ones of the set."""
+        return self.unlabelled is not None and self.unlabelled.path is None
+
+    def _read_unlabelled(self):
+        return self.unlabelled.read(self.read_shape)
 
     @property
     def _split_file(self):
@@ -138,20 +171,24 @@ class Dataset:
         raise NotImplementedError
 
     def _split_validation(self, train, validation):
-        """Selects training examples, and draws a validation split if there is none."""
+        """Selects training examples, and draws a validation split if there is none.
+
+        Returns training and validation examples, and those that are in neither.
+        """
         # Indices are drawn instead of examples, which are then read once, in order.
         indices = Split(np.arange(len(train.labels)), train.labels)
         kept, rest = self._split_train(indices)
         if validation is None:
             share = self.validation_fraction
             kept, aside = self._draw(kept, "validation_fraction", share)
-            validation = train.take(self._validation_indices(aside, rest))
+            chosen, rest = self._validation_indices(aside, rest)
+            validation = train.take(chosen)
         elif self.validation_examples is not None:
             raise DataError(
                 "`validation_examples` must be absent if the set has a validation "
                 f"split. Received: {self.validation_examples}"
             )
-        return train.take(kept.inputs), validation
+        return train.take(kept.inputs), validation, train.take(rest.inputs)
 
     def _split_train(self, indices):
         """Splits indices into `train_examples`, validation included, and the rest."""
@@ -166,10 +203,13 @@ class Dataset:
         return self._draw(indices, "train_examples", available - size)
 
     def _validation_indices(self, aside, rest):
-        """Indices of the validation split: those set aside, and some of the rest."""
+        """Indices of the validation split, from those set aside and some of the rest.
+
+        Returns them, and those of the rest that are left.
+        """
         size, least = self.validation_examples, len(aside.labels)
         if size is None:
-            return aside.inputs
+            return aside.inputs, rest
         maximum = least + len(rest.labels)
         if not least < size <= maximum:
             raise DataError(
@@ -177,9 +217,10 @@ class Dataset:
                 f"`validation_fraction` sets aside, and at most {maximum}, with all "
                 f"that `train_examples` leaves out. Received: {size}"
             )
+        more, left = rest, rest.take(slice(0))
         if size < maximum:
-            _, rest = self._draw(rest, "validation_examples", size - least)
-        return np.sort(np.concatenate([aside.inputs, rest.inputs]))
+            left, more = self._draw(rest, "validation_examples", size - least)
+        return np.sort(np.concatenate([aside.inputs, more.inputs])), left
 
     def _draw(self, split, name, aside):
         """Sets a share or a number aside, stratified by class: `(kept, aside)`."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from distill.data import memmap
-from distill.data.sets import array_folder
+from distill.data.sets import array_folder, arrays
 from distill.data.splits import CHUNK, NAMES
 from distill.runtime import errors, hashes
 from distill.runtime.errors import DataError
@@ -137,15 +137,15 @@ def _say(dtype, shape):
 
 def _check(folder, splits, names):
     """Refuses arrays that would be read wrongly, with the names that the caller has."""
-    train = array_folder.load(folder / "train_y.npy")
+    train = arrays.load(folder / "train_y.npy")
     classes = array_folder.count_classes(train) if names is None else len(names)
-    shape = array_folder.load(folder / "train_x.npy").shape[1:]
+    shape = arrays.load(folder / "train_x.npy").shape[1:]
     if len(shape) not in (2, 3):
         expected = "images (n, height, width, channels)"
         raise DataError(f"data: x of train must be {expected}. Received: {shape}")
     shape = (*shape, 1) if len(shape) == 2 else shape
     for part in splits:
-        files = [array_folder.load(folder / f"{part}_{axis}.npy") for axis in "xy"]
+        files = [arrays.load(folder / f"{part}_{axis}.npy") for axis in "xy"]
         where = {axis: f"data: {axis} of {part}" for axis in "xy"}
         array_folder.checked(*files, where, shape, classes)
 

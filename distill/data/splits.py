@@ -10,6 +10,7 @@ import numpy as np
 from distill.data import memmap, tokens
 
 NAMES = ("train", "validation", "test")
+UNLABELLED = -1  # The label of an example whose class is unknown.
 CHUNK = 1024  # Examples read at once, since all may not fit into memory.
 
 
@@ -20,7 +21,7 @@ class Split:
     Attributes:
         inputs: Images `(n, height, width, channels)`, uint8 or float32 in [0, 1]; or
             texts, int32 ids `(n, length)`; an array, or `memmap.Rows` of a file.
-        labels: int64, `(n,)`, from 0.
+        labels: int64, `(n,)`, from 0; or `UNLABELLED`, all of them.
         names: Name of each example in its data set, `(n,)`; None if not needed.
     """
 
@@ -42,6 +43,11 @@ class Split:
             return self
         low, high = map(np.float32, limits)
         return Split(low + (high - low) * self.floats(), self.labels, self.names)
+
+    def without_labels(self) -> "Split":
+        """The same examples, whose labels nobody knows."""
+        labels = np.full(len(self.labels), UNLABELLED, np.int64)
+        return dataclasses.replace(self, labels=labels)
 
     def take(self, chosen: np.ndarray) -> "Split":
         """Selects examples by index, in the order of the indices."""
@@ -74,11 +80,16 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The splits that a data set comes with: training, and perhaps the others."""
+    """The splits that a data set comes with: training, and perhaps the others.
+
+    Attributes:
+        unlabelled: Examples without labels that come beside it.
+    """
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
+    unlabelled: Split | None = None
 
     def by_name(self) -> dict[str, Split]:
         """Name of each existing split to its examples."""
@@ -98,6 +109,8 @@ class Splits:
         warnings: Warnings for readers of the results, one line each.
         own_names: Name of each split that the data set has of its own to the names of
             its examples, in order, from which the others were drawn.
+        unlabelled: Further training examples, which only a teacher labels; None without
+            any.
     """
 
     train: Split
@@ -107,15 +120,26 @@ class Splits:
     drawn: bool = False
     warnings: tuple[str, ...] = ()
     own_names: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    unlabelled: Split | None = None
 
     def by_name(self) -> dict[str, Split]:
         """Name of each split to its examples."""
         return {name: getattr(self, name) for name in NAMES}
 
+    def with_unlabelled(self) -> dict[str, Split]:
+        """As `by_name`, and `unlabelled` where there are such examples."""
+        further = {} if self.unlabelled is None else {"unlabelled": self.unlabelled}
+        return self.by_name() | further
+
+    @property
+    def labelled_alone(self) -> "Splits":
+        """The splits without unlabelled examples, which no teacher learns from."""
+        return dataclasses.replace(self, unlabelled=None)
+
     def fingerprint(self) -> str:
         """SHA-256 over all inputs and labels, in order, and the tokenizer."""
         sha = hashlib.sha256()
-        for split in self.by_name().values():
+        for split in self.with_unlabelled().values():
             # The hash does not depend on the size of chunks, nor on whether the
             # examples are in memory or in a file.
             for start in range(0, len(split.labels), CHUNK):

@@ -202,7 +202,9 @@ def _make_file(part, work, folder, with_layer_errors=True):
             "epochs": epochs,
             "seconds": seconds,
             # A conversion trains for 0 s.
-            "examples_per_second": epochs * work.examples_per_epoch / (seconds or 1),
+            "examples_per_second": epochs
+            * work.examples_per_epoch(part)
+            / (seconds or 1),
             "metrics": metrics,
             "parity": work.parity,
             **({"engine": work.engines[name]} if name in work.engines else {}),

@@ -8,7 +8,8 @@ import pathlib
 
 import students
 from distill import config, data
-from distill.data import batches
+from distill.config import unlabelled
+from distill.data import beside
 from distill.report.trackers import session
 from distill.run import blocked, micro, parent
 from distill.run.evaluation import references
@@ -78,7 +79,11 @@ def check_data(
         Untrusted: If a network's file may be unsafe.
     """
     incoming.check(run, splits)
-    examples = len(splits.train.labels)
-    steps = batches.steps_per_epoch(examples, run.batch_size)
-    strategy.check_steps(run.hardware, steps)
+    counts = [
+        len(part.labels) if part else 0 for part in (splits.train, splits.unlabelled)
+    ]
+    shares = {1.0, *(stage.labelled_share for _, stage in unlabelled.stages(run))}
+    for share in sorted(shares):
+        steps = beside.steps_per_epoch(*counts, share, run.batch_size)
+        strategy.check_steps(run.hardware, steps)
     return size.check(run, splits, folder)

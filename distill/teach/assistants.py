@@ -9,7 +9,7 @@ from keras import ops
 import gan
 from distill import config, data
 from distill.config import cache, lessons
-from distill.data import synthetic
+from distill.data import beside, synthetic
 from distill.measure import folded
 from distill.teach import cache as teach_cache
 from distill.teach import generator, teacher
@@ -22,6 +22,7 @@ from distill.teach.workspace import Workspace
 _DECIDING = (
     *teacher.DECIDING,
     gan,
+    beside,
     synthetic,
     teach_synthetic,
     teach_cache,

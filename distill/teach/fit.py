@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from distill import data
-from distill.data import batches
+from distill.data import batches, beside
 from distill.runtime.resume import checkpoint, resume
 from distill.teach import alarms
 from distill.teach.hardware import data_parallel, feeding, fused, precision
@@ -18,7 +18,7 @@ RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to conver
 
 def fit(
     learner: keras.Model,
-    source: batches.Batches,
+    source: batches.Batches | beside.Beside,
     *,
     name: str,
     epochs: int,

@@ -74,7 +74,8 @@ def fingerprint(run: config.Run, splits: data.Splits) -> str:
     """A hash of everything that determines a generator."""
     options = ("generator", "data", "batch_size", "seed")
     also = [run.hardware.decides]
-    return cache_fingerprint.fingerprint(run, splits, options, _DECIDING, also)
+    seen = splits.labelled_alone
+    return cache_fingerprint.fingerprint(run, seen, options, _DECIDING, also)
 
 
 def _train(run, splits, home, store: checkpoint.Store):

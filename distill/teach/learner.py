@@ -6,14 +6,14 @@ import keras
 
 from distill import config
 from distill.config import hardware
-from distill.data import batches
+from distill.data import batches, beside
 from trainers import trainer
 
 
 def build_learner(
     run: config.Run,
     stage: config.Stage,
-    source: batches.Batches,
+    source: batches.Batches | beside.Beside,
     network: keras.Model,
     teacher: keras.Model | None,
     answering: keras.Model | None = None,

@@ -9,7 +9,7 @@ import keras
 
 from distill import config
 from distill.config import answering as answering_options
-from distill.data import batches
+from distill.data import batches, beside
 from distill.measure import folded, stitching
 from distill.report import tensorboard
 from distill.runtime import files, progress, seeds
@@ -107,7 +107,7 @@ def build_batches(
     *,
     teacher: keras.Model | None,
     generator: keras.Model | None,
-) -> batches.Batches:
+) -> batches.Batches | beside.Beside:
     """Builds the batches of a stage.
 
     Args:
@@ -119,16 +119,18 @@ def build_batches(
         generator: See `train`.
     """
     run, splits = work.run, work.splits
-    return batches.Batches(
-        splits.train,
+    mixture = synthetic.mixture(
+        stage.synthetic, splits.train, generator=generator, teacher=teacher
+    )
+    return beside.build(
+        splits,
+        stage.labelled_share,
         batch_size=run.batch_size,
         seed=seeds.seed_of(run.seed, "order", index),
         augmentation=run.augmentation.without_variants
         if teacher is None
         else run.augmentation,
-        mixture=synthetic.mixture(
-            stage.synthetic, splits.train, generator=generator, teacher=teacher
-        ),
+        mixture=mixture,
     )
 
 

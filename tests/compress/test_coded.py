@@ -128,7 +128,7 @@ def dies(self):
 
 
 resume._Saver._commit, resume.seconds_between_moments = dies, lambda: 0.0
-steps = work.steps_per_epoch
+steps = work.steps_per_epoch(run.finish[0])
 for name, count in (("coded", 2 * steps), ("coded_int8", steps)):
     for step in range(1, count):
         try:

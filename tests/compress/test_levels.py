@@ -147,7 +147,7 @@ model = wrapped()
 whole = trained(model)
 work.store("int8").clear()
 resume._Saver._commit, resume.seconds_between_moments = dies, lambda: 0.0
-steps = work.steps_per_epoch
+steps = work.steps_per_epoch(run.finish[0])
 for step in range(1, steps):
     count.assign(100.0)
     model = wrapped()

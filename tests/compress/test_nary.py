@@ -133,12 +133,12 @@ def dies(self):
 
 
 resume._Saver._commit, resume.seconds_between_moments = dies, lambda: 0.0
-for step in range(1, work.steps_per_epoch):
+for step in range(1, work.steps_per_epoch(run.finish[0])):
     try:
         inner.make(work)
     except KeyboardInterrupt:
         pass
-steps = list(range(1, work.steps_per_epoch))
+steps = list(range(1, work.steps_per_epoch(run.finish[0])))
 results["killed"] = [killed == steps, inner.make(work) == whole]
 print(json.dumps(results))
 """

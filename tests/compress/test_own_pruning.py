@@ -35,7 +35,7 @@ x = kernel(kernel(kernel(images, "stem", 1.0), "large", 0.3), "small", 0.01)
 x = layers.GlobalAveragePooling2D(name="pool")(x)
 student = keras.Model(images, {"logits": layers.Dense(10, name="head")(x)})
 counted, work = cost.count(student), benches.open_bench(run, folder, student)
-steps, zeros = work.steps_per_epoch, []
+steps, zeros = work.steps_per_epoch(run.finish[0]), []
 after_a_step = schedule.Project.on_train_batch_end
 
 

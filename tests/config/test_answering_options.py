@@ -29,6 +29,15 @@ REFUSED = {
     "sections": ("teacher.sections=auto", "sections"),
     "an input": ("teacher.input={range: [0, 255]}", "input"),
     "unknown classes": ("teacher.class_names=[a, b]", "class_names.*lack 0"),
+    "unlabelled examples": (
+        "data.options.unlabelled={examples: 20}; stages.0.labelled_share=0.5",
+        r"unlabelled.*no answers to them",
+    ),
+    "finishing on them": (
+        "data.options.unlabelled={examples: 20}; "
+        "finish=[{name: int8, options: {labelled_share: 0.5}}]",
+        r"unlabelled.*no answers|labelled_share.*1 with `teacher.answers`",
+    ),
     "two forms": (f"teacher.onnx={__file__}", "onnx"),
     "a folder": ("teacher={onnx: /tmp}", "file that exists"),
     "no file": ("teacher={answers: nowhere.npz}", "file that exists"),

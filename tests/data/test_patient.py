@@ -9,7 +9,6 @@ from keras import ops
 
 from distill import config, data
 from distill.data import augmentation, batches
-from distill.data.synthetic import sources
 from distill.runtime import errors
 from distill.teach import learner, synthetic
 
@@ -40,7 +39,7 @@ def test_every_image_is_mixed_with_one_of_the_split_by_a_uniform_share(stage):
     shares = []
     for step in range(8):
         images, labels = source.batch(step)
-        assert (labels == sources.UNLABELLED).all()
+        assert (labels == data.UNLABELLED).all()
         mixed = images.reshape(count, count)
         np.testing.assert_allclose(mixed.sum(-1), 1, rtol=1e-5)
         assert ((mixed > 0).sum(-1) <= 2).all()

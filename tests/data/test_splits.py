@@ -141,13 +141,13 @@ def test_the_same_example_in_two_splits_is_counted_and_named(kind):
         "validation": split(images[[5, 6, 3]], "b"),
         "test": split(images[[7, 2, 4, 2, 6]], "c"),
     }
-    (line,) = checks.warnings(parts, ("x", "y"))
+    (line,) = checks.warnings(data.Splits(**parts), ("x", "y"))
     assert "1 of 3 validation examples in train (b:2 is a:3)" in line
     assert "3 of 5 test examples in train (c:1 is a:2)" in line
     assert "1 of 5 test examples in validation (c:4 is b:1)" in line
     parts["test"] = split(images[7:], "c")
     parts["validation"] = split(images[5:7], "b")
-    assert not checks.warnings(parts, ("x", "y"))
+    assert not checks.warnings(data.Splits(**parts), ("x", "y"))
 
 
 def test_digits_has_no_repeated_example():
@@ -234,5 +234,5 @@ def test_fashion_mnist_is_searched_for_repeats_in_seconds():
         pytest.skip("DISTILL_DATA names no folder with fashion_mnist.npz")
     splits = data.DATASETS["fashion_mnist"]().load()
     began = time.process_time()
-    checks.warnings(splits.by_name(), data.DATASETS["fashion_mnist"].class_names)
+    checks.warnings(splits, data.DATASETS["fashion_mnist"].class_names)
     assert time.process_time() - began < 5

@@ -106,7 +106,7 @@ def test_a_share_of_1_leaves_no_real_image(name, mix):
         assert images.dtype == np.float32
         assert images.min() >= 0
         assert images.max() <= 1
-        assert list(labels) == [sources.UNLABELLED] * BATCH
+        assert list(labels) == [data.UNLABELLED] * BATCH
         for image in images:
             assert not (image == SPLIT.inputs).all(axis=(1, 2, 3)).any()
 
@@ -236,7 +236,7 @@ def test_unlabelled_examples_count_only_in_losses_of_the_teacher():
     )
     powers = np.exp(student_logits)
     entropy = -np.log((powers / powers.sum(-1, keepdims=True))[range(6), labels])
-    labels[2:] = sources.UNLABELLED
+    labels[2:] = data.UNLABELLED
     logs = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert logs["task_loss"] == pytest.approx(entropy[:2].sum() / 6, rel=1e-4)
     expected = 0.5 * np.square(teacher_logits - student_logits).sum(-1).mean() / 2

@@ -214,25 +214,32 @@ class TrainedFinisher(Finisher):
     """A finisher that trains on the labels and the teacher's answers.
 
     Attributes:
-        epochs: Passes over the training examples.
+        epochs: Passes over the training examples that have labels.
         learning_rate: Learning rate of the first step; falls to zero along a cosine.
         task_weight: Multiplies the loss on the true labels.
         kd_weight: Multiplies `trainers.losses.response.kd_loss`. The defaults of both
             weights are those of `trainers.KD`.
         temperature: Divides teacher and student logits in that loss; positive, no
             unit.
+        labelled_share: Share of labelled examples in each batch; the others are
+            `data.options.unlabelled`, which only the teacher labels. Above 0.
 
     Raises:
         ValueError: If an option is out of its range.
     """
 
-    only_with: ClassVar[dict[str, str]] = {"temperature": "kd_weight"}
+    only_with: ClassVar[dict[str, str]] = {
+        "temperature": "kd_weight",
+        "labelled_share": "kd_weight",
+    }
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("labelled_share",)
 
     epochs: int = 10
     learning_rate: float = 0.01
     task_weight: float = trainers.KD.task_weight
     kd_weight: float = trainers.KD.kd_weight
     temperature: float = trainers.KD.temperature
+    labelled_share: float = 1.0
 
     def __post_init__(self):
         """Refuses values out of range."""
@@ -243,6 +250,9 @@ class TrainedFinisher(Finisher):
                 raise ValueError(
                     f"`{name}` must be positive. Received: {getattr(self, name)}"
                 )
+        share = self.labelled_share
+        if not 0 < share <= 1:
+            raise ValueError(f"`labelled_share` must be in (0, 1]. Received: {share}")
         for name in ("task_weight", "kd_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(

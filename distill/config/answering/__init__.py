@@ -66,12 +66,26 @@ def check_run(run: Run) -> None:
         return
     _check_partners(run, form)
     _check_augmentation(run, form)
+    _check_unlabelled(run, form)
     if run.teacher.input is not None and run.data.kind == "images":
         run.teacher.input.check_images(run.data.input_shape)
     _check_names(run.teacher.class_names, run.data.class_names)
     for lesson in lessons.lessons(run):
         if lesson.teacher is None:  # An assistant is a network.
             _check_stages(lesson, form)
+
+
+def _check_unlabelled(run, form):
+    check(
+        form != "answers" or run.data.unlabelled is None,
+        "data.options.unlabelled",
+        "absent with `teacher.answers`, which has no answers to them",
+        run.data.unlabelled,
+    )
+    for index, part in enumerate(run.finish):
+        share = getattr(part, "labelled_share", 1.0)
+        rule = f"1 with `teacher.{form}`, whose answers to labelled examples are kept"
+        check(share == 1, f"finish[{index}].options.labelled_share", rule, share)
 
 
 def _check_partners(run, form):

@@ -68,6 +68,11 @@ class Archive(Dataset):
         """`(height, width, channels)`."""
         return (*(self.size or self.image_shape[:2]), self.image_shape[2])
 
+    @property
+    def read_shape(self):
+        """`(height, width, channels)` of the images before they are resized."""
+        return self.image_shape
+
     def load(self):
         """Reads the set, draws its splits, and resizes the images."""
         splits = super().load()
@@ -76,7 +81,7 @@ class Archive(Dataset):
         # Resized last: `train_examples` may have left most images out.
         parts = {
             name: dataclasses.replace(part, inputs=_resize(part.inputs, self.size))
-            for name, part in splits.by_name().items()
+            for name, part in splits.with_unlabelled().items()
         }
         return dataclasses.replace(splits, **parts)
 

@@ -58,7 +58,7 @@ class ArrayFolder(Dataset):
     @property
     def input_shape(self):
         """`(height, width, channels)`."""
-        shape = load(self._file("train", "x")).shape[1:]
+        shape = arrays.load(self._file("train", "x")).shape[1:]
         return (*shape, 1) if len(shape) == 2 else shape
 
     @property
@@ -86,7 +86,7 @@ class ArrayFolder(Dataset):
     def _read(self, name):
         files = {axis: self._file(name, axis) for axis in "xy"}
         where = {axis: str(file) for axis, file in files.items()}
-        read = {axis: load(file) for axis, file in files.items()}
+        read = {axis: arrays.load(file) for axis, file in files.items()}
         sizes = self.input_shape, self.num_classes
         images, labels = checked(read["x"], read["y"], where, *sizes)
         names = np.array([f"{name}:{row}" for row in range(len(labels))], object)
@@ -122,24 +122,10 @@ def count_classes(labels: np.ndarray) -> int:
     return labels.shape[1] if one_hot else len(np.unique(labels))
 
 
-def load(file: pathlib.Path) -> np.ndarray:
-    """Opens a `.npy` file without reading it into memory.
-
-    Raises:
-        DataError: If there is no such file, or it contains no array of numbers.
-    """
-    try:
-        # Unlike `np.load`, it opens no archive of several arrays, and no pickle.
-        return np.lib.format.open_memmap(file, mode="r")
-    except Exception as error:  # A damaged file may raise any error.
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{file} must be a .npy file of numbers: {reason}") from None
-
-
 @functools.lru_cache(maxsize=8)
 def _class_names(source, stamp):
     """The names of the classes; `stamp` is a key of the cache only."""
     if source.name == LABELS:
         lines = source.read_text(encoding="utf-8").splitlines()
         return tuple(line.strip() for line in lines)
-    return tuple(map(str, range(count_classes(load(source)))))
+    return tuple(map(str, range(count_classes(arrays.load(source)))))

@@ -1,10 +1,26 @@
-"""Converts arrays of images and labels to one form, or says what is wrong."""
+"""Opens arrays of images and labels in one form, or says what is wrong."""
+
+import pathlib
 
 import numpy as np
 
 from distill.runtime.errors import DataError
 
 _TOLERANCE = 1e-3  # Rounding may move a float out of [0, 1] by less.
+
+
+def load(file: pathlib.Path) -> np.ndarray:
+    """Opens a `.npy` file without reading it into memory.
+
+    Raises:
+        DataError: If there is no such file, or it contains no array of numbers.
+    """
+    try:
+        # Unlike `np.load`, it opens no archive of several arrays, and no pickle.
+        return np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # A damaged file may raise any error.
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{file} must be a .npy file of numbers: {reason}") from None
 
 
 def images(array: np.ndarray, where: str, shape: tuple[int, ...]) -> np.ndarray:

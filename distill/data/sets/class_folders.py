@@ -85,6 +85,30 @@ def images(
     return files, others
 
 
+def images_below(
+    root: pathlib.Path,
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Lists the images in a folder and all folders in it, whatever their names.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        Image files, sorted; and all other files. Hidden and system folders are left
+        out.
+    """
+    files: list[pathlib.Path] = []
+    others: list[pathlib.Path] = []
+    for entry in _list_visible(root):
+        if entry.is_dir():
+            for own, more in zip((files, others), images_below(entry), strict=True):
+                own += more
+        else:
+            is_image = entry.suffix.lower() in image_file.SUFFIXES
+            (files if is_image else others).append(entry)
+    return files, others
+
+
 def count_suffixes(entries: Sequence[pathlib.Path]) -> str:
     """Counts entries by suffix, as part of a message."""
     kinds = collections.Counter(map(_kind, entries))

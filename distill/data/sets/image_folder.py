@@ -100,6 +100,9 @@ class ImageFolder(Dataset):
             progress.say(f"    left out {len(bad)} images that cannot be read")
         return Parts(**parts)
 
+    def _read_unlabelled(self):
+        return self.unlabelled.read(self.read_shape, on_disk=self.on_disk)
+
     def _read(self, root, bad):
         labelled, others = class_folders.images(root, self.class_names)
         if others:

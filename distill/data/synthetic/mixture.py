@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from distill.data.splits import UNLABELLED
 from distill.data.synthetic import sources
 
 POOL = 4  # Candidates for each example, if the teacher's confidence is required.
@@ -56,7 +57,7 @@ class Mixture:
             return images, labels
         synthetic, rows = self._make_examples(chosen[:count], rng)
         images, labels = images.copy(), labels.copy()
-        images[rows], labels[rows] = synthetic, sources.UNLABELLED
+        images[rows], labels[rows] = synthetic, UNLABELLED
         return images, labels
 
     def _make_examples(self, chosen, rng):

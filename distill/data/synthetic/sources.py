@@ -2,7 +2,7 @@
 
 A source is a frozen dataclass of options whose `maker` returns a function that makes
 one synthetic example for each real one. A synthetic example has no true label: it gets
-`UNLABELLED`, and counts in the losses that compare with the teacher but not in the
+`data.UNLABELLED`, and counts in the losses that compare with the teacher but not in the
 task's loss.
 """
 
@@ -14,8 +14,6 @@ import numpy as np
 
 from distill import data
 from distill.data.synthetic import munge
-
-UNLABELLED = -1  # The label; `trainers.trainer` excludes it from the task's loss.
 
 # Indices of real examples, int64 `(n,)`, and a source of randomness -> one synthetic
 # example for each.

@@ -55,7 +55,8 @@ def text(result: dict) -> str:
         "## Made of",
         _format_list(
             [
-                f"data: {data['name']}, {data['train']:,} training and "
+                f"data: {data['name']}, {data['train']:,} training"
+                f"{_beside(data)} and "
                 f"{data['validation']:,} validation examples, fingerprint "
                 f"`{data['fingerprint']}`",
                 *(f"{name} {version}" for name, version in result["versions"].items()),
@@ -92,6 +93,12 @@ def _describe_references(models):
     """Statements on the files that were made elsewhere, if there are any."""
     lines = references.lines(models)
     return [_format_list(lines)] if lines else []
+
+
+def _beside(data):
+    """The unlabelled training examples, if there are any."""
+    count = data.get("unlabelled")
+    return f" (and {count:,} unlabelled beside them)" if count else ""
 
 
 def _describe_inputs(data):

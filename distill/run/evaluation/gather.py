@@ -117,10 +117,7 @@ def _plain(run):
 
 
 def _describe_data(dataset, splits):
-    counts = {
-        name: len(getattr(splits, name).labels)
-        for name in ("train", "validation", "test")
-    }
+    counts = {name: len(part.labels) for name, part in splits.with_unlabelled().items()}
     return {
         "name": config.name_of(dataset),
         "kind": dataset.kind,

@@ -26,7 +26,7 @@ def with_controls(run: config.Run) -> config.Run:
     the first and a cosine schedule to zero.
 
     A control in the run whose stages are all `supervised` takes the place of `scratch`,
-    and one whose stages are all `kd` without synthetic examples that of `kd`. So does
+    and one whose stages are all `kd` on labelled real examples that of `kd`. So does
     the student itself.
 
     Args:
@@ -69,7 +69,10 @@ def _has_no_assistants(run):
 def _uses_only(method, stages):
     """Whether every stage uses exactly this method, on real examples alone."""
     # Not `isinstance`: most methods are subclasses of KD.
-    return all(type(s.trainer) is method and s.synthetic is None for s in stages)
+    return all(
+        type(s.trainer) is method and s.synthetic is None and s.labelled_share == 1
+        for s in stages
+    )
 
 
 def _scratch(run):
@@ -92,6 +95,7 @@ def _single_stage(run, method, task_weight):
         trainer=method,
         task_weight=task_weight,
         synthetic=None,
+        labelled_share=1.0,
         schedule="cosine",
         decay_epochs=(),
         decay_factor=config.Stage.decay_factor,
@@ -102,9 +106,11 @@ def _single_stage(run, method, task_weight):
 
 def _with_schedule(single, stage):
     """Gives a stage the schedule of the student's only stage, counted in updates."""
-    steps = stage.trainer.steps_per_update
+    length = stage.epochs_per_plain
     # The control updates after every batch: it needs fewer epochs, which decay sooner.
-    decays = tuple(sorted({epoch // steps for epoch in stage.decay_epochs} - {0}))
+    decays = tuple(
+        sorted({int(round(epoch / length, 6)) for epoch in stage.decay_epochs} - {0})
+    )
     # A step schedule whose decays all fall into the first epoch would have none.
     has_decay = decays or stage.schedule != "step"
     schedule = stage.schedule if has_decay else "constant"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distill import config
-from distill.data import batches
+from distill.data import beside
 from distill.report.charts import scatter
 from distill.runtime.errors import ConfigError
 from distill.studies import intervals
@@ -136,12 +136,14 @@ def _updates(run, model):
     stages |= {control.name: control.stages for control in job.run.controls}
     if model not in stages:
         return None
-    steps = batches.steps_per_epoch(report["data"]["train"], job.run.batch_size)
+    counts = report["data"]["train"], report["data"].get("unlabelled", 0)
     accumulated = job.run.hardware.gradient_accumulation
     return sum(
         # Each stage has its own optimizer: gradients left over at its end are lost,
         # so round down for each stage, not for the sum.
-        steps * stage.epochs // (stage.trainer.steps_per_update * accumulated)
+        beside.steps_per_epoch(*counts, stage.labelled_share, job.run.batch_size)
+        * stage.epochs
+        // (stage.trainer.steps_per_update * accumulated)
         for stage in stages[model]
     )
 

@@ -108,6 +108,12 @@ class Study:
             check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         check(self.seed >= 0, "seed", "at least 0", self.seed)
         check(self.measured >= 4, "measured", "at least 4", self.measured)
+        check(
+            self.data.unlabelled is None,
+            "data.options.unlabelled",
+            "left out: a generator learns from examples of known classes alone",
+            self.data.unlabelled,
+        )
         shape = self.data.input_shape
         for name in ("teacher", "student", "discriminator"):
             try:

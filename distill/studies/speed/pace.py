@@ -102,14 +102,15 @@ def trained_stages(run: config.Run) -> list[tuple[str, config.Stage]]:
     """The different stages of teacher, student and controls.
 
     Returns:
-        Pairs of a network's name and a stage. Stages with the same method and source of
-        synthetic examples are one, the first, with the sum of their epochs.
+        Pairs of a network's name and a stage. Stages with the same method, source of
+        synthetic examples and share of labelled ones are one, the first, with the sum
+        of their epochs.
     """
     networks = [("student", run.stages), *((c.name, c.stages) for c in run.controls)]
     equal: dict[tuple, list] = {}
     for name, own_stages in networks:
         for stage in own_stages:
-            key = stage.trainer, stage.synthetic
+            key = stage.trainer, stage.synthetic, stage.labelled_share
             equal.setdefault(key, []).append((name, stage))
     result = [("teacher", stage) for stage in run.teacher.stages]
     for (name, first), *others in equal.values():

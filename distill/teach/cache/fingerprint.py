@@ -57,6 +57,8 @@ def fingerprint(
         16 hexadecimal digits.
     """
     plain = config.plain(run)
+    if splits.unlabelled is None:  # Networks that see labelled ones alone are shared.
+        plain["data"]["options"].pop("unlabelled", None)
     chosen = {name: plain[name] for name in options}
     versions = runtime_versions.versions()
     packages = {name: versions.get(name) for name in _PACKAGES}

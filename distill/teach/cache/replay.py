@@ -1,12 +1,12 @@
 """Batches that come with cached answers, so that the teacher need not run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 
 from distill import data
-from distill.data import batches
+from distill.data import batches, beside
 from distill.teach.cache import layout
 from trainers import trainer
 
@@ -52,10 +52,12 @@ class TrainingBatches:
 
     Args:
         source: The training batches.
-        answers: The answers to the training examples.
+        answers: The answers to the examples of each part of these batches.
     """
 
-    def __init__(self, source: batches.Batches, answers: Answers):
+    def __init__(
+        self, source: batches.Batches | beside.Beside, answers: Sequence[Answers]
+    ):
         self.batch_size = source.batch_size
         self.steps_per_epoch = source.steps_per_epoch
         self._source = source
@@ -65,9 +67,12 @@ class TrainingBatches:
         """Yields batches without end, from number `start` on."""
         variants = self._source.augmentation.variants or 1
         for step, (inputs, labels) in enumerate(self._source.stream(start), start):
-            epochs, indices = self._source.places(step)
-            answers = self._answers.read(epochs % variants, indices)
-            yield trainer.with_answers(inputs, answers), labels
+            read = []
+            for part, answers in zip(self._source.parts, self._answers, strict=True):
+                epochs, indices = part.places(step)
+                read.append(answers.read(epochs % variants, indices))
+            joined = {n: self._source.join([own[n] for own in read]) for n in read[0]}
+            yield trainer.with_answers(inputs, joined), labels
 
 
 class ValidationBatches(keras.utils.PyDataset):

@@ -5,7 +5,7 @@ import shutil
 
 from distill import config, data
 from distill.config import answering, lessons
-from distill.data import batches
+from distill.data import beside
 from distill.runtime import errors
 from distill.teach.cache import layout as cache_layout
 from distill.teach.networks import cuts
@@ -85,23 +85,38 @@ def required_bytes(
     layout: cache_layout.Layout,
 ) -> int:
     """Size of the answers for one stage, in bytes."""
-    examples = variants(run, splits, stage.epochs) * len(splits.train.labels)
-    return layout.dtype.itemsize * (examples + len(splits.validation.labels))
+    examples = splits.with_unlabelled()
+    counts = {**variants(run, splits, stage), "validation": 1}
+    return layout.dtype.itemsize * sum(
+        count * len(examples[name].labels) for name, count in counts.items()
+    )
 
 
-def variants(run: config.Run, splits: data.Splits, epochs: int) -> int:
-    """Number of variants of each training example that a training sees.
+def variants(
+    run: config.Run, splits: data.Splits, stage: config.Stage
+) -> dict[str, int]:
+    """Name of each split that a stage learns from to the variants that it sees of it.
 
     Args:
         run: The run.
         splits: The data.
-        epochs: Number of epochs of the training.
+        stage: The stage.
     """
-    source = batches.Batches(
-        splits.train, batch_size=run.batch_size, seed=0, augmentation=run.augmentation
+    source = beside.build(
+        splits,
+        stage.labelled_share,
+        batch_size=run.batch_size,
+        seed=0,
+        augmentation=run.augmentation,
     )
-    last, _ = source.places(epochs * source.steps_per_epoch - 1)
-    return min(int(last[-1]) + 1, run.augmentation.variants or 1)
+    last = stage.epochs * source.steps_per_epoch - 1
+    most = run.augmentation.variants or 1
+    return {
+        "train" if part.split is splits.train else "unlabelled": min(
+            int(part.places(last)[0][-1]) + 1, most
+        )
+        for part in source.parts
+    }
 
 
 def check_disk(size: int, home: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ import keras
 import students
 from distill import config, data
 from distill.config import cache
-from distill.data import augmentation, batches, dataset
+from distill.data import augmentation, batches, beside, dataset
 from distill.runtime import progress
 from distill.teach import answering, shared
 from distill.teach import cache as teach_cache
@@ -28,12 +28,17 @@ from distill.teach.workspace import Workspace
 from trainers.methods import representations
 
 # Name of each split to that of its files.
-_FILES = {"train": "training", "validation": "validation", "test": "test"}
+_FILES = {
+    "train": "training",
+    "unlabelled": "unlabelled",
+    "validation": "validation",
+    "test": "test",
+}
 
 
 def obtain(
     work: Workspace,
-    source: batches.Batches,
+    source: batches.Batches | beside.Beside,
     stage: config.Stage,
     networks: tuple[keras.Model, keras.Model],
     options: cache.Cache,
@@ -62,10 +67,10 @@ def obtain(
         options, run.data.num_classes, stage.trainer, *shapes, co_teachers
     )
     asked = stand_in.answerer_of(teacher) or asking.Network(teacher, layout.names)
-    counts = {"train": variants(run, splits, stage.epochs), "validation": 1}
-    kept = keep(work, asked, layout, counts)
+    counts = variants(run, splits, stage)
+    kept = keep(work, asked, layout, {**counts, "validation": 1})
     return (
-        replay.TrainingBatches(source, kept["train"]),
+        replay.TrainingBatches(source, [kept[name] for name in counts]),
         replay.ValidationBatches(
             splits.validation, kept["validation"], source.batch_size
         ),
@@ -96,7 +101,7 @@ def keep(
         Stopped: If a signal came; the answers computed so far stay.
         Untrusted: If a teacher that is foreign does not answer.
     """
-    run, parts = work.run, work.splits.by_name()
+    run, parts = work.run, work.splits.with_unlabelled()
     home = cache_fingerprint.folder(
         work.folder, FOLDER, fingerprint(run, work.splits, asked.identity, layout)
     )
@@ -161,8 +166,9 @@ def fingerprint(
 
 def _build_ask(asked, layout, work, name, variant):
     """A function from indices to the rows of answers to one variant of the examples."""
-    split = work.splits.by_name()[name]
-    changes = work.run.augmentation if name == "train" else augmentation.Augmentation()
+    split = work.splits.with_unlabelled()[name]
+    is_changed = name in ("train", "unlabelled")
+    changes = work.run.augmentation if is_changed else augmentation.Augmentation()
 
     def ask(indices):
         draws = changes.variant(variant, len(split.labels))[:, indices]

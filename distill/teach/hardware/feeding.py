@@ -6,14 +6,16 @@ import keras
 import numpy as np
 
 from distill import data
-from distill.data import batches
+from distill.data import batches, beside
 from distill.runtime.process import distributed
 from distill.runtime.resume import resume
 from distill.teach.hardware import data_parallel
 from trainers import tracking
 
 
-def read_ahead(source: batches.Batches) -> resume.Source | batches.Batches:
+def read_ahead(
+    source: batches.Batches | beside.Beside,
+) -> resume.Source | batches.Batches | beside.Beside:
     """Prepares batches for `fit` so that the next are computed while one trains.
 
     Args:
