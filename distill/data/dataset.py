@@ -37,9 +37,9 @@ class Dataset:
         split_seed: Seed of the drawing of splits; separate from the run's seed, so
             that runs of different seeds are measured on the same test split.
         splits: A `.csv` file that lists the examples of each split, in the columns
-            `split` (train, validation or test) and `example`; every run writes such a
-            file. Examples that it does not list are left out; a split that it does not
-            list is drawn from `train`.
+            `split` (train, validation, test or unlabelled) and `example`; every run
+            writes such a file. Examples that it does not list are left out; a split
+            that it does not list is drawn from `train`.
         unlabelled: Further training examples without labels; see
             docs/unlabelled.md.
 

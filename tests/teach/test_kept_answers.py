@@ -421,8 +421,7 @@ def test_the_batch_behind_the_last_step_asks_for_nothing_that_is_not_kept():
         seed=0,
         augmentation=augmentation.Augmentation(shift=1, variants=2),
     )
-    stream = replay.TrainingBatches(source, said).stream(
-        1
-    )  # Of one epoch of two steps.
+    # Of one epoch of two steps.
+    stream = replay.TrainingBatches(source, [said]).stream(1)
     next(stream)
     next(stream)

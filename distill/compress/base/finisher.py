@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trainers
+from distill.runtime.errors import check
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from distill.measure import cost, energy, facts
 
 
@@ -219,8 +219,7 @@ class TrainedFinisher(Finisher):
         task_weight: Multiplies the loss on the true labels.
         kd_weight: Multiplies `trainers.losses.response.kd_loss`. The defaults of both
             weights are those of `trainers.KD`.
-        temperature: Divides teacher and student logits in that loss; positive, no
-            unit.
+        temperature: Divides both networks' logits in that loss; positive, no unit.
         labelled_share: Share of labelled examples in each batch; the others are
             `data.options.unlabelled`, which only the teacher labels. Above 0.
 
@@ -228,10 +227,9 @@ class TrainedFinisher(Finisher):
         ValueError: If an option is out of its range.
     """
 
-    only_with: ClassVar[dict[str, str]] = {
-        "temperature": "kd_weight",
-        "labelled_share": "kd_weight",
-    }
+    only_with: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("temperature", "labelled_share"), "kd_weight"
+    )
     omitted_when_absent: ClassVar[tuple[str, ...]] = ("labelled_share",)
 
     epochs: int = 10
@@ -243,18 +241,10 @@ class TrainedFinisher(Finisher):
 
     def __post_init__(self):
         """Refuses values out of range."""
-        if self.epochs < 1:
-            raise ValueError(f"`epochs` must be at least 1. Received: {self.epochs}")
+        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         for name in ("learning_rate", "temperature"):
-            if getattr(self, name) <= 0:
-                raise ValueError(
-                    f"`{name}` must be positive. Received: {getattr(self, name)}"
-                )
-        share = self.labelled_share
-        if not 0 < share <= 1:
-            raise ValueError(f"`labelled_share` must be in (0, 1]. Received: {share}")
+            check(getattr(self, name) > 0, name, "positive", getattr(self, name))
         for name in ("task_weight", "kd_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"`{name}` must be at least 0. Received: {getattr(self, name)}"
-                )
+            check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        share = self.labelled_share
+        check(0 < share <= 1, "labelled_share", "in (0, 1]", share)
