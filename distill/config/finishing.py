@@ -8,7 +8,8 @@ from distill import data
 from distill.compress import finishers
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
-from distill.config import reader, reference, unlabelled, writer, yaml_tree
+from distill.config import reader, reference, writer, yaml_tree
+from distill.config.checks import unlabelled
 from distill.config.run import Run, check_common
 from distill.data.augmentation import Augmentation
 from distill.runtime.errors import check

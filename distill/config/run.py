@@ -7,17 +7,9 @@ import students
 from distill import data
 from distill.compress import finishers
 from distill.compress.search import budget as budgets
-from distill.config import (
-    answering,
-    cache,
-    lessons,
-    modality,
-    reference,
-    roles,
-    unlabelled,
-    writer,
-)
+from distill.config import answering, cache, lessons, reference, roles, writer
 from distill.config import hardware as machines
+from distill.config.checks import modality, unlabelled
 from distill.config.stage import Stage
 from distill.data.augmentation import Augmentation
 from distill.runtime.errors import check

@@ -124,7 +124,7 @@ def build(
     shared = {"seed": seed, "augmentation": augmentation}
     if labelled == batch_size:
         return batches.Batches(splits.train, batch_size=batch_size, **shared, **options)
-    assert splits.unlabelled is not None  # `config.unlabelled` has refused it.
+    assert splits.unlabelled is not None  # `config.checks` has refused it.
     apart = shared | {"seed": seeds.seed_of(seed, "unlabelled")}
     unlabelled = batches.Batches(
         splits.unlabelled, batch_size=batch_size - labelled, **apart

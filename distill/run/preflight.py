@@ -8,7 +8,7 @@ import pathlib
 
 import students
 from distill import config, data
-from distill.config import unlabelled
+from distill.config.checks import unlabelled
 from distill.data import beside
 from distill.report.trackers import session
 from distill.run import blocked, micro, parent
