@@ -9,6 +9,7 @@ import pytest
 from reports import make, make_wrong, model, page, stage
 
 from distill.report import console as report_console
+from distill.report import model_card
 from distill.report import page as report_page
 from distill.report.charts import pareto
 from distill.runtime import formats
@@ -33,6 +34,20 @@ def test_every_model_is_in_the_table_and_on_the_page():
         assert f"{each['bytes'] / 1000:,.1f}" in row
         assert each["name"] in text
     assert max(map(len, table.splitlines())) <= 100
+
+
+def test_examples_without_labels_are_counted_beside_the_others():
+    report = make()
+    for each in report["models"]:
+        each |= {"takes": [], "gives": [], "sha256": ""}
+    alone = page(report), model_card.text(report)
+    report["data"]["unlabelled"] = 8000
+    count = f"{report['data']['train']:,} training (and 8,000 unlabelled beside them)"
+    for without, text in zip(
+        alone, (page(report), model_card.text(report)), strict=True
+    ):
+        assert "unlabelled" not in without
+        assert count in text
 
 
 def test_what_failed_is_named_and_never_chosen():
