@@ -13,6 +13,8 @@ from distill.config import finishing
 from distill.runtime import errors
 from distill.runtime.resume import checkpoint
 from distill.studies.compare import controls
+from distill.studies.generate import study as generation
+from distill.studies.score import plan
 from distill.teach import stages
 from distill.teach import teacher as teach_teacher
 from distill.teach.cache import size
@@ -226,6 +228,17 @@ def test_the_control_of_a_comparison_has_the_labelled_alone_and_as_many_updates(
     assert type(stage.trainer) is trainers.KD
     with pytest.raises(errors.ConfigError, match=r"as many epochs.* 2, or 8"):
         load("controls=[{stages: [{trainer: {name: supervised}, epochs: 3}]}]")
+
+
+def test_scores_are_of_the_training_split_alone():
+    rows = plan.plan(RUN)
+    assert {row.run.stages[0].labelled_share for row in rows} == {1.0}
+
+
+def test_a_generator_has_no_use_for_them():
+    options = ["data.options={train_examples: 60, unlabelled: {examples: 50}}"]
+    with pytest.raises(errors.ConfigError, match="unlabelled` must be left out"):
+        config.read(generation.Study, "lit_generator_digits.yaml", options)
 
 
 def test_labels_are_never_changed(splits):

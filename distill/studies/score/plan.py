@@ -59,6 +59,7 @@ def plan(run: config.Run, generator_epochs: Sequence[int] | None = None) -> list
         # Synthetic examples have no labels: a task loss would favour the real ones.
         task_weight=0.0,
         synthetic=None,
+        labelled_share=1.0,
     )
     real = dataclasses.replace(run, stages=(stage,), controls=(), finish=())
     rows = [Row("real", "real, training split", real)]
