@@ -49,6 +49,10 @@ def stage(model, name, epochs, finisher=None):
     }
 
 
+# The input of a file, as `report.json` has it.
+TAKES = [{"dtype": "float32", "shape": [1, 8, 8, 1], "scale": None, "zero_point": None}]
+
+
 def model(name, accuracy, size, latency=None, failed=(), classes=10, zeros=0.0):
     """A model as `distill.run.evaluation.gather` measures it."""
     teacher = name.startswith("teacher")

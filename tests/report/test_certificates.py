@@ -1,7 +1,7 @@
 """A certificate is told on console, page and card, also that there is none."""
 
 import pytest
-from reports import make, page
+from reports import TAKES, make, page
 
 from distill.report import certificates, console
 from distill.report.card import model_card
@@ -25,7 +25,7 @@ def certified(**changed):
     chosen = next(one for one in made["models"] if one["name"] == "student.int8")
     chosen["certificate"] = FOUND | changed
     for one in made["models"]:
-        one |= {"takes": [], "gives": [], "sha256": "0" * 64}
+        one |= {"takes": TAKES, "gives": [], "sha256": "0" * 64}
     return made, chosen
 
 

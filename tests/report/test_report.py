@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from reports import make, make_wrong, model, page, stage
+from reports import TAKES, make, make_wrong, model, page, stage
 
 from distill.report import console as report_console
-from distill.report import model_card
+from distill.report.card import model_card
 from distill.report import page as report_page
 from distill.report.charts import pareto
 from distill.runtime import formats
@@ -39,7 +39,7 @@ def test_every_model_is_in_the_table_and_on_the_page():
 def test_examples_without_labels_are_counted_beside_the_others():
     report = make()
     for each in report["models"]:
-        each |= {"takes": [], "gives": [], "sha256": ""}
+        each |= {"takes": TAKES, "gives": [], "sha256": ""}
     alone = page(report), model_card.text(report)
     report["data"]["unlabelled"] = 8000
     count = f"{report['data']['train']:,} training (and 8,000 unlabelled beside them)"

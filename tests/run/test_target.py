@@ -134,7 +134,7 @@ def test_every_file_of_the_student_is_measured(tmp_path):
     for text in (console.table(report), reports.page(report)):
         assert "TFLite Micro has no TILE or | else" in " ".join(text.split())
     for model in report["models"]:
-        model |= {"takes": [], "gives": [], "sha256": "0" * 64}
+        model |= {"takes": reports.TAKES, "gives": [], "sha256": "0" * 64}
     assert r"TFLite Micro has no TILE or \| else |" in model_card.text(report)
 
 
@@ -150,7 +150,7 @@ def test_a_broken_budget_is_a_broken_promise(tmp_path):
 
 def test_a_comparison_without_files_has_no_target(tmp_path):
     overrides = ["target=micro", "budget.max_kb=9", "budget.max_arena_kb=9"]
-    made = jobs._read("lit_resnet.yaml", overrides, False)
+    made = jobs._read("lit_resnet.yaml", overrides, False, None)
     assert made.target is made.budget is None and not made.finish
     (tmp_path / "run.yaml").write_text(config.dump(made))
     again = config.load(tmp_path / "run.yaml")
@@ -168,7 +168,7 @@ def test_without_a_target_all_is_as_before(tmp_path):
     assert config.plain(targeted)["budget"]["max_macs"] == 9
     report = reports.make()
     for model in report["models"]:
-        model.setdefault("takes", []), model.setdefault("gives", [])
+        model.setdefault("takes", reports.TAKES), model.setdefault("gives", [])
         model.setdefault("sha256", "0" * 64)
     front.write(tmp_path, report)
     texts = [path.read_text() for path in tmp_path.iterdir()]
