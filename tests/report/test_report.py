@@ -9,8 +9,8 @@ import pytest
 from reports import TAKES, make, make_wrong, model, page, stage
 
 from distill.report import console as report_console
-from distill.report.card import model_card
 from distill.report import page as report_page
+from distill.report.card import model_card
 from distill.report.charts import pareto
 from distill.runtime import formats
 
