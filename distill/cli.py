@@ -138,8 +138,9 @@ def study_folder(arguments: argparse.Namespace) -> pathlib.Path:
 
     So the same command with more seeds continues in the same folder.
     """
-    arguments.set = [text for text in arguments.set if text[:6] != "seeds="]
-    return arguments.out or default_folder(arguments)
+    others = [text for text in arguments.set if text[:6] != "seeds="]
+    named = argparse.Namespace(**{**vars(arguments), "set": others})
+    return arguments.out or default_folder(named)
 
 
 def container_parser(

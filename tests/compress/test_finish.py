@@ -460,6 +460,7 @@ said["sequence"] = refused(lambda: twin.to_tf_keras(keras.Sequential()))
 
 class Part:
     task_weight, kd_weight, temperature = 0.3, 0.7, 3.0
+    labelled_share = 1.0
 
 
 task, kd = training._terms(Part, taught=True)
