@@ -14,6 +14,7 @@ from trainers.methods.attention_transfer import AttentionTransfer
 from trainers.methods.crd import CRD
 from trainers.methods.dist import DIST
 from trainers.methods.dkd import DKD
+from trainers.methods.embedding import Embedding
 from trainers.methods.fitnet import FitNet
 from trainers.methods.kd import KD
 from trainers.methods.relational import Relational
@@ -34,4 +35,5 @@ TRAINERS = {
     "dkd": DKD,
     "dist": DIST,
     "crd": CRD,
+    "embedding": Embedding,
 }

@@ -66,7 +66,8 @@ class Trainer(Tracked):
             teacher.trainable = answering.trainable = False
             # In a run it is checked before; else a method without a representation to
             # compare would learn nothing from it.
-            method.check_shapes(*map(representations.shapes, (teacher, student)))
+            pair = representations.features(teacher), representations.shapes(student)
+            method.check_shapes(*pair)
             method.prepare(teacher, student)
             self.companions = method.companions(teacher, student)
             self.draws = keras.random.SeedGenerator()

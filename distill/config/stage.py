@@ -28,8 +28,8 @@ class Stage:
         clip_norm: Maximal global norm of the gradient of the student's weights;
             absent, gradients are not clipped.
         task_weight: Weight of the loss on the true labels. Absent, the default of the
-            `trainer`: 0.1 for methods with a `kd_weight`, 0 for methods whose steps do
-            not compute the student's logits, else 1.
+            `trainer`: 0.1 for methods with a `kd_weight`, 0 for `embedding` and for
+            methods whose steps do not compute the student's logits, else 1.
         synthetic: Synthetic examples, which the teacher labels; see
             `distill.data.synthetic.sources.SOURCES`.
         labelled_share: Share of labelled examples in each batch; the others are

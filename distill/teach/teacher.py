@@ -172,7 +172,7 @@ def _check_representations(run, network, where):
         # compared them.
         return network
     try:
-        lessons.check_pupil(pupil, representations.shapes(network), student)
+        lessons.check_pupil(pupil, representations.features(network), student)
     except ValueError as error:
         raise errors.ConfigError(f"{where}: {error}") from error
     return network

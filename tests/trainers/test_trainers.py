@@ -58,6 +58,9 @@ METHODS = {
     "dkd": trainers.DKD(target_weight=0.6, non_target_weight=0.7),
     "dist": trainers.DIST(inter_class_weight=0.3, intra_class_weight=0.4),
     "crd": trainers.CRD(contrast_temperature=0.5, embedding_size=5),
+    "embedding": trainers.Embedding(
+        embedding_weight=0.6, patch_weight=0.5, smooth_l1_share=0.1
+    ),
 }
 # Width of the student, for its regressors and projectors to be there.
 NARROWER = {"fitnet": 2, "lit_narrower": 2}
@@ -167,7 +170,7 @@ def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
     assert not same(before[1], values(model.student))
 
 
-@pytest.mark.parametrize("name", ["fitnet", "crd", "lit_narrower"])
+@pytest.mark.parametrize("name", ["fitnet", "crd", "lit_narrower", "embedding"])
 def test_companions_learn_beside_the_student_and_are_no_part_of_it(name, make, batch):
     student = network(1, 1, NARROWER.get(name, 4))
     variables = [variable.path for variable in student.variables]

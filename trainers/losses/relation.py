@@ -7,7 +7,7 @@ The teacher's tensors are always the first argument.
 
 from keras import ops
 
-from trainers.losses.response import EPSILON, centered, unit
+from trainers.losses.response import EPSILON, centered, huber, unit
 
 
 def similarity_loss(teacher_features, student_features):
@@ -60,7 +60,7 @@ def distance_loss(teacher_embeddings, student_embeddings):
         mean = ops.sum(lengths) / ops.maximum(count * (count - 1), 1.0)
         return lengths / ops.where(mean > 0, mean, 1.0)
 
-    error = _huber(distances(teacher_embeddings), distances(student_embeddings))
+    error = huber(distances(teacher_embeddings), distances(student_embeddings))
     return ops.mean(error, axis=-1)
 
 
@@ -85,7 +85,7 @@ def angle_loss(teacher_embeddings, student_embeddings):
         directions = unit(_differences(embeddings))
         return ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))
 
-    error = _huber(cosines(teacher_embeddings), cosines(student_embeddings))
+    error = huber(cosines(teacher_embeddings), cosines(student_embeddings))
     return ops.mean(error, axis=(1, 2))
 
 
@@ -168,8 +168,3 @@ def _standardized_difference(teacher, student, axis):
 def _differences(embeddings):
     """Differences between all pairs of examples: shape `(batch, batch, size)`."""
     return ops.expand_dims(embeddings, 0) - ops.expand_dims(embeddings, 1)
-
-
-def _huber(teacher, student):
-    error = ops.abs(teacher - student)
-    return ops.where(error < 1, ops.square(error) / 2, error - 0.5)

@@ -141,6 +141,17 @@ def cosine_loss(teacher_features, student_features):
     return distance * teacher_features.shape[-1] / 2
 
 
+def huber(teacher, student):
+    """Huber's loss of each pair of numbers, which is smooth L1: squared only below 1.
+
+    Args:
+        teacher: Of any shape.
+        student: Of the same shape.
+    """
+    error = ops.abs(teacher - student)
+    return ops.where(error < 1, ops.square(error) / 2, error - 0.5)
+
+
 def attention_loss(teacher_features, student_features):
     """Squared distance between two normalised attention maps.
 

@@ -1,11 +1,14 @@
 """Base of the methods that compare representations, and helpers for them."""
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from trainers.methods.kd import KD
 from trainers.methods.supervised import Step
+
+_SECTION = re.compile("section[0-9]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,8 @@ def section_names(names: Iterable[str]) -> list[str]:
     """The sections among the outputs of a network under the contract, in order."""
     # By number: JAX sorts the keys of a dict as text, so `section10` would come before
     # `section2`.
-    sections = [name for name in names if name.startswith("section")]
+    # A teacher from elsewhere may have outputs of any name.
+    sections = [name for name in names if _SECTION.fullmatch(name)]
     return sorted(sections, key=lambda name: int(name.removeprefix("section")))
 
 
@@ -100,6 +104,17 @@ def shapes(network: Any) -> dict[str, tuple[int, ...]]:
     outputs = network.output
     names = [*(name for name in outputs if name == "stem"), *section_names(outputs)]
     return {name: tuple(outputs[name].shape[1:]) for name in names}
+
+
+def features(network: Any) -> dict[str, tuple[int, ...]]:
+    """Name of each output of a built teacher but the logits to its shape.
+
+    The representations come first, in order; a method that names its outputs also
+    finds those of other names, such as a foundation model's features.
+    """
+    outputs = network.output
+    names = dict.fromkeys([*shapes(network), *outputs])
+    return {name: tuple(outputs[name].shape[1:]) for name in names if name != "logits"}
 
 
 def pooled(features: Any) -> Any:

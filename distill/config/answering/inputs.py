@@ -16,7 +16,7 @@ class Input:
         deviation: What is left is divided by it: one number, or one a channel.
         size: Height and width; images are resized, bilinearly and with antialiasing.
         channels: The place of the channels, `first` or `last`; also in the
-            representations that the teacher returns.
+            maps that the teacher returns, not in tokens `(n, tokens, channels)`.
         order: The order of three channels.
     """
 

@@ -21,7 +21,10 @@ def replay_batches(
         learner: A trainer with a teacher, which computes the answers once.
         batch: Inputs `(batch, ...)`, and labels `(batch,)`.
     """
-    shapes = map(representations.shapes, (learner.teacher, learner.student))
+    shapes = (
+        representations.features(learner.teacher),
+        representations.shapes(learner.student),
+    )
     layout = cache_layout.layout(
         run.teacher.cache, run.data.num_classes, learner.method, *shapes, 0
     )

@@ -192,7 +192,8 @@ def _arrange(wanted, classes, answers):
     """Outputs as a network under the contract has them."""
     if wanted is not None and wanted.channels == "first":
         answers = {
-            name: np.moveaxis(values, 1, -1) if values.ndim > 2 else values
+            # Tokens, of three axes, have their channels last in every library.
+            name: np.moveaxis(values, 1, -1) if values.ndim > 3 else values
             for name, values in answers.items()
         }
     return {**answers, "logits": classes.select(answers["logits"])}

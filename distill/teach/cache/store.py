@@ -59,10 +59,10 @@ def obtain(
         ConfigError, FolderBusy, Stopped: As `keep`.
     """
     run, splits = work.run, work.splits
-    teacher, _ = networks
+    teacher, learner = networks
     co_logits = teacher.output.get("co_logits")
     co_teachers = 0 if co_logits is None else co_logits.shape[1]
-    shapes = map(representations.shapes, networks)
+    shapes = representations.features(teacher), representations.shapes(learner)
     layout = cache_layout.layout(
         options, run.data.num_classes, stage.trainer, *shapes, co_teachers
     )

@@ -71,7 +71,8 @@ def shapes(run: config.Run) -> list[lessons.Shapes]:
         ConfigError, Untrusted: As `places`.
     """
     cuts = places(run)
-    return [_shapes(role, run, cuts.get(role)) for role in files.ROLES]
+    read = representations.features
+    return [_shapes(role, run, cuts.get(role), read) for role in files.ROLES]
 
 
 def identity(role: str, run: config.Run) -> list[str]:
@@ -117,13 +118,13 @@ def _to_places(graphs, indices):
     }
 
 
-def _shapes(role, run, cuts):
-    """Name of each representation of a network to its shape."""
+def _shapes(role, run, cuts, read=representations.shapes):
+    """Name of each representation to its shape; `read` takes it from a built one."""
     if cuts is not None:
         return {name: place.shape for name, place in cuts.items()}
     part = files.part_of(role, run)
     if part is not None:
         return part.shapes(run.data.input_shape)
     if answering.form_of(run.teacher) is not None:
-        return representations.shapes(stand_in.build(run))
-    return representations.shapes(files.open_file(run.teacher.file, run.teacher.sha256))
+        return read(stand_in.build(run))
+    return read(files.open_file(run.teacher.file, run.teacher.sha256))
