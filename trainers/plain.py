@@ -50,3 +50,19 @@ def classes(labels):
         return ops.squeeze(labels, -1)
     found = ops.argmax(labels, axis=-1)
     return ops.where(ops.any(labels > 0, axis=-1), found, -ops.ones_like(found))
+
+
+def fill_in(labels, taught):
+    """Classes without those of unlabelled examples, -1.
+
+    Args:
+        labels: Classes, `(batch,)`.
+        taught: The teacher's outputs.
+
+    Returns:
+        The classes that the teacher predicts in their place. Without its logits, the
+        first: a method without logits does without labels, too, but the loss on labels
+        takes no negative class, not even with a weight of 0.
+    """
+    missing = ops.argmax(taught["logits"], axis=-1) if "logits" in taught else 0
+    return ops.where(labels < 0, missing, labels)

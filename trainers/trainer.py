@@ -24,7 +24,7 @@ class Trainer(Tracked):
     compiled loss and metrics get the latter as they are. A negative label, or a row
     of zeros, marks an unlabelled example. It counts neither in the loss on the
     labels nor in weighted metrics, and the method gets the class that the teacher
-    predicts instead.
+    predicts instead, if it needs the teacher's logits.
 
     Args:
         student: A network under the contract of `students`, or any functional or
@@ -144,10 +144,7 @@ class Trainer(Tracked):
             taught = _to_float32(taught)
             task_weight = _weigh_labelled(y, sample_weight)
             # Replaced only after the weights: a predicted class is no true label.
-            labels = plain.classes(y)
-            labels = ops.where(
-                labels < 0, ops.argmax(taught["logits"], axis=-1), labels
-            )
+            labels = plain.fill_in(plain.classes(y), taught)
             y = y if plain.are_one_hot(y) else labels
         loss = None
         if y_pred:

@@ -51,14 +51,15 @@ def train_all(work: Workspace) -> list[dict]:
     sidecar.write(folder, run.data, splits)
     # The teacher first, since assistants and students learn from it.
     network, records = teacher.obtain(work)
-    file = folder / kept.FILE
-    answers = (
-        kept.read(file)["test"][0]
-        if file.exists()
-        else measure_accuracy.logits(network, splits.test)
-    )
-    accuracy = measure_accuracy.accuracy(answers, splits.test)
-    progress.say(f"    teacher: {accuracy:.2f} % of the test split")
+    if "logits" in network.output:
+        file = folder / kept.FILE
+        answers = (
+            kept.read(file)["test"][0]
+            if file.exists()
+            else measure_accuracy.logits(network, splits.test)
+        )
+        accuracy = measure_accuracy.accuracy(answers, splits.test)
+        progress.say(f"    teacher: {accuracy:.2f} % of the test split")
     generator_network, more = generator.obtain(work)
     records += more
     teachers, more = assistants.obtain(work, network, generator_network)

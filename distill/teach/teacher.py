@@ -70,7 +70,7 @@ def obtain(work: Workspace, name: str = "teacher") -> tuple[keras.Model, list[di
 
 
 def _ask_once(work):
-    """The stand-in of a teacher that only answers; writes its logits.
+    """The stand-in of a teacher that only answers; writes its logits, if it has some.
 
     In place of `teacher.keras`, the finishers, which need logits of the training and
     validation examples, and the report have `teacher.npz`.
@@ -78,8 +78,10 @@ def _ask_once(work):
     run = work.run
     network = stand_in.build(run)
     path = work.folder / kept.FILE
-    if not path.exists():
-        answerer = stand_in.answerer_of(network)
+    answerer = stand_in.answerer_of(network)
+    if "logits" not in answerer.shapes:
+        progress.say(f"==> teacher: features without classes, {answerer.where}")
+    elif not path.exists():
         progress.say(f"==> teacher: only answers, {answerer.where}")
         trains = any(getattr(part, "epochs", 0) for part in run.finish)
         count = (run.augmentation.variants or 1) if trains else 0

@@ -50,6 +50,7 @@ class Embedding(Supervised):
     }
     task_weight: ClassVar[float] = 0.0
     needs_teacher: ClassVar[bool] = True
+    needs_logits: ClassVar[bool] = False
     teaches_copies: ClassVar[bool] = True  # The projectors have to learn.
 
     embedding_weight: float = 1.0
@@ -126,8 +127,8 @@ class Embedding(Supervised):
         )
 
     def asks(self, teacher, student):
-        """The logits, and the outputs that are compared."""
-        return tuple(dict.fromkeys(["logits", *self._compared(teacher).values()]))
+        """The outputs that are compared."""
+        return tuple(dict.fromkeys(self._compared(teacher).values()))
 
     def _compared(self, teacher) -> dict[str, str]:
         """`embedding` and `patches`, as far as they count, to the teacher's outputs."""

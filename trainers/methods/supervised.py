@@ -46,6 +46,8 @@ class Supervised:
         teaches_copies: Whether terms stay above 0 for a perfect copy of the
             teacher.
         imitates_several: Whether the outputs of co-teachers are imitated too.
+        needs_logits: Whether it uses the teacher's logits. If not, it must not use
+            labels either: those of unlabelled examples may then be any.
         needs_network: Whether it uses the teacher's layers, and not its outputs alone.
 
     Raises:
@@ -63,6 +65,7 @@ class Supervised:
     relates_examples: ClassVar[bool] = False
     teaches_copies: ClassVar[bool] = False
     imitates_several: ClassVar[bool] = False
+    needs_logits: ClassVar[bool] = True
     needs_network: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -94,7 +97,7 @@ class Supervised:
         teacher: Mapping[str, tuple[int, ...]],
         student: Mapping[str, tuple[int, ...]],
     ) -> tuple[str, ...]:
-        """Names of the teacher's outputs that a step needs: `logits` first.
+        """Names of the teacher's outputs that a step needs: `logits` first, if it does.
 
         Args:
             teacher: Name of each representation to its shape, in order.

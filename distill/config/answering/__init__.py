@@ -15,7 +15,14 @@ if typing.TYPE_CHECKING:
     from distill.config.roles import Teacher
     from distill.config.run import Run
 
-__all__ = ["Input", "cache_of", "check_run", "form_of", "require_network"]
+__all__ = [
+    "Input",
+    "cache_of",
+    "check_run",
+    "form_of",
+    "needs_logits",
+    "require_network",
+]
 
 # The forms of such a teacher: options of `roles.Teacher`, of which one is given.
 FORMS = ("answers", "onnx", "tflite", "saved_model", "python")
@@ -36,6 +43,21 @@ def cache_of(run: Run, *, answers_once: bool) -> Cache | None:
             kept. Beside such a teacher of the run, an assistant is a network.
     """
     return run.teacher.cache or (Cache() if answers_once else None)
+
+
+def needs_logits(run: Run) -> bool:
+    """Whether the teacher must have logits of the data's classes.
+
+    It need not where all that learns from it compares other outputs of it.
+    """
+    methods = [
+        stage.trainer
+        for lesson in lessons.lessons(run)
+        if lesson.teacher is None  # An assistant is a network.
+        for stage in lesson.stages
+        if stage.trainer.needs_teacher
+    ]
+    return not methods or any(method.needs_logits for method in methods)
 
 
 def require_network(run: Run, what: str) -> None:

@@ -109,18 +109,25 @@ def open_answerer(run: config.Run) -> Answerer:
     """
     if run.teacher.python is not None:
         own_python.require_permission(run.teacher.python, own_python.is_allowed())
-    return _open(run.teacher, run.data, file_hash(run.teacher))
+    sha256 = file_hash(run.teacher)
+    opened = _open(run.teacher, run.data, sha256, answering.needs_logits(run))
+    if run.teacher.class_names and "logits" not in opened.shapes:
+        raise errors.ConfigError(
+            f"`teacher.class_names` must be absent: {opened.where} has no logits. "
+            f"Received: {', '.join(run.teacher.class_names)}"
+        )
+    return opened
 
 
 @functools.lru_cache(maxsize=1)  # It may hold all answers.
-def _open(teacher, dataset, sha256):
+def _open(teacher, dataset, sha256, needs_logits):
     form = answering.form_of(teacher)
     where = f"`teacher.{form}` = {getattr(teacher, form)}"
     identity = f"{form} {sha256} {teacher.input} {teacher.class_names}"
     classes = Classes(where, teacher.class_names, dataset.class_names)
     if form == "answers":
         path = pathlib.Path(teacher.answers).expanduser()
-        return answers_file.AnswersFile(path, where, classes, identity)
+        return answers_file.AnswersFile(path, where, classes, identity, needs_logits)
     if form == "onnx":
         packages.require(where, *packages.ONNX)
     trusted, path = form == "python", getattr(teacher, form)
@@ -129,7 +136,7 @@ def _open(teacher, dataset, sha256):
         where,
         serving.Server(path, [form, path], trusted),
         functools.partial(prepare, teacher.input),
-        functools.partial(_arrange, teacher.input, classes),
+        functools.partial(_arrange, teacher.input, classes, needs_logits),
         identity,
     )
     kind = np.float32 if dataset.kind == "images" else np.int32
@@ -188,12 +195,21 @@ def prepare(wanted: answering.Input | None, images: np.ndarray) -> np.ndarray:
     return np.moveaxis(images, -1, 1) if wanted.channels == "first" else images
 
 
-def _arrange(wanted, classes, answers):
-    """Outputs as a network under the contract has them."""
+def _arrange(wanted, classes, needs_logits, answers):
+    """Outputs as a network under the contract has them; perhaps without logits."""
+    if needs_logits and len(answers) == 1:
+        answers = {"logits": next(iter(answers.values()))}
+    if needs_logits and "logits" not in answers:
+        raise errors.ConfigError(
+            f"{classes.where} has several outputs, and must name one of them `logits`. "
+            f"Received: {', '.join(answers)}"
+        )
     if wanted is not None and wanted.channels == "first":
         answers = {
             # Tokens, of three axes, have their channels last in every library.
             name: np.moveaxis(values, 1, -1) if values.ndim > 3 else values
             for name, values in answers.items()
         }
-    return {**answers, "logits": classes.select(answers["logits"])}
+    if "logits" in answers:
+        answers = {**answers, "logits": classes.select(answers["logits"])}
+    return answers

@@ -27,13 +27,21 @@ class AnswersFile:
         where: The teacher's key and file, for messages.
         classes: The classes of teacher and data.
         identity: See `Answerer`.
+        needs_logits: Whether there must be logits.
 
     Raises:
         ConfigError: If arrays are missing or have other shapes.
         Untrusted: If the file may be unsafe.
     """
 
-    def __init__(self, path: pathlib.Path, where: str, classes: Classes, identity: str):
+    def __init__(
+        self,
+        path: pathlib.Path,
+        where: str,
+        classes: Classes,
+        identity: str,
+        needs_logits: bool,
+    ):
         self.where, self._classes, self._path = where, classes, path
         self.identity = identity
         headers = _headers(path)
@@ -42,7 +50,7 @@ class AnswersFile:
         self._headers = {name: headers[key] for name, key in self._keys.items()}
         found = {name for name in self._headers if name.startswith("train.")}
         names = sorted({name.removeprefix("train.") for name in found})
-        if "logits" not in names:
+        if not names or (needs_logits and "logits" not in names):
             raise errors.ConfigError(
                 f"{where} must have an array `train.logits`, and `validation.logits` "
                 "and `test.logits` of the splits that the data set has of its own. "
@@ -50,8 +58,9 @@ class AnswersFile:
             )
         names.sort(key=lambda name: name != "logits")
         self.shapes = {name: self._headers[f"train.{name}"][1:] for name in names}
-        self.shapes["logits"] = (len(classes.ours),)
-        classes.select(np.empty((0, *self._headers["train.logits"][1:])))
+        if "logits" in names:
+            self.shapes["logits"] = (len(classes.ours),)
+            classes.select(np.empty((0, *self._headers["train.logits"][1:])))
         self._rows: dict[str, list[tuple[str, int]]] = {}
         self._arrays: dict[str, np.ndarray] = {}
 

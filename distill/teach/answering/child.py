@@ -34,16 +34,9 @@ def main(argv: list[str]) -> int:
 
 
 def _named(outputs):
-    """Outputs by name in float32, the only one named `logits`."""
+    """Outputs by name in float32; one without a name is `logits`."""
     if not isinstance(outputs, dict):
         outputs = {"logits": outputs}
-    if len(outputs) == 1:
-        outputs = {"logits": next(iter(outputs.values()))}
-    if "logits" not in outputs:
-        raise ConfigError(
-            "a teacher with several outputs must name one of them `logits`. Received: "
-            f"{', '.join(map(str, outputs))}"
-        )
     return {str(name): _floats(name, values) for name, values in outputs.items()}
 
 
