@@ -71,7 +71,11 @@ def _command(arguments: argparse.Namespace) -> int:
         for name, part in teachers.items()
     }
     built |= {name: build.build(name, part) for name, part in learners.items()}
-    shapes = {name: representations.shapes(net) for name, net in built.items()}
+    reads = dict.fromkeys(teachers, representations.features)
+    shapes = {
+        name: reads.get(name, representations.shapes)(network)
+        for name, network in built.items()
+    }
     costs = {
         name: cost.count(network)
         for name, network in built.items()

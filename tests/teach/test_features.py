@@ -1,6 +1,7 @@
 """Teachers without the data's classes: features by name, for `embedding` alone."""
 
 import json
+import re
 
 import answering
 import numpy as np
@@ -8,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from distill import config, train
+from distill import check, config, train
 from distill.config.answering import Input
 from distill.data import kept
 from distill.runtime import errors
@@ -110,7 +111,10 @@ def test_a_whole_run_says_nothing_about_such_a_teacher(digits, tmp_path, capfd):
     path = save_answers(tmp_path / "teacher.npz", digits)
     flags = [f"--set={change}" for change in [*answering.SMALL, STAGES]]
     flags += ["--config=lit_resnet.yaml", f"--set=teacher={{answers: {path}}}"]
-    flags += ["--set=finish=[{name: float32}]", f"--out={tmp_path / 'run'}"]
+    flags += ["--set=finish=[{name: float32}]"]
+    assert check.main(flags) == 0
+    assert re.search(r"pooler +\(6,\)", capfd.readouterr().out)
+    flags += [f"--out={tmp_path / 'run'}"]
     assert train.main([*flags, "--set=max_accuracy_drop=100"]) == 0
     assert "features without classes" in capfd.readouterr().err
     report = json.loads((tmp_path / "run" / "report.json").read_text())

@@ -122,8 +122,8 @@ class Embedding(Supervised):
         if len(theirs) == 3 or (len(theirs) == 2 and math.isqrt(count) ** 2 == count):
             return
         raise ValueError(
-            "`patches` must be a map, or tokens of which, without `leading_tokens` = "
-            f"{self.leading_tokens}, a square number are left. Received: shape {theirs}"
+            "`patches` must be a map, or tokens whose number, less `leading_tokens`, "
+            f"is a square. Received: shape {theirs}, {self.leading_tokens} leading ones"
         )
 
     def asks(self, teacher, student):
