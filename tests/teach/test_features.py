@@ -4,6 +4,7 @@ import json
 import re
 
 import answering
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -87,6 +88,22 @@ def test_a_model_and_its_answers_teach_the_same(digits, splits, tmp_path):
     for one, other in zip(found[0][0], found[1][0], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-4)
+
+
+def test_a_keras_file_has_features_of_other_names_too(splits, tmp_path):
+    known = answering.network(splits.validation)
+    flat = keras.layers.Flatten()(known.input)
+    pooler = keras.layers.Dense(WIDTH, use_bias=False)
+    outputs = {"logits": known.output, "pooler": pooler(flat)}
+    pooler.set_weights([KERNEL])
+    path = tmp_path / "teacher.keras"
+    keras.Model(known.input, outputs).save(path)
+    (form, found), (_, wanted) = (
+        (form, learned(answering.run(form, file, STAGES), splits, tmp_path / form))
+        for form, file in (("file", path), ("onnx", save_onnx(tmp_path / "t.onnx")))
+    )
+    assert (tmp_path / form / "run" / "teacher.keras").exists()
+    assert found[1] == pytest.approx(wanted[1], rel=1e-4)
 
 
 def test_unlabelled_examples_need_no_class(tmp_path):
