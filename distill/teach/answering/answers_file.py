@@ -40,7 +40,7 @@ class AnswersFile:
         where: str,
         classes: Classes,
         identity: str,
-        needs_logits: bool,
+        needs_logits: bool = True,
     ):
         self.where, self._classes, self._path = where, classes, path
         self.identity = identity
