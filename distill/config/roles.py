@@ -45,13 +45,17 @@ class Teacher:
             with `sections`, any functional model.
         sha256: SHA-256 hash of the teacher's file; another file is refused.
         answers: A `.npz` file with the teacher's answers; docs/teachers.md has the
-            names of its arrays. This and the next four forms of a teacher are asked
+            names of its arrays. This and the next five forms of a teacher are asked
             once, and only answer.
         onnx: An ONNX model; needs `pip install -e '.[onnx]'`.
         tflite: A `.tflite` file.
         saved_model: A folder with a TensorFlow SavedModel.
         python: Your own function from a batch of images to logits, such as
             `my_teacher.py:answer`; needs `--allow-python`.
+        hub: A classifier of keras-hub with its own tokenizer or preprocessing: a folder
+            that `save_to_preset` has made, the name of a preset, or
+            `kaggle://OWNER/MODEL/keras/VARIATION`, which is downloaded; needs
+            `pip install -e '.[hub]'`.
         input: What the teacher wants in place of images in [0, 1].
         class_names: The teacher's classes in the order of its logits, if that is not
             the order of the data's; it may have more.
@@ -67,7 +71,7 @@ class Teacher:
         **{form: _no("network", *_others(form)) for form in ("file", *answering.FORMS)},
         "sha256": "file or answers or onnx or tflite",
         "sections": "file",
-        "input": " or ".join(answering.MODELS),
+        "input": " or ".join(answering.BARE),
         "class_names": " or ".join(answering.FORMS),
     }
     omitted_when_absent: ClassVar[tuple[str, ...]] = (
@@ -86,6 +90,7 @@ class Teacher:
     tflite: str | None = None
     saved_model: str | None = None
     python: str | None = None
+    hub: str | None = None
     input: answering.Input | None = None
     class_names: tuple[str, ...] | None = None
     cache: caching.Cache | None = None
@@ -118,6 +123,9 @@ class Teacher:
         check_hash(self.sha256)
         if form == "python":
             return  # A function of a file, which is looked for when it is loaded.
+        if form == "hub":
+            answering.check_preset(self.hub)
+            return
         kind = "folder" if form == "saved_model" else "file"
         path = pathlib.Path(getattr(self, form)).expanduser()
         # A folder as `file` is refused where files are searched, with what to do.

@@ -23,11 +23,13 @@ class Split:
             texts, int32 ids `(n, length)`; an array, or `memmap.Rows` of a file.
         labels: int64, `(n,)`, from 0; or `UNLABELLED`, all of them.
         names: Name of each example in its data set, `(n,)`; None if not needed.
+        texts: The texts as they were read, whole, `(n,)`; None for images.
     """
 
     inputs: np.ndarray | memmap.Rows
     labels: np.ndarray
     names: np.ndarray | None = None
+    texts: np.ndarray | None = None
 
     def floats(self) -> np.ndarray:
         """All inputs as a network needs them; see `floats`."""
@@ -52,9 +54,10 @@ class Split:
     def take(self, chosen: np.ndarray) -> "Split":
         """Selects examples by index, in the order of the indices."""
         names = None if self.names is None else self.names[chosen]
-        if isinstance(self.inputs, memmap.Rows):
-            return Split(self.inputs.take(chosen), self.labels[chosen], names)
-        return Split(self.inputs[chosen], self.labels[chosen], names)
+        texts = None if self.texts is None else self.texts[chosen]
+        is_on_disk = isinstance(self.inputs, memmap.Rows)
+        inputs = self.inputs.take(chosen) if is_on_disk else self.inputs[chosen]
+        return Split(inputs, self.labels[chosen], names, texts)
 
     def sample(self, count: int, seed: int) -> "Split":
         """Draws a stratified sample, since data are often sorted by class.

@@ -7,12 +7,14 @@ from distill.runtime import errors
 LITERT = "ai_edge_litert"
 MICRO = "tflite_micro"
 ONNX = ("onnx", "onnxruntime")
+HUB = "keras_hub"
 READING = (LITERT, "constriction")  # What a `.tflite` file is read and measured with.
 # Import name to the name to install, where more than a dash differs.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 # Those of an extra, which pins their versions.
 _EXTRAS = {MICRO: "-e '.[micro]'"} | dict.fromkeys(ONNX, "-e '.[onnx]'")
 _EXTRAS |= {name: f"-e '.[{name}]'" for name in ("mlflow", "wandb", "trackio")}
+_EXTRAS[HUB] = "-e '.[hub]'"
 
 
 def missing(*names: str) -> list[str]:

@@ -42,6 +42,8 @@ ANY_BACKEND = {
     # In the extra `onnx`.
     "distill/runtime/trust/scan_onnx.py": {"onnx"},
     "distill/teach/answering/formats.py": {"onnxruntime"},
+    # In the extra `hub`; keras-hub brings kagglehub.
+    "distill/teach/answering/presets.py": {"keras_hub", "kagglehub"},
     # In the extra `completion`.
     "distill/runtime/process/completion.py": {"argcomplete"},
     "trainers/tracking.py": {"tensorflow"},

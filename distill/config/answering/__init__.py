@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
+import re
 import typing
 
 from distill.config import lessons
@@ -18,6 +20,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Input",
     "cache_of",
+    "check_preset",
     "check_run",
     "form_of",
     "needs_logits",
@@ -25,8 +28,26 @@ __all__ = [
 ]
 
 # The forms of such a teacher: options of `roles.Teacher`, of which one is given.
-FORMS = ("answers", "onnx", "tflite", "saved_model", "python")
-MODELS = FORMS[1:]  # Those that answer to any example.
+FORMS = ("answers", "onnx", "tflite", "saved_model", "python", "hub")
+# Those that have no preprocessing of their own.
+BARE = ("onnx", "tflite", "saved_model", "python")
+# A preset that keras-hub knows by name, or one of Kaggle.
+_PRESET = re.compile(r"[\w.-]+|kaggle://[\w.-]+/[\w.-]+/keras/[\w.-]+(/\d+)?")
+
+
+def check_preset(preset: str) -> None:
+    """Refuses what is neither a folder nor can be the name of a preset.
+
+    Raises:
+        ValueError: Says what is expected.
+    """
+    check(
+        pathlib.Path(preset).expanduser().is_dir() or bool(_PRESET.fullmatch(preset)),
+        "hub",
+        "a folder that exists, the name of a preset of keras-hub, or "
+        "kaggle://OWNER/MODEL/keras/VARIATION",
+        preset,
+    )
 
 
 def form_of(teacher: Teacher) -> str | None:

@@ -50,7 +50,7 @@ class Text(Dataset):
         tokenizer = self.tokenizer.fit(splits.train.inputs)
         parts = {
             name: dataclasses.replace(
-                part, inputs=tokens.encode(tokenizer, part.inputs)
+                part, inputs=tokens.encode(tokenizer, part.inputs), texts=part.inputs
             )
             for name, part in splits.by_name().items()
         }

@@ -16,15 +16,19 @@ from distill.runtime.trust import (
     limits,
     own_python,
     scan,
+    scan_hub,
     scan_saved_model,
     serving,
 )
-from distill.teach.answering import answers_file
+from distill.teach.answering import answers_file, presets, texts
 from distill.teach.answering.asked import Answerer
 from distill.teach.answering.classes import Classes
 
 _ROWS = 128  # Examples in one question, which may become larger images.
+# Form of a teacher that is a folder to the files that it has.
+_FOLDERS = {"saved_model": scan_saved_model.members, "hub": scan_hub.members}
 _BLANK = 2  # Examples that are asked for the shapes; with one, a lost axis looks right.
+_WORD = "a"  # Stands for a text there: some tokenizers make no token of nothing.
 
 
 class Served:
@@ -41,7 +45,7 @@ class Served:
     def __init__(self, where, server, prepare, arrange, identity):
         self.where, self._server = where, server
         self._prepare, self._arrange = prepare, arrange
-        self.identity = identity
+        self.identity = self._opened = identity
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def find_shapes(self, blank: np.ndarray) -> None:
@@ -95,6 +99,23 @@ class Served:
         return contextlib.closing(self._server)
 
 
+class Reader(Served):
+    """One that reads the texts themselves: it has a tokenizer of its own."""
+
+    def check(self, splits):
+        """See `Answerer`; takes the texts, which are more than the student's ids."""
+        parts = splits.with_unlabelled()
+        self._texts = {name: part.texts for name, part in parts.items()}
+        found = hashes.fingerprint(
+            *(text for part in self._texts.values() for text in part)
+        )
+        self.identity = f"{self._opened} {found}"
+
+    def answer(self, split, indices, inputs):
+        """See `Answerer`."""
+        return super().answer(split, indices, self._texts[split][indices])
+
+
 def open_answerer(run: config.Run) -> Answerer:
     """Opens the teacher of a run, which only answers; once in this process.
 
@@ -130,19 +151,36 @@ def _open(teacher, dataset, sha256, needs_logits):
         return answers_file.AnswersFile(path, where, classes, identity, needs_logits)
     if form == "onnx":
         packages.require(where, *packages.ONNX)
-    trusted, path = form == "python", getattr(teacher, form)
-    path = path if trusted else str(pathlib.Path(path).expanduser())
-    opened = Served(
+    trusted, path = form == "python", _path(teacher)
+    reads = form == "hub" and dataset.kind == "texts"
+    opened = (Reader if reads else Served)(
         where,
         serving.Server(path, [form, path], trusted),
-        functools.partial(prepare, teacher.input),
+        texts.to_numbers if reads else functools.partial(prepare, teacher.input),
         functools.partial(_arrange, teacher.input, classes, needs_logits),
         identity,
     )
-    kind = np.float32 if dataset.kind == "images" else np.int32
     # The process stays until all answers are kept: opening a model takes seconds.
-    opened.find_shapes(np.zeros((_BLANK, *dataset.input_shape), kind))
+    opened.find_shapes(_blank(dataset, reads))
     return opened
+
+
+def _path(teacher):
+    """Where a teacher that is asked in another process is, for that process."""
+    form = answering.form_of(teacher)
+    if form == "python":
+        return teacher.python
+    if form == "hub":
+        return str(presets.find(teacher.hub))
+    return str(pathlib.Path(getattr(teacher, form)).expanduser())
+
+
+def _blank(dataset, reads):
+    """Some examples of no meaning."""
+    if reads:
+        return np.array([_WORD] * _BLANK, object)
+    kind = np.float32 if dataset.kind == "images" else np.int32
+    return np.zeros((_BLANK, *dataset.input_shape), kind)
 
 
 def file_hash(teacher: roles.Teacher) -> str:
@@ -154,13 +192,13 @@ def file_hash(teacher: roles.Teacher) -> str:
     form = answering.form_of(teacher)
     if form == "python":
         return own_python.file_hash(teacher.python)
-    path = pathlib.Path(getattr(teacher, form)).expanduser()
-    if form != "saved_model":
+    path = pathlib.Path(_path(teacher))
+    if form not in _FOLDERS:
         scan.check_hash(path, teacher.sha256)
         return hashes.file_hash(path)
     sha = hashlib.sha256()
     try:
-        for name in scan_saved_model.members(path):
+        for name in _FOLDERS[form](path):
             sha.update(f"{name} {hashes.file_hash(path / name)}\n".encode())
     except limits.Refused as found:
         raise errors.Untrusted(f"{path}: {found}") from None

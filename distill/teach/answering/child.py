@@ -7,7 +7,9 @@ import numpy as np
 
 from distill.runtime.errors import ConfigError
 from distill.runtime.trust import limits, serving
-from distill.teach.answering import formats
+from distill.teach.answering import formats, presets
+
+_OPENERS = {**formats.FORMATS, "hub": presets.open_preset}
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +27,7 @@ def main(argv: list[str]) -> int:
         except ValueError:  # The end.
             return 0
         try:
-            model = model or formats.FORMATS[form](path)
+            model = model or _OPENERS[form](path)
             serving.write(answers, _named(model(arrays["inputs"])), {})
         except limits.Refused as found:
             serving.write(answers, {}, {"refused": " ".join(str(found).split())})

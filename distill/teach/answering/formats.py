@@ -38,7 +38,7 @@ def open_onnx(path: str) -> Model:
     scan_onnx.check(content)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = _try(
+    session = attempt(
         lambda: onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         ),
@@ -71,7 +71,7 @@ def open_tflite(path: str) -> Model:
 
     content = _content(path)
     scan_tflite.check(content)
-    model = _try(
+    model = attempt(
         lambda: interpreter.Interpreter(
             model_content=content, num_threads=os.cpu_count()
         ),
@@ -115,7 +115,7 @@ def open_saved_model(path: str) -> Model:
             (pathlib.Path(copy) / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(folder / name, pathlib.Path(copy) / name)
         scan_saved_model.check((pathlib.Path(copy) / "saved_model.pb").read_bytes())
-        model = _try(lambda: tf.saved_model.load(copy), "TensorFlow cannot open it")
+        model = attempt(lambda: tf.saved_model.load(copy), "TensorFlow cannot open it")
     signature = model.signatures[scan_saved_model.SIGNATURE]
     ((name, taken), *more) = signature.structured_input_signature[1].items()
     _check_one(more)
@@ -159,7 +159,12 @@ def _content(path):
     return file.read_bytes()
 
 
-def _try(function, what):
+def attempt(function: Callable[[], Any], what: str) -> Any:
+    """What a function returns.
+
+    Raises:
+        Refused: If it raises anything; begins with `what`.
+    """
     try:
         return function()
     except Exception as error:  # A damaged file raises whatever its reader does.
@@ -203,7 +208,9 @@ def _in_parts(run, shape, dtype):
         size = (shape and shape[0]) or len(inputs)
         batch = inputs if dtype is None else _cast(inputs, dtype)
         parts = [
-            _try(lambda at=at: run(_padded(batch[at : at + size], size)), "it failed")
+            attempt(
+                lambda at=at: run(_padded(batch[at : at + size], size)), "it failed"
+            )
             for at in range(0, len(batch), size)
         ]
         return {
