@@ -1,5 +1,8 @@
 """What a teacher that only answers cannot do is refused while the config is read."""
 
+import pathlib
+import re
+
 import answering
 import pytest
 
@@ -40,6 +43,12 @@ REFUSED = {
     ),
     "two forms": (f"teacher.onnx={__file__}", "onnx"),
     "a folder": ("teacher={onnx: /tmp}", "file that exists"),
+    "no preset": ("teacher={hub: no/where}", "hub.*the name of a preset"),
+    "what a preset wants": (
+        "teacher={hub: bert}; teacher.input={range: [0, 255]}",
+        "input",
+    ),
+    "a pinned folder": (f"teacher={{hub: bert, sha256: {64 * 'a'}}}", "sha256"),
     "no file": ("teacher={answers: nowhere.npz}", "file that exists"),
 }
 
@@ -90,3 +99,12 @@ def test_python_gives_one_as_a_config_does(npz):
     options = {"teacher": {"answers": npz}}
     given = Arguments(config.Run, "lit_resnet.yaml", answering.SMALL, options)
     assert given.read() == answering.run("answers", npz)
+
+
+def test_the_example_of_a_preset_is_a_config(tmp_path):
+    page = pathlib.Path(__file__).parents[2] / "docs" / "teachers.md"
+    (text,) = re.findall(r"<!-- hub -->\n```yaml\n(.*?)```", page.read_text(), re.S)
+    (tmp_path / "run.yaml").write_text(text)
+    run = config.load(str(tmp_path / "run.yaml"))
+    assert run.data.kind == "texts"
+    assert run.teacher.hub

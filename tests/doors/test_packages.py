@@ -93,6 +93,18 @@ def test_the_extra_that_a_target_needs_is_named(
     assert line.endswith(f" needs {MICRO}")
 
 
+def test_the_extra_that_a_teacher_needs_is_named(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    stages = "[{trainer: {name: kd}, epochs: 1}]"
+    options = ["teacher={hub: bert_tiny}", f"stages={stages}", "controls=[]"]
+    sets = [f"--set={option}" for option in [*options, "augmentation={}"]]
+    assert train.main(["--config=lit_resnet.yaml", *sets]) == 2
+    *_, line = capfd.readouterr().err.splitlines()
+    assert line.endswith("not installed: pip install -e '.[hub]'")
+    assert "teacher.hub" in line
+
+
 @pytest.mark.parametrize(
     ("command", "searches"), [(finish, False), (finish, True), (train, False)]
 )
