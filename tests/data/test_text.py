@@ -55,6 +55,16 @@ def test_a_file_is_read_completely_and_its_labels_name_the_classes(tmp_path):
         assert part.floats().dtype == np.int32
 
 
+def test_the_whole_texts_stay_beside_their_ids(tmp_path):
+    splits = text_file(tmp_path / "a.csv", rows()).load()
+    for part in splits.by_name().values():
+        for chosen in (slice(None), np.arange(len(part.labels))[::-2]):
+            taken = part.take(chosen)
+            ids = tokens.encode(splits.tokenizer, taken.texts)
+            np.testing.assert_array_equal(ids, taken.inputs)
+            assert max(map(len, taken.texts)) > 8
+
+
 def test_whole_numbers_as_labels_are_in_numerical_order(tmp_path):
     dataset = text_file(tmp_path / "a.csv", [f"x,{n}" for n in (10, 9, 2, 10)])
     assert dataset.class_names == ("2", "9", "10")
