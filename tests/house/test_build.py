@@ -154,6 +154,7 @@ def test_every_test_file_is_a_target():
         "answering.py",
         "benches.py",
         "conftest.py",
+        "hub_presets.py",
         "onnx_models.py",
         "reports.py",
         "spread.py",
