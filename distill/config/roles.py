@@ -123,7 +123,7 @@ class Teacher:
         check_hash(self.sha256)
         if form == "python":
             return  # A function of a file, which is looked for when it is loaded.
-        if form == "hub":
+        if self.hub is not None:
             answering.check_preset(self.hub)
             return
         kind = "folder" if form == "saved_model" else "file"
