@@ -34,9 +34,9 @@ targets = np.column_stack([rng.integers(0, 10, 36), logits]).astype("float32")
 
 
 # The loss of one step, and what a formula in NumPy needs to know.
-def record(tradeoff):
-    model = bins.wrap(twin())
-    part = coded.Coded(tradeoff=tradeoff, temperature=2.0)
+def record(tradeoff, width=None):
+    model = bins.wrap(twin(), width)
+    part = coded.Coded(tradeoff=tradeoff, width=width, temperature=2.0)
     changes = {}
     bins.train(model, tradeoff, lambda _, **given: changes.update(given))
     training.prepare(
@@ -48,11 +48,13 @@ def record(tradeoff):
         "answers": model(inputs).numpy().tolist(),
         "kernels": [kernel.variable.numpy().ravel().tolist() for kernel in kernels],
         "widths": [float(kernel.levels.width) for kernel in kernels],
+        "trained": [len(kernel.levels.trainable_weights) for kernel in kernels],
         "optimizer": type(model.optimizer).__name__,
     }
 
 
 results["losses"] = {name: record(name) for name in ("product", 0.5)}
+results["fixed"] = {name: record(name, width=2.0) for name in (0, 0.5)}
 results["targets"] = targets.tolist()
 
 # Too many levels, and a kernel that is zero throughout.
@@ -94,9 +96,12 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
-@pytest.mark.parametrize("tradeoff", ["product", "0.5"])
-def test_the_loss_is_that_of_the_formula(results, tradeoff):
-    found, targets = results["losses"][tradeoff], np.array(results["targets"])
+@pytest.mark.parametrize(
+    ("kind", "tradeoff"),
+    [("losses", "product"), ("losses", "0.5"), ("fixed", "0.5"), ("fixed", "0")],
+)
+def test_the_loss_is_that_of_the_formula(results, kind, tradeoff):
+    found, targets = results[kind][tradeoff], np.array(results["targets"])
     answers = np.array(found["answers"])
     rows = np.arange(len(answers)), targets[:, 0].astype(int)
     teacher, student = (log_softmax(x / 2) for x in (targets[:, 1:], answers))
@@ -106,9 +111,18 @@ def test_the_loss_is_that_of_the_formula(results, tradeoff):
     wanted = {
         "product": np.log(distortion) + np.log(bits),
         "0.5": distortion + 0.5 * bits,
+        "0": distortion,
     }
     assert found["loss"] == pytest.approx(wanted[tradeoff], rel=1e-4)
     assert found["optimizer"] == "Adam"
+
+
+def test_a_fixed_width_is_in_standard_deviations_and_does_not_train(results):
+    for found, width, trained in (("losses", 1, 1), ("fixed", 2, 0)):
+        record = results[found]["0.5"]
+        assert record["trained"] == [trained] * len(record["kernels"])
+        deviations = [np.std(kernel) for kernel in record["kernels"]]
+        assert record["widths"] == pytest.approx(width * np.array(deviations), rel=1e-4)
 
 
 def test_too_many_levels_are_refused_by_name(results):

@@ -246,6 +246,11 @@ def test_a_tradeoff_is_a_number_or_a_word():
     for wrong in ("sum", "true", "1e999"):
         with pytest.raises(errors.ConfigError, match="a number, or product"):
             load(wrong)
+    assert load("0, width: 2").width == 2
+    with pytest.raises(errors.ConfigError, match="or 0 with a `width`"):
+        load("0")
+    with pytest.raises(errors.ConfigError, match=r"`width`.*at least 0\.6"):
+        load("12, width: 0.5")
 
 
 def test_the_entropy_of_a_kernel_is_that_of_its_entries():

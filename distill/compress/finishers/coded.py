@@ -1,6 +1,8 @@
 """Kernels on as few multiples of one trained number as accuracy allows."""
 
 import dataclasses
+import functools
+import math
 from typing import Any, ClassVar, Literal
 
 from distill.compress.base.finisher import TrainedFinisher
@@ -13,6 +15,8 @@ from distill.runtime.errors import check
 KINDS = ("Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Dense")
 # Entropy of a weight: a kernel starts at 2.1 bits, and training makes it less.
 PROMISED_BITS = 3.0
+# Of fixed bins, in standard deviations: normal weights then have 2.8 bits.
+LEAST_WIDTH = 0.6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,10 @@ class Coded(TrainedFinisher):
     Attributes:
         tradeoff: What is minimized: `product`, distortion times rate; or a number by
             which the rate is multiplied before it is added to the distortion. With
-            larger numbers, the packed file is smaller and less accurate.
+            larger numbers, the packed file is smaller and less accurate. 0, distortion
+            alone, needs a `width`: a trained one would become tiny.
+        width: Standard deviations of a kernel's first weights that its number is,
+            which then does not train. None trains it.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -45,13 +52,18 @@ class Coded(TrainedFinisher):
     searched: ClassVar[dict[str, tuple]] = {"tradeoff": (3.0, 6.0, 12.0, 25.0)}
 
     tradeoff: float | Literal["product"] = "product"
+    width: float | None = None
 
     def __post_init__(self):
         """Refuses a rate that counts for too little to keep the promise."""
         super().__post_init__()
-        if self.tradeoff != "product":
-            rule = "`product` or at least 0.1"
-            check(self.tradeoff >= 0.1, "tradeoff", rule, self.tradeoff)
+        if self.width is not None:
+            rule = f"at least {LEAST_WIDTH}, or absent"
+            check(self.width >= LEAST_WIDTH, "width", rule, self.width)
+        if self.tradeoff == "product" or (self.tradeoff == 0 and self.width):
+            return
+        rule = "`product`, at least 0.1, or 0 with a `width`"
+        check(self.tradeoff >= 0.1, "tradeoff", rule, self.tradeoff)
 
     @property
     def ways(self):
@@ -70,7 +82,7 @@ class Coded(TrainedFinisher):
 
     def make(self, bench):
         """Trains the student with its kernels in bins and converts it."""
-        model = bench.code(bench.bin(bench.twin()), self, self.tradeoff)
+        model = bench.code(bench.bin(bench.twin(), self.width), self, self.tradeoff)
         bench.keep("coded", model)
         return bench.store_codes(*bench.unbin(model))
 
@@ -84,6 +96,8 @@ class Coded(TrainedFinisher):
 
     def rate(self, parts):
         """Includes the zeros; as fitted to a small ResNet after 1,000 steps."""
+        if not self.tradeoff:
+            return 1.0, max(0.1, 2.1 - math.log2(self.width))
         return 1.0, 0.9 if self.tradeoff == "product" else 0.6 / self.tradeoff**0.4
 
 
@@ -117,8 +131,10 @@ class CodedInt8(TrainedFinisher, Integers):
 
     def make(self, bench):
         """Trains the model of `coded` for eight bits and converts it."""
-        model = bench.simulate(self, bench.restore("coded", bench.bin))
-        bench.code(model, self, bench.part("coded").tradeoff)
+        coded = bench.part("coded")
+        bins = functools.partial(bench.bin, width=coded.width)
+        model = bench.simulate(self, bench.restore("coded", bins))
+        bench.code(model, self, coded.tradeoff)
         return bench.convert(model, "int8", io=self.io)
 
     def breaches(self, facts, parts, student):

@@ -17,10 +17,11 @@ _LOG_2 = float(np.log(2))  # Bits have this many nats.
 
 
 class Bins(levels.Levels):
-    """Rounds a kernel to multiples of one trained number, the width of its bins.
+    """Rounds a kernel to multiples of one number, the width of its bins.
 
     Args:
         kernel: The values whose standard deviation is the first width.
+        width: See `coded.Coded`.
 
     Source:
         A width that trains under rate and distortion: "Adaptive Sample-space &
@@ -28,11 +29,14 @@ class Bins(levels.Levels):
         gradient: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.
     """
 
-    def __init__(self, kernel: Any):
+    def __init__(self, kernel: Any, width: float | None = None):
         super().__init__(name="bins")
-        start = np.log(np.std(kernel) or 0.01)
+        start = np.log((np.std(kernel) or 0.01) * (width or 1))
         self.log_width = self.add_weight(
-            "log_width", (), initializer=tf_keras.initializers.Constant(start)
+            "log_width",
+            (),
+            initializer=tf_keras.initializers.Constant(start),
+            trainable=width is None,
         )
 
     @property
@@ -64,9 +68,9 @@ class Bins(levels.Levels):
         return tf.reduce_sum(tf.where(far < 0.5, zero, side)) / _LOG_2
 
 
-def wrap(model: tf_keras.Model) -> tf_keras.Model:
+def wrap(model: tf_keras.Model, width: float | None = None) -> tf_keras.Model:
     """A copy of a model with every kernel of `levels.KINDS` in `Bins`."""
-    return levels.wrap(model, lambda layer: Bins(layer.kernel))
+    return levels.wrap(model, lambda layer: Bins(layer.kernel, width))
 
 
 def train(
@@ -96,8 +100,11 @@ def train(
     def add(distortion, rate):
         return distortion + tradeoff * rate
 
-    combine = log_product if tradeoff == "product" else add
-    fit(model, penalty=rate, combine=combine, optimizer="adam")
+    if tradeoff:
+        combine = log_product if tradeoff == "product" else add
+        fit(model, penalty=rate, combine=combine, optimizer="adam")
+    else:
+        fit(model, optimizer="adam")
     for kernel in kernels:
         check_levels(kernel)
     return model
