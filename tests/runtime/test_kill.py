@@ -66,7 +66,7 @@ def digests(folder):
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
                 content = archive.read("model.weights.h5")
-        elif path.suffix == ".tflite":
+        elif path.suffix in (".tflite", ".tflz"):
             content = path.read_bytes()
         elif path.name == "report.json":
             report = json.loads(path.read_text())
