@@ -1,10 +1,8 @@
 """Opens what answers in a network's place."""
 
-import contextlib
 import functools
 import hashlib
 import pathlib
-from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
@@ -20,100 +18,14 @@ from distill.runtime.trust import (
     scan_saved_model,
     serving,
 )
-from distill.teach.answering import answers_file, presets, texts
+from distill.teach.answering import answers_file, presets, served, texts
 from distill.teach.answering.asked import Answerer
 from distill.teach.answering.classes import Classes
 
-_ROWS = 128  # Examples in one question, which may become larger images.
 # Form of a teacher that is a folder to the files that it has.
 _FOLDERS = {"saved_model": scan_saved_model.members, "hub": scan_hub.members}
 _BLANK = 2  # Examples that are asked for the shapes; with one, a lost axis looks right.
 _WORD = "a"  # Stands for a text there: some tokenizers make no token of nothing.
-
-
-class Served:
-    """A foreign model in a process of its own, which starts when it is asked.
-
-    Args:
-        where: The teacher's key and file, for messages.
-        server: The process.
-        prepare: From inputs of the student to those of the teacher.
-        arrange: From the teacher's outputs to those in the student's order of classes.
-        identity: See `Answerer`.
-    """
-
-    def __init__(self, where, server, prepare, arrange, identity):
-        self.where, self._server = where, server
-        self._prepare, self._arrange = prepare, arrange
-        self.identity = self._opened = identity
-        self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def find_shapes(self, blank: np.ndarray) -> None:
-        """Asks for blank inputs, `(n, ...)`, to know the shapes of the outputs."""
-        answers = self._ask(blank)  # Which need not be finite.
-        ordered = sorted(answers, key=lambda name: name != "logits")
-        self.shapes = {name: answers[name].shape[1:] for name in ordered}
-
-    def check(self, splits):
-        """See `Answerer`: it answers to any example."""
-
-    def answer(self, split, indices, inputs):
-        """See `Answerer`."""
-        parts = [
-            self._checked(inputs[start : start + _ROWS])
-            for start in range(0, len(inputs), _ROWS)
-        ]
-        return {name: np.concatenate([x[name] for x in parts]) for name in self.shapes}
-
-    def _checked(self, inputs):
-        answers = self._ask(inputs)
-        shapes = {name: values.shape[1:] for name, values in answers.items()}
-        if shapes != self.shapes:
-            raise errors.ConfigError(
-                f"{self.where} must answer to all examples in one shape. Received: "
-                f"{shapes} after {self.shapes}"
-            )
-        for name, values in answers.items():
-            unfinished = int(
-                (~np.isfinite(values.reshape(len(values), -1))).any(1).sum()
-            )
-            if unfinished:
-                raise errors.ConfigError(
-                    f"{self.where} must answer with finite numbers. Received: NaN or "
-                    f"infinity in `{name}` for {unfinished} of {len(values)} examples"
-                )
-        return answers
-
-    def _ask(self, inputs):
-        answers = self._server.ask(np.ascontiguousarray(self._prepare(inputs)))
-        for name, values in answers.items():
-            if values.ndim < 2 or len(values) != len(inputs):
-                raise errors.ConfigError(
-                    f"{self.where} must give one `{name}` for each of "
-                    f"{len(inputs)} examples. Received: shape {values.shape}"
-                )
-        return self._arrange(answers)
-
-    def ready(self) -> AbstractContextManager:
-        """See `Answerer`; the process ends, and starts again if it is asked again."""
-        return contextlib.closing(self._server)
-
-
-class Reader(Served):
-    """One that reads the texts themselves: it has a tokenizer of its own."""
-
-    def check(self, splits):
-        """See `Answerer`; takes the texts, which are more than the student's ids."""
-        parts = splits.with_unlabelled()
-        self._texts = {name: part.texts for name, part in parts.items()}
-        found = hashes.fingerprint(
-            *(text for part in self._texts.values() for text in part)
-        )
-        self.identity = f"{self._opened} {found}"
-
-    def answer(self, split, indices, inputs):
-        """See `Answerer`."""
-        return super().answer(split, indices, self._texts[split][indices])
 
 
 def open_answerer(run: config.Run) -> Answerer:
@@ -153,7 +65,7 @@ def _open(teacher, dataset, sha256, needs_logits):
         packages.require(where, *packages.ONNX)
     trusted, path = form == "python", _path(teacher)
     reads = form == "hub" and dataset.kind == "texts"
-    opened = (Reader if reads else Served)(
+    opened = (served.Reader if reads else served.Served)(
         where,
         serving.Server(path, [form, path], trusted),
         texts.to_numbers if reads else functools.partial(prepare, teacher.input),
