@@ -37,23 +37,6 @@ class Cache:
         check(self.max_gb > 0, "max_gb", "positive", self.max_gb)
 
 
-def without_cache(run: Run) -> Run:
-    """The run without a cache, for networks that are trained on labels alone.
-
-    A teacher that only answers keeps one variant: it is asked for nothing else.
-    """
-    # Without a teacher there are no outputs to cache, and so no reason to repeat a
-    # fixed number of variants of each example.
-    changes = run.augmentation.without_variants
-    if changes.changes and not (run.teacher.network or run.teacher.file):
-        changes = dataclasses.replace(changes, variants=1)
-    return dataclasses.replace(
-        run,
-        augmentation=changes,
-        teacher=dataclasses.replace(run.teacher, cache=None),
-    )
-
-
 def check_run(run: Run) -> None:
     """Refuses runs whose teachers' outputs cannot be cached.
 

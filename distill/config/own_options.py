@@ -50,6 +50,19 @@ def parts(node: yaml.Node, key: str = "") -> Iterator[tuple[str, yaml.MappingNod
         yield from parts(value, name)
 
 
+def source(options: yaml.MappingNode) -> str:
+    """The function of a part named `python`, by its options.
+
+    Raises:
+        ConfigError: If they name none.
+    """
+    key = "source"
+    node = yaml_tree.pairs(options).get(key, (None, options))[1]
+    if not isinstance(node, yaml.ScalarNode):
+        raise yaml_tree.error(node, key, "expected file and function of your Python")
+    return node.value
+
+
 def _gather_options(options, kind):
     """Replaces the options that a dataclass does not have by one."""
     own = {field.name for field in dataclasses.fields(kind)}

@@ -1,5 +1,6 @@
 """Reads a config from a YAML file, its base files and overrides, and checks it."""
 
+import contextlib
 import difflib
 import pathlib
 import sysconfig
@@ -51,10 +52,23 @@ def read(
     Raises:
         ConfigError: In one line: file, line, key, and what was received and expected.
     """
+    return fill(kind, path, tree(path, overrides, keywords or {}))
+
+
+def fill(kind: type[Tree], path: Source, root: yaml.MappingNode) -> Tree:
+    """Checks a config that `tree` has read; see `read`."""
+    with _recursion(path):
+        return schema.fill(kind, root)
+
+
+@contextlib.contextmanager
+def _recursion(path):
+    """A block that recurses into every level of a config, as PyYAML does, too."""
     try:
-        return schema.fill(kind, tree(path, overrides, keywords or {}))
-    except RecursionError:  # PyYAML and `fill` recurse into every level.
-        raise ConfigError(f"{path}: nested too deeply to be a config") from None
+        yield
+    except RecursionError:
+        where = "config" if isinstance(path, Mapping) else path
+        raise ConfigError(f"{where}: nested too deeply to be a config") from None
 
 
 def read_part(kind: type, node: yaml.MappingNode, where: str) -> Any:
@@ -81,15 +95,18 @@ def tree(
     renames = [text for text in overrides if text.split("=")[0].endswith(".name")]
     # A new `name` discards the options of the previous part; see `yaml_tree.merge`.
     others = [text for text in overrides if text not in renames]
-    if isinstance(path, Mapping):
-        node = yaml_tree.tree(dict(path), "config")
-    else:
-        node = yaml_tree.read(find(path), lambda base, child: find(base, child.parent))
-    for name, value in keywords.items():
-        node = yaml_tree.assign(node, name, value)
-    for text in [*renames, *others]:
-        node = yaml_tree.override(node, text)
-    return own_options.gather(node)
+    with _recursion(path):
+        if isinstance(path, Mapping):
+            node = yaml_tree.tree(dict(path), "config")
+        else:
+            node = yaml_tree.read(
+                find(path), lambda base, child: find(base, child.parent)
+            )
+        for name, value in keywords.items():
+            node = yaml_tree.assign(node, name, value)
+        for text in [*renames, *others]:
+            node = yaml_tree.override(node, text)
+        return own_options.gather(node)
 
 
 def find(

@@ -141,6 +141,19 @@ class CoTeacher(Teacher):
         weight: Weight of the loss of imitating it; the first teacher's weight is 1.
     """
 
+    only_with: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("network", "stages"), "no file"),
+        "file": "no network",
+        "sha256": "file",
+    }
+    # Options of `Teacher` that are always refused, and so not explained.
+    refused: ClassVar[tuple[str, ...]] = (
+        *answering.FORMS,
+        "input",
+        "class_names",
+        "cache",
+    )
+
     weight: float = 1.0
 
     def __post_init__(self):

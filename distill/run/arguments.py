@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
 import students
-from distill import data
+from distill import config, data
 from distill.config import answering, finishing, reader, roles, writer, yaml_tree
 from distill.data import given
 from distill.run.folder import GIVEN
@@ -18,6 +20,7 @@ from distill.run.own import parts
 from distill.runtime import errors, files, hashes, progress
 from distill.runtime.process import launch
 from distill.runtime.process.command import did_you_mean
+from distill.runtime.trust import own_python
 
 _NETWORKS = ("teacher", "student", "model")
 # A dict with one of these keys is a part of a config, and one without holds examples.
@@ -70,6 +73,7 @@ class Arguments:
         self._source = self.file or writer.plain_value(source or {})
         self.overrides = list(overrides)
         self.keywords = _expanded(writer.plain_value(options))
+        self._parsed: yaml.MappingNode | None = None
 
     def read(self) -> Any:
         """Reads the config; after `save`.
@@ -77,7 +81,7 @@ class Arguments:
         Raises:
             ConfigError: See `reader.read`.
         """
-        return reader.read(self._kind, self._source, self.overrides, self.keywords)
+        return reader.fill(self._kind, self._source, self._tree())
 
     def save(self, folder: pathlib.Path | None, only_data: bool = False) -> None:
         """Writes examples and networks into the run's folder, and names their files.
@@ -94,14 +98,17 @@ class Arguments:
         """
         for role, network in self._networks.items():
             self._keras().check(network, role)
-        has_own = parts.are_uncalled(self._tree())
-        if self._examples is None and not self._networks and not has_own:
+        own = parts.uncalled(self._tree(), only_data or self._kind is not config.Run)
+        if self._examples is None and not self._networks and not own:
             return
         if launch.launch(os.environ) is not None:
             raise errors.ConfigError(
                 "a run in several processes must take data and networks from files, as "
                 "in YAML. Received: the examples or networks themselves"
             )
+        if own and (folder is None or not folder.exists()):
+            # Nothing was called before. Refused here, it leaves no folder.
+            own_python.require_permission(own[0], own_python.is_allowed())
         folder = folder or _temporary_folder()
         with files.lock(folder):
             place = folder.resolve() / GIVEN
@@ -110,9 +117,10 @@ class Arguments:
                 with progress.step("data", "reading what was given, once"):
                     path = given.save(self._examples, place)
                 options = {"path": str(path)}
-                self.keywords["data"] = {"name": "array_folder", "options": options}
-            if has_own:
-                self.overrides += parts.call(self._kind, self._tree(), place, only_data)
+                self._replace({"data": {"name": "array_folder", "options": options}})
+            if own:
+                called = parts.call(self._kind, self._tree(), place, only_data)
+                self._replace({}, called)
             if self._networks:
                 self._save_networks(place)
 
@@ -132,26 +140,34 @@ class Arguments:
             self._name_file(role, path, network)
 
     def _tree(self):
-        return reader.tree(self._source, self.overrides, self.keywords)
+        """The tree of the config, read again only after a part was replaced."""
+        if self._parsed is None:
+            self._parsed = reader.tree(self._source, self.overrides, self.keywords)
+        return self._parsed
+
+    def _replace(self, keywords, overrides=()):
+        """Replaces parts of the config; see `reader.read`."""
+        self.keywords |= keywords
+        self.overrides += overrides
+        self._parsed = None
 
     def _name_file(self, role, path, network):
         """Names the file of a network in the config."""
         file = {"sha256": hashes.file_hash(path)}
         if role == "student":
             options = {"path": str(path), **file}
-            self.keywords[role] = {"name": "keras_file", "options": options}
+            self._replace({role: {"name": "keras_file", "options": options}})
         elif self._kind is finishing.Finishing:
             pin = "sha256" if role == "model" else "teacher_sha256"
-            self.keywords |= {role: str(path), pin: file["sha256"]}
+            self._replace({role: str(path), pin: file["sha256"]})
         else:
             file["file"] = str(path)
             output = getattr(network, "output", None)
             if not isinstance(output, dict) or "logits" not in output:
                 file["sections"] = "auto"
             # Not the teacher as a whole: the config's `cache` stays.
-            self.overrides += [
-                f"teacher.{key}={yaml_tree.flow(value)}" for key, value in file.items()
-            ]
+            assignments = (f"teacher.{k}={yaml_tree.flow(v)}" for k, v in file.items())
+            self._replace({}, assignments)
 
 
 def read_config(

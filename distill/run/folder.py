@@ -36,7 +36,10 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
     path = folder / "run.yaml"
     if path.exists():
         old = config.read(type(run), path)
-        changes = _differences(config.plain(old), config.plain(run))
+        # Where a run's numbers are also sent decides none of them.
+        changes = _differences(
+            *(config.plain(each) | {"track": None} for each in (old, run))
+        )
         if not changes:
             return
         if not yields or is_begun(folder):

@@ -128,7 +128,7 @@ def fingerprint(run: config.Run, splits: data.Splits, name: str = "teacher") -> 
     options = ("teacher", "data", "augmentation", "batch_size", "seed")
     also = [name, run.hardware.decides, *cuts.identity("teacher", run)]
     return cache_fingerprint.fingerprint(
-        cache.without_cache(run), splits.labelled_alone, options, DECIDING, also
+        answering.without_cache(run), splits.labelled_alone, options, DECIDING, also
     )
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from distill import config
 from distill.config import yaml_tree
+from distill.run.arguments import read_config
 from distill.runtime.errors import ConfigError
 
 SHIPPED = pathlib.Path(__file__).parents[2] / "configs"
@@ -169,6 +170,9 @@ def test_a_file_that_is_not_a_mapping_is_refused_with_a_line(text, write):
 )
 def test_an_odd_structure_is_refused_in_one_line(text, message, write):
     assert message in error_of(write(text))
+    with pytest.raises(ConfigError) as caught:  # As the commands read it.
+        read_config(config.Run, write(text))
+    assert message in str(caught.value)
 
 
 def test_a_base_is_inherited_and_overridden(write):

@@ -42,6 +42,7 @@ def test_every_option_has_an_explanation():
         ("transfers.gan", ["Rows from a generator", "- `copies`"]),
         ("stages.momentun", ["Did you mean `momentum`?"]),
         ("stages.optimizer.sgd", ["no option `sgd`"]),
+        ("co_teachers.onnx", ["no option `onnx`"]),
         ("nothing.at.all", ["no option `nothing`", "Expected one of: data"]),
     ],
 )

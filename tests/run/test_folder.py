@@ -53,6 +53,15 @@ def test_a_second_process_is_kept_out_and_a_dead_one_forgotten(tmp_path):
         pass
 
 
+def test_another_tracker_makes_no_other_run(tmp_path):
+    folder.claim(tmp_path, config.load("lit_resnet.yaml"))
+    begin(tmp_path)
+    for name in ("mlflow", "wandb"):
+        folder.claim(tmp_path, config.load("lit_resnet.yaml", [f"track={name}"]))
+    with pytest.raises(errors.ConfigError, match="seed: 0 -> 1"):
+        folder.claim(tmp_path, config.load("lit_resnet.yaml", ["seed=1"]))
+
+
 def begin(folder):
     """Something is saved, which one would miss."""
     moment = files.checkpoints(folder) / "teacher.0.step1.ckpt"

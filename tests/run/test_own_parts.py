@@ -10,6 +10,7 @@ from stopping import stop_in
 
 import distill
 from distill import api, config, evaluate
+from distill.config import yaml_tree
 from distill.run.arguments import read_config
 from distill.runtime import errors
 from distill.runtime.process import signals
@@ -105,6 +106,7 @@ def test_nothing_runs_without_the_flag(command, home, capsys):
     with pytest.raises(errors.ConfigError, match="allow_python=True"):
         distill.train("run.yaml", out="runs/refused")
     assert not calls(home)
+    assert not (home / "runs").exists()
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bytes(home, monkeypatch, capsys):
@@ -134,6 +136,19 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(home, monkeypatch, capsy
         (home / "my_data.py").write_text(DATA)
     assert "data.options.source_sha256: " in capsys.readouterr().err
     assert calls(home) == "d"
+
+
+def test_a_file_is_read_once_for_whatever_it_names(home, monkeypatch):
+    read, files = yaml_tree.read, []
+
+    def count(path, find):
+        files.append(path)
+        return read(path, find)
+
+    monkeypatch.setattr(yaml_tree, "read", count)
+    flags = ["teacher.network.name=lenet", "student.name=lenet", "data.name=digits"]
+    assert read_config(config.Run, "run.yaml", flags).student
+    assert len(files) == 1
 
 
 def test_rows_that_differ_each_time_are_read_once_in_a_folder(home, tmp_path):

@@ -25,6 +25,7 @@ __all__ = [
     "form_of",
     "needs_logits",
     "require_network",
+    "without_cache",
 ]
 
 # The forms of such a teacher: options of `roles.Teacher`, of which one is given.
@@ -64,6 +65,23 @@ def cache_of(run: Run, *, answers_once: bool) -> Cache | None:
             kept. Beside such a teacher of the run, an assistant is a network.
     """
     return run.teacher.cache or (Cache() if answers_once else None)
+
+
+def without_cache(run: Run) -> Run:
+    """The run without a cache, for networks that are trained on labels alone.
+
+    A teacher that only answers keeps one variant: it is asked for nothing else.
+    """
+    # Without a teacher there are no outputs to cache, and so no reason to repeat a
+    # fixed number of variants of each example.
+    changes = run.augmentation.without_variants
+    if changes.changes and form_of(run.teacher):
+        changes = dataclasses.replace(changes, variants=1)
+    return dataclasses.replace(
+        run,
+        augmentation=changes,
+        teacher=dataclasses.replace(run.teacher, cache=None),
+    )
 
 
 def needs_logits(run: Run) -> bool:

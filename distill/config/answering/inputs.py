@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
+from distill.config.reference import check_range
 from distill.runtime.errors import check
 
 
@@ -31,8 +32,7 @@ class Input:
 
     def __post_init__(self):
         """Refuses values out of range."""
-        two = len(self.range) == 2 and self.range[0] < self.range[1]
-        check(two, "range", "two numbers, the smaller first", list(self.range))
+        check_range("range", self.range)
         rule = "absent, or positive numbers"
         whole = all(number > 0 for number in self.deviation)
         check(whole, "deviation", rule, list(self.deviation))

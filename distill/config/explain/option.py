@@ -48,9 +48,14 @@ class Option(NamedTuple):
 
 
 def options_of(kind: type) -> list[Option]:
-    """The options of a dataclass, in the order of declaration."""
+    """The options of a dataclass, in the order of declaration.
+
+    Those that it inherits and names in `refused` are left out.
+    """
     hints = typing.get_type_hints(kind, include_extras=True)
-    return [Option(f.name, hints[f.name], kind) for f in dataclasses.fields(kind)]
+    refused = getattr(kind, "refused", ())
+    names = [f.name for f in dataclasses.fields(kind) if f.name not in refused]
+    return [Option(name, hints[name], kind) for name in names]
 
 
 def format_option(option: Option, paths: Mapping[Any, str] | None = None) -> str:

@@ -4,10 +4,11 @@ import dataclasses
 
 from distill.data.sets.array_folder import ArrayFolder
 from distill.runtime.errors import DataError
+from students.keras_models.own_python import Called
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OwnPython(ArrayFolder):
+class OwnPython(Called, ArrayFolder):
     """Images that a Python function returns, such as `my_data.py:load`.
 
     The command calls it once, in a process of its own, and only with `--allow-python`.
@@ -16,21 +17,8 @@ class OwnPython(ArrayFolder):
     `{source: my_data.py:load, size: 32}` calls `load(size=32)`.
 
     Attributes:
-        source: File and function; the path is relative to the working folder.
-        source_sha256: SHA-256 hash of the file; another file is refused.
-        keywords: Keywords of the function, as JSON; written by the command.
         path: The folder of the rows that it has returned; written by the command.
     """
-
-    source: str
-    source_sha256: str | None = None
-    keywords: str = "{}"
-    path: str = ""
-
-    def __post_init__(self):
-        """Checks the rows, once they are there."""
-        if self.path:
-            super().__post_init__()
 
     @property
     def own_splits(self):

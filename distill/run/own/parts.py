@@ -20,10 +20,22 @@ from distill.runtime.process import worker
 from distill.runtime.trust import own_python, scan
 
 
-def are_uncalled(root: yaml.MappingNode) -> bool:
-    """Whether a config has such parts, and does not name what they have returned."""
-    options = (part for _, part in own_options.parts(root))
-    return any("path" not in yaml_tree.pairs(part) for part in options)
+def uncalled(root: yaml.MappingNode, only_data: bool) -> list[str]:
+    """The functions of such parts where a config does not name what they have returned.
+
+    Args:
+        root: The tree of the config.
+        only_data: Whether networks do not count.
+
+    Raises:
+        ConfigError: If a part names no function.
+    """
+    found = []
+    for key, options in own_options.parts(root):
+        entries = yaml_tree.pairs(options)
+        if "path" not in entries and (key == "data" or not only_data):
+            found.append(own_options.source(options))
+    return found
 
 
 def call(

@@ -12,6 +12,7 @@ import keras
 
 import students
 from distill import config, data
+from distill.config import answering as answering_options
 from distill.config import cache
 from distill.data import augmentation, batches, beside, dataset
 from distill.runtime import progress
@@ -56,7 +57,7 @@ def obtain(
         The training and the validation batches, with answers.
 
     Raises:
-        ConfigError, FolderBusy, Stopped: As `keep`.
+        ConfigError, Stopped, Untrusted: As `keep`.
     """
     run, splits = work.run, work.splits
     teacher, learner = networks
@@ -147,7 +148,7 @@ def fingerprint(
     """
     form = layout.dtype.descr, layout.temperature
     return cache_fingerprint.fingerprint(
-        cache.without_cache(run),
+        answering_options.without_cache(run),
         splits,
         ("augmentation", "batch_size"),
         (
