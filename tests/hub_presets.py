@@ -3,10 +3,22 @@
 import keras_hub
 import numpy as np
 
+from distill import config
+
 models = keras_hub.models
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, "good", "fine", "bad", "poor", "film", "story", "a", "the", "was"]
 LABELS = ("bad", "good")
+CONFIG = """
+data:
+  name: text_file
+  options: {{train: {csv}, tokenizer: {{name: characters, options: {{length: 16}}}}}}
+batch_size: 16
+teacher: {{hub: {preset}}}
+student: {{name: vdcnn, options: {{depth: 9, width: 4, units: 8, k: 2}}}}
+stages: [{{trainer: {{name: kd}}, epochs: 1, learning_rate: 0.001}}]
+finish: []
+"""
 
 
 def texts(count):
@@ -26,6 +38,20 @@ def save_csv(path, count=120):
     rows = [f"{text},{LABELS[label]}" for text, label in texts(count)]
     path.write_text("\n".join(["text,label", *rows]))
     return path
+
+
+def save_sst2(path, count):
+    """Writes them as a file of SST-2."""
+    path.parent.mkdir(exist_ok=True)
+    rows = [f"{text}\t{label}" for text, label in texts(count)]
+    path.write_text("\n".join(["sentence\tlabel", *rows]))
+
+
+def run_of(csv, preset, *more):
+    """A run on these texts with a preset as its teacher."""
+    path = csv.with_name("run.yaml")
+    path.write_text(CONFIG.format(csv=csv, preset=preset))
+    return config.load(str(path), more)
 
 
 def bert(**options):

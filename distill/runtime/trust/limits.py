@@ -21,17 +21,33 @@ def limit(seconds: int | None = SECONDS, threads: int = 1) -> None:
     """Limits this process: address space, CPU seconds, no core dump.
 
     Args:
-        seconds: What it may take; None sets no limit: whoever waits for it must end it
-            after a time.
+        seconds: What it may take; None sets no limit: see `limit_computing`.
         threads: How many may compute at once.
     """
-    wanted_limits = {resource.RLIMIT_AS: _MEMORY, resource.RLIMIT_CORE: 0}
+    _set(resource.RLIMIT_AS, _MEMORY)
+    _set(resource.RLIMIT_CORE, 0)
     if seconds is not None:
-        wanted_limits[resource.RLIMIT_CPU] = int(_CPU_SHARE * seconds * threads)
-    for kind, wanted in wanted_limits.items():
-        _, most = resource.getrlimit(kind)
-        wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(kind, (wanted, most))
+        limit_computing(seconds, threads)
+
+
+def limit_computing(seconds: float, threads: int = 1) -> None:
+    """Limits what this process may compute from now on, but not how long it waits.
+
+    A process of a busy machine gets its turn late, which is no fault of its own.
+
+    Args:
+        seconds: What it may take.
+        threads: How many may compute at once.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = used.ru_utime + used.ru_stime
+    _set(resource.RLIMIT_CPU, int(spent + _CPU_SHARE * seconds * threads))
+
+
+def _set(kind, wanted):
+    _, most = resource.getrlimit(kind)
+    wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(kind, (wanted, most))
 
 
 def check_weights(path: pathlib.Path, archive_bytes: int) -> None:

@@ -7,6 +7,7 @@ object is ever unpickled.
 import contextlib
 import json
 import math
+import signal
 import subprocess
 import tempfile
 import threading
@@ -19,7 +20,9 @@ from distill.runtime.errors import ConfigError, Untrusted
 from distill.runtime.process import death
 from distill.runtime.trust import loader
 
-_SECONDS = 300  # For a batch; for the first one, opening the file is included.
+# Of all cores, for a batch; for the first one, opening the file is included.
+_SECONDS = 300
+_PATIENCE = 10  # Times as long it is waited for, on a machine that is busy.
 _LONGEST = 1 << 16  # Characters of a line.
 _LARGEST = 2 << 30  # Bytes of the answers to a batch.
 
@@ -55,7 +58,7 @@ class Server:
             Untrusted: If the model may be unsafe, or answering did not end well.
         """
         process = self._started()
-        timer = threading.Timer(_SECONDS, process.kill)
+        timer = threading.Timer(_PATIENCE * _SECONDS, process.kill)
         if not self._trusted:
             timer.start()
         try:
@@ -98,7 +101,7 @@ class Server:
         return self._process
 
     def _exchange(self, process, inputs):
-        write(process.stdin, {"inputs": inputs}, {})
+        write(process.stdin, {"inputs": inputs}, {"seconds": _SECONDS})
         message, answers = read(process.stdout)
         if "refused" in message:
             self.close()
@@ -118,9 +121,13 @@ class Server:
         code, last = process.returncode, self._last_line()
         self.close()
         if late:
-            return Untrusted(f"{self._path}: no answer within {_SECONDS} s")
+            return Untrusted(f"{self._path}: no answer within {_PATIENCE * _SECONDS} s")
         reason = f"ended with {code}: {last}"
-        if (died := death.number(code)) is not None:
+        if (died := death.number(code)) == signal.SIGXCPU:
+            return Untrusted(
+                f"{self._path}: no answer within {_SECONDS} s of all cores"
+            )
+        if died is not None:
             reason = f"was ended by {death.say(died)}"
         line = f"{self._path}: the process that asked it {reason}"
         return ConfigError(line) if self._trusted else Untrusted(line)

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 
+from distill.runtime import versions
 from distill.runtime.errors import ConfigError
 from distill.runtime.trust import limits, serving
 from distill.teach.answering import formats, presets
@@ -23,9 +24,11 @@ def main(argv: list[str]) -> int:
     model = None
     while True:
         try:
-            _, arrays = serving.read(questions)
+            message, arrays = serving.read(questions)
         except ValueError:  # The end.
             return 0
+        if form != "python":
+            limits.limit_computing(message["seconds"], versions.cores())
         try:
             model = model or _OPENERS[form](path)
             serving.write(answers, _named(model(arrays["inputs"])), {})
