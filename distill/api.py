@@ -99,7 +99,8 @@ def train(
         overrides: Assignments as for `--set`, such as `stages.0.epochs=3`.
         allow_python: Whether the Python files that the config names may be run.
         **options: The other options of a config, such as `batch_size=64`, as plain data
-            or dataclasses. In `finish`, a name alone has its default options.
+            or dataclasses. In `finish`, a name alone has its default options. Beside
+            them `unlabelled=x`: further images without labels, as arrays or iterables.
 
     Returns:
         The result; None in every process but the first of several.

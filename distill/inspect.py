@@ -103,7 +103,7 @@ def _lines(found):
         ("model", origin["model"]),
         (
             "validation",
-            f"{validation['accuracy']:.2f} % of {validation['examples']} examples",
+            _describe_validation(validation),
         ),
         ("data", origin["data"]),
         *_describe_inputs(origin),
@@ -115,6 +115,15 @@ def _lines(found):
         return text  # Of an older version, or a file that LiteRT does not run.
     call = program(found["file"], found["takes"][0], origin["kind"], origin["classes"])
     return f"{text}\nTo call it:\n\n{call}"
+
+
+def _describe_validation(found):
+    """How good the file was when it was made."""
+    examples = f"{found['examples']} examples"
+    if "accuracy" in found:
+        return f"{found['accuracy']:.2f} % of {examples}"
+    agreement = found["agreement_with_teacher"]
+    return f"agrees with the teacher on {agreement:.2f} % of {examples}"
 
 
 def _describe_micro(found):

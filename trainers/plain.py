@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+AGREEMENT = "agreement_with_teacher"  # Name of a metric.
+
 
 def to_logits(network: keras.Model | None) -> keras.Model | None:
     """A model to a dict with `"logits"`; itself if it is one already.
@@ -50,6 +52,19 @@ def classes(labels):
         return ops.squeeze(labels, -1)
     found = ops.argmax(labels, axis=-1)
     return ops.where(ops.any(labels > 0, axis=-1), found, -ops.ones_like(found))
+
+
+def watch_agreement(trainer, outputs, taught) -> None:
+    """Logs the share of examples whose largest logit is the teacher's.
+
+    Args:
+        trainer: A `Tracked`; without a tracker of this name, nothing is logged.
+        outputs: The student's outputs.
+        taught: The teacher's outputs.
+    """
+    if AGREEMENT in trainer.trackers:
+        pair = (ops.argmax(each["logits"], axis=-1) for each in (outputs, taught))
+        trainer.track(AGREEMENT, ops.cast(ops.equal(*pair), "float32"))
 
 
 def fill_in(labels, taught):

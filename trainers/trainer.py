@@ -34,6 +34,7 @@ class Trainer(Tracked):
         teacher: A trained network with the same inputs. Frozen here.
         answering: What answers in the teacher's place in every step, with its inputs
             and outputs, and frozen too. None means the teacher itself.
+        watches_agreement: Whether to log it, if the method compares logits.
 
     Raises:
         ValueError: If the method needs a teacher and there is none, the two networks do
@@ -47,6 +48,7 @@ class Trainer(Tracked):
         method: Supervised,
         teacher: keras.Model | None = None,
         answering: keras.Model | None = None,
+        watches_agreement: bool = False,
     ):
         super().__init__()
         student, teacher = plain.to_logits(student), plain.to_logits(teacher)
@@ -56,7 +58,10 @@ class Trainer(Tracked):
         answering = teacher if answering is None else plain.to_logits(answering)
         self.teacher = answering if method.needs_teacher else None
         self.companions = {}
-        for name in ("task_loss", "regularization_loss"):
+        named = ["task_loss", "regularization_loss"]
+        if watches_agreement and method.end_to_end and method.needs_logits:
+            named.append(plain.AGREEMENT)
+        for name in named:
             self.track(name, 0.0)
         if method.needs_teacher:
             if teacher is None:
@@ -161,6 +166,7 @@ class Trainer(Tracked):
         self.track("regularization_loss", penalty)
         if taught is None:
             return loss / replicas()
+        plain.watch_agreement(self, y_pred, taught)
         step = Step(x, labels, taught, _to_float32(y_pred), training)
         for name, per_example in _to_float32(self.method.terms(self, step)).items():
             if sample_weight is not None:

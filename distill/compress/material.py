@@ -121,7 +121,6 @@ class Material:
         """
         split = self.splits.validation
         classes = accuracy.classes(parity.predict(file, split.floats()))
-        right = classes == split.labels
         origin = {
             "model": name,
             "kind": self.kind,
@@ -130,12 +129,17 @@ class Material:
             "versions": versions.versions(),
             "data": self.splits.fingerprint(),
             "weights": self._weights,
-            "validation": {
-                "examples": len(right),
-                "accuracy": 100 * float(right.mean()),
-            },
+            "validation": {"examples": len(classes), **self._quality(classes)},
         }
         return provenance.stamp(file, origin)
+
+    def _quality(self, classes):
+        """What is known of a file's classes on the validation split."""
+        split = self.splits.validation
+        if split.has_labels:
+            return {"accuracy": 100 * float((classes == split.labels).mean())}
+        taught = accuracy.classes(self.teacher(split.floats()))
+        return {"agreement_with_teacher": 100 * float((classes == taught).mean())}
 
     @functools.cached_property
     def _weights(self):

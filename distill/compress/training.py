@@ -124,7 +124,7 @@ def prepare(
     model.compile(
         optimizer=_OPTIMIZERS[changes.optimizer](rate),
         loss=loss,
-        metrics=[*metrics, accuracy if part.labelled_share == 1 else _known(accuracy)],
+        metrics=[*metrics, _quality(part.labelled_share)],
     )
 
 
@@ -199,6 +199,19 @@ def _known(metric):
         return tf.math.divide_no_nan(right, tf.reduce_mean(known))
 
     return masked
+
+
+def _quality(labelled_share):
+    """The metric beside the terms: accuracy, or agreement where labels are absent."""
+    if not labelled_share:
+        return agreement_with_teacher
+    return accuracy if labelled_share == 1 else _known(accuracy)
+
+
+def agreement_with_teacher(targets, logits):
+    """Whether the largest logit is the teacher's; the name is also the metric's."""
+    same = tf.equal(tf.argmax(logits, -1), tf.argmax(targets[:, 1:], -1))
+    return tf.cast(same, tf.float32)
 
 
 def accuracy(targets, logits):

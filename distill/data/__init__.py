@@ -60,7 +60,7 @@ def read(dataset: Dataset, pretrained: Sequence[str] = ()) -> Splits:
     name = next(name for name, kind in DATASETS.items() if kind is type(dataset))
     with progress.step("data", f"reading {name}"):
         splits = dataset.load()
-    if splits.drawn and pretrained:
+    if splits.drawn and pretrained and splits.test.has_labels:
         warnings = (*splits.warnings, checks.leakage_warning(pretrained))
         splits = dataclasses.replace(splits, warnings=warnings)
     if splits.unlabelled is not None:

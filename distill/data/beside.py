@@ -124,11 +124,12 @@ def build(
     shared = {"seed": seed, "augmentation": augmentation}
     if labelled == batch_size:
         return batches.Batches(splits.train, batch_size=batch_size, **shared, **options)
-    assert splits.unlabelled is not None  # `config.checks` has refused it.
+    further = splits.unlabelled
+    if further is None:  # The data have no labels at all.
+        assert not splits.train.has_labels  # `config.checks` has refused others.
+        further = splits.train
     apart = shared | {"seed": seeds.seed_of(seed, "unlabelled")}
-    unlabelled = batches.Batches(
-        splits.unlabelled, batch_size=batch_size - labelled, **apart
-    )
+    unlabelled = batches.Batches(further, batch_size=batch_size - labelled, **apart)
     if not labelled:
         return unlabelled
     return Beside(

@@ -31,6 +31,8 @@ def check(parts: Mapping[str, Split], class_names: Sequence[str]) -> None:
     for name, part in parts.items():
         if not len(part.labels):
             raise DataError(f"There is no {name} example")
+        if not part.has_labels:
+            continue
         low, high = int(part.labels.min()), int(part.labels.max())
         if low < 0 or high >= classes:
             raise DataError(
@@ -113,6 +115,8 @@ def _normalize(name):
 
 def _missing(part, class_names):
     """Names of the classes without an example, as part of a message."""
+    if not part.has_labels:
+        return ""
     names = [
         class_names[label]
         for label in np.setdiff1d(np.arange(len(class_names)), part.labels)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from distill.data import checks, split_file
-from distill.data.splits import Parts, Split, Splits
+from distill.data.splits import NAMES, Parts, Split, Splits
 from distill.data.unlabelled import Unlabelled
 from distill.runtime.errors import DataError, check
 
@@ -112,6 +112,11 @@ class Dataset:
     def own_splits(self) -> Set[str]:
         """The splits that the set comes with; the others are drawn."""
         return {"train"}
+
+    @property
+    def labelled(self) -> Set[str]:
+        """The splits whose examples have labels."""
+        return frozenset(NAMES)
 
     def _check_train_examples(self):
         if self.train_examples is None:

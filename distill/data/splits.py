@@ -31,6 +31,11 @@ class Split:
     names: np.ndarray | None = None
     texts: np.ndarray | None = None
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the classes of the examples are known."""
+        return not (self.labels == UNLABELLED).any()
+
     def floats(self) -> np.ndarray:
         """All inputs as a network needs them; see `floats`."""
         return floats(self.inputs[:])

@@ -39,6 +39,12 @@ def classes(logits: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(logits).any(-1), -1, logits.argmax(-1))
 
 
+def agreement(logits: np.ndarray, taught: np.ndarray) -> float:
+    """Percentage of examples whose largest logit is that of the teacher's logits."""
+    predicted = classes(logits)
+    return 100 * float(((predicted == classes(taught)) & (predicted >= 0)).mean())
+
+
 def accuracy(logits: np.ndarray, split: data.Split) -> float:
     """Percentage of examples whose largest logit is the label's."""
     return 100 * float(np.mean(classes(logits) == split.labels))

@@ -121,5 +121,5 @@ class Watch(keras.callbacks.Callback):
 
 def callbacks(learner, split: data.Split, seed: int) -> list[keras.callbacks.Callback]:
     """The callbacks of a stage that trains sections with LIT; see `Watch`."""
-    has_sections = isinstance(learner.method, trainers.LIT)
+    has_sections = isinstance(learner.method, trainers.LIT) and split.has_labels
     return [Watch(learner, split, seed)] if has_sections else []

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from distill.config.reference import is_reference
+from distill.measure import scores
 from distill.report import html
 from distill.report.charts import pareto, scatter
 from distill.runtime import files
@@ -61,6 +62,7 @@ def front(models: Sequence[dict]) -> dict:
             "file": model["file"],
             "accuracy": model["accuracy"],
             "validation_accuracy": model["validation_accuracy"],
+            **_agreements(model),
             **{key: measure.of(model) for key, measure in measures.items()},
             "failed": bool(model["failed"]),
             "dominated_in": [
@@ -72,17 +74,34 @@ def front(models: Sequence[dict]) -> dict:
         for model in models
     ]
     # The validation split decides: what the test split chose, it could not measure.
-    accuracy = {model["name"]: model["validation_accuracy"] for model in models}
+    accuracy = {
+        model["name"]: scores.of_validation(model)
+        for model in models
+        if not is_reference(model["name"])
+    }
     reference = "teacher" if "teacher" in accuracy else "student"
     least = accuracy[reference] - WITHIN
     own = [model for model in models if not is_reference(model["name"])]
-    near = [model for model in own if model["validation_accuracy"] >= least]
+    near = [model for model in own if accuracy[model["name"]] >= least]
     chosen = pareto.smallest(near)
     return {
         "models": rows,
         "reference": reference,
         "within": WITHIN,
         "chosen": chosen and chosen["name"],
+    }
+
+
+def _agreements(model):
+    """What stands in the place of an accuracy that is unknown."""
+    names = {
+        "accuracy": "agreement_with_teacher",
+        "validation_accuracy": "validation_agreement",
+    }
+    return {
+        agreement: model[agreement]
+        for known, agreement in names.items()
+        if model[known] is None and agreement in model
     }
 
 

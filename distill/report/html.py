@@ -5,7 +5,7 @@ import base64
 import jinja2
 import numpy as np
 
-from distill.measure import latency
+from distill.measure import latency, scores
 from distill.report import images, references
 from distill.runtime import formats
 
@@ -27,6 +27,7 @@ def template(name: str) -> jinja2.Template:
     environment.globals["formats"] = formats
     environment.globals["differ"] = latency.differ
     environment.globals["reference_lines"] = references.lines
+    environment.globals["scores"] = scores
     environment.globals["share"] = _share
     return environment.get_template(name)
 

@@ -25,6 +25,7 @@ from tensorboard.summary.writer import record_writer
 
 from distill import data
 from distill.data import batches
+from distill.measure import scores
 from distill.report import images as report_images
 from distill.runtime import seeds
 
@@ -230,7 +231,8 @@ def final(models: list[dict]) -> dict[str, float]:
     numbers = {}
     for model in models:
         name = model["name"]
-        numbers[f"test_accuracy/{name}"] = model["accuracy"]
+        kind = "accuracy" if scores.are_known([model]) else "agreement_with_teacher"
+        numbers[f"test_{kind}/{name}"] = scores.of_test(model)
         if model["bytes"] is not None:  # Of a teacher that only answers.
             numbers[f"kilobytes/{name}"] = model["bytes"] / 1000
         if model["latency_ms"]:

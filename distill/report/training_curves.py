@@ -66,6 +66,9 @@ _PANELS = {
         name == "val_loss" or (name.endswith("loss") and not name.startswith("val_"))
     ),
     "Accuracy, %": lambda name: name.endswith("accuracy"),
+    "Agreement with the teacher, %": lambda name: name.endswith(
+        "agreement_with_teacher"
+    ),
     "Stitched accuracy, validation, %": lambda name: name.startswith("stitched/"),
     "Agreement, and whom the discriminator recognises, %": lambda name: (
         _is_adversarial(name) and not name.startswith("val_")

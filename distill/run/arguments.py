@@ -36,6 +36,7 @@ class Arguments:
             of `kind`, or None.
         overrides: Assignments as for `--set`.
         options: Top-level options by name; those that are None are left as they are.
+            Beside them `unlabelled`: images as for `given.save_unlabelled`.
 
     Attributes:
         file: The path in `source`, or None.
@@ -53,6 +54,8 @@ class Arguments:
         overrides: Sequence[str],
         options: Mapping[str, Any],
     ):
+        options = dict(options)
+        self._unlabelled = options.pop("unlabelled", None)
         _check_names(kind, options)
         options = {key: value for key, value in options.items() if value is not None}
         given = {
@@ -99,7 +102,8 @@ class Arguments:
         for role, network in self._networks.items():
             self._keras().check(network, role)
         own = parts.uncalled(self._tree(), only_data or self._kind is not config.Run)
-        if self._examples is None and not self._networks and not own:
+        others = (self._examples, self._unlabelled, *self._networks.values())
+        if all(part is None for part in others) and not own:
             return
         if launch.launch(os.environ) is not None:
             raise errors.ConfigError(
@@ -113,16 +117,23 @@ class Arguments:
         with files.lock(folder):
             place = folder.resolve() / GIVEN
             place.mkdir(exist_ok=True)
-            if self._examples is not None:
-                with progress.step("data", "reading what was given, once"):
-                    path = given.save(self._examples, place)
-                options = {"path": str(path)}
-                self._replace({"data": {"name": "array_folder", "options": options}})
+            self._save_examples(place)
             if own:
                 called = parts.call(self._kind, self._tree(), place, only_data)
                 self._replace({}, called)
             if self._networks:
                 self._save_networks(place)
+
+    def _save_examples(self, place):
+        """Writes the examples that were given, and names their files in the config."""
+        if self._examples is not None:
+            with progress.step("data", "reading what was given, once"):
+                path = given.save(self._examples, place)
+            part = {"name": "array_folder", "options": given.options(path)}
+            self._replace({"data": part})
+        if self._unlabelled is not None:
+            file = yaml_tree.flow(str(given.save_unlabelled(self._unlabelled, place)))
+            self._replace({}, [f"data.options.unlabelled={{path: {file}}}"])
 
     @staticmethod
     def _keras():

@@ -58,8 +58,9 @@ def train_all(work: Workspace) -> list[dict]:
             if file.exists()
             else measure_accuracy.logits(network, splits.test)
         )
-        accuracy = measure_accuracy.accuracy(answers, splits.test)
-        progress.say(f"    teacher: {accuracy:.2f} % of the test split")
+        if splits.test.has_labels:
+            accuracy = measure_accuracy.accuracy(answers, splits.test)
+            progress.say(f"    teacher: {accuracy:.2f} % of the test split")
     generator_network, more = generator.obtain(work)
     records += more
     teachers, more = assistants.obtain(work, network, generator_network)

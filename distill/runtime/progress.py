@@ -19,7 +19,8 @@ _LOGGER = logging.getLogger("distill")
 _BEGAN = time.monotonic()  # This module is among the first that a command imports.
 _CLEAR = "\r\x1b[K"
 _OFTEN = 0.2  # Seconds between two looks at a line that is not whole yet.
-_FIRST = ("val_accuracy", "accuracy", "loss")  # What is shown where room is short.
+# What is shown where room is short.
+_FIRST = ("val_accuracy", "val_agreement_with_teacher", "accuracy", "loss")
 
 
 @dataclasses.dataclass

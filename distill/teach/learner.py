@@ -17,6 +17,8 @@ def build_learner(
     network: keras.Model,
     teacher: keras.Model | None,
     answering: keras.Model | None = None,
+    *,
+    has_labels: bool = True,
 ) -> trainer.Trainer:
     """Builds the compiled trainer of a stage.
 
@@ -27,16 +29,23 @@ def build_learner(
         network: The network to train.
         teacher: The trained teacher; None for methods without one.
         answering: What answers in its place; see `trainer.Trainer`.
+        has_labels: Whether the validation examples have labels. Without, the accuracy
+            is unknown, and agreement with the teacher is logged.
     """
     learner = trainer.Trainer(
-        student=network, method=stage.trainer, teacher=teacher, answering=answering
+        student=network,
+        method=stage.trainer,
+        teacher=teacher,
+        answering=answering,
+        watches_agreement=not has_labels,
     )
     optimizer = learner.sides(build_optimizer(stage, source.steps_per_epoch))
     learner.compile(
         **compile_options(run.hardware, optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         loss_weights=stage.task_weight,
-        weighted_metrics=["accuracy"],  # Of the examples that have a label.
+        # Of the examples that have a label.
+        weighted_metrics=["accuracy"] if has_labels else None,
     )
     return learner
 

@@ -77,7 +77,10 @@ def train(
                 inputs = obtain(work, source, stage, (answering, network), options)
             log_dir = folder / "tensorboard" / f"{name}.{index}.{stage.name}"
             keras.utils.set_random_seed(seeds.seed_of(run.seed, name, index))
-            learner = build_learner(run, stage, source, network, teacher, answering)
+            learner = build_learner(
+                *(run, stage, source, network, teacher, answering),
+                has_labels=splits.validation.has_labels,
+            )
             record = fit.fit_stage(
                 learner,
                 stage,

@@ -96,6 +96,6 @@ def test_every_model_is_measured_on_both_splits(tmp_path):
     test = data.Split(inputs, np.where(np.arange(12) < 3, right, (right + 1) % 4))
     validation = data.Split(inputs, right)
     record, _ = model_record(
-        tmp_path / "student.keras", test, None, validation=validation
+        tmp_path / "student.keras", test, None, validation=(validation, None)
     )
     assert (record["accuracy"], record["validation_accuracy"]) == (25.0, 100.0)

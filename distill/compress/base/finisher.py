@@ -221,7 +221,7 @@ class TrainedFinisher(Finisher):
             weights are those of `trainers.KD`.
         temperature: Divides both networks' logits in that loss; positive, no unit.
         labelled_share: Share of labelled examples in each batch; the others are
-            `data.options.unlabelled`, which only the teacher labels. Above 0.
+            `data.options.unlabelled`, which only the teacher labels.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -247,4 +247,4 @@ class TrainedFinisher(Finisher):
         for name in ("task_weight", "kd_weight"):
             check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         share = self.labelled_share
-        check(0 < share <= 1, "labelled_share", "in (0, 1]", share)
+        check(0 <= share <= 1, "labelled_share", "in [0, 1]", share)

@@ -202,7 +202,11 @@ class Budget(Limits):
 
 
 def accuracy_breaches(
-    option: str, limit: float, drop: float, test_drop: float | None = None
+    option: str,
+    limit: float,
+    drop: float,
+    test_drop: float | None = None,
+    word: str = "accuracy",
 ) -> list[str]:
     """Checks a file against the limit of its accuracy on the validation split.
 
@@ -211,6 +215,7 @@ def accuracy_breaches(
         limit: The limit, in percentage points.
         drop: Points by which the file is below the student on the validation split.
         test_drop: The same on the test split, only for the message; None if unknown.
+        word: What is compared.
 
     Returns:
         One line if the limit is exceeded; else empty.
@@ -219,7 +224,7 @@ def accuracy_breaches(
         return []
     beside = "" if test_drop is None else f"; on the test split {test_drop:.2f} points"
     return [
-        f"accuracy on the validation split is {drop:.2f} points below the student's, "
+        f"{word} on the validation split is {drop:.2f} points below the student's, "
         f"more than {option} = {limit}{beside}"
     ]
 

@@ -146,7 +146,8 @@ def _check_unlabelled(run, form):
     for index, part in enumerate(run.finish):
         share = getattr(part, "labelled_share", 1.0)
         rule = f"1 with `teacher.{form}`, whose answers to labelled examples are kept"
-        check(share == 1, f"finish[{index}].options.labelled_share", rule, share)
+        kept = share == 1 or "train" not in run.data.labelled
+        check(kept, f"finish[{index}].options.labelled_share", rule, share)
 
 
 def _check_partners(run, form):

@@ -21,7 +21,14 @@ def check_run(run: Any) -> None:
     Raises:
         ValueError: If an option does not fit; the message names it.
     """
+    has_labels = "train" in run.data.labelled
+    if not has_labels:
+        _check_without_labels(run)
     for where, share in shares(run):
+        if not has_labels:
+            rule = "0 with data whose training examples have no labels"
+            check(share == 0, where, rule, share)
+            continue
         if share == 1:
             continue
         given = run.data.unlabelled is not None
@@ -34,6 +41,23 @@ def check_run(run: Any) -> None:
             "the `batch_size`",
             share,
         )
+
+
+def _check_without_labels(run):
+    """Refuses what needs labels, for data whose training examples have none."""
+    rule = "absent: the training examples have no labels already"
+    check(run.data.unlabelled is None, _OPTION, rule, run.data.unlabelled)
+    if run.stages:
+        rule = "absent: the teacher must be given, since no label is there to train it"
+        trained = [run.teacher, *run.co_teachers]
+        check(not any(part.stages for part in trained), "teacher.stages", rule, "some")
+        check(run.generator is None, "generator", "absent without labels", "one")
+    rule = "absent where the test examples have no labels: there is no accuracy"
+    if "test" not in run.data.labelled:
+        check(not run.references, "references", rule, len(run.references))
+    rule = "left out without labels, where a search could not compare accuracies"
+    trials = getattr(run.budget, "trials", 0)
+    check(not trials, "budget.trials", rule, trials)
 
 
 def check_used(run: Any) -> None:

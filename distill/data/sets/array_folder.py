@@ -3,14 +3,15 @@
 import dataclasses
 import functools
 import pathlib
+from typing import ClassVar
 
 import numpy as np
 
 from distill.data import checks, memmap
 from distill.data.dataset import Dataset
 from distill.data.sets import arrays
-from distill.data.splits import NAMES, Parts, Split
-from distill.runtime.errors import DataError
+from distill.data.splits import NAMES, UNLABELLED, Parts, Split
+from distill.runtime.errors import DataError, check
 
 LABELS = "labels.txt"  # As beside an exported model; see `distill.data.sidecar`.
 
@@ -27,12 +28,20 @@ class ArrayFolder(Dataset):
     Attributes:
         path: The folder. A file `labels.txt` in it names the classes, one on each line,
             in the order of the labels; without it they are named by their numbers.
+        teacher_classes: Number of classes of the teacher where there is no
+            `train_y.npy`: the training examples have no labels then, nor have those of
+            another split without its file; see docs/unlabelled.md.
     """
 
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("teacher_classes",)
+
     path: str
+    teacher_classes: int | None = None
 
     def __post_init__(self):
         """Refuses a folder without arrays of images and at least two classes."""
+        if self.path:
+            self._check_classes()
         try:
             shape, names = self.input_shape, self.class_names
         except DataError as error:
@@ -56,6 +65,35 @@ class ArrayFolder(Dataset):
         return {name for name in NAMES if self._file(name, "x").is_file()}
 
     @property
+    def labelled(self):
+        """All splits; with `teacher_classes`, those that have a file of labels."""
+        if self.teacher_classes is None:
+            return super().labelled
+        return {name for name in NAMES if self._file(name, "y").is_file()}
+
+    def _check_classes(self):
+        has_labels = self._file("train", "y").is_file()
+        check(
+            self.teacher_classes is None or not has_labels,
+            "teacher_classes",
+            "absent beside train_y.npy, which has the classes",
+            self.teacher_classes,
+        )
+        lines = self.class_names if self._names_file.is_file() else ()
+        check(
+            self.teacher_classes is None
+            or not lines
+            or len(lines) == self.teacher_classes,
+            "teacher_classes",
+            f"{len(lines)}, the lines of {LABELS}",
+            self.teacher_classes,
+        )
+
+    @property
+    def _names_file(self):
+        return pathlib.Path(self.path).expanduser() / LABELS
+
+    @property
     def input_shape(self):
         """`(height, width, channels)`."""
         shape = arrays.load(self._file("train", "x")).shape[1:]
@@ -69,7 +107,9 @@ class ArrayFolder(Dataset):
     @property
     def class_names(self):
         """Lines of `labels.txt`; else numbers."""
-        names = pathlib.Path(self.path).expanduser() / LABELS
+        names = self._names_file
+        if self.teacher_classes is not None and not names.is_file():
+            return tuple(map(str, range(self.teacher_classes)))
         source = names if names.is_file() else self._file("train", "y")
         try:
             return _class_names(source, memmap.stamp(source))
@@ -86,9 +126,14 @@ class ArrayFolder(Dataset):
     def _read(self, name):
         files = {axis: self._file(name, axis) for axis in "xy"}
         where = {axis: str(file) for axis, file in files.items()}
-        read = {axis: arrays.load(file) for axis, file in files.items()}
-        sizes = self.input_shape, self.num_classes
-        images, labels = checked(read["x"], read["y"], where, *sizes)
+        images = arrays.load(files["x"])
+        if self.teacher_classes is not None and name not in self.labelled:
+            images = arrays.images(images, where["x"], self.input_shape)
+            labels = np.full(len(images), UNLABELLED, np.int64)
+        else:
+            sizes = self.input_shape, self.num_classes
+            labels = arrays.load(files["y"])
+            images, labels = checked(images, labels, where, *sizes)
         names = np.array([f"{name}:{row}" for row in range(len(labels))], object)
         return Split(memmap.Rows(images), np.array(labels), names)
 

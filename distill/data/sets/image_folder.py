@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from distill.data import checks, memmap
 from distill.data.dataset import Dataset
 from distill.data.sets import class_folders, image_file
 from distill.data.splits import Parts, Split
+from distill.data.unlabelled import Unlabelled
 from distill.runtime import progress
 from distill.runtime.errors import DataError
 
@@ -33,13 +35,20 @@ class ImageFolder(Dataset):
             into memory.
         max_bad_images: Number of unreadable images that may be left out; each is
             named. One more is an error.
+        teacher_classes: Number of classes that the teacher knows, where the images
+            have no labels: all images in `path` are read then, in folders of any name;
+            see docs/unlabelled.md.
     """
+
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("teacher_classes",)
+    only_with: ClassVar[dict[str, str]] = {"max_bad_images": "no teacher_classes"}
 
     path: str
     size: tuple[int, ...] = (32, 32)
     channels: int = 3
     on_disk: bool = False
     max_bad_images: int = 0
+    teacher_classes: int | None = None
 
     def __post_init__(self):
         """Refuses folders without classes, and values out of range."""
@@ -69,8 +78,15 @@ class ImageFolder(Dataset):
             )
 
     @property
+    def labelled(self):
+        """All splits; with `teacher_classes`, none."""
+        return super().labelled if self.teacher_classes is None else frozenset()
+
+    @property
     def own_splits(self):
         """The splits that have a folder."""
+        if self.teacher_classes is not None:
+            return {"train"}
         return set(class_folders.layout(self._root))
 
     @property
@@ -80,12 +96,14 @@ class ImageFolder(Dataset):
 
     @property
     def num_classes(self):
-        """Number of class folders."""
+        """Number of class folders, or `teacher_classes`."""
         return len(self.class_names)
 
     @property
     def class_names(self):
-        """Names of the class folders, sorted."""
+        """Names of the class folders, sorted; or numbers."""
+        if self.teacher_classes is not None:
+            return tuple(map(str, range(self.teacher_classes)))
         return class_folders.folders(class_folders.layout(self._root)["train"])
 
     @property
@@ -93,6 +111,9 @@ class ImageFolder(Dataset):
         return pathlib.Path(self.path).expanduser()
 
     def _examples(self):
+        if self.teacher_classes is not None:
+            place = Unlabelled(path=self.path)
+            return Parts(place.read(self.read_shape, on_disk=self.on_disk))
         bad: list[DataError] = []
         layout = class_folders.layout(self._root)
         parts = {split: self._read(root, bad) for split, root in layout.items()}

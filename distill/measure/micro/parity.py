@@ -44,7 +44,7 @@ def record(path: pathlib.Path, split: data.Split, macs: int) -> dict:
     if made.outputs is not None:
         answers = runner.dequantize(made.outputs)
         numbers = {
-            "accuracy": accuracy.accuracy(answers, split),
+            "accuracy": accuracy.accuracy(answers, split) if split.has_labels else None,
             **compare(path, answers, interpreter.predict(path, inputs)),
         }
     return {

@@ -3,6 +3,7 @@
 import yaml
 
 from distill.data import sidecar
+from distill.measure import scores
 from distill.measure.end import End
 from distill.report import certificates, micro, references
 from distill.report.card.program import program
@@ -22,6 +23,7 @@ _COLUMNS = [
     "gives",
     "SHA-256",
 ]
+_AGREEMENT = ("agreement with the teacher, %", "on validation, %")
 _ENDS = ("takes", "gives")
 NAMED = 20  # Up to so many classes are named in a sentence.
 
@@ -43,7 +45,7 @@ def text(result: dict) -> str:
         f"On {data['test']:,} test examples, each file by running it; "
         f"{result['machine']}. What passes, and what is named above, was decided by "
         f"{data['validation']:,} validation examples.",
-        _table([_COLUMNS, *map(_row, result["models"])]),
+        _table([_columns(result["models"]), *map(_row, result["models"])]),
         f"Packed: {formats.PACKED}.{_packed_files(result['models'])}",
         *_describe_references(result["models"]),
         *_run_in_micro(result["models"]),
@@ -135,12 +137,19 @@ def _packed_files(models):
     return f" In this form beside the others: {', '.join(names)}."
 
 
+def _columns(models):
+    """The table's columns, in which agreement is called agreement."""
+    if scores.are_known(models):
+        return _COLUMNS
+    return [_COLUMNS[0], _COLUMNS[1], *_AGREEMENT, *_COLUMNS[4:]]
+
+
 def _row(model):
     return [
         model["name"],
         model["file"],
-        formats.percent(model["accuracy"]),
-        formats.percent(model["validation_accuracy"]),
+        formats.percent(scores.of_test(model)),
+        formats.percent(scores.of_validation(model)),
         formats.whole(model["bytes"]),
         formats.whole(model["gzip_bytes"]),
         formats.whole(model["packed_bytes"]),
@@ -175,6 +184,8 @@ def _promises(models):
 
 def _worst(model, names):
     seen = [pair for pair in zip(model["per_class_accuracy"], names, strict=True)]
+    if not scores.are_known([model]):
+        return None
     accuracy, name = min(pair for pair in seen if pair[0] is not None)
     return f"{model['name']} is worst on {name}: {formats.percent(accuracy)} %"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from distill.measure import latency
+from distill.measure import latency, scores
 from distill.runtime import formats
 
 
@@ -103,7 +103,7 @@ def beaten(models: Sequence[dict], measure: Measure) -> dict[str, bool]:
     sound = [model for model in measured if not model["failed"]]
     # `reshape` keeps the two columns if every model has failed.
     spreads = np.array([measure.spread(m) for m in sound], float).reshape(-1, 2)
-    is_dominated = dominated(spreads, [m["accuracy"] for m in sound])
+    is_dominated = dominated(spreads, [scores.of_test(m) for m in sound])
     names = (model["name"] for model in sound)
     known = dict(zip(names, map(bool, is_dominated), strict=True))
     return {model["name"]: known.get(model["name"], True) for model in measured}
@@ -127,7 +127,7 @@ def smallest(models: Sequence[dict]) -> dict | None:
         if model["name"].startswith("student.") and not model["failed"] and _runs(model)
     ]
     return min(
-        passing, key=lambda m: (m["bytes"], -m["validation_accuracy"]), default=None
+        passing, key=lambda m: (m["bytes"], -scores.of_validation(m)), default=None
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distill.config import reference, roles
+from distill.measure import scores
 from distill.report.charts import axes, pareto
 
 LINE = 14  # Height of a label in pixels.
@@ -40,11 +41,11 @@ def front(
     models = [
         model
         for model in models
-        if math.isfinite(model["accuracy"]) and measure.of(model)
+        if math.isfinite(scores.of_test(model)) and measure.of(model)
     ]
     sound = [model for model in models if not model["failed"]]
     # If all have failed, they share the axis; there is no front then.
-    accuracies = [model["accuracy"] for model in sound or models]
+    accuracies = [scores.of_test(model) for model in sound or models]
     lowest, highest = min(accuracies), max(accuracies)
     margin = max(0.08 * (highest - lowest), 0.05)
     box = {"left": 46, "right": width - 12, "top": 14, "bottom": height - 40}
@@ -58,8 +59,8 @@ def front(
         {
             "model": model,
             "x": x["at"](measure.of(model)),
-            "y": float(np.clip(y["at"](model["accuracy"]), 0, box["bottom"])),
-            "below": model["accuracy"] < y["low"],
+            "y": float(np.clip(y["at"](scores.of_test(model)), 0, box["bottom"])),
+            "below": scores.of_test(model) < y["low"],
             "dominated": beaten[model["name"]],
             "label": _label(model),
             "family": model.get("family") or family(model["name"]),
@@ -98,7 +99,8 @@ def family(name: str) -> str:
 def _label(model):
     """The variant of a student's file, or the name of another model."""
     name = model["name"].removeprefix("student.")
-    return f"{name} (failed, {model['accuracy']:.1f} %)" if model["failed"] else name
+    reached = scores.of_test(model)
+    return f"{name} (failed, {reached:.1f} %)" if model["failed"] else name
 
 
 def _put_labels(points, box):

@@ -69,7 +69,7 @@ def gather(
         "failures": _failures(run, models),
     }
     chosen = pareto.smallest(models)
-    result["confusion"] = _confusion(chosen, answers, splits.test.labels)
+    result["confusion"] = _confusion(chosen, answers, splits.test)
     wrong = _find_errors(chosen, answers, splits, run.data.class_names)
     _write(run, splits, folder, result, wrong)
     if tracker is not None:
@@ -132,6 +132,7 @@ def _warnings(run, made, splits, models, stages):
     """The report's warnings; `made` is the run without files that cannot be made."""
     return [
         *splits.warnings,
+        *warn.no_labels(models),
         *warn.controls(run, models),
         *warn.few_examples(made, len(splits.validation.labels)),
         *warn.test_drops(made, models),
@@ -144,7 +145,8 @@ def _warnings(run, made, splits, models, stages):
 
 def _stitch(run, folder, split):
     """The accuracy of stitched networks; empty without a stage of LIT."""
-    if not any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages):
+    is_lit = any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages)
+    if not is_lit or not split.has_labels:
         return []
     pair = (
         loader.open_own(folder / f"{name}.keras") for name in ("teacher", "student")
@@ -156,7 +158,7 @@ def _certify(run, student, folder, models, splits, tried):
     """Adds certificates to the files of those finishers that ask for one."""
     by_name = {model["name"]: model for model in models}
     for part in run.finish:
-        if part.certified:
+        if part.certified and splits.train.has_labels:
             model = by_name[f"student.{config.name_of(part)}"]
             options = certify.describe_options(run, part, student)
             if splits.tokenizer is not None:  # It may be fitted to the examples.
@@ -176,16 +178,20 @@ def _failures(run, models):
     ]
 
 
-def _confusion(chosen, answers, labels):
+def _confusion(chosen, answers, split):
     """The confusions of the teacher and of the chosen file, else of the student."""
+    if not split.has_labels:
+        return None
     names = dict.fromkeys(["teacher", chosen["name"] if chosen else "student"])
     compared = {name: answers[name] for name in names if name in answers}
-    return confusion.record(labels, compared, next(iter(answers.values())).shape[-1])
+    return confusion.record(
+        split.labels, compared, next(iter(answers.values())).shape[-1]
+    )
 
 
 def _find_errors(chosen, answers, splits, class_names):
     """Test examples that the chosen file misclassifies and its reference does not."""
-    if chosen is None:
+    if chosen is None or not splits.test.has_labels:
         return []
     split, right = splits.test, "teacher" if "teacher" in answers else "student"
     said, taught = (accuracy.classes(answers[name]) for name in (chosen["name"], right))

@@ -6,7 +6,7 @@ from typing import Any
 
 from distill import config
 from distill.compress.search import budget
-from distill.measure import codec, cost
+from distill.measure import codec, cost, scores
 from distill.measure.facts import Facts
 from distill.runtime import errors
 
@@ -60,8 +60,10 @@ def container_breaches(path: pathlib.Path) -> list[str]:
 
 def limit_breaches(run: Any, model: dict, student: dict) -> list[str]:
     """How a file breaks the budget or, without one, the limit on accuracy."""
-    drops = [student[key] - model[key] for key in ("validation_accuracy", "accuracy")]
+    drops = [of(student) - of(model) for of in (scores.of_validation, scores.of_test)]
     limits = getattr(run, "budget", None)
     if limits is not None:
         return limits.breaches(model, *drops)
-    return budget.accuracy_breaches("max_accuracy_drop", run.max_accuracy_drop, *drops)
+    return budget.accuracy_breaches(
+        "max_accuracy_drop", run.max_accuracy_drop, *drops, scores.word([model])
+    )

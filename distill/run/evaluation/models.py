@@ -36,6 +36,10 @@ def measure(
         contents of the `.tflite` files.
     """
     models, answers, contents = [], {}, {}
+    unknown = not splits.validation.has_labels
+    judged = (
+        teacher_logits(folder, splits.validation, "validation") if unknown else None
+    )
     if (folder / kept.FILE).exists():
         entry, answers["teacher"] = record.answers_record(folder / kept.FILE, splits)
         models.append(entry)
@@ -51,21 +55,24 @@ def measure(
                 network,
                 facts=contents.get(path.stem),
                 counted=counted,
-                validation=splits.validation,
+                validation=(splits.validation, judged),
             )
         models.append(entry)
     return models, answers, contents
 
 
-def teacher_logits(folder: pathlib.Path, split: data.Split) -> np.ndarray | None:
+def teacher_logits(
+    folder: pathlib.Path, split: data.Split, name: str = "test"
+) -> np.ndarray | None:
     """The teacher's logits; None without a teacher.
 
     Args:
         folder: The folder of the models.
-        split: The test split.
+        split: A split.
+        name: Its name.
     """
     if (folder / kept.FILE).exists():
-        return kept.read(folder / kept.FILE)["test"][0]
+        return kept.read(folder / kept.FILE)[name][0]
     path = folder / "teacher.keras"
     return accuracy.logits(loader.open_own(path), split) if path.exists() else None
 

@@ -23,7 +23,7 @@ def model_record(
     *,
     facts: Facts | None = None,
     counted: cost.Cost | None = None,
-    validation: data.Split | None = None,
+    validation: tuple[data.Split, np.ndarray | None] | None = None,
 ) -> tuple[dict, np.ndarray]:
     """Measures a file for its entry in the report's `models`.
 
@@ -36,8 +36,8 @@ def model_record(
         facts: The content of the `.tflite` file, if it is read already: reading packs
             the file, which takes seconds.
         counted: The cost of the network, if it is counted already.
-        validation: The validation split, on which the accuracy is measured too; None
-            leaves that out.
+        validation: The validation split, on which the accuracy is measured too, and
+            the teacher's logits there, if it has no labels; None leaves that out.
 
     Returns:
         The entry, and the file's logits on `split`.
@@ -55,15 +55,10 @@ def model_record(
             if network is None
             else _network_facts(path, network, counted or cost.count(network))
         ),
-        **_measured(
-            answers,
-            split,
-            taught,
-            None
-            if validation is None
-            else accuracy.accuracy(accuracy.logits(source, validation), validation),
-        ),
+        **_measured(answers, split, taught),
     }
+    if validation is not None:
+        record |= _validated(accuracy.logits(source, validation[0]), *validation)
     return record, answers
 
 
@@ -79,7 +74,7 @@ def answers_record(path: pathlib.Path, splits: data.Splits) -> tuple[dict, np.nd
     """
     logits = kept.read(path)
     answers = logits["test"][0]
-    validation = accuracy.accuracy(logits["validation"][0], splits.validation)
+    known = logits["validation"][0]
     record = {
         "name": path.stem,
         "file": path.name,
@@ -89,24 +84,30 @@ def answers_record(path: pathlib.Path, splits: data.Splits) -> tuple[dict, np.nd
         "uncounted": [],
         **dict.fromkeys(("parameters", "macs", "sparsity")),
         **dict.fromkeys(("bytes", "gzip_bytes", "packed_bytes")),
-        **_measured(answers, splits.test, answers, validation),
+        **_measured(answers, splits.test, answers),
+        **_validated(known, splits.validation, known),
     }
     return record, answers
 
 
-def _measured(answers, split, taught, validation_accuracy):
+def _validated(answers, split, taught):
+    """What an entry says of the logits on the validation split."""
+    if split.has_labels:
+        return {"validation_accuracy": accuracy.accuracy(answers, split)}
+    return {"validation_agreement": accuracy.agreement(answers, taught)}
+
+
+def _measured(answers, split, taught):
     """What an entry says of the logits on the test split."""
     predicted = accuracy.classes(answers)
     right, missing = predicted == split.labels, int((predicted < 0).sum())
-    agreement = None
-    if taught is not None:
-        agrees = (predicted == accuracy.classes(taught)) & (predicted >= 0)
-        agreement = 100 * float(agrees.mean())
     return {
         "test_examples": len(split.labels),
-        "accuracy": accuracy.accuracy(answers, split),
-        "validation_accuracy": validation_accuracy,
-        "agreement_with_teacher": agreement,
+        "accuracy": accuracy.accuracy(answers, split) if split.has_labels else None,
+        "validation_accuracy": None,
+        "agreement_with_teacher": None
+        if taught is None
+        else accuracy.agreement(answers, taught),
         "per_class_accuracy": [
             100 * float(right[split.labels == label].mean())
             if (split.labels == label).any()

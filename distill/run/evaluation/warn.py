@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from distill import config
+from distill.measure import scores
 from distill.report import front
 
 LEAST = 5  # Examples that a limit on accuracy must amount to, to be more than chance.
@@ -10,7 +11,7 @@ LEAST = 5  # Examples that a limit on accuracy must amount to, to be more than c
 
 def controls(run: config.Run, models: Sequence[dict]) -> list[str]:
     """Warnings where a control is better than the student or the teacher."""
-    by_name = {model["name"]: model["accuracy"] for model in models}
+    by_name = {model["name"]: scores.of_test(model) for model in models}
     student, teacher = by_name["student"], by_name.get("teacher")
     lines = []
     for control in run.controls:
@@ -26,6 +27,16 @@ def controls(run: config.Run, models: Sequence[dict]) -> list[str]:
                 f"({reached:.2f} %): here its teaching brought nothing"
             )
     return lines
+
+
+def no_labels(models: Sequence[dict]) -> list[str]:
+    """A warning where nothing is known of the accuracy."""
+    if scores.are_known(models):
+        return []
+    return [
+        "The accuracy is unknown: the test examples have no labels. What is compared, "
+        "and what decides, is agreement with the teacher, which may be wrong"
+    ]
 
 
 def few_examples(run: config.Run, examples: int) -> list[str]:
@@ -55,7 +66,7 @@ def test_drops(run: config.Run, models: Sequence[dict]) -> list[str]:
     by_name, limit = {model["name"]: model for model in models}, _limit(run)
     files = [by_name[f"student.{config.name_of(part)}"] for part in run.finish]
     drops = {
-        file["name"]: by_name["student"]["accuracy"] - file["accuracy"]
+        file["name"]: scores.of_test(by_name["student"]) - scores.of_test(file)
         for file in files
         if not file["failed"]
     }

@@ -14,6 +14,7 @@ import yaml
 import students
 from distill import config
 from distill.config import own_options, reader, yaml_tree
+from distill.data import given
 from distill.data.sets.own_python import OwnPython
 from distill.runtime import hashes, progress, seeds
 from distill.runtime.process import worker
@@ -109,7 +110,9 @@ def _call(path, part, role, known, folder):
             worker.run("distill.run.own.child", flags, what)
         made = json.loads(record.read_text())
     options = {"source_sha256": sha256, "path": made}
-    if role != "data":
+    if role == "data":
+        options |= given.options(pathlib.Path(made))
+    else:
         options["sha256"] = hashes.file_hash(pathlib.Path(made))
     return [
         f"{path}.options.{name}={yaml_tree.flow(value)}"

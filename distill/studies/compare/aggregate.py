@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from distill.config.reference import is_reference
+from distill.measure import scores
 from distill.runtime import formats
 from distill.studies import intervals
 from distill.studies.compare.groups import config_of, data_of
@@ -30,7 +31,8 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
 
     Raises:
         ValueError: If a seed occurs twice, or the seeds of the two groups differ; if
-            config or data differ within a group, or data between the groups.
+            config or data differ within a group, or data between the groups; if an
+            accuracy is unknown.
     """
     seeds, others = ([r["run"]["seed"] for r in runs] for runs in (ours, theirs))
     if len(set(seeds)) < len(seeds):
@@ -39,6 +41,11 @@ def aggregate(ours: Sequence[dict], theirs: Sequence[dict] = ()) -> list[dict]:
         raise ValueError(
             "--against must be runs of the same seeds, in the same order. "
             f"Received: {others}, beside {seeds}"
+        )
+    if not all(scores.are_known(report["models"]) for report in (*ours, *theirs)):
+        raise ValueError(
+            "runs must have test examples with labels. Received: one whose accuracy is "
+            "unknown"
         )
     for runs in (ours, theirs):
         if len({config_of(report) for report in runs}) > 1:

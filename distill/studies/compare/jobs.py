@@ -83,6 +83,11 @@ def plan(
 
 def _read(path, overrides, finish, out):
     run = read_config(config.Run, path, overrides, out)
+    if not {"train", "test"} <= run.data.labelled:
+        raise ConfigError(
+            f"{path}: `data` must have labels: accuracies are compared. Received: "
+            "examples without"
+        )
     try:
         run = controls.with_controls(run)
     except ValueError as error:

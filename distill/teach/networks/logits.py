@@ -124,6 +124,8 @@ def find_ignorance(
     Returns:
         Part of a message; empty if the network knows something. See `check_teacher`.
     """
+    if not split.has_labels:
+        return ""
     labels = split.labels
     right, chance = _accuracy(logits, labels), _chance_agreement(logits, labels)
     noise = 2 * np.sqrt(chance * (1 - chance) / len(labels))
