@@ -147,7 +147,8 @@ def finish(
         model: A trained `keras.Model`, or the path of its `.keras` file.
         source: As for `train`; the class is `distill.config.finishing.Finishing`.
         data: As for `train`.
-        teacher: Another network, from which the finishers distil.
+        teacher: Another network, from which the finishers distil; or, as in YAML, a
+            teacher that only answers, such as `{"onnx": "teacher.onnx"}`.
         out: The run's folder; by default `runs/<config>`.
         overrides: As for `train`.
         allow_python: As for `train`.

@@ -2,15 +2,19 @@
 
 import dataclasses
 import pathlib
+import typing
 from typing import Annotated, ClassVar, Literal
 
+import students
+import trainers
 from distill import data
 from distill.compress import finishers
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.search import budget as budgets
-from distill.config import reader, reference, writer, yaml_tree
+from distill.config import answering, reader, reference, roles, writer, yaml_tree
 from distill.config.checks import unlabelled
 from distill.config.run import Run, check_common
+from distill.config.stage import Stage
 from distill.data.augmentation import Augmentation
 from distill.runtime.errors import check
 
@@ -23,8 +27,9 @@ class Finishing:
         model: A trained `.keras` file: a functional model of one input, to
             logits or a dict with `logits`.
         sha256: SHA-256 hash of the file `model`; another file is refused.
-        teacher: Another such file. Finishers that train the model distill from it;
-            without it, they train it on the labels alone.
+        teacher: Another such file, or one of the forms of a teacher that only answers,
+            such as `{onnx: teacher.onnx}`; see docs/teachers.md. Finishers that train
+            the model distill from it; without it, they train it on the labels alone.
         teacher_sha256: SHA-256 hash of the file `teacher`; another file is refused.
         data: The data set to train and measure on; see `distill.data.DATASETS`.
         augmentation: Random changes to training images.
@@ -51,7 +56,7 @@ class Finishing:
 
     model: str
     sha256: str | None = None
-    teacher: str | None = None
+    teacher: roles.Teacher | str | None = None
     teacher_sha256: str | None = None
     data: Annotated[data.Dataset, data.DATASETS]
     augmentation: Augmentation = Augmentation()
@@ -68,13 +73,15 @@ class Finishing:
         # Here, and not when the files are opened, so that data are not read in vain.
         for name in ("model", "teacher"):
             path = getattr(self, name)
-            if path is not None and not pathlib.Path(path).expanduser().exists():
+            if isinstance(path, str) and not pathlib.Path(path).expanduser().exists():
                 raise ValueError(
                     f"`{name}` must be a file that exists. Received: {path}"
                 )
         if not self.finish and not self.searches:
             raise ValueError("`finish` must be a list of at least one. Received: []")
         check_common(self)
+        if isinstance(self.teacher, roles.Teacher):
+            self._check_answering(self.teacher)
         unlabelled.check_run(self)
         for where, share in unlabelled.shares(self):
             rule = "1 without `teacher`, which labels the other examples"
@@ -101,6 +108,34 @@ class Finishing:
         unlabelled.check_used(self)
         if self.budget is not None and self.searches:
             self._check_among(self.budget.among or finishers.SEARCHED)
+
+    def _check_answering(self, teacher):
+        """Refuses a teacher that is a network, and what one that answers cannot do."""
+        form = answering.form_of(teacher)
+        rule = "the path of a .keras file, or a form of a teacher that only answers"
+        check(form is not None, "teacher", rule, "a network to train, or `file`")
+        rule = f"absent beside `teacher.{form}`, which has its own `sha256`"
+        check(self.teacher_sha256 is None, "teacher_sha256", rule, self.teacher_sha256)
+        assert self.as_run().teacher is teacher
+
+    def as_run(self) -> Run:
+        """The run in which the model is the student of a teacher that only answers."""
+        return Run(
+            data=self.data,
+            augmentation=self.augmentation,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            teacher=typing.cast(roles.Teacher, self.teacher),
+            student=students.KerasFile(path=self.model, sha256=self.sha256),
+            stages=(
+                Stage(
+                    trainer=trainers.KD(),
+                    epochs=1,
+                    labelled_share=float("train" in self.data.labelled),
+                ),
+            ),
+            finish=self.finish,
+        )
 
     def _check_among(self, among):
         """Refuses options of a finisher that the search does not use."""

@@ -68,6 +68,9 @@ def _fill_union(kinds, node, where):
     kind, *others = kinds
     if types.NoneType in others and _is_null(node):
         return None
+    # Fields such as `teacher: {onnx: file.onnx}`, or `teacher: file.keras`.
+    if str in others and isinstance(node, yaml.ScalarNode):
+        return fill(str, node, where)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and _is_plain(node):
         boolean = _BOOLEANS.get(node.value.lower())
         if boolean is not None:  # `true` means all defaults, `false` null.
@@ -191,12 +194,8 @@ def _fill_tuple(kind, node, where):
 
 def _fill_literal(choices, node, where):
     if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
-        raise error(
-            node,
-            where,
-            f"expected one of {_join(choices)}.{_suggest(node, choices)} "
-            f"Received: {quote(node)}",
-        )
+        expected = f"expected one of {_join(choices)}.{_suggest(node, choices)}"
+        raise error(node, where, f"{expected} Received: {quote(node)}")
     return node.value
 
 

@@ -7,7 +7,7 @@ import shutil
 from distill import data
 from distill.compress.search import choices
 from distill.compress.search.budget import Budget
-from distill.config import finishing
+from distill.config import finishing, roles
 from distill.data import sidecar
 from distill.report import compress_tables
 from distill.run import micro, parent
@@ -16,8 +16,10 @@ from distill.run.folder import check_ground, claim
 from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash
 from distill.runtime.trust import loader
-from distill.teach import incoming, stages
+from distill.teach import incoming, stages, teacher
+from distill.teach.answering import answerer
 from distill.teach.networks import checks, logits
+from distill.teach.workspace import Workspace
 
 
 def open_networks(
@@ -39,7 +41,11 @@ def open_networks(
     """
     split = logits.sample(splits.validation)
     sources = {"student": (run.model, run.sha256)}
-    if run.teacher is not None:
+    if isinstance(run.teacher, roles.Teacher):
+        taught = run.as_run()
+        incoming.check_answerer(taught, splits)
+        teacher.obtain(Workspace(taught, splits, folder))
+    elif run.teacher is not None:
         sources["teacher"] = (run.teacher, run.teacher_sha256)
     for name, (path, sha256) in sources.items():
         target = folder / f"{name}.keras"
@@ -63,6 +69,8 @@ def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
         f"{name} file": file_hash(pathlib.Path(path).expanduser())
         for name, path in _network_files(run).items()
     }
+    if isinstance(run.teacher, roles.Teacher):
+        hashes["teacher"] = answerer.file_hash(run.teacher)
     hashes |= references.hashes(run)
     return {"data": splits.fingerprint(), **hashes, **versions.versions()}
 
@@ -70,7 +78,7 @@ def ground(run: finishing.Finishing, splits: data.Splits) -> dict[str, str]:
 def _network_files(run):
     """The files of the networks in the config, by option."""
     paths = {"model": run.model, "teacher": run.teacher}
-    return {name: path for name, path in paths.items() if path is not None}
+    return {name: path for name, path in paths.items() if isinstance(path, str)}
 
 
 def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
@@ -87,7 +95,8 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
         As `open_networks` and `parent.finish`.
     """
     progress.say(f"    run folder: {folder}")
-    elsewhere = [*_network_files(run), *(part.title for part in run.references)]
+    given = ["teacher"] if isinstance(run.teacher, roles.Teacher) else []
+    elsewhere = [*_network_files(run), *given, *(part.title for part in run.references)]
     splits = data.read(run.data, elsewhere)
     check_ground(folder, ground(run, splits))
     sidecar.write(folder, run.data, splits)

@@ -28,7 +28,7 @@ def check(run: config.Run, splits: data.Splits) -> None:
         Untrusted: If a file may be unsafe.
     """
     if answering.form_of(run.teacher) is not None:
-        _check_answers(stand_in.answerer_of(teacher.open_given(run)), splits)
+        check_answerer(run, splits)
     split = logits.sample(splits.validation)
     for where, network, teaches in _networks_from_files(run):
         if teaches:
@@ -37,8 +37,15 @@ def check(run: config.Run, splits: data.Splits) -> None:
             logits.check_logits(network, where, split)
 
 
-def _check_answers(answerer, splits):
-    """Asks a teacher that only answers for the examples that a network is run on."""
+def check_answerer(run: config.Run, splits: data.Splits) -> None:
+    """Asks a teacher that only answers for the examples that a network is run on.
+
+    Raises:
+        ConfigError: As `teacher.open_given` and `logits.check_answers`.
+        Untrusted: If its file may be unsafe.
+    """
+    answerer = stand_in.answerer_of(teacher.open_given(run))
+    assert answerer is not None
     answerer.check(splits)
     indices = logits.sample_indices(splits.validation)
     split = splits.validation.take(indices)
