@@ -7,9 +7,8 @@ import pathlib
 from collections.abc import Sequence
 
 from distill.config.reference import is_reference
-from distill.measure import scores
 from distill.report import html
-from distill.report.charts import pareto, scatter
+from distill.report.charts import pareto, scatter, scores
 from distill.runtime import files
 
 WITHIN = 1.0  # Points of accuracy that the chosen file may lose to the teacher.

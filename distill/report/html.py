@@ -5,8 +5,9 @@ import base64
 import jinja2
 import numpy as np
 
-from distill.measure import latency, scores
+from distill.measure import latency
 from distill.report import images, references
+from distill.report.charts import scores
 from distill.runtime import formats
 
 

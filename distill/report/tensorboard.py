@@ -25,8 +25,8 @@ from tensorboard.summary.writer import record_writer
 
 from distill import data
 from distill.data import batches
-from distill.measure import scores
 from distill.report import images as report_images
+from distill.report.charts import scores
 from distill.runtime import seeds
 
 if typing.TYPE_CHECKING:

@@ -3,11 +3,10 @@
 import yaml
 
 from distill.data import sidecar
-from distill.measure import scores
 from distill.measure.end import End
 from distill.report import certificates, micro, references
 from distill.report.card.program import program
-from distill.report.charts import pareto
+from distill.report.charts import pareto, scores
 from distill.runtime import formats
 
 _COLUMNS = [

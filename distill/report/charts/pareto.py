@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from distill.measure import latency, scores
+from distill.measure import latency
+from distill.report.charts import scores
 from distill.runtime import formats
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distill.config import reference, roles
-from distill.measure import scores
-from distill.report.charts import axes, pareto
+from distill.report.charts import axes, pareto, scores
 
 LINE = 14  # Height of a label in pixels.
 LETTER = 6.2  # Mean width of a letter of a label.

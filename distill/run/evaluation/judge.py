@@ -6,8 +6,9 @@ from typing import Any
 
 from distill import config
 from distill.compress.search import budget
-from distill.measure import codec, cost, scores
+from distill.measure import codec, cost
 from distill.measure.facts import Facts
+from distill.report.charts import scores
 from distill.runtime import errors
 
 

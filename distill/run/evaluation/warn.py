@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from distill import config
-from distill.measure import scores
 from distill.report import front
+from distill.report.charts import scores
 
 LEAST = 5  # Examples that a limit on accuracy must amount to, to be more than chance.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from distill.config.reference import is_reference
-from distill.measure import scores
+from distill.report.charts import scores
 from distill.runtime import formats
 from distill.studies import intervals
 from distill.studies.compare.groups import config_of, data_of
