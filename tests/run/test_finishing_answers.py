@@ -11,11 +11,12 @@ from distill.config import finishing
 from distill.data import kept
 from distill.runtime import errors
 
-DIGITS = {"name": "digits", "options": {"train_examples": 63, "test_fraction": 0.5}}
+SIZES = {"train_examples": 63, "validation_fraction": 0.3, "test_fraction": 0.5}
+DIGITS = {"name": "digits", "options": SIZES}
 
 
 def test_a_network_is_finished_with_the_answers_of_a_file(tmp_path):
-    splits = data.DATASETS["digits"](**DIGITS["options"]).load()
+    splits = data.DATASETS["digits"](**SIZES).load()
     model = answering.network(splits.train)
     path = answering.save_tflite(tmp_path / "teacher.tflite", model)
     files = distill.finish(
