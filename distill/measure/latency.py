@@ -11,10 +11,13 @@ import numpy as np
 
 SECONDS = 1.0  # Of calls of each function; `DISTILL_LATENCY_SECONDS` overrides it.
 ROUNDS = 10
+# Of one turn, at most: what rounds differ by is the machine's load, which more calls in
+# the same turn do not make smaller.
+CALLS = 500
 # The true median is between the second and the ninth of ten with 98 %: at most one of
 # ten samples is below it in 11 of 1024 cases, and above it in as many.
 _LOW, _HIGH = 1, -2
-_WARM_UP = 0.1  # Share of a turn in which calls do not count.
+_WARM_UP = 10  # One part of so many of a turn comes before it, and does not count.
 
 
 def time_calls(
@@ -24,8 +27,9 @@ def time_calls(
     """Times calls of several functions, which alternate in `ROUNDS` rounds.
 
     Other load of the machine affects all functions alike, and shows as the spread of
-    a function's rounds. Each function is called for at least `SECONDS`. The first calls
-    of each turn do not count, since the other functions have replaced the caches.
+    a function's rounds. Each function is called for at least `SECONDS`, or `CALLS` times
+    in each round. The first calls of each turn do not count, since the other functions
+    have replaced the caches.
 
     Args:
         runs: Name to function.
@@ -41,11 +45,11 @@ def time_calls(
     rounds: dict[str, list[np.ndarray]] = {name: [] for name in runs}
     with _without_garbage_collection():
         for run in runs.values():
-            _calls(run, turn, clock)  # A first call allocates and initializes.
+            _calls(run, turn, CALLS, clock)  # A first call allocates and initializes.
         for _ in range(ROUNDS):
             for name, run in runs.items():
-                _calls(run, _WARM_UP * turn, clock)
-                rounds[name].append(_calls(run, turn, clock))
+                _calls(run, turn / _WARM_UP, CALLS // _WARM_UP, clock)
+                rounds[name].append(_calls(run, turn, CALLS, clock))
     return {name: _record(times) for name, times in rounds.items()}
 
 
@@ -62,10 +66,10 @@ def bounds(record: Mapping[str, Any]) -> tuple[float, float]:
     return record.get("low", record["median"]), record.get("high", record["median"])
 
 
-def _calls(run, seconds, clock):
-    """Milliseconds of each call, for at least these seconds and one call."""
+def _calls(run, seconds, most, clock):
+    """Milliseconds of each call, for at least these seconds or as many calls."""
     times, spent = [], 0.0
-    while not times or spent < seconds:
+    while not times or spent < seconds and len(times) < most:
         start = clock()
         run()
         times.append(clock() - start)

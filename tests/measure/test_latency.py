@@ -56,6 +56,14 @@ def test_a_known_pace_is_found_by_calling_for_a_second_at_least(a_second):
         assert one["runs"] < machine.called.count(name) < 1.5 * one["runs"]
 
 
+def test_a_fast_function_is_called_no_longer_than_its_median_needs(a_second):
+    machine, found = timed(fast=steady(1e-5), slow=steady(0.05))
+    assert found["fast"]["runs"] == latency.ROUNDS * latency.CALLS
+    assert found["fast"]["median"] == pytest.approx(0.01)
+    fast = machine.called.count("fast")
+    assert found["fast"]["runs"] < fast < 1.5 * found["fast"]["runs"]
+
+
 def test_what_takes_longer_than_a_turn_is_still_called_in_each(a_second):
     _, found = timed(slow=steady(3.0))
     assert found["slow"]["runs"] == latency.ROUNDS
