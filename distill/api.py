@@ -19,7 +19,7 @@ from distill.report.notebook import Report
 from distill.run import micro, parent
 from distill.run.arguments import Arguments
 from distill.run.folder import claim_finish
-from distill.runtime import errors, files, onednn, progress
+from distill.runtime import errors, files, onednn, progress, stopwatch
 from distill.runtime.process import distributed, signals
 from distill.runtime.trust import loader, own_python
 
@@ -195,6 +195,7 @@ def _folder(given, name, out):
 def _session(allow_python: bool = False) -> Iterator[None]:
     """Messages, signals and permission as in a command, for the duration of a call."""
     progress.start()
+    stopwatch.restart()
     own_python.allow(allow_python)
     try:
         with signals.installed():

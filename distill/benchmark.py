@@ -4,7 +4,8 @@ Timings on one machine vary, so rounds are interleaved in one process, and the m
 of the rounds' ratios is reported. `--peers` compares with other implementations, see
 `speed.peers`; `--kernels` compares TensorFlow's kernels, see `speed.onednn`;
 `--find-batch-size` compares all batch sizes that fit into memory, see
-`speed.batch_sizes`.
+`speed.batch_sizes`. `--run` says where the time of a finished run went, see
+`speed.whole_run`.
 """
 
 import argparse
@@ -18,18 +19,22 @@ from distill.runtime import errors, files, versions
 from distill.runtime.onednn import check as check_kernels
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
+from distill.studies.speed import whole_run
 
+STEPS = 10
 ROUNDS = 7  # Odd, so that the median is the ratio of one round.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m distill.benchmark --config FILE`. Returns the exit code."""
-    flags = cli.parser("benchmark", "Times the training steps of a config's methods.")
+    flags = cli.parser(
+        "benchmark",
+        "Times the training steps of a config's methods.",
+        needs_config=False,
+    )
     own_python.add_flag(flags)
     flags.add_argument("--rounds", type=int, help="number of rounds; default: 7")
-    flags.add_argument(
-        "--steps", type=int, default=10, help="steps in a round; default: 10"
-    )
+    flags.add_argument("--steps", type=int, help=f"steps in a round; default: {STEPS}")
     flags.add_argument(
         "--json", type=pathlib.Path, help="also write the numbers to this file"
     )
@@ -60,11 +65,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="find the fastest and the largest that fit into memory; --steps of each",
     )
+    modes.add_argument(
+        "--run",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="instead of --config: where the time of a run went that has ended",
+    )
     return command.run_command(_command, flags, argv)
 
 
 def _command(arguments: argparse.Namespace) -> int:
+    _check_source(arguments)
     _check(arguments)
+    if arguments.run is not None:
+        result = whole_run.read(arguments.run)
+        return _show(result, whole_run.table(result), arguments)
     run = cli.load_run(arguments)
     answering.require_network(run, "benchmark")
     # Imports Keras, which is slow: mistakes in the config are reported before.
@@ -73,7 +88,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.peers:
         peers.check(run)
     check_kernels(run.hardware.onednn)
-    options = {"rounds": arguments.rounds or ROUNDS, "steps": arguments.steps}
+    options = {"rounds": arguments.rounds or ROUNDS, "steps": arguments.steps or STEPS}
 
     result = {
         "machine": versions.machine(),
@@ -91,15 +106,36 @@ def _command(arguments: argparse.Namespace) -> int:
         result |= onednn.side_by_side(run, **options)
         table = onednn.table(result)
     elif arguments.find_batch_size:
-        result |= batch_sizes.search(run, steps=arguments.steps)
+        result |= batch_sizes.search(run, steps=options["steps"])
         table, batch = batch_sizes.table(result, run.batch_size), ""
     else:
         result["methods"] = steps.time_methods(run, **options)
         table = steps.table(result)
-    print(f"{table}\n{batch}{result['machine']}")
+    return _show(result, f"{table}\n{batch}{result['machine']}", arguments)
+
+
+def _show(result, text, arguments):
+    """Prints a result, and writes it where `--json` says."""
+    print(text)
     if arguments.json is not None:
         files.atomic_write(arguments.json, json.dumps(result, indent=1))
     return 0
+
+
+def _check_source(arguments):
+    """Refuses anything but a config, or the folder of a run alone."""
+    if (arguments.run is None) == (arguments.config is None):
+        raise errors.ConfigError(
+            "expected --config FILE, or --run FOLDER for a run that has ended. "
+            f"Received: {'neither' if arguments.run is None else 'both'}"
+        )
+    if arguments.run is not None:
+        for name in ("rounds", "steps", "seed", "set"):
+            if getattr(arguments, name):
+                raise errors.ConfigError(
+                    f"--{name} must be left out with --run, which times nothing. "
+                    f"Received: {getattr(arguments, name)}"
+                )
 
 
 def _check(arguments):

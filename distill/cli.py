@@ -42,18 +42,21 @@ COMMANDS = {
 }
 
 
-def parser(command: str, description: str) -> argparse.ArgumentParser:
+def parser(
+    command: str, description: str, *, needs_config: bool = True
+) -> argparse.ArgumentParser:
     """A parser with the flags of every command.
 
     Args:
         command: The command's name, such as `train`.
         description: The description that `--help` prints.
+        needs_config: Whether `--config` must be given.
     """
     flags = argparse_flags.ArgumentParser(
         prog=f"python -m distill.{command}", description=description
     )
     action = flags.add_argument(
-        "--config", required=True, help="a YAML file, or the name of a shipped one"
+        "--config", required=needs_config, help="a YAML file, or a shipped one's name"
     )
     action.completer = _complete_config  # type: ignore[attr-defined]
     add_set_flag(flags)

@@ -5,6 +5,7 @@ import hashlib
 import pathlib
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,7 +13,6 @@ from distill import data
 from distill.data import augmentation, kept
 from distill.measure import folded
 from distill.runtime import progress
-from distill.runtime.trust import loader
 
 _BATCH = 256  # Examples in one pass of the teacher.
 
@@ -21,15 +21,15 @@ class Answers:
     """A function from examples to the teacher's logits.
 
     Args:
-        path: The teacher's `.keras` file.
+        teacher: The teacher.
         splits: The data, of which all but the test examples are repeated.
         changing: Whether training examples are augmented at random, so that no
             logits can be reused.
     """
 
-    def __init__(self, path: pathlib.Path, splits: data.Splits, changing: bool):
+    def __init__(self, teacher: keras.Model, splits: data.Splits, changing: bool):
         examples = splits.validation.sample(folded.EXAMPLES, seed=0)
-        network = folded.answering(loader.open_own(path), examples.floats())
+        network = folded.answering(teacher, examples.floats())
         self._predict_batch = tf.function(
             lambda x: network(x, training=False)["logits"]
         )
@@ -104,15 +104,24 @@ class Kept:
 
 
 def open_teacher(
-    folder: pathlib.Path, splits: data.Splits, changes: augmentation.Augmentation
+    folder: pathlib.Path,
+    network: keras.Model | None,
+    splits: data.Splits,
+    changes: augmentation.Augmentation,
 ) -> Answers | Kept | None:
-    """The teacher's logits, or None without a teacher; see `Answers` and `Kept`."""
+    """The teacher's logits, or None without a teacher; see `Answers` and `Kept`.
+
+    Args:
+        folder: May have the logits of a teacher that only answers.
+        network: The teacher; None without one.
+        splits: The data.
+        changes: The augmentation of training examples.
+    """
     if (folder / kept.FILE).exists():
         return Kept(kept.read(folder / kept.FILE), splits, changes)
-    path = folder / "teacher.keras"
-    if path.exists():
+    if network is not None:
         changing = changes != augmentation.Augmentation()
-        return Answers(path, splits, changing)
+        return Answers(network, splits, changing)
     progress.say(
         "    no teacher: trains on labels alone, weighted task_weight + kd_weight"
     )

@@ -1,5 +1,6 @@
 """Which layers of a network TF-MOT and our own engine support."""
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from distill.compress.finishers import quantized
 from distill.compress.prune import magnitude
 from distill.compress.quantize import levels, simulation, tfmot
 from distill.compress.quantize.clustering import wrap
-from distill.compress.twin import calls, folding
+from distill.compress.twin import calls, folding, twin
 from distill.runtime import errors, progress
 
 # Engines that simulate eight bits, by name, in the order in which `auto` tries them.
@@ -77,6 +78,21 @@ def simulate(
     progress.say(f"    engine: {name}{f' ({reasons})' if reasons else ''}")
     options = quantized.SCHEMES[scheme] | ({"levels": kept} if kept else {})
     return name, ENGINES[name](model, **options)
+
+
+def try_layers(network: keras.Model, wanted: str, scheme: str) -> None:
+    """Tries the layers of a network for `choose_engine`, which then knows them.
+
+    Their options decide and not their weights: the network need not be trained.
+
+    Args:
+        network: A network without a twin is left alone.
+        wanted: As for `choose_engine`.
+        scheme: As for `choose_engine`.
+    """
+    engine = next(iter(ENGINES)) if wanted == "auto" else wanted
+    with contextlib.suppress(twin.NoTwin):
+        get_support().layers(f"{engine}{scheme}", twin.to_tf_keras(network))
 
 
 def noninput_layers(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:

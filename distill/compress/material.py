@@ -47,9 +47,18 @@ class Material:
         return loader.open_own(self.folder / "student.keras")
 
     @functools.cached_property
+    def teacher_network(self) -> keras.Model | None:
+        """The teacher; None without one, or if it only answers."""
+        path = self.folder / "teacher.keras"
+        return loader.open_own(path) if path.exists() else None
+
+    @functools.cached_property
     def teacher(self) -> answers.Answers | answers.Kept | None:
         """The teacher's logits, or None without a teacher."""
-        return answers.open_teacher(self.folder, self.splits, self.augmentation)
+        network = self.teacher_network
+        return answers.open_teacher(
+            self.folder, network, self.splits, self.augmentation
+        )
 
     @functools.cached_property
     def check_inputs(self) -> np.ndarray:
@@ -144,9 +153,9 @@ class Material:
     @functools.cached_property
     def _weights(self):
         """Fingerprints of the weights of student and teacher, if there is one."""
-        paths = [self.folder / f"{name}.keras" for name in ("student", "teacher")]
+        networks = {"student": self.student, "teacher": self.teacher_network}
         return {
-            path.stem: hashes.weights_hash(loader.open_own(path))
-            for path in paths
-            if path.exists()
+            name: hashes.weights_hash(network)
+            for name, network in networks.items()
+            if network is not None
         }

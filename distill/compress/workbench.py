@@ -22,7 +22,7 @@ from distill.compress.quantize import (
 )
 from distill.compress.twin import folding, twin
 from distill.measure import parity
-from distill.runtime import files, progress
+from distill.runtime import files, progress, stopwatch
 from distill.runtime.resume import checkpoint
 
 
@@ -71,6 +71,11 @@ class Workbench:
         self._parts = {finishers.name_of(part): part for part in parts}
         self._folder, self._config = folder, config
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
+
+    @property
+    def teacher(self) -> Any:
+        """See `Material.teacher_network`."""
+        return self._material.teacher_network
 
     def steps_per_epoch(self, part: finisher.Finisher) -> int:
         """Number of steps in an epoch of a finisher's training."""
@@ -174,8 +179,9 @@ class Workbench:
             io: See `convert.to_tflite`.
             rewrite: A change of the file before the two are compared.
         """
-        file = rewrite(convert.to_tflite(model, variant, calibration, io))
-        self.parity = parity.compare(model, file, self._material.check_inputs)
+        with stopwatch.working("conversion"):
+            file = rewrite(convert.to_tflite(model, variant, calibration, io))
+            self.parity = parity.compare(model, file, self._material.check_inputs)
         return file
 
     def store_codes(self, model: tf_keras.Model, kernels: Any, **options) -> bytes:

@@ -1,6 +1,7 @@
 """Logits of a network or a file on a split, and their accuracy."""
 
 import pathlib
+import weakref
 
 import numpy as np
 
@@ -8,6 +9,9 @@ from distill import data
 from distill.measure import interpreter
 
 BATCH = 256  # Examples in one pass; without gradients a large batch fits.
+
+# Of each network, so that Keras traces it once.
+_classifiers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def logits(model, split: data.Split) -> np.ndarray:
@@ -24,9 +28,11 @@ def logits(model, split: data.Split) -> np.ndarray:
         return interpreter.predict(model, split.floats())
     import keras
 
-    # Without the representations: of a whole split, they need too much memory.
-    classifier = keras.Model(model.inputs, model.output["logits"])
-    return classifier.predict(split.floats(), batch_size=BATCH, verbose=0)
+    if model not in _classifiers:
+        # Without the representations: of a whole split, they need too much memory.
+        logits = model.output["logits"]
+        _classifiers[model] = keras.Model(model.inputs, logits)
+    return _classifiers[model].predict(split.floats(), batch_size=BATCH, verbose=0)
 
 
 def classes(logits: np.ndarray) -> np.ndarray:

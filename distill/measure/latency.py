@@ -27,9 +27,9 @@ def time_calls(
     """Times calls of several functions, which alternate in `ROUNDS` rounds.
 
     Other load of the machine affects all functions alike, and shows as the spread of
-    a function's rounds. Each function is called for at least `SECONDS`, or `CALLS` times
-    in each round. The first calls of each turn do not count, since the other functions
-    have replaced the caches.
+    a function's rounds. Each function is called for at least `SECONDS`, or `CALLS`
+    times in each round. The first calls of each turn do not count, since the other
+    functions have replaced the caches.
 
     Args:
         runs: Name to function.
@@ -69,7 +69,7 @@ def bounds(record: Mapping[str, Any]) -> tuple[float, float]:
 def _calls(run, seconds, most, clock):
     """Milliseconds of each call, for at least these seconds or as many calls."""
     times, spent = [], 0.0
-    while not times or spent < seconds and len(times) < most:
+    while not times or (spent < seconds and len(times) < most):
         start = clock()
         run()
         times.append(clock() - start)

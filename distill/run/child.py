@@ -13,8 +13,8 @@ from distill.compress.search import search
 from distill.config import finishing
 from distill.measure import codec
 from distill.measure.micro import trial as micro
-from distill.run import blocked, legs
-from distill.runtime import errors, files, progress
+from distill.run import legs, times
+from distill.runtime import errors, files, progress, stopwatch
 from distill.runtime.process import command, signals, worker
 from distill.runtime.trust import loader
 
@@ -29,8 +29,9 @@ def main(argv=None) -> int:
 
 def _run_task(arguments):
     worker.end_with_parent()
-    # The first import of tf_keras: `parent` has set the variables that it reads.
-    from distill.compress.twin import twin
+    with stopwatch.working(part="finishing process: imports"):
+        # The first import of tf_keras: `parent` has set the variables that it reads.
+        from distill.compress.twin import twin
 
     try:
         _TASKS[arguments.task](arguments.path)
@@ -63,21 +64,23 @@ def _finish(folder):
     """Makes the TFLite files of a run folder, and writes their records."""
     path = folder / "run.yaml"
     run = config.read(finishing.config_class(path), path)
-    from distill.compress import convert, diagnosis
+    with stopwatch.working(part="finishing process: imports"):
+        from distill.run import early
 
+        work = open_workbench(run, folder)
+    # The student may still be training: all that does not need it comes first.
+    teacher = early.convert_teacher(work, folder)
+    early.try_layers(run, folder)
+    worker.wait_for_parent()
+    if teacher is not None:
+        stamped = work.stamp(early.TEACHER.removesuffix(".tflite"), teacher)
+        files.atomic_write(folder / early.TEACHER, stamped)
     progress.expect(legs.legs(run))
     if _is_untried(run, folder):
-        student = loader.open_own(folder / "student.keras")
-        with progress.step("finishers", "trying each layer of the network"):
-            blocked.check(diagnosis.diagnose(student), run.finish)
-    work = open_workbench(run, folder)
-    teacher, exported = folder / "teacher.keras", folder / "teacher.float32.tflite"
-    if teacher.exists() and not exported.exists():
-        network = loader.open_own(teacher)
-        file = convert.to_tflite(network, "float32")
-        files.atomic_write(exported, work.stamp("teacher.float32", file))
+        early.check_layers(run, folder)
     records = [_make_file(part, work, folder) for part in run.finish]
     files.atomic_write(folder / "finish.json", json.dumps(records))
+    times.keep_helper(folder)
 
 
 def _is_untried(run, folder):
@@ -191,6 +194,7 @@ def _make_file(part, work, folder, with_layer_errors=True):
         signals.deferred(),
     ):
         file = part.make(work)
+        stopwatch.turn_to(stopwatch.OTHER)
         stamped = work.stamp(f"student.{name}", file)
         files.atomic_write(path, stamped)
         if part.packs:

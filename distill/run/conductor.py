@@ -7,10 +7,10 @@ import pathlib
 from distill import config, data
 from distill.config import lessons
 from distill.report import trackers
-from distill.run import leftovers, legs, parent
+from distill.run import leftovers, legs, parent, times
 from distill.run.evaluation import warn
 from distill.run.folder import claim, claim_together
-from distill.runtime import files, onednn, progress
+from distill.runtime import files, onednn, progress, stopwatch
 from distill.runtime.process import distributed
 
 
@@ -54,10 +54,11 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
             )
         # Imports Keras, which is slow: a folder that is busy or another run's is
         # refused before.
-        from distill.run import training
-        from distill.run.evaluation import gather
-        from distill.teach.hardware import strategy
-        from distill.teach.workspace import Workspace
+        with stopwatch.working(part="imports"):
+            from distill.run import training
+            from distill.run.evaluation import gather, models
+            from distill.teach.hardware import strategy
+            from distill.teach.workspace import Workspace
 
         splits = data.read(run.data, lessons.pretrained_names(run))
         for line in warn.few_examples(run, len(splits.validation.labels)):
@@ -66,13 +67,25 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         tracker = stack.enter_context(
             trackers.open_session(track, folder, config.plain(run))
         )
+        finishing = None
+        if run.finish and not parent.missing_packages() and distributed.is_chief():
+            finishing = parent.Finishing(folder, stack)
         with strategy.scope(strategy.resolve(run), run.hardware):
-            records = training.train_all(Workspace(run, splits, folder, tracker))
+            records = training.train_all(
+                Workspace(run, splits, folder, tracker), finishing
+            )
         # Waits for all processes: none may leave while another still trains.
         distributed.broadcast(lambda: b"")
         distributed.disconnect()
         if not distributed.is_chief():
             return None
-        if run.finish and not parent.missing_packages():
-            records += parent.finish(folder)
-        return gather.gather(run, splits, folder, records, tracker)
+        if finishing is None:
+            networks = models.measure_networks(run, splits, folder)
+        else:
+            made, networks = finishing.finish(
+                lambda: models.measure_networks(run, splits, folder)
+            )
+            records += made
+        report = gather.gather(run, splits, folder, records, networks, tracker)
+        times.write(folder)
+        return report

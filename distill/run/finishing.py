@@ -1,5 +1,6 @@
 """Runs the steps of `python -m distill.finish`, on networks trained elsewhere."""
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -10,8 +11,8 @@ from distill.compress.search.budget import Budget
 from distill.config import finishing, roles
 from distill.data import sidecar
 from distill.report import compress_tables
-from distill.run import micro, parent
-from distill.run.evaluation import gather, references, warn
+from distill.run import micro, parent, times
+from distill.run.evaluation import gather, models, references, warn
 from distill.run.folder import check_ground, claim
 from distill.runtime import progress, versions
 from distill.runtime.hashes import file_hash
@@ -92,7 +93,7 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
         The report, as in `report.json`.
 
     Raises:
-        As `open_networks` and `parent.finish`.
+        As `open_networks` and `parent.Finishing.finish`.
     """
     progress.say(f"    run folder: {folder}")
     given = ["teacher"] if isinstance(run.teacher, roles.Teacher) else []
@@ -109,8 +110,13 @@ def finish(run: finishing.Finishing, folder: pathlib.Path) -> dict:
         micro.check(run, loader.open_own(folder / "student.keras"))
     if run.searches:
         run = _search(run, folder)
-    records = parent.finish(folder)
-    return gather.gather(run, splits, folder, records)
+    with contextlib.ExitStack() as stack:
+        records, networks = parent.Finishing(folder, stack).finish(
+            lambda: models.measure_networks(run, splits, folder)
+        )
+    report = gather.gather(run, splits, folder, records, networks)
+    times.write(folder)
+    return report
 
 
 def _search(run, folder):

@@ -1,10 +1,11 @@
 """Starts the finishing process, waits for it, and reports how it ended."""
 
+import contextlib
 import json
 import pathlib
 import tempfile
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from distill.compress import finishers
 from distill.runtime import packages, progress
@@ -20,23 +21,51 @@ _NEEDED = (
 )
 
 
-def finish(folder: pathlib.Path) -> list[dict]:
-    """Makes the TFLite files of a run folder, unless they exist.
+class Finishing:
+    """The finishing process of a run folder: makes the TFLite files that do not exist.
+
+    It reads `run.yaml`, `student.keras` and, if it exists, `teacher.keras` or
+    `teacher.npz`; writes the `.tflite` files and `finish.json`.
 
     Args:
         folder: The run's folder.
-
-    Returns:
-        One record for each file, as in `report.json`.
-
-    Raises:
-        As `run` does.
+        stack: Ends the process, at the latest.
     """
-    records = folder / "finish.json"
-    if not records.exists():
-        with progress.step("finish", "prune, quantize, export, in a process apart"):
-            run_child(folder)
-    return json.loads(records.read_text())
+
+    def __init__(self, folder: pathlib.Path, stack: contextlib.ExitStack):
+        self._folder, self._stack = folder, stack
+        self._records = folder / "finish.json"
+        self._end: Callable | None = None
+
+    def start(self) -> None:
+        """Starts the process, which imports and reads until there is a student."""
+        if self._end is None and not self._records.exists():
+            self._end = self._stack.enter_context(_started("finish", self._folder))
+
+    def finish(
+        self, meanwhile: Callable[[], typing.Any]
+    ) -> tuple[list[dict], typing.Any]:
+        """Waits for the files, which the process makes of the student.
+
+        Args:
+            meanwhile: Called while it does so.
+
+        Returns:
+            One record for each file, as in `report.json`; and what `meanwhile` returns.
+
+        Raises:
+            Killed: If the process died by a signal.
+            Stopped: If a signal came; the process has saved its work.
+            FinishError: If it failed without a message.
+            As the process itself: see `errors.by_code`.
+        """
+        self.start()
+        if self._end is None:
+            done = meanwhile()
+        else:
+            with progress.step("finish", "prune, quantize, export, in a process apart"):
+                done = self._end(meanwhile)
+        return json.loads(self._records.read_text()), done
 
 
 def require_for(run: typing.Any) -> None:
@@ -76,25 +105,6 @@ def require_packages(parts: Iterable[finishers.Finisher] = ()) -> None:
         packages.require(f"`finish`: {finishers.name_of(part)}", *part.packages)
 
 
-def run_child(folder: pathlib.Path) -> None:
-    """Finishes the student of a run folder in a separate process.
-
-    Reads `run.yaml`, `student.keras` and, if it exists, `teacher.keras` or
-    `teacher.npz`; writes the `.tflite` files and `finish.json`. Existing files are
-    kept.
-
-    Args:
-        folder: The run's folder.
-
-    Raises:
-        Killed: If the process died by a signal.
-        Stopped: If a signal came; the process has saved its work.
-        FinishError: If it failed without a message.
-        As the process itself: see `errors.by_code`.
-    """
-    _run_task("finish", folder)
-
-
 def search(folder: pathlib.Path) -> dict:
     """Searches for the finish that keeps a run's budget, unless one is known.
 
@@ -108,7 +118,7 @@ def search(folder: pathlib.Path) -> dict:
         As `distill.compress.search.search.search` does.
 
     Raises:
-        As `run` does.
+        As `Finishing.finish` does.
     """
     path = folder / "search.json"
     # Without a winner, a search was interrupted or found none: it goes on after the
@@ -129,7 +139,7 @@ def diagnose(network: typing.Any) -> dict:
         As `distill.compress.diagnosis.diagnose` does.
 
     Raises:
-        As `run` does.
+        As `Finishing.finish` does.
     """
     # In a process apart, because TF-MOT can turn this one's `tf.keras` into Keras 2.
     with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +163,7 @@ def convert_untrained(
         The files, in this order; those that the converter cannot make do not exist.
 
     Raises:
-        As `run_child` does.
+        As `Finishing.finish` does.
     """
     network.save(folder / "network.keras")
     (folder / "forms.json").write_text(json.dumps(forms))
@@ -163,8 +173,15 @@ def convert_untrained(
 
 def _run_task(task, path):
     """Runs a task of `distill.run.child`; raises if it fails."""
+    with _started(task, path) as end:
+        end()
+
+
+def _started(task, path):
+    """Starts a task of `distill.run.child`; see `worker.started`."""
     require_packages()
     # TF-MOT works with Keras 2 only, which tf_keras provides under `tf.keras`.
     chosen = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}
     what = f"the process for {task} of {path}"
-    worker.run("distill.run.child", [task, str(path)], what, _LEFT, chosen)
+    arguments = [task, str(path)]
+    return worker.started("distill.run.child", arguments, what, _LEFT, chosen)

@@ -5,12 +5,12 @@ import keras
 from distill import config, data
 from distill.data import kept, sidecar
 from distill.measure import accuracy as measure_accuracy
-from distill.run import preflight
+from distill.run import parent, preflight
 from distill.run.evaluation import references
 from distill.run.folder import GROUND, check_ground, claim_together
 from distill.runtime import files, progress, versions
 from distill.runtime.process import distributed
-from distill.teach import assistants, generator, stages, teacher
+from distill.teach import assistants, generator, memory, stages, teacher
 from distill.teach.networks import checks
 from distill.teach.networks.files import hashes
 from distill.teach.workspace import Workspace
@@ -27,11 +27,13 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     return {**ground, **files, **versions.versions()}
 
 
-def train_all(work: Workspace) -> list[dict]:
+def train_all(work: Workspace, finishing: parent.Finishing | None) -> list[dict]:
     """Checks the run, then trains its networks in order.
 
     Args:
         work: The run, its data and its folder.
+        finishing: Started with the student, so that its imports and trials take no
+            time of their own; None if nothing is finished.
 
     Returns:
         The records of their stages, as in `report.json`.
@@ -75,6 +77,8 @@ def train_all(work: Workspace) -> list[dict]:
         for part in run.controls
     ]
     # Controls last: whoever stops a run early has the student.
+    if finishing is not None and memory.has_room_for_another():
+        finishing.start()
     for name, steps, network in students:
         student, more = stages.train(
             name, steps, work, teacher=network, generator=generator_network

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from absl import logging as absl_logging
 
-from distill.runtime import quiet
+from distill.runtime import quiet, stopwatch
 
 _LOGGER = logging.getLogger("distill")
 _BEGAN = time.monotonic()  # This module is among the first that a command imports.
@@ -82,7 +82,8 @@ def step(what: str, why: str, leg: str = ""):
     if leg:
         _work.leg, _work.title = leg, what
     start = time.monotonic()
-    yield
+    with stopwatch.working("building" if leg else stopwatch.OTHER, what):
+        yield
     say(f"    {what}: done in {time.monotonic() - start:.1f} s")
 
 

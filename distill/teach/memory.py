@@ -4,6 +4,7 @@ from distill.measure import cost
 from distill.runtime.process import memory
 
 FLOAT_BYTES = 4
+ROOM = 2  # Times what this process holds, for another one as large, and to spare.
 
 
 def check(network, batch_size: int) -> None:
@@ -32,6 +33,15 @@ def check(network, batch_size: int) -> None:
             f"{image * batch_size / 1e9:.1f} GB, there are {available / 1e9:.1f} GB; "
             f"{int(available // image)} images might just fit"
         )
+
+
+def has_room_for_another() -> bool:
+    """Whether another process may work beside this one, which still trains.
+
+    Not on an accelerator, of which TensorFlow would take all that is free.
+    """
+    held = memory.peaks()["training"]
+    return not _is_accelerated() and memory.available() > ROOM * held
 
 
 def _is_accelerated():

@@ -34,7 +34,7 @@ INSIDE = {
     "distill/run/child.py": 10,
     "distill/run/conductor.py": 4,
     "distill/run/own/child.py": 1,
-    "distill/runtime/resume/resume.py": 1,
+    "distill/runtime/resume/building.py": 1,
     "distill/runtime/trust/sandbox.py": 1,
     "distill/score.py": 1,
     "distill/studies/tabular/transfer.py": 1,

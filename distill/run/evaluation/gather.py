@@ -6,9 +6,8 @@ import pathlib
 
 import numpy as np
 
-import trainers
 from distill import config, data
-from distill.measure import accuracy, cost, stitching
+from distill.measure import accuracy
 from distill.report import confusion, front, page, tensorboard, trackers
 from distill.report.card import model_card
 from distill.report.charts import pareto
@@ -18,7 +17,6 @@ from distill.run.evaluation import models as measured
 from distill.run.evaluation.record import put_latencies
 from distill.runtime import files, packages, progress, versions
 from distill.runtime.process import memory
-from distill.runtime.trust import loader
 
 
 def gather(
@@ -26,6 +24,7 @@ def gather(
     splits: data.Splits,
     folder: pathlib.Path,
     stages: list[dict],
+    networks: measured.Networks | None = None,
     tracker: trackers.Session | None = None,
 ) -> dict:
     """Measures every model of a run, and writes the report in all its forms.
@@ -37,24 +36,23 @@ def gather(
         folder: The folder of the models, in which `report.json`, `report.html`,
             `MODEL_CARD.md`, the files of `front.write` and `tensorboard/` are written.
         stages: The records of all stages and finishes, in order.
+        networks: What was measured of the networks; None measures them first.
         tracker: Gets the final numbers, the report and the files; None without one.
 
     Returns:
         The report, as in `report.json`.
     """
     made, search = _made(run, folder), _search(folder)
-    student = loader.open_own(folder / "student.keras")
-    counted = cost.count(student)
-    taught = measured.teacher_logits(folder, splits.test)
-    known = {"student": (student, counted)}
-    models, answers, facts = measured.measure(made, splits, folder, taught, known)
-    others, unmeasured = references.measure(run, splits.test, taught)
+    own = networks or measured.measure_networks(run, splits, folder)
+    exported, answers, facts = measured.measure_files(made, splits, folder, own)
+    models, answers = [*own.models, *exported], own.answers | answers
+    others, unmeasured = references.measure(run, splits.test, own.taught)
     _time(run, models, others, folder, splits.test)
     if run.target == "micro":
         micro.measure(run, models, folder, splits.test)
-    judge.judge(made, folder, models, stages, facts, counted)
+    judge.judge(made, folder, models, stages, facts, own.counted)
     tried = len(search["trials"]) if search else 1
-    _certify(made, student, folder, models, splits, tried)
+    _certify(made, own.student, folder, models, splits, tried)
     result = {
         "run": _plain(run),
         "versions": versions.versions(),
@@ -62,7 +60,7 @@ def gather(
         "peak_memory_bytes": memory.peaks(),
         "data": _describe_data(run.data, splits),
         "models": [*models, *others],
-        "stitched": _stitch(run, folder, splits.test),
+        "stitched": own.stitched,
         "stages": stages,
         "search": search,
         "warnings": [*_warnings(run, made, splits, models, stages), *unmeasured],
@@ -141,17 +139,6 @@ def _warnings(run, made, splits, models, stages):
         *([parent.missing_warning()] if made != run else []),
         *references.missing_warning(run),
     ]
-
-
-def _stitch(run, folder, split):
-    """The accuracy of stitched networks; empty without a stage of LIT."""
-    is_lit = any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages)
-    if not is_lit or not split.has_labels:
-        return []
-    pair = (
-        loader.open_own(folder / f"{name}.keras") for name in ("teacher", "student")
-    )
-    return stitching.record(*pair, split)
 
 
 def _certify(run, student, folder, models, splits, tried):

@@ -1,93 +1,139 @@
 """Measures the teacher, the student, its controls and its files."""
 
+import functools
 import pathlib
-from collections.abc import Mapping
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
+import trainers
 from distill import config, data
 from distill.config import lessons
 from distill.data import kept
-from distill.measure import accuracy, cost, facts
+from distill.measure import accuracy, cost, facts, stitching
 from distill.run.evaluation import record
-from distill.runtime import progress
+from distill.runtime import progress, stopwatch
 from distill.runtime.trust import loader
 
 
-def measure(
-    run: config.Run,
-    splits: data.Splits,
-    folder: pathlib.Path,
-    taught: np.ndarray | None,
-    known: Mapping[str, tuple[keras.Model, cost.Cost]],
-) -> tuple[list[dict], dict[str, np.ndarray], dict[str, facts.Facts]]:
-    """Measures every model of a run, teachers first.
+class Networks(NamedTuple):
+    """What was measured of the networks of a run.
+
+    Attributes:
+        models: The entries of `report.json`, teachers first.
+        answers: Name of each to its logits on the test split.
+        taught: The teacher's; None without a teacher.
+        judged: The teacher's on the validation split if that has no labels, else None.
+        student: The student.
+        counted: Its cost.
+        stitched: See `stitching.record`; empty without a stage of LIT.
+    """
+
+    models: list[dict]
+    answers: dict[str, np.ndarray]
+    taught: np.ndarray | None
+    judged: np.ndarray | None
+    student: keras.Model
+    counted: cost.Cost
+    stitched: list[dict]
+
+
+def measure_networks(
+    run: config.Run, splits: data.Splits, folder: pathlib.Path
+) -> Networks:
+    """Measures every network of a run; says nothing, since others work meanwhile.
 
     Args:
-        run: The run, without the files that were not made.
+        run: The run.
         splits: The data.
-        folder: The folder of the models.
-        taught: The teacher's logits on the test split; None without a teacher.
-        known: Name to the networks that are open already, and their costs.
-
-    Returns:
-        The entries of `report.json`; and by name the logits on the test split, and the
-        contents of the `.tflite` files.
+        folder: The folder of the networks.
     """
-    models, answers, contents = [], {}, {}
-    unknown = not splits.validation.has_labels
-    judged = (
-        teacher_logits(folder, splits.validation, "validation") if unknown else None
-    )
+    open_network = functools.cache(lambda name: loader.open_own(folder / name))
+    models, answers = [], {}
     if (folder / kept.FILE).exists():
         entry, answers["teacher"] = record.answers_record(folder / kept.FILE, splits)
         models.append(entry)
-    for path in _files(run, folder, (folder / "teacher.keras").exists()):
-        network, counted = known.get(path.stem, (None, None))
-        with progress.step(f"measure {path.name}", "accuracy, size"):
-            if path.suffix == ".tflite":
-                contents[path.stem] = facts.read_facts(path)
+
+    def ask_teacher(name):
+        """The teacher's logits on a split; None without a teacher."""
+        if (folder / kept.FILE).exists():
+            return kept.read(folder / kept.FILE)[name][0]
+        if not (folder / "teacher.keras").exists():
+            return None
+        return accuracy.logits(open_network("teacher.keras"), getattr(splits, name))
+
+    taught = ask_teacher("test")
+    judged = None if splits.validation.has_labels else ask_teacher("validation")
+    student = open_network("student.keras")
+    counted = cost.count(student)
+    for path in _networks(run, folder):
+        with stopwatch.working(part=f"measure {path.name}"):
             entry, answers[path.stem] = record.model_record(
                 path,
                 splits.test,
                 taught,
-                network,
-                facts=contents.get(path.stem),
-                counted=counted,
+                open_network(path.name),
+                counted=counted if path.stem == "student" else None,
                 validation=(splits.validation, judged),
+            )
+        models.append(entry)
+    stitched: list[dict] = []
+    is_lit = any(isinstance(stage.trainer, trainers.LIT) for stage in run.stages)
+    if is_lit and splits.test.has_labels:
+        with stopwatch.working(part="measure stitched networks"):
+            stitched = stitching.record(
+                open_network("teacher.keras"), student, splits.test
+            )
+    return Networks(models, answers, taught, judged, student, counted, stitched)
+
+
+def measure_files(
+    run: config.Run,
+    splits: data.Splits,
+    folder: pathlib.Path,
+    networks: Networks,
+) -> tuple[list[dict], dict[str, np.ndarray], dict[str, facts.Facts]]:
+    """Measures every `.tflite` file of a run.
+
+    Args:
+        run: The run, without the files that were not made.
+        splits: The data.
+        folder: The folder of the files.
+        networks: What was measured of the networks.
+
+    Returns:
+        The entries of `report.json`; and by name the logits on the test split, and the
+        contents of the files.
+    """
+    models, answers, contents = [], {}, {}
+    for path in _files(run, folder):
+        with progress.step(f"measure {path.name}", "accuracy, size"):
+            contents[path.stem] = facts.read_facts(path)
+            entry, answers[path.stem] = record.model_record(
+                path,
+                splits.test,
+                networks.taught,
+                facts=contents[path.stem],
+                validation=(splits.validation, networks.judged),
             )
         models.append(entry)
     return models, answers, contents
 
 
-def teacher_logits(
-    folder: pathlib.Path, split: data.Split, name: str = "test"
-) -> np.ndarray | None:
-    """The teacher's logits; None without a teacher.
-
-    Args:
-        folder: The folder of the models.
-        split: A split.
-        name: Its name.
-    """
-    if (folder / kept.FILE).exists():
-        return kept.read(folder / kept.FILE)[name][0]
-    path = folder / "teacher.keras"
-    return accuracy.logits(loader.open_own(path), split) if path.exists() else None
-
-
-def _files(run, folder, has_teacher):
-    """The file of every model of a run, teachers first."""
-    keras_files = ["teacher"] if has_teacher else []
+def _networks(run, folder):
+    """The file of every network of a run, teachers first."""
+    names = ["teacher"] if (folder / "teacher.keras").exists() else []
     if isinstance(run, config.Run):
-        keras_files += [*lessons.co_teachers(run), *lessons.assistants(run)]
-    keras_files += ["student", *(control.name for control in run.controls)]
+        names += [*lessons.co_teachers(run), *lessons.assistants(run)]
+    names += ["student", *(control.name for control in run.controls)]
+    return [folder / f"{name}.keras" for name in names]
+
+
+def _files(run, folder):
+    """The `.tflite` files of a run."""
     exported = [f"student.{config.name_of(part)}" for part in run.finish]
-    if exported and has_teacher:
+    if exported and (folder / "teacher.keras").exists():
         # `child` writes it beside the files of the student, to compare sizes with.
         exported.insert(0, "teacher.float32")
-    return [
-        *(folder / f"{name}.keras" for name in keras_files),
-        *(folder / f"{name}.tflite" for name in exported),
-    ]
+    return [folder / f"{name}.tflite" for name in exported]

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from distill.runtime import errors, progress
+from distill.runtime import errors, progress, stopwatch
 from distill.runtime.process import signals
-from distill.runtime.resume import checkpoint
+from distill.runtime.resume import building, checkpoint, timing
 
 SECONDS = 30.0  # Time between two commits, unless a commit is slow.
 SHARE = 0.01  # Largest share of the time that commits may take.
@@ -85,8 +85,9 @@ def fit(
     steps = source.steps_per_epoch
     total = steps * epochs
     saver = type("Saver", (_Saver, callback), {})(store, state, steps, total)
-    _build(model, next(iter(source.stream(0))))
+    building.build(model, next(iter(source.stream(0))))
     moment = store.newest()
+    timer = timing.timer(callback)
     while saver.step < total:
         if moment is not None:
             saver.resume_from(moment)
@@ -97,38 +98,19 @@ def fit(
             steps_per_epoch=steps - done,
             initial_epoch=epoch,
             epochs=epochs,
-            callbacks=[*callbacks(saver.history), *progress.lines(callback), saver],
+            callbacks=[
+                timer,
+                *callbacks(saver.history),
+                *progress.lines(callback),
+                saver,
+            ],
             **{"verbose": progress.verbose(), **options},
         )
         # Also after a leg of this process: with `use_ema`, Keras' `fit` ends by writing
         # the optimizer's averages into the weights.
         moment = store.newest()
+    stopwatch.turn_to(stopwatch.OTHER)
     return saver.history, saver.seconds
-
-
-def _build(model, batch):
-    """Makes metrics and optimizer create their variables before a moment is restored.
-
-    Before that they have none, and `fit` would give them other names.
-    """
-    import keras
-
-    from trainers import tracking
-
-    # Eagerly on TensorFlow, where tracing a step takes several times as long as one
-    # step. JAX would compile each operation by itself, and replicas refuse eager mode.
-    alone = keras.backend.backend() == "tensorflow" and tracking.replicas() == 1
-    untraced = alone and model.test_function is None
-    eager = model.run_eagerly
-    model.run_eagerly = untraced or eager
-    try:
-        model.test_on_batch(*batch)
-    finally:
-        model.run_eagerly = eager
-        if untraced:
-            model.test_function = None  # So that `fit` traces its own.
-    if not getattr(model.optimizer, "built", False):
-        model.optimizer.build(model.trainable_variables)
 
 
 def seconds_between_moments() -> float:
