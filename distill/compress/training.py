@@ -36,6 +36,8 @@ class Changes:
         combine: A function from the distortion, which is the loss without the penalty
             averaged over the batch, and the penalty to the loss, all scalars.
         optimizer: `sgd`, with Nesterov's momentum; or `adam`.
+        clip_norm: Largest norm of the gradient of all variables together; a longer one
+            is shortened. None for no limit.
     """
 
     callbacks: Sequence[tf_keras.callbacks.Callback] = ()
@@ -43,6 +45,7 @@ class Changes:
     penalty: Callable[[], tf.Tensor] | None = None
     combine: Callable[[Any, Any], Any] = add
     optimizer: Literal["sgd", "adam"] = "sgd"
+    clip_norm: float | None = None
 
 
 def fit(
@@ -123,7 +126,9 @@ def prepare(
     terms = _terms(part, taught)
     loss, metrics = _with_penalty(terms, changes)
     model.compile(
-        optimizer=_OPTIMIZERS[changes.optimizer](rate),
+        optimizer=_OPTIMIZERS[changes.optimizer](
+            rate, global_clipnorm=changes.clip_norm
+        ),
         loss=loss,
         metrics=[*metrics, _quality(part.labelled_share)],
     )
@@ -131,7 +136,7 @@ def prepare(
 
 _OPTIMIZERS = {
     "adam": tf_keras.optimizers.Adam,
-    "sgd": lambda rate: tf_keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+    "sgd": functools.partial(tf_keras.optimizers.SGD, momentum=0.9, nesterov=True),
 }
 
 

@@ -16,6 +16,11 @@ SCHEMES: dict[str, dict[str, bool]] = {
 }
 
 
+# Clusters train without norms, which are folded before: one long step, while clusters
+# are not good yet, can end all learning.
+CLUSTERS_CLIP_NORM = 10.0
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantizedFinisher(TrainedFinisher, Integers):
     """A finisher that trains a network with simulated quantization to eight bits.
@@ -57,7 +62,8 @@ class QuantizedFinisher(TrainedFinisher, Integers):
             FinishError: If no engine supports the network; names the layers.
         """
         model = bench.simulate(self, model)
-        bench.fit(model, self)
+        clips = SCHEMES[self.scheme].get("clusters", False)
+        bench.fit(model, self, clip_norm=CLUSTERS_CLIP_NORM if clips else None)
         return bench.convert(model, "int8", io=self.io)
 
     def predicted_bytes(self, cost, parts=None):

@@ -8,7 +8,7 @@ import tf_keras
 from tensorflow_model_optimization.clustering import keras as clustering
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config
 
-from distill.compress.finishers import clustered
+from distill.compress.finishers import clustered, quantized
 from distill.compress.prune import magnitude
 
 
@@ -40,21 +40,21 @@ def wrap(model: Any, clusters: int, **options: Any) -> Any:
 
 
 def cluster(
-    model: Any, part: clustered.Clustered, fit: Callable[[Any], None], **options: Any
+    model: Any, part: clustered.Clustered, fit: Callable[..., None], **options: Any
 ) -> Any:
     """Trains a folded twin with clustered kernels.
 
     Args:
         model: The twin.
         part: The finisher with the options.
-        fit: Trains a model that TF-MOT has wrapped.
+        fit: Trains a model that TF-MOT has wrapped; gets changes of the training.
         **options: Options of TF-MOT.
 
     Returns:
         The trained model without TF-MOT's wrappers.
     """
     model = wrap(model, part.clusters, **options)
-    fit(model)
+    fit(model, clip_norm=quantized.CLUSTERS_CLIP_NORM)
     return clustering.strip_clustering(model)
 
 
