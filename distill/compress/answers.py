@@ -30,8 +30,11 @@ class Answers:
     def __init__(self, teacher: keras.Model, splits: data.Splits, changing: bool):
         examples = splits.validation.sample(folded.EXAMPLES, seed=0)
         network = folded.answering(teacher, examples.floats())
+        given = network.inputs[0]
+        # For any number of examples: the last batch of a split would be traced again.
+        signature = [tf.TensorSpec((None, *given.shape[1:]), given.dtype)]
         self._predict_batch = tf.function(
-            lambda x: network(x, training=False)["logits"]
+            lambda x: network(x, training=False)["logits"], signature
         )
         self._splits = splits
         self._changing = changing

@@ -80,19 +80,18 @@ def simulate(
     return name, ENGINES[name](model, **options)
 
 
-def try_layers(network: keras.Model, wanted: str, scheme: str) -> None:
-    """Tries the layers of a network for `choose_engine`, which then knows them.
+def try_early(network: keras.Model, wanted: str, scheme: str) -> None:
+    """Tries a network and its layers for `choose_engine`, which then knows them.
 
     Their options decide and not their weights: the network need not be trained.
 
     Args:
-        network: A network without a twin is left alone.
+        network: One that has no twin, or no engine, is left to its finisher.
         wanted: As for `choose_engine`.
         scheme: As for `choose_engine`.
     """
-    engine = next(iter(ENGINES)) if wanted == "auto" else wanted
-    with contextlib.suppress(twin.NoTwin):
-        get_support().layers(f"{engine}{scheme}", twin.to_tf_keras(network))
+    with contextlib.suppress(twin.NoTwin, errors.FinishError):
+        choose_engine(twin.to_tf_keras(network), wanted, scheme)
 
 
 def noninput_layers(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
@@ -135,7 +134,8 @@ class Support:
             },
         }
         self._known: dict[tuple, str | None] = {}
-        self._last: tuple = ()  # The last model, and each way to its reason or None.
+        # Way and architecture of each model to its reason or None.
+        self._models: dict[tuple[str, str], str | None] = {}
 
     def layers(self, way, model):
         """Name of each layer of a model that is not supported to the reason."""
@@ -160,15 +160,15 @@ class Support:
         """Why a model as a whole is not supported; None if it is.
 
         A scheme preserves zeros or clusters within each layer, so only `layers` tries
-        schemes.
+        schemes. The architecture decides, not the weights.
         """
         way = way.split()[0]
-        if not self._last or self._last[0] is not model:
-            self._last = model, {}
-        if way not in self._last[1]:
-            why = trials.try_action(self._actions[way], lambda: trials.perturb(model))
-            self._last[1][way] = why
-        return self._last[1][way]
+        key = way, json.dumps(model.get_config(), sort_keys=True, default=str)
+        if key not in self._models:
+            action = self._actions[way]
+            why = trials.try_action(action, lambda: trials.perturb(model))
+            self._models[key] = why
+        return self._models[key]
 
     def _layer(self, way, layer):
         way = _normalize(way)

@@ -39,7 +39,7 @@ def try_layers(run: Any, folder: pathlib.Path) -> None:
     with stopwatch.working(part="finishing process: trials of layers"):
         network = build.build("student", run)
         for part in parts:
-            capabilities.try_layers(network, part.engine, part.scheme)
+            capabilities.try_early(network, part.engine, part.scheme)
 
 
 def check_layers(run: Any, folder: pathlib.Path) -> None:
