@@ -391,6 +391,7 @@ finish:
 
 # Three processes in one, and not in this one: TF-MOT turns `tf.keras` into Keras 2.
 CHILD = """
+import contextlib
 import json
 import pathlib
 import sys
@@ -400,6 +401,7 @@ import keras
 from distill import data, finish
 from distill.compress import answers
 from distill.run import child, parent
+from distill.runtime.process import worker
 from distill.runtime.trust import loader
 
 sys.path.append("tests")
@@ -422,7 +424,20 @@ taught(network(1, 8), digits.train).save(folder / "wise.keras")
 asked, tasks, predict = [], [], answers.Answers._predict
 answers.Answers._predict = lambda self, x: asked.append(len(x)) or predict(self, x)
 loader.open_foreign = lambda path, sha256: loader.open_own(path)
-parent._run_task = lambda task, path: tasks.append(task) or child._TASKS[task](path)
+worker.wait_for_parent = lambda: None
+
+
+@contextlib.contextmanager
+def started(task, path):
+    def end(meanwhile=lambda: None):
+        tasks.append(task)
+        child._TASKS[task](path)
+        return meanwhile()
+
+    yield end
+
+
+parent._started = started
 out = f"--out={folder / 'run'}"
 flags = [f"--model={folder / 'given.keras'}", f"--teacher={folder / 'wise.keras'}", out]
 flags += [f"--config={folder / 'finish.yaml'}"]
