@@ -14,6 +14,7 @@ from distill import config, train
 from distill.data import split_file
 from distill.measure import stitching
 from distill.runtime.trust import loader
+from distill.studies.speed import whole_run
 from distill.teach import stages, workspace
 from trainers import trainer
 
@@ -51,6 +52,14 @@ def test_the_run_folder_holds_everything_and_nothing_half_written(folder):
     visible = {path.name for path in folder.iterdir() if path.name[0] != "."}
     assert visible == expected
     assert {path.name for path in folder.glob(".*")} <= {".lock"}
+
+
+def test_the_time_of_a_run_is_told_by_its_stages_and_files(folder):
+    parts = whole_run.read(folder)["parts"]
+    stages = ("teacher, stage 1 of 1 (supervised)", "student, stage 2 of 2 (kd)")
+    for name in (*stages, "student.int8.tflite", "student.pruned_int8.tflite"):
+        assert {"building", "tracing", "steps", "validation"} <= set(parts[name])
+    assert {"imports", "data", "measure latency", "measure student.keras"} <= set(parts)
 
 
 def test_a_run_writes_who_is_in_which_split(folder):

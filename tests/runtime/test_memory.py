@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from distill.runtime.process import memory
+from distill.teach import memory as teaching
 from distill.teach.memory import check
 from students import ResNet
 
@@ -18,6 +19,19 @@ def test_a_batch_that_cannot_fit_is_refused_with_the_largest_that_may(monkeypatc
     check(network, 100)
     with pytest.raises(MemoryError, match="100 images might"):
         check(network, 101)
+
+
+@pytest.mark.parametrize(
+    ("accelerated", "free", "room"),
+    [(False, 2.1, True), (False, 1.9, False), (True, 9.0, False)],
+)
+def test_another_process_has_room_if_twice_as_much_is_free_and_on_no_accelerator(
+    accelerated, free, room, monkeypatch
+):
+    monkeypatch.setattr(teaching, "_is_accelerated", lambda: accelerated)
+    monkeypatch.setattr(memory, "peaks", lambda: {"training": 100})
+    monkeypatch.setattr(memory, "available", lambda: 100 * free)
+    assert teaching.has_room_for_another() is room
 
 
 def test_what_was_held_at_most_is_more_than_an_array_that_was():
