@@ -385,10 +385,15 @@ def test_predicted_packed_sizes_are_those_of_the_files():
         assert next(packed) < 0.8 * next(packed)
 
 
+def finish_files(place):
+    with contextlib.ExitStack() as stack:
+        parent.Finishing(place, stack).finish(lambda: None)
+
+
 def test_a_failing_process_hands_on_its_error_and_prints_nothing(tmp_path, capfd):
     folder.claim(tmp_path, config.load("lit_resnet.yaml"))
     with pytest.raises(errors.FinishError, match=r"student\.keras") as caught:
-        parent.run_child(tmp_path)
+        finish_files(tmp_path)
     assert len(str(caught.value).splitlines()) == 1
     assert "error: " not in capfd.readouterr().err
 
@@ -410,7 +415,7 @@ def test_a_killed_process_is_one_line(number, cause, tmp_path, monkeypatch):
 
     monkeypatch.setattr(signals, "deferred", kill)
     with pytest.raises(errors.Killed) as caught:
-        parent.run_child(tmp_path)
+        finish_files(tmp_path)
     line = str(caught.value)
     assert f"finish of {tmp_path} was ended by {number.name}" in line
     assert cause in line and "the same command goes on" in line
