@@ -11,7 +11,7 @@ import tf_keras
 from distill.compress import capabilities, convert, finishers, layer_errors, training
 from distill.compress import material as materials
 from distill.compress.base import finisher
-from distill.compress.prune import channels, engines, input_mask
+from distill.compress.prune import channels, engines, input_mask, shortening
 from distill.compress.quantize import (
     bins,
     clustering,
@@ -137,6 +137,11 @@ class Workbench:
         steps = part.epochs * self.steps_per_epoch(part)
         fit = functools.partial(self.fit, part=part)
         return engines.prune(model, part, steps, fit, self._material)
+
+    def shorten(self, model: tf_keras.Model, file: bytes, part) -> bytes:
+        """The file of a pruned model within a packed budget; see `shortening`."""
+        convert = functools.partial(self.convert, variant=part.untrained_form)
+        return shortening.shorten(model, file, part, convert, self._material)
 
     def cluster(self, model: tf_keras.Model, part, **options: Any) -> tf_keras.Model:
         """Trains a folded twin with clustered kernels; see `clustering.cluster`."""

@@ -67,21 +67,38 @@ class Facts:
             return None
         return energy.cost(self.uses, "energy")
 
-    def share_left(self, counts: Literal["weights", "macs", "energy"]) -> float:
-        """The cost with zeros as a share of the same file's cost without them."""
+    def share_left(
+        self, counts: Literal["weights", "macs", "energy", "packed"]
+    ) -> float:
+        """The cost with zeros as a share of the same file's cost without them.
+
+        `packed` is the length of all kernels but depthwise ones in a container, as a
+        share of that of their float32, not packed.
+        """
         if counts == "weights":
             return 1 - self.sparsity
+        if counts == "packed":
+            length = sum(kernel.packed_bits for kernel in self.kernels)
+            return length / (32 * sum(kernel.size for kernel in self.kernels))
         dense = energy.cost(self.uses, counts, dense=True)
         return energy.cost(self.uses, counts) / dense
 
 
 def read_facts(path: pathlib.Path) -> Facts:
-    """Reads a file without running it.
+    """Reads a file without running it; see `read_content`."""
+    return read_content(path.read_bytes(), path)
+
+
+def read_content(content: bytes, path: pathlib.Path | str = "this") -> Facts:
+    """Reads the content of a file without running it.
+
+    Args:
+        content: The file's bytes.
+        path: The path in error messages.
 
     Raises:
         ValueError: If it is not a TFLite file.
     """
-    content = path.read_bytes()
     stored, graph = (
         graphs.Graph(each, path) for each in (content, lut.expand(content))
     )
@@ -110,9 +127,9 @@ def read_facts(path: pathlib.Path) -> Facts:
     return Facts(
         parameters=sum(sizes.values()),
         macs=macs,
-        bytes=path.stat().st_size,
-        gzip_bytes=gzip_bytes(path),
-        packed_bytes=codec.packed_bytes(path),
+        bytes=len(content),
+        gzip_bytes=_gzip_bytes(content),
+        packed_bytes=len(codec.pack(content)),
         sparsity=float(zeros / max(1, prunable)),
         float_ops=tuple(dict.fromkeys(graph.float_ops())),
         ops=_count(part.name(op) for part, op in stored.walk()),
@@ -140,4 +157,8 @@ def _nonzero(macs, kernels):
 
 def gzip_bytes(path: pathlib.Path) -> int:
     """Size of a file after gzip, in bytes."""
-    return len(gzip.compress(path.read_bytes(), mtime=0))
+    return _gzip_bytes(path.read_bytes())
+
+
+def _gzip_bytes(content):
+    return len(gzip.compress(content, mtime=0))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distill.measure.end import End
-from distill.measure.kernel import Kernel, describe, to_dense, unpack
+from distill.measure.kernel import Kernel, describe, packed_bits, to_dense, unpack
 from distill.runtime import tflite
 
 # Ops with a kernel and a fused activation, and the place of the kernel in their inputs.
@@ -156,17 +156,15 @@ class Graph:
             axis: The axis of output channels.
         """
         values, bits = self._entries(index)
-        quantization = self._tensors[index].quantization
-        if (
-            quantization is not None
-            and quantization.zeroPoint is not None
-            and np.any(quantization.zeroPoint)
-        ):
+        tensor = self._tensors[index]
+        zeros = getattr(tensor.quantization, "zeroPoint", None)
+        if zeros is not None and np.any(zeros):
             # An entry represents zero if it equals the zero point.
-            values = values.astype(np.int32) - self._along(
-                quantization, quantization.zeroPoint, values
-            )
-        return describe(self.tensor_name(index), np.moveaxis(values, axis, 0), bits)
+            zeros = self._along(tensor.quantization, zeros, values)
+            values = values.astype(np.int32) - zeros
+        packed = packed_bits(self._data(index), bits, tensor.sparsity)
+        name = self.tensor_name(index)
+        return describe(name, np.moveaxis(values, axis, 0), bits, packed)
 
     def values(self, index: int) -> np.ndarray:
         """The numbers that a constant represents, float32."""
@@ -200,13 +198,16 @@ class Graph:
         """The stored entries of a constant, dense, and the bits of an entry."""
         tensor = self._tensors[index]
         kind = np.dtype(_TYPES[_type(tensor)])
-        values = np.frombuffer(bytes(self._model.buffers[tensor.buffer].data), kind)
+        values = np.frombuffer(self._data(index), kind)
         bits = 8 * kind.itemsize
         if _type(tensor) == "INT4":
             values, bits = unpack(values)[: self.size(index)], 4
         if tensor.sparsity is not None:
             values = to_dense(values, tensor.sparsity, self.shape(index))
         return values.reshape(self.shape(index)), bits
+
+    def _data(self, index):
+        return bytes(self._model.buffers[self._tensors[index].buffer].data)
 
     def float_ops(self) -> Iterator[str]:
         """Names of the ops that compute in float.

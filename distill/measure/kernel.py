@@ -1,8 +1,11 @@
 """The properties of one kernel of a TFLite file on which promises are checked."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+
+from distill.measure import codec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Kernel:
             successive ones along the inputs; groups start at multiples of four.
         entropy: Bits of all entries together, if each takes as many as the frequency
             of its value requires: no packing by frequencies needs fewer.
+        packed_bits: Bits of the kernel in a container, at most: of its entries, and of
+            the indices if it is stored sparse.
     """
 
     layer: str
@@ -33,6 +38,7 @@ class Kernel:
     channel_distinct: int
     two_of_four: bool
     entropy: float = 0.0
+    packed_bits: float = 0.0
 
     @property
     def size(self) -> int:
@@ -40,13 +46,16 @@ class Kernel:
         return int(np.prod(self.shape))
 
 
-def describe(name: str, values: np.ndarray, bits: int) -> Kernel:
+def describe(
+    name: str, values: np.ndarray, bits: int, packed_bits: float = 0.0
+) -> Kernel:
     """Describes a kernel.
 
     Args:
         name: Name of the tensor, such as `resnet/stem_conv/Conv2D`.
         values: The entries, dense, `(out, ..., in)`.
         bits: Bits of one stored entry.
+        packed_bits: As in the result.
     """
     unique, counts = np.unique(values, return_counts=True)
     return Kernel(
@@ -58,6 +67,7 @@ def describe(name: str, values: np.ndarray, bits: int) -> Kernel:
         channel_distinct=max(len(np.unique(channel)) for channel in values),
         two_of_four=_two_of_four(values),
         entropy=float(counts @ np.log2(values.size / counts)),
+        packed_bits=packed_bits,
     )
 
 
@@ -114,6 +124,23 @@ def to_dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray
         ]
     ]
     return dense.transpose(axes).reshape(shape)
+
+
+def packed_bits(stored: bytes, bits: int, sparsity: Any) -> float:
+    """Bits that a constant takes in a container, at most.
+
+    Args:
+        stored: The bytes of its entries.
+        bits: Bits of one stored entry.
+        sparsity: The tensor's `SparsityParameters`; None if it is stored dense.
+    """
+    arrays = [(stored, bits // 8)]  # Of four bits: `spans.NIBBLES`.
+    for level in [] if sparsity is None else sparsity.dimMetadata:
+        for indices in (level.arraySegments, level.arrayIndices):
+            if indices is not None:
+                numbers = np.asarray(indices.values)
+                arrays.append((numbers.tobytes(), numbers.itemsize))
+    return 8 * sum(codec.size(*array) for array in arrays)
 
 
 def _layer(name):

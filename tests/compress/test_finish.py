@@ -159,6 +159,7 @@ def test_a_rule_for_no_layer_is_refused_before_anything_trains(given, words):
         ({"sparsity": 0.9}, [("head", 0)], "sparsity", "at most 0.816"),
         ({"budget": ("macs", 0.01)}, (), "budget.keep", "at least 0.123"),
         ({"budget": ("energy", 0.1)}, (), "budget.keep", "at least 0.438"),
+        ({"budget": ("packed", 0.01)}, (), "budget.keep", "at least 0.035"),
     ],
 )
 def test_a_share_that_the_floors_leave_no_room_for_is_refused(
@@ -189,6 +190,13 @@ def test_a_budget_is_checked_by_what_the_file_itself_holds():
     modelled = dataclasses.replace(part.budget, counts="energy")
     part = dataclasses.replace(part, budget=modelled)
     assert "modelled energy" in breaches("pruned", more, pruned=part)[0]
+    packed = dataclasses.replace(part.budget, counts="packed")
+    part = dataclasses.replace(part, budget=packed)
+    half = dataclasses.replace(full.kernels[0], packed_bits=16 * 16 + 1)
+    (line,) = breaches(
+        "pruned", dataclasses.replace(full, kernels=(half,)), pruned=part
+    )
+    assert "0.5020 of the float32 of the kernels, packed, left in the file" in line
 
 
 def test_energy_is_that_of_the_model():

@@ -102,9 +102,10 @@ def test_no_less_can_be_left_than_the_floors_and_what_is_whole():
     """Of two kernels and 72 weights that stay whole, at prices 1 and 4."""
     found = [shares.Item((3, 3, 8, 16), 1), shares.Item((16, 10), 4)]
     total = 1152 + 4 * 160 + 72
-    assert shares.least_keep(found, total) == pytest.approx((16 + 4 * 10 + 72) / total)
+    least = (16 + 4 * 10 + 72) / total
+    assert shares.least_keep(found, total, "macs") == pytest.approx(least)
     for keep, fits in ((0.05, False), (0.09, True)):
-        even = shares.even_share(found, total, keep)
+        even = shares.even_share(found, total, "macs", keep)
         assert even == pytest.approx((keep * total - 72) / (total - 72))
         assert shares.fits(found, even) is fits
 

@@ -10,6 +10,7 @@ _COSTS = {
     "weights": "weights",
     "macs": "multiply-accumulates with weights that are not zero",
     "energy": "modelled energy",
+    "packed": "float32 of the kernels, packed,",
 }
 _ROUNDING = 1e-9  # Error of sums of costs.
 

@@ -6,13 +6,16 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from distill.compress.base import lengths
 from distill.measure import energy
 from distill.runtime.errors import check
 
-Counts = Literal["weights", "macs", "energy"]
+Counts = Literal["weights", "macs", "energy", "packed"]
+OF_ANY = ("weights", "packed")  # Known of kernels of any layer.
 
 FLOOR = 0.3  # Every kernel keeps at least this part of its even share.
 _ROUNDING = 1e-9
+_MANY = 10**6  # Weights of a kernel whose tables take next to nothing.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,9 +45,12 @@ class Budget:
 
     Attributes:
         counts: What each costs: 1 (`weights`); the multiply-accumulates in which it
-            takes part (`macs`); or energy, modelled for an accelerator and not
-            measured, including that of activations (`energy`).
-        keep: The cost with zeros as a share of the network's cost without them.
+            takes part (`macs`); energy, modelled for an accelerator and not
+            measured, including that of activations (`energy`); or the bits that the
+            kernels take in a packed file, see `python -m distill.pack` (`packed`).
+        keep: The cost with zeros as a share of the network's cost without them. With
+            `counts: packed`, the packed length of the kernels as a share of four bytes
+            for each of their weights.
 
     Raises:
         ValueError: If the share is out of its range.
@@ -54,8 +60,19 @@ class Budget:
     keep: float
 
     def __post_init__(self):
-        """Refuses a share outside (0, 1)."""
+        """Refuses a share outside (0, 1), and one that needs no zeros."""
         check(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
+        rule = f"at most {lengths.LARGEST} with `counts: packed`, "
+        rule += "since kernels without zeros take little more"
+        enough = self.counts != "packed" or self.keep <= lengths.LARGEST
+        check(enough, "keep", rule, self.keep)
+
+    @property
+    def density(self) -> float:
+        """Approximate share of the weights that are left."""
+        if self.counts != "packed":
+            return self.keep
+        return lengths.even_share([_MANY], _MANY, self.keep)
 
 
 def share_of(layer: str, default: float, rules: Sequence[Rule]) -> float:
@@ -136,7 +153,7 @@ def list_items(
         counts: What a weight costs.
     """
     cut = [layer for name, layer in layers.items() if name not in whole]
-    if counts == "weights":
+    if counts in OF_ANY:
         items = [Item(shape, 1) for layer in cut for shape in layer.kernels]
         shapes = (shape for layer in layers.values() for shape in layer.kernels)
         return items, sum(math.prod(shape) for shape in shapes)
@@ -169,20 +186,26 @@ def least_keep_of(
     items, total = list_items(layers, whole, counts)
     if not items:
         return 1.0
-    if fits(items, even_share(items, total, keep)):
+    if fits(items, even_share(items, total, counts, keep)):
         return 0.0
-    return math.ceil(1000 * least_keep(items, total)) / 1000
+    return math.ceil(1000 * least_keep(items, total, counts)) / 1000
 
 
-def even_share(items: Sequence[Item], total: float, keep: float) -> float:
+def even_share(
+    items: Sequence[Item], total: float, counts: Counts, keep: float
+) -> float:
     """The share of its weights that each kernel keeps if all keep the same share.
 
     Args:
         items: The kernels that may be cut.
         total: The cost of the network without zeros, including what pruning does not
-            change.
+            change; the number of its weights if `counts` is `packed`.
+        counts: What a weight costs.
         keep: Largest share of that cost that may be left.
     """
+    if counts == "packed":
+        sizes = [math.prod(item.shape) for item in items]
+        return lengths.even_share(sizes, round(total), keep)
     variable = _full_price(items)
     return (keep * total - (total - variable)) / variable
 
@@ -192,11 +215,15 @@ def fits(items: Sequence[Item], even: float) -> bool:
     return _floor_price(items, even) <= even * _full_price(items) * (1 + _ROUNDING)
 
 
-def least_keep(items: Sequence[Item], total: float) -> float:
+def least_keep(items: Sequence[Item], total: float, counts: Counts) -> float:
     """The smallest share of the cost that can be left; arguments of `even_share`."""
     variable, even = _full_price(items), 0.0
     for _ in range(50):  # Converges: floors rise only `FLOOR` times as fast as `even`.
         even = _floor_price(items, even) / variable
+    if counts == "packed":
+        sizes = [math.prod(item.shape) for item in items]
+        kept = [even * size for size in sizes]
+        return lengths.share_left(sizes, kept, round(total))
     return (total - variable + even * variable) / total
 
 

@@ -63,16 +63,10 @@ class Pruned(TrainedFinisher):
 
     # TF-MOT, which alone has a pattern, chooses its zeros once, at its first step.
     only_with: ClassVar[dict[str, str]] = dict.fromkeys(
-        (
-            "schedule",
-            "rise",
-            "score",
-            "scope",
-            "every",
-            "returns",
-            "input_keep",
-            "engine",
-        ),
+        [
+            *("schedule", "rise", "score", "scope"),
+            *("every", "returns", "input_keep", "engine"),
+        ],
         "pattern: unstructured",
     ) | {"sparsity": "no budget", "budget": "scope: network"}
     asks: ClassVar[tuple[str, ...]] = ("prune",)
@@ -100,9 +94,8 @@ class Pruned(TrainedFinisher):
         check(0 < self.input_keep <= 1, "input_keep", "in (0, 1]", self.input_keep)
         check(self.every is None or self.every > 0, "every", "at least 1", self.every)
         rule = "network with `score: lamp`, which equals magnitude within a kernel"
-        check(
-            self.score != "lamp" or self.scope == "network", "scope", rule, self.scope
-        )
+        has_effect = self.score != "lamp" or self.scope == "network"
+        check(has_effect, "scope", rule, self.scope)
         new = self._beyond_tfmot
         check(self.engine != "tfmot" or not new, "engine", f"own with {new}", "tfmot")
         if self.in_fours:
@@ -153,6 +146,11 @@ class Pruned(TrainedFinisher):
         """The final cost as a share of the cost without zeros."""
         return 1 - self.sparsity if self.budget is None else self.budget.keep
 
+    @property
+    def density(self) -> float:
+        """The approximate final share of weights that are not zero."""
+        return 1 - self.sparsity if self.budget is None else self.budget.density
+
     def share(self, layer: str) -> float:
         """The promised share of zeros in the kernel of a layer."""
         return shares.share_of(layer, self.sparsity, self.rules)
@@ -194,7 +192,7 @@ class Pruned(TrainedFinisher):
     def blocked(self, diagnosis):
         """Also layers that the score does not support."""
         # A budget of computation leaves the layers whole of which it knows no cost.
-        layers = diagnosis["layers"] if self.counts == "weights" else ()
+        layers = diagnosis["layers"] if self.counts in shares.OF_ANY else ()
         pruned = [layer for layer in layers if self.share(layer["name"])]
         return super().blocked(diagnosis) | scored.unsupported(pruned, self.score)
 
@@ -209,8 +207,11 @@ class Pruned(TrainedFinisher):
     def make(self, bench):
         """Prunes the student while it trains, and converts it."""
         model = bench.prune(bench.twin(), self)
+        file = bench.convert(model, self.untrained_form)
+        if self.counts == "packed":
+            file = bench.shorten(model, file, self)
         bench.keep("pruned", model)
-        return bench.convert(model, self.untrained_form)
+        return file
 
     @property
     def untrained_form(self):
@@ -236,13 +237,12 @@ class Pruned(TrainedFinisher):
         """A value and an index for each nonzero weight; all entries of tables."""
         if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
-        left = round(5.5 * self.keep * cost.kernels)
+        left = round(5.5 * self.density * cost.kernels)
         return 4 * (cost.tables + cost.channels) + left + metadata_bytes(cost)
 
     def rate(self, parts):
         """The same as for `float32`, for each weight that is left."""
-        _, bits = conversions.Float32().rate(parts)
-        return self.keep, bits
+        return self.density, conversions.Float32().rate(parts)[1]
 
     @property
     def in_fours(self) -> bool:

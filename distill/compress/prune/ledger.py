@@ -7,13 +7,15 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill.compress.base import shares
+from distill.compress.base import lengths, shares
 from distill.compress.finishers import pruned
 from distill.compress.prune import magnitude, projection, schedule
 from distill.compress.twin import calls
 from distill.measure import energy
 from distill.measure.counting import uses
 from distill.runtime import errors
+
+_HALVINGS = 7  # Within which a share is found to a hundredth of itself.
 
 
 def find_uses(model: tf_keras.Model) -> list[tuple[str, energy.Use]]:
@@ -41,7 +43,7 @@ def find_prices(
     Returns:
         Name of each layer to the price; and the cost without zeros.
     """
-    if counts == "weights":
+    if counts in shares.OF_ANY:
         sizes = {
             layer.name: sum(math.prod(x.shape) for x in magnitude.kernels(layer))
             for layer in model.layers
@@ -77,9 +79,9 @@ class Ledger:
             shares.Item(kernel.variable.shape, prices[kernel.layer.name], kernel.axis)
             for kernel in kernels
         ]
-        self._keep = part.keep
+        self._keep, self._counts = part.keep, part.counts
         if not shares.fits(self._items, self._even_share(part.keep)):
-            least = shares.least_keep(self._items, self._total)
+            least = shares.least_keep(self._items, self._total, part.counts)
             raise errors.FinishError(
                 f"pruned: no less than {least:.4f} of the {part.counts} can be left. "
                 f"Received: {part.keep:.4f}"
@@ -94,13 +96,35 @@ class Ledger:
             scored: The kernels with the scores of their weights.
             remaining: See `schedule.remaining_cut`.
         """
-        even = self._even_share(self._keep + (1 - self._keep) * remaining)
+        keep = self._keep + (1 - self._keep) * remaining
+        even = self._even_share(keep)
         priced = [
             kernel._replace(cost=item.price)
             for kernel, item in zip(scored, self._items, strict=True)
         ]
         full_price = sum(kernel.cost * kernel.scores.size for kernel in priced)
-        return projection.keep_budget(priced, even * full_price, even)
+
+        def take(share):
+            return projection.keep_budget(priced, share * full_price, share)
+
+        return (
+            self._bisect(take, even, keep) if self._counts == "packed" else take(even)
+        )
+
+    def _bisect(self, take, low, keep):
+        """The choice of most weights whose kernels, packed, keep a share."""
+        chosen = take(low)  # Nothing is longer than the same share of each kernel.
+        high = min(1.0, 32 * keep / lengths.VALUE)  # Were positions free.
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            stays = take(middle)
+            kept = [one.sum() for one in stays]
+            sizes = [one.size for one in stays]
+            if lengths.share_left(sizes, kept, round(self._total)) <= keep:
+                low, chosen = middle, stays
+            else:
+                high = middle
+        return chosen
 
     def _even_share(self, keep):
-        return shares.even_share(self._items, self._total, keep)
+        return shares.even_share(self._items, self._total, self._counts, keep)

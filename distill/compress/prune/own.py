@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+import tensorflow as tf
 import tf_keras
 
-from distill.compress.base import scored
+from distill.compress.base import scored, shares
 from distill.compress.finishers import pruned
 from distill.compress.prune import (
     input_mask,
@@ -65,6 +66,28 @@ def prune(
     return masked
 
 
+def cut(
+    model: tf_keras.Model,
+    part: pruned.Pruned,
+    draw_images: Callable[[], responses.Images],
+) -> None:
+    """Sets more weights of a pruned model to zero, without training.
+
+    Args:
+        model: A model that `prune` has made.
+        part: The finisher, with a smaller budget.
+        draw_images: See `prune`.
+    """
+    kernels = prunable(model, part)
+    for kernel in kernels:
+        kernel.mask.assign(tf.cast(kernel.variable != 0, kernel.mask.dtype))
+    images = draw_images() if part.uses_images else None
+    for kernel, stays in zip(
+        kernels, _make_choice(model, kernels, part, images)(0, 0.0), strict=True
+    ):
+        kernel.variable.assign(kernel.variable * stays)
+
+
 def _fit(model, kernels, part, steps, fit, choose):
     project = schedule.Project(kernels, part, steps, choose)
     fit(model, callbacks=[project], state=[kernel.mask for kernel in kernels])
@@ -112,5 +135,5 @@ def prunable(model: tf_keras.Model, part: pruned.Pruned) -> list[schedule.Kernel
         for layer in model.layers
         for variable in magnitude.kernels(layer)
         if part.share(layer.name)
-        and (part.counts == "weights" or type(layer).__name__ in uses.CUT)
+        and (part.counts in shares.OF_ANY or type(layer).__name__ in uses.CUT)
     ]

@@ -7,6 +7,7 @@ is described in `docs/pack.md`.
 from distill.measure.codec.description import description_bits
 from distill.measure.codec.layout import LARGEST
 from distill.measure.codec.packing import pack, packed_bytes
+from distill.measure.codec.planes import size
 from distill.measure.codec.steps import kernel_bits
 from distill.measure.codec.unpacking import read, unpack
 
@@ -17,5 +18,6 @@ __all__ = [
     "pack",
     "packed_bytes",
     "read",
+    "size",
     "unpack",
 ]

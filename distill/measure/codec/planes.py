@@ -18,6 +18,7 @@ TEXT, HALVES, WIDTHS = 0, 15, (1, 2, 4, 8)
 WIDTH, DIFFERENCES, BOOK = 15, 16, 32
 HEAD = 5  # Bytes of a piece's length and form.
 _SAMPLE = 1 << 17  # Bytes from which the output of LZMA is estimated.
+_FIRST = 1 << 12  # Numbers that are looked at before all of them are sorted.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,13 @@ def encode_numbers(content: bytes, width: int) -> Piece:
     return min(_candidates(content, width), key=lambda piece: piece.size)
 
 
+def size(content: bytes, width: int) -> float:
+    """The size of numbers in a container in bytes, at most; see `encode`."""
+    if not content:
+        return 0.0
+    return min(len(content), encode_numbers(content, width).size)
+
+
 def _candidates(content, width):
     """Yields the possible pieces of numbers."""
     if width == NIBBLES:
@@ -95,10 +103,12 @@ def _candidates(content, width):
         yield Piece(len(content), width | DIFFERENCES, _fit_planes(differences))
     else:
         yield Piece(len(content), width, _fit_planes(numbers))
-    book, indices = np.unique(numbers, return_inverse=True)
-    if width > 1 and len(book) <= steps.SYMBOLS:
-        symbols = _fit_plane(indices.astype(np.uint8))
-        yield Piece(len(content), width | BOOK, (symbols,), book.tobytes())
+    # Sorting all of many different numbers would take longest.
+    if width > 1 and len(np.unique(numbers[:_FIRST])) <= steps.SYMBOLS:
+        book, indices = np.unique(numbers, return_inverse=True)
+        if len(book) <= steps.SYMBOLS:
+            symbols = _fit_plane(indices.astype(np.uint8))
+            yield Piece(len(content), width | BOOK, (symbols,), book.tobytes())
 
 
 def _columns(numbers):
