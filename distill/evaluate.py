@@ -101,6 +101,7 @@ def _lines(record):
         ("failed", "; ".join(record["failed"]) or None),
         ("parameters", record["parameters"]),
         ("MACs an image", formats.macs(record, str)),
+        ("energy, modelled", formats.energy_in_words(record)),
         ("zeros, %", 100 * record["sparsity"]),
         ("bytes", record["bytes"]),
         ("bytes, gzip", record["gzip_bytes"]),

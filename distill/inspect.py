@@ -68,6 +68,7 @@ def _command(arguments: argparse.Namespace) -> int:
         "file": path.name,
         "sha256": hashes.file_hash(path),
         **dataclasses.asdict(facts),
+        "modelled_energy": facts.modelled_energy,
         "origin": origin,
     }
     if arguments.micro:
@@ -90,6 +91,7 @@ def _lines(found):
         ("bytes, packed", f"{found['packed_bytes']:,}: {formats.PACKED}"),
         ("parameters", found["parameters"]),
         ("MACs an image", formats.macs(found, formats.whole)),
+        ("energy, modelled", formats.energy_in_words(found)),
         ("zeros, %", f"{100 * found['sparsity']:.1f}"),
         ("ops", ops),
         ("in float", ", ".join(found["float_ops"]) or "none"),

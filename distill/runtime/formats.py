@@ -15,6 +15,10 @@ def table(rows: Sequence[Sequence], headers: Sequence[str]) -> str:
 NOTHING = "\N{EN DASH}"
 # Printed wherever a packed size is: packed, a file cannot run.
 PACKED = "the size in storage and transfer (python -m distill.pack), not in use"
+# Printed wherever a modelled energy is.
+ENERGY = (
+    "modelled for an accelerator like Eyeriss, in accesses to a register; not measured"
+)
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
 
 
@@ -57,6 +61,25 @@ def macs(model: Mapping[str, Any], text: Callable[[float | None], str] = short) 
     """
     bound = AT_LEAST if model.get("uncounted") else ""
     return f"{bound}{text(model['macs'])}"
+
+
+def energy(
+    model: Mapping[str, Any], text: Callable[[float | None], str] = short
+) -> str:
+    """The modelled energy for one input; a dash if it is not known.
+
+    Args:
+        model: May have `modelled_energy`: networks and older reports do not.
+        text: Writes the number.
+    """
+    return text(model.get("modelled_energy"))
+
+
+def energy_in_words(model: Mapping[str, Any]) -> str:
+    """The modelled energy, and what it is; arguments of `energy`."""
+    if model.get("modelled_energy") is None:
+        return "not known: it is modelled for files of known ops"
+    return f"{energy(model, whole)}: {ENERGY}"
 
 
 def not_counted(models: Sequence[Mapping[str, Any]]) -> str:

@@ -50,6 +50,26 @@ def test_examples_without_labels_are_counted_beside_the_others():
         assert count in text
 
 
+def test_an_energy_is_shown_as_modelled_wherever_it_is_known():
+    report = make()
+    for each in report["models"]:
+        each |= {"takes": TAKES, "gives": [], "sha256": ""}
+    files = [each for each in report["models"] if each["file"].endswith(".tflite")]
+    for number, each in enumerate(files):
+        each["modelled_energy"] = 7_654_321.0 + number
+    for text, shown in (
+        (page(report), "7.65 M"),
+        (model_card.text(report), "7,654,321"),
+    ):
+        assert shown in text
+        assert "modelled for an accelerator like Eyeriss" in text
+    card = model_card.text(report)
+    rows = [line for line in card.splitlines() if line.startswith("| student")]
+    cells = [row.split(" | ")[8] for row in rows]
+    assert cells[0] == formats.NOTHING  # The network, of which no file is.
+    assert cells[1:] == [f"{7_654_321 + number:,}" for number in range(1, len(files))]
+
+
 def test_what_failed_is_named_and_never_chosen():
     report = make()
     assert pareto.smallest(report["models"])["name"] == "student.dynamic_int8"

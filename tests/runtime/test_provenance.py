@@ -10,6 +10,7 @@ import pytest
 from distill import inspect
 from distill.compress import convert
 from distill.measure import facts, interpreter
+from distill.measure.facts import read_facts
 from distill.measure.graph import Graph
 from distill.runtime import hashes, tflite
 from distill.runtime.trust import provenance
@@ -141,6 +142,8 @@ def test_the_command_says_what_the_file_says(files, capfd):
     actual = json.loads(capfd.readouterr().out)
     assert actual["origin"] == ORIGIN
     assert actual["ops"]["CONV_2D"] == 1
+    facts = read_facts(files["float32"][1])
+    assert actual["modelled_energy"] == facts.modelled_energy > 0
     assert [end["dtype"] for end in (*actual["takes"], *actual["gives"])] == [
         "float32"
     ] * 2
@@ -150,6 +153,8 @@ def test_its_lines_are_for_people(files, capfd):
     assert inspect.main([str(files["float32"][1])], limited=True) == 0
     output = capfd.readouterr().out
     assert "42.00 % of 7 examples" in output
+    energy = read_facts(files["float32"][1]).modelled_energy
+    assert f"energy, modelled    {energy:,.0f}: modelled for" in output
     assert "seed: 0" in output
     assert "float32 6 x 6 x 2" in output and "float32 3" in output
     assert "images, numbers in [0, 1]" in output

@@ -18,6 +18,7 @@ _COLUMNS = [
     "bytes, gzip",
     "bytes, packed",
     "MACs",
+    "energy, modelled",
     "takes",
     "gives",
     "SHA-256",
@@ -46,6 +47,7 @@ def text(result: dict) -> str:
         f"{data['validation']:,} validation examples.",
         _table([_columns(result["models"]), *map(_row, result["models"])]),
         f"Packed: {formats.PACKED}.{_packed_files(result['models'])}",
+        f"Energy of one input: {formats.ENERGY}.",
         *_describe_references(result["models"]),
         *_run_in_micro(result["models"]),
         *_call(chosen, data),
@@ -153,6 +155,7 @@ def _row(model):
         formats.whole(model["gzip_bytes"]),
         formats.whole(model["packed_bytes"]),
         formats.macs(model, formats.whole),
+        formats.energy(model, formats.whole),
         *("; ".join(str(End(**end)) for end in model[key]) for key in _ENDS),
         f"`{model['sha256'][:16]}`",
     ]
