@@ -41,11 +41,11 @@ def unsupported(layers: Iterable[dict], score: str) -> dict[str, str]:
 
 
 def cautions(layers: Iterable[dict], score: str) -> list[str]:
-    """Known risks of a score with a network that has norms; see `unsupported`."""
+    """What is not known of a score with a network that has norms; see `unsupported`."""
     has_norms = any(layer["kind"] == "BatchNormalization" for layer in layers)
     if score != "kfac" or not has_norms:
         return []
     return [
-        "in one run of three with norms, `score: kfac` was 2.5 points below "
-        "`magnitude` at 97 % zeros: compare both"
+        "`score: kfac` was measured on one network with norms alone, where 97 % zeros "
+        "left 7.0 % of the MACs, and 6.0 % with `magnitude`: compare both"
     ]

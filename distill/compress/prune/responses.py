@@ -3,6 +3,10 @@
 Norms use the statistics of each batch, not their moving averages: these lag behind a
 kernel that has just been cut, whose weights would then get scores that are too low, so
 that still more of them would become zero.
+
+Logits are divided by `TEMPERATURE`: a network that has learnt its training images by
+heart would have gradients on one or two of them alone, and the neurons of all other
+classes would lose their weights.
 """
 
 import itertools
@@ -21,6 +25,7 @@ from distill.runtime import seeds
 EXAMPLES = (
     1024  # Most images of a pass; with few, scores of the first kernel are noise.
 )
+TEMPERATURE = 4.0
 _BATCH = 128
 _PLACES = 4  # Most positions in an image at which patches are taken.
 _LAYERS = tf_keras.layers
@@ -32,8 +37,8 @@ class Images(NamedTuple):
     Attributes:
         inputs: The images.
         taught: The teacher's logits of them; None without a teacher.
-        seed: Seed of the labels, which are drawn from the teacher's probabilities; or,
-            without a teacher, from the model's.
+        seed: Seed of the labels, which are drawn from the teacher's softened
+            probabilities; or, without a teacher, from the model's.
     """
 
     inputs: np.ndarray
@@ -66,9 +71,11 @@ def draw_images(material: materials.Material) -> Images:
 def loss(logits: tf.Tensor, taught: tf.Tensor | None, seed: tf.Tensor) -> tf.Tensor:
     """The sum of all images' losses on drawn labels; see `Images`."""
     known = tf.stop_gradient(logits if taught is None else taught)
-    labels = tf.random.stateless_categorical(known, 1, seed)[:, 0]
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_sum(losses)
+    labels = tf.random.stateless_categorical(known / TEMPERATURE, 1, seed)[:, 0]
+    softened = logits / TEMPERATURE
+    return tf.reduce_sum(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, softened)
+    )
 
 
 def _call(layer, *args, **options):
