@@ -11,11 +11,11 @@ import tf_keras
 from distill.compress import finishers
 from distill.compress import material as materials
 from distill.compress.quantize import ranges
-from distill.data import batches
 from distill.runtime import seeds, strided
 from distill.runtime.resume import checkpoint, resume
 from trainers.losses import response
 
+VALIDATED = 256  # Examples in a batch of validation: without gradients, more fit.
 WINDOWS = 10  # Averaging windows of norm statistics within one training.
 
 
@@ -96,7 +96,7 @@ def fit(
                 material.splits.validation.floats(),
                 material.splits.validation.labels,
             ),
-            validation_batch_size=batches.validation_size(material.batch_size),
+            validation_batch_size=max(material.batch_size, VALIDATED),
         )
 
 

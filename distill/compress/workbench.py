@@ -72,11 +72,6 @@ class Workbench:
         self._folder, self._config = folder, config
         self.trained: dict[str, tuple[dict[str, list[float]], float]] = {}
 
-    @property
-    def teacher(self) -> Any:
-        """See `Material.teacher_network`."""
-        return self._material.teacher_network
-
     def steps_per_epoch(self, part: finisher.Finisher) -> int:
         """Number of steps in an epoch of a finisher's training."""
         share = getattr(part, "labelled_share", 1.0)

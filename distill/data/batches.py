@@ -13,22 +13,12 @@ from distill.data import augmentation
 from distill.data.synthetic.mixture import Mixture
 from distill.runtime.process import distributed
 
-_VALIDATED = 256  # More at once are not faster.
 _PREFETCHED = 2  # Number of batches that are prepared while another one trains.
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
     """Number of batches in an epoch, rounded down; at least 1."""
     return max(1, examples // batch_size)
-
-
-def validation_size(batch_size: int) -> int:
-    """Examples in a batch of validation: without gradients, more fit into memory.
-
-    Args:
-        batch_size: Examples in a batch of training, of which this is a multiple.
-    """
-    return batch_size * max(1, min(4, _VALIDATED // batch_size))
 
 
 def prefetch(stream: Iterator) -> Iterator:

@@ -34,7 +34,7 @@ class Split:
     @property
     def has_labels(self) -> bool:
         """Whether the classes of the examples are known."""
-        return not (self.labels == UNLABELLED).any()
+        return not len(self.labels) or bool((self.labels != UNLABELLED).any())
 
     def floats(self) -> np.ndarray:
         """All inputs as a network needs them; see `floats`."""

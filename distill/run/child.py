@@ -67,9 +67,10 @@ def _finish(folder):
     with stopwatch.working(part="finishing process: imports"):
         from distill.run import early
 
-        work = open_workbench(run, folder)
+        material = open_material(run, folder)
+        work = open_workbench(run, folder, material)
     # The student may still be training: all that does not need it comes first.
-    teacher = early.convert_teacher(work, folder)
+    teacher = early.convert_teacher(material, folder)
     early.try_layers(run, folder)
     worker.wait_for_parent()
     if teacher is not None:
@@ -93,20 +94,36 @@ def _is_untried(run, folder):
     return asking and not has_begun and not isinstance(run, config.Run)
 
 
-def open_workbench(run: Any, folder: pathlib.Path) -> Any:
+def open_workbench(run: Any, folder: pathlib.Path, material: Any = None) -> Any:
     """Opens the student of a run, its teacher and data, for the run's finishers.
+
+    Args:
+        run: A `config.Run` or a `finishing.Finishing`.
+        folder: The run's folder.
+        material: What `open_material` returned; None opens it.
+
+    Returns:
+        A `distill.compress.workbench.Workbench`.
+    """
+    from distill.compress import workbench
+
+    material = material or open_material(run, folder)
+    return workbench.Workbench(material, run.finish, folder, config.plain(run))
+
+
+def open_material(run: Any, folder: pathlib.Path) -> Any:
+    """Opens the data of a run, and its networks once they are asked for.
 
     Args:
         run: A `config.Run` or a `finishing.Finishing`.
         folder: The run's folder.
 
     Returns:
-        A `distill.compress.workbench.Workbench`.
+        A `distill.compress.material.Material`.
     """
     from distill.compress import material as materials
-    from distill.compress import workbench
 
-    material = materials.Material(
+    return materials.Material(
         folder=folder,
         splits=run.data.load(),
         batch_size=run.batch_size,
@@ -115,7 +132,6 @@ def open_workbench(run: Any, folder: pathlib.Path) -> Any:
         kind=run.data.kind,
         classes=run.data.class_names,
     )
-    return workbench.Workbench(material, run.finish, folder, config.plain(run))
 
 
 def _search(folder):

@@ -12,17 +12,17 @@ from distill.teach.networks import build
 TEACHER = "teacher.float32.tflite"
 
 
-def convert_teacher(work: Any, folder: pathlib.Path) -> bytes | None:
+def convert_teacher(material: Any, folder: pathlib.Path) -> bytes | None:
     """The teacher's file, to compare sizes with; None if it exists, or no teacher.
 
     Args:
-        work: The `distill.compress.workbench.Workbench`.
+        material: The `distill.compress.material.Material`.
         folder: The run's folder.
     """
-    if work.teacher is None or (folder / TEACHER).exists():
+    if material.teacher_network is None or (folder / TEACHER).exists():
         return None
     with stopwatch.working("conversion", TEACHER):
-        return convert.to_tflite(work.teacher, "float32")
+        return convert.to_tflite(material.teacher_network, "float32")
 
 
 def try_layers(run: Any, folder: pathlib.Path) -> None:

@@ -46,11 +46,7 @@ def fit(
     if isinstance(validation, keras.utils.PyDataset):
         options = {"validation_data": validation}
     elif validation is not None:
-        size = source.batch_size
-        # Terms that relate examples are as large as in training only for as many.
-        if not learner.method.relates_examples:
-            size = batches.validation_size(size)
-        options, feeds = feeding.validation(validation, size)
+        options, feeds = feeding.validation(validation, source.batch_size)
     with (
         fused.for_training(learner),
         data_parallel.sharding(enabled=True),

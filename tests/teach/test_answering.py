@@ -241,7 +241,7 @@ def test_finishers_distil_from_the_answers_to_each_variant(splits, tmp_path):
     }
     with (tmp_path / kept.FILE).open("wb"):
         kept.write(tmp_path / kept.FILE, logits)
-    opened = finishing.open_teacher(tmp_path, splits, changes)
+    opened = finishing.open_teacher(tmp_path, None, splits, changes)
     for number in range(3):
         draws = changes.variant(number, count)
         inputs = data.floats(changes(splits.train.inputs[:], draws))

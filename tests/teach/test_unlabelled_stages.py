@@ -170,8 +170,8 @@ def test_a_config_without_the_options_is_written_as_before():
             "`labelled_share` must be left out without `kd_weight`",
         ),
         (
-            ["finish=[{name: pruned, options: {labelled_share: 0}}]"],
-            r"`labelled_share` must be in \(0, 1\]",
+            ["finish=[{name: pruned, options: {labelled_share: 2}}]"],
+            r"`labelled_share` must be in \[0, 1\]",
         ),
     ],
 )
