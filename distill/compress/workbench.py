@@ -184,9 +184,9 @@ class Workbench:
             self.parity = parity.compare(model, file, self._material.check_inputs)
         return file
 
-    def store_codes(self, model: tf_keras.Model, kernels: Any, **options) -> bytes:
+    def store_codes(self, model: tf_keras.Model, kernels: Any) -> bytes:
         """Converts a model to a file with exact codes; see `exact.store`."""
-        rewrite = functools.partial(exact.store, kernels=kernels, **options)
+        rewrite = functools.partial(exact.store, kernels=kernels)
         return self.convert(model, "float32", rewrite=rewrite)
 
     def tabulate(self, name: str) -> bytes:

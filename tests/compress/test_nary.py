@@ -100,7 +100,7 @@ inputs = work.validation.floats()[:100]
 for name, part in (("inner", inner), ("every", every)):
     model, codes = work.level(work.twin(), part)
     work.store("nary").clear()
-    file = work.store_codes(model, codes, short_scales=True)
+    file = work.store_codes(model, codes)
     plain = work.convert(model, "float32")
     exact, pairs = parity.predict(plain, inputs), constants(plain)
     results[name] = {

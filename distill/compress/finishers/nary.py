@@ -71,8 +71,7 @@ class Nary(TrainedFinisher):
 
     def make(self, bench):
         """Trains the student on levels and stores them exactly."""
-        model, codes = bench.level(bench.twin(), self)
-        return bench.store_codes(model, codes, short_scales=True)
+        return bench.store_codes(*bench.level(bench.twin(), self))
 
     def breaches(self, facts, parts, student):
         """All kernels must have eight bits, and all but the ends only the levels."""

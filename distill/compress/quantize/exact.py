@@ -10,17 +10,16 @@ from distill.runtime.trust import provenance
 _EXACT = 1e-5  # Rounding of a norm that the converter folds into a kernel.
 
 
-def store(
-    file: bytes, kernels: Sequence[np.ndarray], *, short_scales: bool = False
-) -> bytes:
+def store(file: bytes, kernels: Sequence[np.ndarray]) -> bytes:
     """Stores kernels in eight bits; activations are then quantized at run time.
+
+    Scales and biases are rounded; see `shorten`.
 
     Args:
         file: A `.tflite` file in float32.
         kernels: The codes of those kernels whose entries are multiples of one number in
             each output channel, int8, output channels first. In the file these have
             these codes; all others the nearest of 255 steps.
-        short_scales: Whether scales and biases are rounded; see `shorten`.
 
     Returns:
         The file.
@@ -39,8 +38,7 @@ def store(
             if found is not None and len(tensor.quantization.scale) == len(values):
                 codes, tensor.quantization.scale = found
                 model.buffers[tensor.buffer].data = codes.view(np.uint8).ravel()
-    stored = provenance.packed(model, len(made))
-    return shorten(stored) if short_scales else stored
+    return shorten(provenance.packed(model, len(made)))
 
 
 def shorten(file: bytes) -> bytes:
