@@ -68,6 +68,7 @@ def _command(arguments: argparse.Namespace) -> int:
         "file": path.name,
         "sha256": hashes.file_hash(path),
         **dataclasses.asdict(facts),
+        "kernels": list(map(_describe_kernel, facts.kernels)),
         "modelled_energy": facts.modelled_energy,
         "origin": origin,
     }
@@ -75,6 +76,13 @@ def _command(arguments: argparse.Namespace) -> int:
         found["micro"] = parity.random_record(path, facts.takes)
     print(json.dumps(found, indent=1) if arguments.json else _lines(found))
     return 0
+
+
+def _describe_kernel(kernel):
+    """The properties of a kernel; its bytes are the file's."""
+    properties = {**dataclasses.asdict(kernel), "packed_bits": kernel.packed_bits}
+    del properties["stored"]
+    return properties
 
 
 def _lines(found):

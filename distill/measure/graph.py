@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distill.measure.end import End
-from distill.measure.kernel import Kernel, describe, packed_bits, to_dense, unpack
+from distill.measure.kernel import Kernel, describe, stored_arrays, to_dense, unpack
 from distill.runtime import tflite
 
 # Ops with a kernel and a fused activation, and the place of the kernel in their inputs.
@@ -162,9 +162,9 @@ class Graph:
             # An entry represents zero if it equals the zero point.
             zeros = self._along(tensor.quantization, zeros, values)
             values = values.astype(np.int32) - zeros
-        packed = packed_bits(self._data(index), bits, tensor.sparsity)
+        stored = stored_arrays(self._data(index), bits, tensor.sparsity)
         name = self.tensor_name(index)
-        return describe(name, np.moveaxis(values, axis, 0), bits, packed)
+        return describe(name, np.moveaxis(values, axis, 0), bits, stored)
 
     def values(self, index: int) -> np.ndarray:
         """The numbers that a constant represents, float32."""

@@ -1,6 +1,7 @@
 """The properties of one kernel of a TFLite file on which promises are checked."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,7 @@ class Kernel:
             successive ones along the inputs; groups start at multiples of four.
         entropy: Bits of all entries together, if each takes as many as the frequency
             of its value requires: no packing by frequencies needs fewer.
-        packed_bits: Bits of the kernel in a container, at most: of its entries, and of
-            the indices if it is stored sparse.
+        stored: The arrays that hold it in the file; see `stored_arrays`.
     """
 
     layer: str
@@ -38,16 +38,27 @@ class Kernel:
     channel_distinct: int
     two_of_four: bool
     entropy: float = 0.0
-    packed_bits: float = 0.0
+    stored: tuple[tuple[bytes, int], ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def size(self) -> int:
         """Number of entries, including zeros."""
         return int(np.prod(self.shape))
 
+    @functools.cached_property
+    def packed_bits(self) -> float:
+        """Bits of the kernel in a container, at most, with the indices of a sparse one.
+
+        Coded when it is asked for, since that takes longer than all the rest.
+        """
+        return 8 * sum(codec.size(*array) for array in self.stored)
+
 
 def describe(
-    name: str, values: np.ndarray, bits: int, packed_bits: float = 0.0
+    name: str,
+    values: np.ndarray,
+    bits: int,
+    stored: tuple[tuple[bytes, int], ...] = (),
 ) -> Kernel:
     """Describes a kernel.
 
@@ -55,7 +66,7 @@ def describe(
         name: Name of the tensor, such as `resnet/stem_conv/Conv2D`.
         values: The entries, dense, `(out, ..., in)`.
         bits: Bits of one stored entry.
-        packed_bits: As in the result.
+        stored: As in the result.
     """
     unique, counts = np.unique(values, return_counts=True)
     return Kernel(
@@ -67,7 +78,7 @@ def describe(
         channel_distinct=max(len(np.unique(channel)) for channel in values),
         two_of_four=_two_of_four(values),
         entropy=float(counts @ np.log2(values.size / counts)),
-        packed_bits=packed_bits,
+        stored=stored,
     )
 
 
@@ -126,21 +137,26 @@ def to_dense(values: np.ndarray, sparsity, shape: tuple[int, ...]) -> np.ndarray
     return dense.transpose(axes).reshape(shape)
 
 
-def packed_bits(stored: bytes, bits: int, sparsity: Any) -> float:
-    """Bits that a constant takes in a container, at most.
+def stored_arrays(
+    content: bytes, bits: int, sparsity: Any
+) -> tuple[tuple[bytes, int], ...]:
+    """The arrays that hold a constant in a file: entries, and indices of a sparse one.
 
     Args:
-        stored: The bytes of its entries.
+        content: The bytes of its entries.
         bits: Bits of one stored entry.
         sparsity: The tensor's `SparsityParameters`; None if it is stored dense.
+
+    Returns:
+        The bytes of each array, and its width; see `codec.size`.
     """
-    arrays = [(stored, bits // 8)]  # Of four bits: `spans.NIBBLES`.
+    arrays = [(content, bits // 8)]  # Of four bits: `spans.NIBBLES`.
     for level in [] if sparsity is None else sparsity.dimMetadata:
         for indices in (level.arraySegments, level.arrayIndices):
             if indices is not None:
                 numbers = np.asarray(indices.values)
                 arrays.append((numbers.tobytes(), numbers.itemsize))
-    return 8 * sum(codec.size(*array) for array in arrays)
+    return tuple(arrays)
 
 
 def _layer(name):

@@ -8,7 +8,7 @@ import pytest
 
 from distill import export
 from distill.compress import convert
-from distill.measure import cost, energy, interpreter, latency
+from distill.measure import codec, cost, energy, interpreter, latency
 from distill.measure.counting import uses
 from distill.measure.end import End
 from distill.measure.facts import read_facts
@@ -203,6 +203,16 @@ def test_the_export_command_writes_what_is_asked(network, tmp_path, capsys):
     (tmp_path / "bad.keras").write_bytes(b"no model")
     assert export.main([f"--model={tmp_path / 'bad.keras'}"]) == 3
     assert "no whole .keras" in capsys.readouterr().err
+
+
+def test_kernels_are_coded_only_for_who_asks(files, monkeypatch):
+    coded = []
+    monkeypatch.setattr(codec, "size", lambda *array: coded.append(array) or 2)
+    facts = read_facts(files / "float32.tflite")
+    assert not coded
+    entries = sum(kernel.size for kernel in facts.kernels)
+    assert facts.share_left("packed") == 16 * len(facts.kernels) / (32 * entries)
+    assert [len(content) for content, _ in coded] == [4 * 72, 4 * 180]
 
 
 def test_depthwise_kernels_are_no_part_of_the_sparsity(tmp_path):

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from distill.measure.kernel import describe, packed_bits, to_dense, unpack
+from distill.measure.kernel import describe, stored_arrays, to_dense, unpack
 
 RNG = np.random.default_rng(0)
 
@@ -99,13 +99,18 @@ def test_a_kernel_is_named_for_its_layer_or_not_at_all(name, layer):
     assert describe(name, np.ones((1, 1)), 32).layer == layer
 
 
+def packed_bits(content, sparsity):
+    stored = stored_arrays(content, 32, sparsity)
+    return describe("", np.ones((1, 1000)), 32, stored).packed_bits
+
+
 def test_indices_of_a_sparse_kernel_are_packed_too():
     """Noise in 32 bits cannot be packed; indices below 8 take three bits."""
     noise = RNG.integers(0, 256, 4000, np.uint8).tobytes()
     indices = RNG.integers(0, 8, 1000).astype(np.uint8)
-    assert packed_bits(noise, 32, None) == 8 * 4000
+    assert packed_bits(noise, None) == 8 * 4000
     sparse = types.SimpleNamespace(dimMetadata=[level(4), level(8, [0, 1000], indices)])
     segments = 8 * 16  # Two numbers.
-    bits = packed_bits(noise, 32, sparse) - 8 * 4000 - segments
+    bits = packed_bits(noise, sparse) - 8 * 4000 - segments
     assert 2990 < bits < 3100
-    assert packed_bits(bytes(4000), 32, None) < 200
+    assert packed_bits(bytes(4000), None) < 200

@@ -144,6 +144,8 @@ def test_the_command_says_what_the_file_says(files, capfd):
     assert actual["ops"]["CONV_2D"] == 1
     facts = read_facts(files["float32"][1])
     assert actual["modelled_energy"] == facts.modelled_energy > 0
+    kernels = [(kernel.layer, kernel.packed_bits) for kernel in facts.kernels]
+    assert [(x["layer"], x["packed_bits"]) for x in actual["kernels"]] == kernels
     assert [end["dtype"] for end in (*actual["takes"], *actual["gives"])] == [
         "float32"
     ] * 2
