@@ -79,9 +79,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         distributed.disconnect()
         if not distributed.is_chief():
             return None
-        if finishing is None:
-            networks = models.measure_networks(run, splits, folder)
-        else:
+        networks = None  # `gather` measures them.
+        if finishing is not None:
             made, networks = finishing.finish(
                 lambda: models.measure_networks(run, splits, folder)
             )
