@@ -13,7 +13,7 @@ from distill import api, config, evaluate
 from distill.compress import convert
 from distill.config import finishing, lessons
 from distill.config.reference import Reference
-from distill.measure import cost
+from distill.measure import accuracy, cost
 from distill.report import console, front
 from distill.run import finishing as finishing_steps
 from distill.run import training
@@ -114,6 +114,12 @@ def test_the_report_has_them_as_rows_that_were_not_made_here(
         loader, "open_own", lambda p: opened.append(p.stem) or of_file(p)
     )
     monkeypatch.setattr(cost, "count", lambda n: counted.append(n) or of_network(n))
+    asked, ask = [], accuracy.logits
+    monkeypatch.setattr(
+        accuracy,
+        "logits",
+        lambda m, split: asked.append((id(m), id(split.labels))) or ask(m, split),
+    )
     for name in ("teacher", "student"):
         shutil.copy(folder / f"{name}.keras", tmp_path)
     # A name as a file of the run's own has: it is none.
@@ -122,6 +128,8 @@ def test_the_report_has_them_as_rows_that_were_not_made_here(
     run = load(tmp_path.parent / folder.name, *parts)
     report = gather.gather(run, splits, tmp_path, [])
     assert opened.count("student") == 1 and len(counted) == 2
+    # Teacher and student on two splits, each once.
+    assert len(set(asked)) == len(asked) == 4
     *own, unit, int8 = report["models"]
     assert [model["name"] for model in own] == ["teacher", "student"]
     assert (unit["name"], int8["name"]) == (

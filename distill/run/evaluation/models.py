@@ -11,7 +11,7 @@ import trainers
 from distill import config, data
 from distill.config import lessons
 from distill.data import kept
-from distill.measure import accuracy, cost, facts, stitching
+from distill.measure import cost, facts, stitching
 from distill.run.evaluation import record
 from distill.runtime import progress, stopwatch
 from distill.runtime.trust import loader
@@ -50,24 +50,18 @@ def measure_networks(
         folder: The folder of the networks.
     """
     open_network = functools.cache(lambda name: loader.open_own(folder / name))
-    models, answers = [], {}
-    if (folder / kept.FILE).exists():
-        entry, answers["teacher"] = record.answers_record(folder / kept.FILE, splits)
+    models, answers, asked = [], {}, dict[str, np.ndarray]()
+    for path in _teacher(folder):
+        with stopwatch.working(part=f"measure {path.name}"):
+            network = open_network(path.name) if path.suffix == ".keras" else None
+            entry, asked = record.teacher_record(path, splits, network)
+        answers[path.stem] = asked["test"]
         models.append(entry)
-
-    def ask_teacher(name):
-        """The teacher's logits on a split; None without a teacher."""
-        if (folder / kept.FILE).exists():
-            return kept.read(folder / kept.FILE)[name][0]
-        if not (folder / "teacher.keras").exists():
-            return None
-        return accuracy.logits(open_network("teacher.keras"), getattr(splits, name))
-
-    taught = ask_teacher("test")
-    judged = None if splits.validation.has_labels else ask_teacher("validation")
+    taught = asked.get("test")
+    judged = None if splits.validation.has_labels else asked.get("validation")
     student = open_network("student.keras")
     counted = cost.count(student)
-    for path in _networks(run, folder):
+    for path in _learners(run, folder):
         with stopwatch.working(part=f"measure {path.name}"):
             entry, answers[path.stem] = record.model_record(
                 path,
@@ -121,9 +115,15 @@ def measure_files(
     return models, answers, contents
 
 
-def _networks(run, folder):
-    """The file of every network of a run, teachers first."""
-    names = ["teacher"] if (folder / "teacher.keras").exists() else []
+def _teacher(folder):
+    """The file of the teacher, network or answers, in a list; empty without one."""
+    paths = [folder / kept.FILE, folder / "teacher.keras"]
+    return [path for path in paths if path.exists()][:1]
+
+
+def _learners(run, folder):
+    """The file of every other network of a run, further teachers first."""
+    names = []
     if isinstance(run, config.Run):
         names += [*lessons.co_teachers(run), *lessons.assistants(run)]
     names += ["student", *(control.name for control in run.controls)]

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
+import keras
 import numpy as np
 
 from distill import data
@@ -13,6 +14,13 @@ from distill.measure.end import End
 from distill.measure.facts import Facts, gzip_bytes, read_facts
 from distill.runtime import hashes, versions
 from distill.runtime.trust import loader
+
+# What is known of a teacher that only answers, in place of `_network_facts`.
+_NO_NETWORK = {
+    **{name: [] for name in ("takes", "gives", "uncounted")},
+    **dict.fromkeys(("parameters", "macs", "sparsity")),
+    **dict.fromkeys(("bytes", "gzip_bytes", "packed_bytes")),
+}
 
 
 def model_record(
@@ -62,32 +70,38 @@ def model_record(
     return record, answers
 
 
-def answers_record(path: pathlib.Path, splits: data.Splits) -> tuple[dict, np.ndarray]:
-    """The entry of a teacher that only answers: no network, so no size and no cost.
+def teacher_record(
+    path: pathlib.Path, splits: data.Splits, network: keras.Model | None
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """The entry of a teacher, whose logits are those that others are compared with.
 
     Args:
-        path: The file of its logits; see `kept`.
+        path: `teacher.keras`; or the logits of a teacher that only answers, see `kept`,
+            of which neither size nor cost is known.
         splits: The data.
+        network: The network of the `.keras` file; else None.
 
     Returns:
-        As `model_record`, with the logits on the test split.
+        As `model_record`, with the logits on the splits `test` and `validation`.
     """
-    logits = kept.read(path)
-    answers = logits["test"][0]
-    known = logits["validation"][0]
+    if network is None:
+        properties = _NO_NETWORK
+        logits = {name: variants[0] for name, variants in kept.read(path).items()}
+    else:
+        properties = _network_facts(path, network, cost.count(network))
+        measured = {"test": splits.test, "validation": splits.validation}
+        logits = {
+            name: accuracy.logits(network, split) for name, split in measured.items()
+        }
     record = {
         "name": path.stem,
         "file": path.name,
         "sha256": hashes.file_hash(path),
-        "takes": [],
-        "gives": [],
-        "uncounted": [],
-        **dict.fromkeys(("parameters", "macs", "sparsity")),
-        **dict.fromkeys(("bytes", "gzip_bytes", "packed_bytes")),
-        **_measured(answers, splits.test, answers),
-        **_validated(known, splits.validation, known),
+        **properties,
+        **_measured(logits["test"], splits.test, logits["test"]),
+        **_validated(logits["validation"], splits.validation, logits["validation"]),
     }
-    return record, answers
+    return record, logits
 
 
 def _validated(answers, split, taught):
