@@ -149,11 +149,12 @@ def test_the_version_is_one():
 def test_every_test_file_is_a_target():
     build = (ROOT / "BUILD").read_text()
     assert 'glob(["tests/**/test_*.py"])' in build
-    others = {*ROOT.glob("tests/**/*.py")} - {*ROOT.glob("tests/**/test_*.py")}
+    assert 'glob(["tests/**/conftest.py"])' in build
+    globbed = {*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("tests/**/conftest.py")}
+    others = {*ROOT.glob("tests/**/*.py")} - globbed
     assert {path.name for path in others} == {
         "answering.py",
         "benches.py",
-        "conftest.py",
         "hub_presets.py",
         "onnx_models.py",
         "reports.py",

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from distill import check, config, data, train
+from distill import check, data, train
 from distill.compress import answers as finishing
 from distill.config.answering import Input
 from distill.data import augmentation, kept
@@ -18,16 +18,6 @@ from distill.teach.answering import answerer, stand_in
 from distill.teach.workspace import Workspace
 
 KD = "stages=[{trainer: {name: kd}, epochs: 1}]"
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return config.load("lit_resnet.yaml", answering.SMALL).data
-
-
-@pytest.fixture(scope="module")
-def splits(digits):
-    return digits.load()
 
 
 @pytest.fixture(scope="module")

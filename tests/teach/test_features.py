@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from distill import check, config, train
+from distill import check, train
 from distill.config.answering import Input
 from distill.data import kept
 from distill.runtime import errors
@@ -27,16 +27,6 @@ EMBEDDING = (
 )
 SUPERVISED = "{trainer: {name: supervised}, epochs: 2, learning_rate: 0.05}"
 STAGES = f"stages=[{EMBEDDING}, {SUPERVISED}]"
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return config.load("lit_resnet.yaml", answering.SMALL).data
-
-
-@pytest.fixture(scope="module")
-def splits(digits):
-    return digits.load()
 
 
 def features(images):
