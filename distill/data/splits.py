@@ -1,6 +1,7 @@
 """Labelled examples, and the three splits of a data set."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,9 +32,9 @@ class Split:
     names: np.ndarray | None = None
     texts: np.ndarray | None = None
 
-    @property
+    @functools.cached_property
     def has_labels(self) -> bool:
-        """Whether the classes of the examples are known."""
+        """Whether classes are known; where only some are, `checks.check` refuses."""
         return not len(self.labels) or bool((self.labels != UNLABELLED).any())
 
     def floats(self) -> np.ndarray:
@@ -146,6 +147,11 @@ class Splits:
 
     def fingerprint(self) -> str:
         """SHA-256 over all inputs and labels, in order, and the tokenizer."""
+        return self._sha256
+
+    @functools.cached_property
+    def _sha256(self):
+        # Once, since every file that is made says of which data it is.
         sha = hashlib.sha256()
         for split in self.with_unlabelled().values():
             # The hash does not depend on the size of chunks, nor on whether the
