@@ -97,7 +97,7 @@ def _lines(record):
     rows = [
         ("file", record["file"]),
         ("examples", record["test_examples"]),
-        ("accuracy, %", record["accuracy"]),
+        ("accuracy, %", _accuracy(record)),
         ("failed", "; ".join(record["failed"]) or None),
         ("parameters", record["parameters"]),
         ("MACs an image", formats.macs(record, str)),
@@ -121,6 +121,12 @@ def _lines(record):
         if value is not None
     ]
     return tabulate.tabulate(known, tablefmt="plain", disable_numparse=True)
+
+
+def _accuracy(record):
+    if record["accuracy"] is None:
+        return f"unknown: the {record['test_examples']} examples have no labels"
+    return record["accuracy"]
 
 
 if __name__ == "__main__":

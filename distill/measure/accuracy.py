@@ -9,6 +9,9 @@ from distill import data
 from distill.measure import interpreter
 
 BATCH = 256  # Examples in one pass; without gradients a large batch fits.
+# Cohen's kappa up to which Landis and Koch, "The Measurement of Observer Agreement for
+# Categorical Data", 1977, call an agreement slight.
+SLIGHT = 0.2
 
 # Of each network, so that Keras traces it once.
 _classifiers: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -54,3 +57,27 @@ def agreement(logits: np.ndarray, taught: np.ndarray) -> float:
 def accuracy(logits: np.ndarray, split: data.Split) -> float:
     """Percentage of examples whose largest logit is the label's."""
     return 100 * float(np.mean(classes(logits) == split.labels))
+
+
+def find_chance(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float] | None:
+    """Finds predictions that are no better than chance.
+
+    Args:
+        logits: Logits, `(n, classes)`.
+        labels: What they are compared with, `(n,)`.
+
+    Returns:
+        Their accuracy, and that of the same predictions in a random order, if the first
+        is within two standard deviations of the second and Cohen's kappa is slight;
+        else None.
+    """
+    predicted, classes, count = logits.argmax(-1), logits.shape[-1], len(labels)
+    right = float(np.mean(predicted == labels))
+    shares = (np.bincount(x, minlength=classes) / count for x in (predicted, labels))
+    chance = float(np.dot(*shares))
+    noise = 2 * np.sqrt(chance * (1 - chance) / count)
+    # Either margin is enough: with few examples the noise is wide, and with many even
+    # an accuracy whose kappa is slight differs from chance.
+    if right == 1 or right > chance + min(noise, SLIGHT * (1 - chance)):
+        return None
+    return right, chance

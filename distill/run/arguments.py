@@ -20,7 +20,6 @@ from distill.run.own import parts
 from distill.runtime import errors, files, hashes, progress
 from distill.runtime.process import launch
 from distill.runtime.process.command import did_you_mean
-from distill.runtime.trust import own_python
 
 _NETWORKS = ("teacher", "student", "model")
 # A dict with one of these keys is a part of a config, and one without holds examples.
@@ -102,6 +101,7 @@ class Arguments:
         for role, network in self._networks.items():
             self._keras().check(network, role)
         own = parts.uncalled(self._tree(), only_data or self._kind is not config.Run)
+        parts.require_permission(self._kind, self._tree(), own, folder)
         others = (self._examples, self._unlabelled, *self._networks.values())
         if all(part is None for part in others) and not own:
             return
@@ -110,9 +110,6 @@ class Arguments:
                 "a run in several processes must take data and networks from files, as "
                 "in YAML. Received: the examples or networks themselves"
             )
-        if own and (folder is None or not folder.exists()):
-            # Nothing was called before. Refused here, it leaves no folder.
-            own_python.require_permission(own[0], own_python.is_allowed())
         folder = folder or _temporary_folder()
         with files.lock(folder):
             place = folder.resolve() / GIVEN

@@ -4,6 +4,7 @@ import answering
 import numpy as np
 import pytest
 
+from distill import compare, train
 from distill.runtime import errors
 from distill.runtime.trust import own_python
 from distill.teach.answering import answerer
@@ -94,6 +95,20 @@ def test_nothing_runs_that_is_not_allowed(source):
     with pytest.raises(errors.ConfigError, match="--allow-python"):
         ask(source, "answer")
     assert not (source.parent / "asked").exists()
+
+
+@pytest.mark.parametrize("command", [train, compare])
+def test_a_run_that_is_refused_for_it_leaves_nothing(command, source, capsys, tmp_path):
+    teacher = f"teacher={{python: '{source}:answer'}}"
+    flags = [f"--set={option}" for option in (*answering.SMALL, teacher)]
+    flags.append(f"--config{'s' * (command is compare)}=lit_resnet.yaml")
+    there = tmp_path / "there"
+    there.mkdir()
+    for out in (tmp_path / "new", there):
+        assert command.main([*flags, f"--out={out}"]) == 2
+        assert "--allow-python" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists() and not [*there.iterdir()]
+    assert not (tmp_path / "asked").exists()
 
 
 def test_a_changed_file_is_another_teacher(source):

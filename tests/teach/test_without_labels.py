@@ -1,6 +1,8 @@
 """A run without any label: agreement decides, and is nowhere called accuracy."""
 
+import dataclasses
 import json
+import re
 
 import answering
 import numpy as np
@@ -10,9 +12,10 @@ from PIL import Image
 import distill.aggregate
 import distill.compare
 import students
-from distill import config
+from distill import config, data, evaluate
 from distill.data import given, rows
 from distill.run.arguments import Arguments
+from distill.run.evaluation import warn
 from distill.runtime import errors
 
 SHARE = {"labelled_share": 0}
@@ -65,6 +68,33 @@ def test_accuracy_is_unknown_and_agreement_has_its_own_name(result):
     assert b"test_accuracy" not in events
 
 
+def test_evaluate_says_that_there_is_no_accuracy(result, capfd):
+    flags = [f"--config={result.folder}/run.yaml", "--split=validation"]
+    assert evaluate.main([f"--model={result.folder}/student.keras", *flags]) == 0
+    (line,) = re.findall("accuracy, %.*", capfd.readouterr().out)
+    examples = result.report["data"]["validation"]
+    assert (
+        line.split("  ")[-1].strip()
+        == f"unknown: the {examples} examples have no labels"
+    )
+
+
+def test_a_student_at_chance_is_a_warning_where_nothing_else_says_it(result):
+    assert not [line for line in result.report["warnings"] if "chance gives" in line]
+    taught = np.eye(4, dtype=np.float32)[np.arange(400) % 4]
+    labels = np.full(400, data.UNLABELLED)
+    unlabelled = data.Split(np.zeros((400, 2, 2, 1), np.uint8), labels)
+    random = np.random.default_rng(0).normal(size=taught.shape)
+    blind = np.tile(np.eye(4)[2], (400, 1))
+    for student in (random, blind):
+        (line,) = warn.no_agreement(student, taught, unlabelled)
+        assert "of 400 test examples, where chance gives 2" in line
+    assert not warn.no_agreement(random + taught, taught, unlabelled)
+    assert not warn.no_agreement(blind, None, unlabelled)
+    labelled = dataclasses.replace(unlabelled, labels=np.arange(400) % 4)
+    assert not warn.no_agreement(blind, taught, labelled)
+
+
 def test_a_network_is_finished_without_labels_too(digits, tmp_path):
     files = distill.finish(
         students.LeNet().build((8, 8, 1), 10),
@@ -74,6 +104,8 @@ def test_a_network_is_finished_without_labels_too(digits, tmp_path):
         out=tmp_path / "files",
     )
     assert files.report["models"][-1]["accuracy"] is None
+    # It was never trained.
+    assert any("where chance gives" in line for line in files.report["warnings"])
 
 
 def run(folder, *overrides):

@@ -63,7 +63,11 @@ def gather(
         "stitched": own.stitched,
         "stages": stages,
         "search": search,
-        "warnings": [*_warnings(run, made, splits, models, stages), *unmeasured],
+        "warnings": [
+            *_warnings(run, made, splits, models, stages),
+            *warn.no_agreement(own.answers["student"], own.taught, splits.test),
+            *unmeasured,
+        ],
         "failures": _failures(run, models),
     }
     chosen = pareto.smallest(models)

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-from distill import config
+import numpy as np
+
+from distill import config, data
+from distill.measure import accuracy
 from distill.report import front
 from distill.report.charts import scores
 
@@ -36,6 +39,29 @@ def no_labels(models: Sequence[dict]) -> list[str]:
     return [
         "The accuracy is unknown: the test examples have no labels. What is compared, "
         "and what decides, is agreement with the teacher, which may be wrong"
+    ]
+
+
+def no_agreement(
+    student: np.ndarray, taught: np.ndarray | None, split: data.Split
+) -> list[str]:
+    """A warning if a student without labels has learned nothing of its teacher.
+
+    Args:
+        student: The student's logits on the test split.
+        taught: The teacher's; None without a teacher.
+        split: The test split. With labels, its accuracy says it.
+    """
+    if taught is None or split.has_labels:
+        return []
+    found = accuracy.find_chance(student, taught.argmax(-1))
+    if found is None:
+        return []
+    agreement, chance = (100 * share for share in found)
+    return [
+        f"The student agrees with the teacher on {agreement:.2f} % of "
+        f"{len(student):,} test examples, where chance gives {chance:.2f} %: it has "
+        "learned nothing of it. More `epochs` or another `learning_rate` may help"
     ]
 
 

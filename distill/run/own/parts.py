@@ -13,7 +13,7 @@ import yaml
 
 import students
 from distill import config
-from distill.config import own_options, reader, yaml_tree
+from distill.config import finishing, own_options, reader, yaml_tree
 from distill.data import given
 from distill.data.sets.own_python import OwnPython
 from distill.runtime import hashes, progress, seeds
@@ -37,6 +37,40 @@ def uncalled(root: yaml.MappingNode, only_data: bool) -> list[str]:
         if "path" not in entries and (key == "data" or not only_data):
             found.append(own_options.source(options))
     return found
+
+
+def require_permission(
+    kind: type, root: yaml.MappingNode, own: list[str], folder: pathlib.Path | None
+) -> None:
+    """Refuses a new folder to a config whose Python is not allowed: it leaves none.
+
+    In a folder with files nothing may be left to be called.
+
+    Args:
+        kind: The dataclass of the config.
+        root: Its tree.
+        own: The functions of its parts; see `uncalled`.
+        folder: The run's folder; None if nothing is trained.
+
+    Raises:
+        ConfigError: Names the first function.
+    """
+    sources = list(own)
+    if folder is not None:
+        if folder.is_dir() and any(folder.iterdir()):
+            return
+        sources += _asked(kind, root)
+    for source in sources:
+        own_python.require_permission(source, own_python.is_allowed())
+
+
+def _asked(kind, root):
+    """The function that answers in the place of a teacher, in a list."""
+    if kind not in (config.Run, finishing.Finishing):
+        return []
+    teacher = reader.read_part(kind, root, "teacher")
+    function = getattr(teacher, own_options.NAME, None)
+    return [] if function is None else [function]
 
 
 def call(

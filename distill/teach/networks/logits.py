@@ -10,9 +10,6 @@ from distill.teach.networks import last_layer
 
 # Largest number of examples; enough to tell a trained teacher from guessing.
 SAMPLE_SIZE = 512
-# Cohen's kappa up to which Landis and Koch, "The Measurement of Observer Agreement for
-# Categorical Data", 1977, call an agreement slight.
-_SLIGHT = 0.2
 # Scale and offset from images in [0, 1] to other ranges that networks are often
 # trained on.
 _RESCALINGS = {"Rescaling(255)": (255.0, 0.0), "Rescaling(2, -1)": (2.0, -1.0)}
@@ -126,19 +123,17 @@ def find_ignorance(
     """
     if not split.has_labels:
         return ""
-    labels = split.labels
-    right, chance = _accuracy(logits, labels), _chance_agreement(logits, labels)
-    noise = 2 * np.sqrt(chance * (1 - chance) / len(labels))
-    # Either margin is enough: with few examples the noise is wide, and with many even
-    # an accuracy whose kappa is slight differs from chance.
-    if right == 1 or right > chance + min(noise, _SLIGHT * (1 - chance)):
+    found = accuracy.find_chance(logits, split.labels)
+    if found is None:
         return ""
-    fix = _suggest_fix(network, logits, split, chance + 2 * _SLIGHT * (1 - chance))
+    right, chance = found
+    least = chance + 2 * accuracy.SLIGHT * (1 - chance)
+    fix = _suggest_fix(network, logits, split, least)
     takes = "inputs in another range than [0, 1]"
     if split.inputs.dtype == np.int32:
         takes = "the ids of another tokenizer"
     return (
-        f"{100 * right:.1f} % of {len(labels)} validation examples right, where "
+        f"{100 * right:.1f} % of {len(split.labels)} validation examples right, where "
         f"guessing gives {100 * chance:.1f} %. The usual causes: it takes {takes}, has "
         f"its classes in another order, or was trained on other data{fix}"
     )
@@ -160,16 +155,6 @@ def _reaches_ends(outputs):
     Logits that all happen to be in [0, 1] are unlikely to be near both.
     """
     return outputs.min() < 0.05 and outputs.max() > 0.95
-
-
-def _chance_agreement(logits, labels):
-    """The expected accuracy of the same predictions in a random order."""
-    classes = logits.shape[-1]
-    predicted, true = (
-        np.bincount(each, minlength=classes) / len(labels)
-        for each in (logits.argmax(-1), labels)
-    )
-    return float(predicted @ true)
 
 
 def _accuracy(logits, labels):
