@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from distill import config
-from distill.compress.base import shares
+from distill.compress.base import prices, shares
 from distill.compress.finishers import clustered, pruned, pruned_int8
 from distill.compress.prune import ledger, schedule
 from distill.measure import cost, energy, interpreter
@@ -89,7 +89,7 @@ for counts, keep in (("weights", 0.35), ("macs", 0.4), ("energy", 0.8)):
     facts = read_facts(folder / "x.tflite")
     results[counts]["left"] = facts.share_left(counts)
     results[counts]["paid"] = [facts.share_left(other) for other in ("weights", "macs")]
-_, dense = ledger.find_prices(work.twin(), "energy")
+_, dense = ledger.find_prices(work.twin(), prices.PRICES["energy"])
 of_layers = uses.of_network(student).values()
 results["dense"] = [
     dense,

@@ -1,10 +1,13 @@
 """What stays when weights go: the best for their cost, within any budget."""
 
+import typing
+
 import numpy as np
 import pytest
 
-from distill.compress.base import shares
+from distill.compress.base import prices, shares
 from distill.compress.prune import projection
+from distill.measure import energy
 
 Kernel = projection.Kernel
 RNG = np.random.default_rng(0)
@@ -100,12 +103,13 @@ def test_a_share_of_a_kernel_is_rounded_down_to_one_weight_at_least(share, count
 
 def test_no_less_can_be_left_than_the_floors_and_what_is_whole():
     """Of two kernels and 72 weights that stay whole, at prices 1 and 4."""
-    found = [shares.Item((3, 3, 8, 16), 1), shares.Item((16, 10), 4)]
+    found = [prices.Item((3, 3, 8, 16), 1), prices.Item((16, 10), 4)]
     total = 1152 + 4 * 160 + 72
     least = (16 + 4 * 10 + 72) / total
-    assert shares.least_keep(found, total, "macs") == pytest.approx(least)
+    price = prices.PRICES["macs"]
+    assert shares.least_keep(found, total, price) == pytest.approx(least)
     for keep, fits in ((0.05, False), (0.09, True)):
-        even = shares.even_share(found, total, "macs", keep)
+        even = price.even_shares(found, total, keep)[0]
         assert even == pytest.approx((keep * total - 72) / (total - 72))
         assert shares.fits(found, even) is fits
 
@@ -114,3 +118,20 @@ def test_a_floor_is_a_part_of_the_even_share_and_a_weight_a_channel():
     assert shares.least_kept((3, 3, 8, 16), 0.5) == 173  # 0.3 of half of 1,152.
     assert shares.least_kept((3, 3, 8, 16), 0.01) == 16
     assert shares.least_kept((3, 3, 8, 16), 0.01, axis=-2) == 8
+
+
+@pytest.mark.parametrize("counts", typing.get_args(prices.Counts))
+def test_an_even_share_of_each_kernel_leaves_the_wanted_share_of_the_cost(counts):
+    uses = [
+        energy.Use((3, 3, 8, 160), places, input_size=8, output_size=160)
+        for places in (1, 64, 900)
+    ]
+    layers = {str(use.places): energy.Layer((use.shape,), (use,)) for use in uses}
+    price = prices.PRICES[counts]
+    items, total = shares.list_items(layers, ["64"], price)
+    keep = (1 + shares.least_keep(items, total, price)) / 2
+    even, most = price.even_shares(items, total, keep)
+    kept = [even * item.size for item in items]
+    assert 0 < even <= most <= 1
+    assert price.share_left(items, kept, total) == pytest.approx(keep)
+    assert price.name == counts

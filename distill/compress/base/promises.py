@@ -6,12 +6,6 @@ from distill.compress.base import shares
 from distill.measure import facts as measured
 
 TOLERANCE = 0.005  # Small kernels cannot be cut at exactly the promised share.
-_COSTS = {
-    "weights": "weights",
-    "macs": "multiply-accumulates with weights that are not zero",
-    "energy": "modelled energy",
-    "packed": "float32 of the kernels, packed,",
-}
 _ROUNDING = 1e-9  # Error of sums of costs.
 
 
@@ -27,7 +21,7 @@ def budget_breaches(facts: measured.Facts, budget: shares.Budget) -> list[str]:
     left = facts.share_left(budget.counts)
     if left <= budget.keep + _ROUNDING:
         return []
-    what = _COSTS[budget.counts]
+    what = budget.price.what
     return [f"{left:.4f} of the {what} left in the file, promised {budget.keep}"]
 
 

@@ -4,18 +4,13 @@ import dataclasses
 import fnmatch
 import math
 from collections.abc import Container, Mapping, Sequence
-from typing import Literal, NamedTuple
 
-from distill.compress.base import lengths
+from distill.compress.base import prices
 from distill.measure import energy
 from distill.runtime.errors import check
 
-Counts = Literal["weights", "macs", "energy", "packed"]
-OF_ANY = ("weights", "packed")  # Known of kernels of any layer.
-
 FLOOR = 0.3  # Every kernel keeps at least this part of its even share.
 _ROUNDING = 1e-9
-_MANY = 10**6  # Weights of a kernel whose tables take next to nothing.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,23 +51,26 @@ class Budget:
         ValueError: If the share is out of its range.
     """
 
-    counts: Counts = "macs"
+    counts: prices.Counts = "macs"
     keep: float
 
     def __post_init__(self):
         """Refuses a share outside (0, 1), and one that needs no zeros."""
         check(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
-        rule = f"at most {lengths.LARGEST} with `counts: packed`, "
+        largest = self.price.largest
+        rule = f"at most {largest} with `counts: {self.counts}`, "
         rule += "since kernels without zeros take little more"
-        enough = self.counts != "packed" or self.keep <= lengths.LARGEST
-        check(enough, "keep", rule, self.keep)
+        check(self.keep <= largest, "keep", rule, self.keep)
 
     @property
-    def density(self) -> float:
-        """Approximate share of the weights that are left."""
-        if self.counts != "packed":
-            return self.keep
-        return lengths.even_share([_MANY], _MANY, self.keep)
+    def price(self) -> prices.Weights:
+        """What a weight that stays costs."""
+        return prices.PRICES[self.counts]
+
+    @property
+    def density(self) -> float | None:
+        """The approximate share of weights that are left; see `prices.Weights`."""
+        return self.price.density(self.keep)
 
 
 def share_of(layer: str, default: float, rules: Sequence[Rule]) -> float:
@@ -128,107 +126,65 @@ def least_kept(shape: Sequence[int], keep: float, axis: int = -1) -> int:
     return max(floor, shape[axis])
 
 
-class Item(NamedTuple):
-    """A kernel among those that share a budget.
-
-    Attributes:
-        shape: The kernel's shape.
-        price: Cost of each weight that stays.
-        axis: The axis of output channels.
-    """
-
-    shape: Sequence[int]
-    price: float
-    axis: int = -1
-
-
 def list_items(
-    layers: Mapping[str, energy.Layer], whole: Container[str], counts: Counts
-) -> tuple[list[Item], float]:
+    layers: Mapping[str, energy.Layer], whole: Container[str], price: prices.Weights
+) -> tuple[list[prices.Item], float]:
     """The kernels that may be cut, and the cost of all kernels without zeros.
 
     Args:
         layers: Name of each layer to its kernels and their uses.
         whole: Names of the layers that are not pruned. Depthwise kernels never are.
-        counts: What a weight costs.
+        price: What a weight costs.
     """
     cut = [layer for name, layer in layers.items() if name not in whole]
-    if counts in OF_ANY:
-        items = [Item(shape, 1) for layer in cut for shape in layer.kernels]
-        shapes = (shape for layer in layers.values() for shape in layer.kernels)
-        return items, sum(math.prod(shape) for shape in shapes)
-    items = []
-    for layer in cut:
-        uses = [use for use in layer.uses if not use.depthwise]
-        if uses:  # A layer may be called several times.
-            items.append(Item(uses[0].shape, sum(x.per_weight(counts) for x in uses)))
-    uses = [use for layer in layers.values() for use in layer.uses]
-    return items, energy.cost(uses, counts, dense=True)
+    items = [item for layer in cut for item in price.items(layer)]
+    return items, price.total(layers.values())
 
 
 def least_keep_of(
-    layers: Mapping[str, energy.Layer],
-    whole: Container[str],
-    counts: Counts,
-    keep: float,
+    layers: Mapping[str, energy.Layer], whole: Container[str], budget: Budget
 ) -> float:
-    """The smallest possible share of the cost, if a share is too small; else 0.
+    """The smallest possible share of the cost, if a budget is too small; else 0.
 
     Args:
         layers: As for `list_items`.
         whole: As for `list_items`.
-        counts: As for `list_items`.
-        keep: The wanted share of the cost.
+        budget: The wanted share of the cost.
 
     Returns:
         The smallest possible share, rounded up to thousandths.
     """
-    items, total = list_items(layers, whole, counts)
+    price = budget.price
+    items, total = list_items(layers, whole, price)
     if not items:
         return 1.0
-    if fits(items, even_share(items, total, counts, keep)):
+    if fits(items, price.even_shares(items, total, budget.keep)[0]):
         return 0.0
-    return math.ceil(1000 * least_keep(items, total, counts)) / 1000
+    return math.ceil(1000 * least_keep(items, total, price)) / 1000
 
 
-def even_share(
-    items: Sequence[Item], total: float, counts: Counts, keep: float
+def fits(items: Sequence[prices.Item], even: float) -> bool:
+    """Whether an even share pays for what every kernel keeps; see `least_kept`."""
+    return _floor_price(items, even) <= even * prices.full_price(items) * (
+        1 + _ROUNDING
+    )
+
+
+def least_keep(
+    items: Sequence[prices.Item], total: float, price: prices.Weights
 ) -> float:
-    """The share of its weights that each kernel keeps if all keep the same share.
+    """The smallest share of the cost that can be left.
 
     Args:
         items: The kernels that may be cut.
-        total: The cost of the network without zeros, including what pruning does not
-            change; the number of its weights if `counts` is `packed`.
-        counts: What a weight costs.
-        keep: Largest share of that cost that may be left.
+        total: The cost of the network without zeros.
+        price: What a weight costs.
     """
-    if counts == "packed":
-        sizes = [math.prod(item.shape) for item in items]
-        return lengths.even_share(sizes, round(total), keep)
-    variable = _full_price(items)
-    return (keep * total - (total - variable)) / variable
-
-
-def fits(items: Sequence[Item], even: float) -> bool:
-    """Whether an even share pays for what every kernel keeps; see `least_kept`."""
-    return _floor_price(items, even) <= even * _full_price(items) * (1 + _ROUNDING)
-
-
-def least_keep(items: Sequence[Item], total: float, counts: Counts) -> float:
-    """The smallest share of the cost that can be left; arguments of `even_share`."""
-    variable, even = _full_price(items), 0.0
+    variable, even = prices.full_price(items), 0.0
     for _ in range(50):  # Converges: floors rise only `FLOOR` times as fast as `even`.
         even = _floor_price(items, even) / variable
-    if counts == "packed":
-        sizes = [math.prod(item.shape) for item in items]
-        kept = [even * size for size in sizes]
-        return lengths.share_left(sizes, kept, round(total))
-    return (total - variable + even * variable) / total
-
-
-def _full_price(items):
-    return sum(item.price * math.prod(item.shape) for item in items)
+    kept = [even * item.size for item in items]
+    return price.share_left(items, kept, total)
 
 
 def _floor_price(items, even):

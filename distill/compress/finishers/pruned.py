@@ -123,10 +123,10 @@ class Pruned(TrainedFinisher):
 
     def _check_floors(self, layers: Mapping[str, energy.Layer]):
         whole = [name for name in layers if not self.share(name)]
-        least = shares.least_keep_of(layers, whole, self.counts, self.keep)
+        least = shares.least_keep_of(layers, whole, self.limit)
         name, rule, value = "sparsity", f"at most {1 - least:g}", self.sparsity
         if self.budget is not None:
-            name, rule, value = "budget.keep", f"at least {least:g}", self.keep
+            name, rule, value = "budget.keep", f"at least {least:g}", self.budget.keep
         why = "for this student: every output channel keeps a weight"
         why += ", and layers that `rules` exclude count too" if self.rules else ""
         check(not least, name, f"{rule} {why}", value)
@@ -137,19 +137,9 @@ class Pruned(TrainedFinisher):
         return {} if self.budget else self.searched
 
     @property
-    def counts(self) -> shares.Counts:
-        """What a weight costs; see `shares.Budget`."""
-        return "weights" if self.budget is None else self.budget.counts
-
-    @property
-    def keep(self) -> float:
-        """The final cost as a share of the cost without zeros."""
-        return 1 - self.sparsity if self.budget is None else self.budget.keep
-
-    @property
-    def density(self) -> float:
-        """The approximate final share of weights that are not zero."""
-        return 1 - self.sparsity if self.budget is None else self.budget.density
+    def limit(self) -> shares.Budget:
+        """The budget; without one, the share of weights that `sparsity` leaves."""
+        return self.budget or shares.Budget(counts="weights", keep=1 - self.sparsity)
 
     def share(self, layer: str) -> float:
         """The promised share of zeros in the kernel of a layer."""
@@ -192,7 +182,7 @@ class Pruned(TrainedFinisher):
     def blocked(self, diagnosis):
         """Also layers that the score does not support."""
         # A budget of computation leaves the layers whole of which it knows no cost.
-        layers = diagnosis["layers"] if self.counts in shares.OF_ANY else ()
+        layers = diagnosis["layers"] if self.limit.price.of_any else ()
         pruned = [layer for layer in layers if self.share(layer["name"])]
         return super().blocked(diagnosis) | scored.unsupported(pruned, self.score)
 
@@ -208,7 +198,7 @@ class Pruned(TrainedFinisher):
         """Prunes the student while it trains, and converts it."""
         model = bench.prune(bench.twin(), self)
         file = bench.convert(model, self.untrained_form)
-        if self.counts == "packed":
+        if not self.limit.price.is_exact:
             file = bench.shorten(model, file, self)
         bench.keep("pruned", model)
         return file
@@ -237,12 +227,12 @@ class Pruned(TrainedFinisher):
         """A value and an index for each nonzero weight; all entries of tables."""
         if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
-        left = round(5.5 * self.density * cost.kernels)
+        left = round(5.5 * self.limit.density * cost.kernels)
         return 4 * (cost.tables + cost.channels) + left + metadata_bytes(cost)
 
     def rate(self, parts):
         """The same as for `float32`, for each weight that is left."""
-        return self.density, conversions.Float32().rate(parts)[1]
+        return self.limit.density, conversions.Float32().rate(parts)[1]
 
     @property
     def in_fours(self) -> bool:

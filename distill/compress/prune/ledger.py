@@ -1,13 +1,12 @@
-"""The cost of the weights of a twin: their number, multiply-accumulates or energy."""
+"""The cost of the weights of a twin, and the choice of those that a budget leaves."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from distill.compress.base import lengths, shares
+from distill.compress.base import prices, shares
 from distill.compress.finishers import pruned
 from distill.compress.prune import magnitude, projection, schedule
 from distill.compress.twin import calls
@@ -18,42 +17,41 @@ from distill.runtime import errors
 _HALVINGS = 7  # Within which a share is found to a hundredth of itself.
 
 
-def find_uses(model: tf_keras.Model) -> list[tuple[str, energy.Use]]:
-    """Every use of a kernel in a functional model, with the name of its layer."""
-    return [
-        (node.layer.name, use)
-        for node in calls.nodes(model)
-        for use in uses.of_call(
-            node.layer,
-            node.keras_inputs[0].shape,
-            tf.nest.flatten(node.outputs)[0].shape,
-        )
-    ]
-
-
 def find_prices(
-    model: tf_keras.Model, counts: shares.Counts
+    model: tf_keras.Model, price: prices.Weights
 ) -> tuple[dict[str, float], float]:
     """The price of each weight that stays, by layer, and the cost of the network.
 
     Args:
         model: A functional tf_keras model.
-        counts: What a weight costs.
+        price: What a weight costs.
 
     Returns:
         Name of each layer to the price; and the cost without zeros.
     """
-    if counts in shares.OF_ANY:
-        sizes = {
-            layer.name: sum(math.prod(x.shape) for x in magnitude.kernels(layer))
-            for layer in model.layers
-        }
-        return dict.fromkeys(sizes, 1), sum(sizes.values())
-    found, prices = find_uses(model), dict[str, float]()
-    for name, use in found:
-        if not use.depthwise:
-            prices[name] = prices.get(name, 0) + use.per_weight(counts)
-    return prices, energy.cost([use for _, use in found], counts, dense=True)
+    layers = _find_layers(model)
+    by_name = {name: price.of(layer) for name, layer in layers.items()}
+    return by_name, price.total(layers.values())
+
+
+def _find_layers(model):
+    """Name of each layer of a functional model to its kernels and their uses."""
+    found = dict[str, list[energy.Use]]()
+    for node in calls.nodes(model):
+        found.setdefault(node.layer.name, []).extend(
+            uses.of_call(
+                node.layer,
+                node.keras_inputs[0].shape,
+                tf.nest.flatten(node.outputs)[0].shape,
+            )
+        )
+    return {
+        layer.name: energy.Layer(
+            tuple(tuple(x.shape) for x in magnitude.kernels(layer)),
+            tuple(found.get(layer.name, ())),
+        )
+        for layer in model.layers
+    }
 
 
 class Ledger:
@@ -74,17 +72,18 @@ class Ledger:
         kernels: Sequence[schedule.Kernel],
         part: pruned.Pruned,
     ):
-        prices, self._total = find_prices(model, part.counts)
+        limit = part.limit
+        self._keep, self._price = limit.keep, limit.price
+        by_name, self._total = find_prices(model, self._price)
         self._items = [
-            shares.Item(kernel.variable.shape, prices[kernel.layer.name], kernel.axis)
+            prices.Item(kernel.variable.shape, by_name[kernel.layer.name], kernel.axis)
             for kernel in kernels
         ]
-        self._keep, self._counts = part.keep, part.counts
-        if not shares.fits(self._items, self._even_share(part.keep)):
-            least = shares.least_keep(self._items, self._total, part.counts)
+        if not shares.fits(self._items, self._even_shares(limit.keep)[0]):
+            least = shares.least_keep(self._items, self._total, self._price)
             raise errors.FinishError(
-                f"pruned: no less than {least:.4f} of the {part.counts} can be left. "
-                f"Received: {part.keep:.4f}"
+                f"pruned: no less than {least:.4f} of the {limit.counts} can be left. "
+                f"Received: {limit.keep:.4f}"
             )
 
     def choose(
@@ -97,7 +96,7 @@ class Ledger:
             remaining: See `schedule.remaining_cut`.
         """
         keep = self._keep + (1 - self._keep) * remaining
-        even = self._even_share(keep)
+        low, high = self._even_shares(keep)
         priced = [
             kernel._replace(cost=item.price)
             for kernel, item in zip(scored, self._items, strict=True)
@@ -107,24 +106,16 @@ class Ledger:
         def take(share):
             return projection.keep_budget(priced, share * full_price, share)
 
-        return (
-            self._bisect(take, even, keep) if self._counts == "packed" else take(even)
-        )
-
-    def _bisect(self, take, low, keep):
-        """The choice of most weights whose kernels, packed, keep a share."""
-        chosen = take(low)  # Nothing is longer than the same share of each kernel.
-        high = min(1.0, 32 * keep / lengths.VALUE)  # Were positions free.
-        for _ in range(_HALVINGS):
+        chosen = take(low)
+        for _ in range(_HALVINGS if high > low else 0):
             middle = (low + high) / 2
             stays = take(middle)
             kept = [one.sum() for one in stays]
-            sizes = [one.size for one in stays]
-            if lengths.share_left(sizes, kept, round(self._total)) <= keep:
+            if self._price.share_left(self._items, kept, self._total) <= keep:
                 low, chosen = middle, stays
             else:
                 high = middle
         return chosen
 
-    def _even_share(self, keep):
-        return shares.even_share(self._items, self._total, self._counts, keep)
+    def _even_shares(self, keep):
+        return self._price.even_shares(self._items, self._total, keep)

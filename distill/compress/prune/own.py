@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from distill.compress.base import scored, shares
+from distill.compress.base import scored
 from distill.compress.finishers import pruned
 from distill.compress.prune import (
     input_mask,
@@ -135,5 +135,5 @@ def prunable(model: tf_keras.Model, part: pruned.Pruned) -> list[schedule.Kernel
         for layer in model.layers
         for variable in magnitude.kernels(layer)
         if part.share(layer.name)
-        and (part.counts in shares.OF_ANY or type(layer).__name__ in uses.CUT)
+        and (part.limit.price.of_any or type(layer).__name__ in uses.CUT)
     ]
