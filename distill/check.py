@@ -109,14 +109,20 @@ def _costs(costs):
 
 def _sizes(run, cost):
     parts = {config.name_of(part): part for part in run.finish}
-    rows = [
-        (
-            f"student.{name}.tflite",
+    rows = []
+    for name, part in parts.items():
+        bounds = part.upper_bounds(parts)
+        whole, packed = (
             part.predicted_bytes(cost, parts),
             part.predicted_packed_bytes(cost, parts),
         )
-        for name, part in parts.items()
-    ]
+        rows.append(
+            (
+                f"student.{name}.tflite",
+                formats.predicted(whole, "bytes" in bounds),
+                formats.predicted(packed, "packed_bytes" in bounds),
+            )
+        )
     headers = ["file", "bytes, predicted", "packed, predicted"]
     return formats.table(rows, headers) + f"packed: {formats.PACKED}"
 

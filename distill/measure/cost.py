@@ -1,10 +1,12 @@
 """Counts the weights and multiply-accumulates of a Keras 3 network."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
-from distill.measure.counting import calls, kernels, layer_macs, layer_ops
+from distill.measure import energy
+from distill.measure.counting import calls, kernels, layer_macs, layer_ops, uses
 
 # Entries below which the converter leaves a kernel in float, if activations are floats.
 SMALL = 1024
@@ -27,6 +29,7 @@ class Cost:
         ops: Approximate number of ops of the TFLite file.
         uncounted: Names of the layers and operations whose multiply-accumulates are
             unknown. If there are any, `macs` is a lower bound.
+        by_layer: Name of each layer with a kernel to its kernels and their uses.
     """
 
     parameters: int
@@ -39,6 +42,7 @@ class Cost:
     small: int = 0
     ops: int = 0
     uncounted: tuple[str, ...] = ()
+    by_layer: Mapping[str, energy.Layer] = dataclasses.field(default_factory=dict)
 
 
 def count(network) -> Cost:
@@ -73,6 +77,7 @@ def count(network) -> Cost:
                 if macs is None or (macs and _is_open(one))
             )
         ),
+        by_layer=uses.of_network(network),
     )
 
 

@@ -75,8 +75,10 @@ def tables(diagnosis: dict) -> str:
     files = [
         [
             f"student.{file['name']}.tflite",
-            f"{file['predicted_bytes']:,}",
-            f"{file['predicted_packed_bytes']:,}",
+            *(
+                formats.predicted(file[f"predicted_{key}"], key in file["upper_bounds"])
+                for key in ("bytes", "packed_bytes")
+            ),
             file["engine"] or "",
             f"no: {join_names(list(file['blocked']))}" if file["blocked"] else "yes",
         ]

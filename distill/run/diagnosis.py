@@ -30,10 +30,11 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         The result of `distill.run.parent.diagnose`, and also: `float_share`, the
         fractions of `macs` and `bytes` in layers that cannot be quantized; `files`, a
         dict for each finisher with `name`, `predicted_bytes`,
-        `predicted_packed_bytes`, `engine` (the engine that prunes or quantizes in
-        training, or None) and `blocked` (name of each layer that prevents the file, or
-        `twin` or `model`, to the reason); `advice`, the changes to the network that
-        help, and `cautions`, the known risks, one line each.
+        `predicted_packed_bytes`, `upper_bounds` (see `Finisher.upper_bounds`), `engine`
+        (the engine that prunes or quantizes in training, or None) and `blocked` (name
+        of each layer that prevents the file, or `twin` or `model`, to the reason);
+        `advice`, the changes to the network that help, and `cautions`, the known
+        risks, one line each.
     """
     diagnosed = parent.diagnose(network)
     counted = cost.count(network)
@@ -44,6 +45,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
             "name": config.name_of(part),
             "predicted_bytes": part.predicted_bytes(counted, by_name),
             "predicted_packed_bytes": part.predicted_packed_bytes(counted, by_name),
+            "upper_bounds": list(part.upper_bounds(by_name)),
             "engine": part.training_engine(diagnosed),
             "blocked": blocked[config.name_of(part)],
         }

@@ -20,6 +20,7 @@ ENERGY = (
     "modelled for an accelerator like Eyeriss, in accesses to a register; not measured"
 )
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
+AT_MOST = "\N{LESS-THAN OR EQUAL TO} "
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -45,6 +46,11 @@ def file_size(size: int | None) -> str:
 def whole(value: int | None) -> str:
     """A whole number with thousands separators."""
     return _number(value, ",.0f")
+
+
+def predicted(size: int, is_bound: bool) -> str:
+    """A predicted size in bytes, or the size that a file can at most have."""
+    return f"{AT_MOST if is_bound else ''}{size:,}"
 
 
 def short(value: float | None) -> str:

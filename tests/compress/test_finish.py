@@ -396,6 +396,34 @@ def test_predicted_packed_sizes_are_those_of_the_files():
         assert next(packed) < 0.8 * next(packed)
 
 
+def test_a_budget_of_computation_says_how_large_a_file_is_at_most():
+    counted = cost.count(ResNet(depth=8).build((8, 8, 1), 10))
+    parts = {}
+    for counts in ("weights", "macs"):
+        budget = shares.Budget(counts=counts, keep=0.3)
+        parts[counts] = {
+            **PARTS,
+            "pruned": pruned.Pruned(scope="network", budget=budget),
+        }
+    plain, bound = (
+        {
+            name: (part.predicted_bytes(counted, each), part.upper_bounds(each))
+            for name, part in each.items()
+        }
+        for each in parts.values()
+    )
+    both = ("bytes", "packed_bytes")
+    assert {name: bounds for name, (_, bounds) in bound.items() if bounds} == {
+        **dict.fromkeys(("pruned", "pruned_clustered"), both),
+        **dict.fromkeys(("pruned_int8", "pruned_clustered_int8"), ("packed_bytes",)),
+        "pruned_clustered_int8_lut": ("packed_bytes",),
+    }
+    assert not any(bounds for _, bounds in plain.values())
+    # Most weights are in the last section, where each is used least.
+    assert 1.5 * plain["pruned"][0] < bound["pruned"][0] < bound["float32"][0]
+    assert plain["pruned_int8"] == (bound["pruned_int8"][0], ())
+
+
 def finish_files(place):
     with contextlib.ExitStack() as stack:
         parent.Finishing(place, stack).finish(lambda: None)

@@ -162,6 +162,6 @@ def test_a_density_is_that_of_a_large_kernel():
         scope="network", budget=shares.Budget(counts="packed", keep=0.05)
     )
     size = 10**7
-    length = lengths.bits(size, part.limit.density * size) / (32 * size)
+    length = lengths.bits(size, part.limit.density({}, (), size) * size) / (32 * size)
     assert length == pytest.approx(0.05, rel=1e-3)
     assert part.limit is part.budget

@@ -120,18 +120,44 @@ def test_a_floor_is_a_part_of_the_even_share_and_a_weight_a_channel():
     assert shares.least_kept((3, 3, 8, 16), 0.01, axis=-2) == 8
 
 
+USES = [
+    energy.Use((3, 3, 8, 160), places, input_size=8, output_size=160)
+    for places in (1, 64, 900)
+]
+LAYERS = {str(use.places): energy.Layer((use.shape,), (use,)) for use in USES}
+
+
 @pytest.mark.parametrize("counts", typing.get_args(prices.Counts))
 def test_an_even_share_of_each_kernel_leaves_the_wanted_share_of_the_cost(counts):
-    uses = [
-        energy.Use((3, 3, 8, 160), places, input_size=8, output_size=160)
-        for places in (1, 64, 900)
-    ]
-    layers = {str(use.places): energy.Layer((use.shape,), (use,)) for use in uses}
     price = prices.PRICES[counts]
-    items, total = shares.list_items(layers, ["64"], price)
+    items, total = shares.list_items(LAYERS, ["64"], price)
     keep = (1 + shares.least_keep(items, total, price)) / 2
     even, most = price.even_shares(items, total, keep)
     kept = [even * item.size for item in items]
     assert 0 < even <= most <= 1
     assert price.share_left(items, kept, total) == pytest.approx(keep)
     assert price.name == counts
+
+
+@pytest.mark.parametrize("counts", ["weights", "macs", "energy"])
+@pytest.mark.parametrize("whole", [(), ["900"], ["1", "64"]])
+def test_no_scores_leave_fewer_zeros_than_the_shapes_say(counts, whole):
+    price = prices.PRICES[counts]
+    items, total = shares.list_items(LAYERS, whole, price)
+    keep = (1 + shares.least_keep(items, total, price)) / 2
+    budget = shares.Budget(counts=counts, keep=keep)
+    fewest = shares.fewest_zeros(LAYERS, whole, budget)
+    even, _ = price.even_shares(items, total, keep)
+
+    def zeros(weight):
+        """Of scores that are random, and higher where weights cost much or little."""
+        kernels = [
+            Kernel(RNG.random(item.shape) * item.price**weight, item.price)
+            for item in items
+        ]
+        spent = even * prices.full_price(items)
+        stays = projection.keep_budget(kernels, spent, even)
+        return sum((~one).sum() for one in stays)
+
+    assert all(zeros(weight) >= fewest - 1e-6 for weight in (0, 1, 2))
+    assert zeros(-9) - fewest < 1 + 1e-6  # All but the rest of a weight.

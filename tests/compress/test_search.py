@@ -283,6 +283,12 @@ def test_a_budget_of_pruning_is_not_searched_over(tmp_path):
     names = [name for name in made if name.startswith("pruned ") or name == "pruned"]
     assert names == ["pruned"]
     assert made["pruned_int8"].parts["pruned"] == own[0]
+    # How many weights that leaves is open: no file is left out for it.
+    costs = {
+        name: made[name].predicted_costs(COST) for name in ("pruned", "pruned_int8")
+    }
+    assert costs["pruned"]["bytes"] is costs["pruned"]["packed_bytes"] is None
+    assert costs["pruned_int8"]["bytes"] and not costs["pruned_int8"]["packed_bytes"]
 
 
 @pytest.mark.parametrize("name", finishers.FINISHERS)

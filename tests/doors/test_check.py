@@ -19,6 +19,17 @@ def test_check_prints_run_pairs_costs_and_sizes(capsys):
         assert f"student.{name}.tflite" in output
 
 
+def test_check_calls_a_bound_a_bound(capsys):
+    part = (
+        "{name: pruned, options: {scope: network, budget: {counts: macs, keep: 0.3}}}"
+    )
+    flags = ["--config=kd_resnet.yaml", f"--set=finish=[{{name: float32}}, {part}]"]
+    assert check.main(flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    sizes = [line.count("≤") for line in lines if line.startswith("student.")]
+    assert sizes == [0, 2]
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".tflite"])
 def test_evaluate_measures_a_file(suffix, tmp_path, capfd):
     network = ResNet(depth=8, width=4).build((8, 8, 1), 10)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trainers
+from distill.compress.base import sizes
 from distill.runtime.errors import check
 
 if TYPE_CHECKING:
@@ -180,33 +180,29 @@ class Finisher:
             cost: As for `predicted_bytes`.
             parts: As for `predicted_bytes`.
         """
-        density, bits = self.rate(parts or {})
-        shares = [share for share in (density, 1 - density) if share]
-        positions = -sum(share * math.log2(share) for share in shares)
-        weights = cost.kernels * (positions + density * bits) + cost.tables * bits
-        # Fitted to the files of a small ResNet.
-        rest = self.packed_channel * cost.channels + 180 * cost.layers + 1500
-        return round(weights / 8 + rest)
+        density, bits = self.rate(cost, parts or {})
+        return sizes.packed_bytes(cost, density, bits, self.packed_channel)
 
-    def rate(self, parts: dict[str, Finisher]) -> tuple[float, float]:
-        """The share of weights that are not zero, and the bits that each takes packed.
+    def upper_bounds(self, parts: dict[str, Finisher]) -> tuple[str, ...]:
+        """Those of the two sizes that are not predicted, but can be no larger.
 
         Args:
             parts: As for `breaches`.
+
+        Returns:
+            `bytes`, `packed_bytes`, both or none.
+        """
+        pruned = parts.get("pruned") if "pruned" in self.needs else None
+        return ("packed_bytes",) if pruned and pruned.upper_bounds(parts) else ()
+
+    def rate(self, cost: cost.Cost, parts: dict[str, Finisher]) -> tuple[float, float]:
+        """The share of weights that are not zero, and the bits that each takes packed.
+
+        Args:
+            cost: As for `predicted_bytes`.
+            parts: As for `breaches`.
         """
         raise NotImplementedError
-
-
-def metadata_bytes(cost: cost.Cost, each: int = 0) -> int:
-    """The approximate size in bytes of everything in a file but the weights.
-
-    Fitted to files of many kinds of networks; names of tensors are most of it.
-
-    Args:
-        cost: The cost of the student.
-        each: More bytes for each kernel.
-    """
-    return 3_500 + 300 * cost.ops + each * cost.layers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -37,14 +37,14 @@ class Weights:
     Attributes:
         name: The value of `counts`.
         what: What costs, in words: after a share.
-        of_any: Whether the cost of any layer is known.
+        is_alike: Whether a weight costs the same in all layers, of any class.
         largest: The largest share that needs zeros.
         is_exact: Whether it follows from which weights are zero: else the file says it.
     """
 
     name: Counts = "weights"
     what = "weights"
-    of_any = True
+    is_alike = True
     largest = 1.0
     is_exact = True
 
@@ -105,7 +105,7 @@ class Weights:
 class Uses(Weights):
     """A weight costs as often as it is used, in one unit of `energy.cost`."""
 
-    of_any = False
+    is_alike = False
 
     def __init__(self, counts: energy.Counts, what: str):
         self.name, self._counts, self.what = counts, counts, what

@@ -67,10 +67,20 @@ class Budget:
         """What a weight that stays costs."""
         return prices.PRICES[self.counts]
 
-    @property
-    def density(self) -> float | None:
-        """The approximate share of weights that are left; see `prices.Weights`."""
-        return self.price.density(self.keep)
+    def density(
+        self, layers: Mapping[str, energy.Layer], whole: Container[str], size: int
+    ) -> float:
+        """The share of weights that are left: approximate, or at most.
+
+        Args:
+            layers: As for `list_items`.
+            whole: As for `list_items`.
+            size: Number of weights of all kernels.
+        """
+        density = self.price.density(self.keep)
+        if density is None:
+            return 1 - fewest_zeros(layers, whole, self) / size
+        return density
 
 
 def share_of(layer: str, default: float, rules: Sequence[Rule]) -> float:
@@ -185,6 +195,32 @@ def least_keep(
         even = _floor_price(items, even) / variable
     kept = [even * item.size for item in items]
     return price.share_left(items, kept, total)
+
+
+def fewest_zeros(
+    layers: Mapping[str, energy.Layer], whole: Container[str], budget: Budget
+) -> float:
+    """The least number of zeros within a budget, wherever they are.
+
+    That is if only the floors stay where weights cost much, and all else where they
+    cost little.
+
+    Args:
+        layers: As for `list_items`.
+        whole: As for `list_items`.
+        budget: The share of the cost that may be left.
+    """
+    items, total = list_items(layers, whole, budget.price)
+    if not items:
+        return 0.0
+    even, _ = budget.price.even_shares(items, total, budget.keep)
+    rest, zeros = even * prices.full_price(items) - _floor_price(items, even), 0.0
+    for item in sorted(items, key=lambda item: item.price):
+        free = item.size - least_kept(item.shape, even, item.axis)
+        more = min(free, max(0.0, rest) / item.price)
+        rest -= more * item.price
+        zeros += free - more
+    return zeros
 
 
 def _floor_price(items, even):

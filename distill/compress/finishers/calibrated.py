@@ -35,7 +35,7 @@ class Calibrated(Finisher):
         """The same as for `int8`."""
         return quantized.Int8.predicted_bytes(self, cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The same as for `int8`."""
         return 1.0, integers.BITS
 

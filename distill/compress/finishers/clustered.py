@@ -61,7 +61,7 @@ class Clustered(TrainedFinisher):
         """The same as for `float32`: every weight is stored, only gzip gains."""
         return conversions.Float32().predicted_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """An index into the clusters, of which those near zero are more frequent."""
         return 1.0, 0.9 * math.log2(self.clusters)
 
@@ -95,9 +95,13 @@ class PrunedClustered(KeepsZeros, Clustered):
         pruned = (parts or {}).get("pruned", Pruned())
         return pruned.predicted_bytes(cost)
 
-    def rate(self, parts):
+    def upper_bounds(self, parts):
+        """The same as for `pruned`."""
+        return parts.get("pruned", Pruned()).upper_bounds(parts)
+
+    def rate(self, cost, parts):
         """An index into the clusters for each weight that `pruned` leaves."""
-        density, _ = super().rate(parts)
+        density, _ = super().rate(cost, parts)
         return density, 1.3 * math.log2(self.clusters)
 
 
@@ -120,7 +124,7 @@ class ClusteredInt8(quantized.QuantizedFinisher):
         model = bench.restore("clustered", bench.fold)
         return self.train_int8(bench, model)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """More than the clusters need: each channel's scale gives them other codes."""
         clusters = parts.get(self.needs[0], Clustered()).clusters
         return 1.0, min(integers.BITS, 1.12 * math.log2(clusters))

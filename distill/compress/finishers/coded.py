@@ -94,7 +94,7 @@ class Coded(TrainedFinisher):
         """One byte for each weight; a scale for each channel."""
         return DynamicInt8().predicted_bytes(dataclasses.replace(cost, small=0))
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """Includes the zeros; as fitted to a small ResNet after 1,000 steps."""
         if not self.tradeoff:
             return 1.0, max(0.1, 2.1 - math.log2(self.width))
@@ -145,9 +145,9 @@ class CodedInt8(TrainedFinisher, Integers):
         """The same as for `int8`."""
         return Int8().predicted_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The same as for `coded`."""
-        return parts.get("coded", Coded()).rate(parts)
+        return parts.get("coded", Coded()).rate(cost, parts)
 
 
 def rate_breaches(facts: Any) -> list[str]:

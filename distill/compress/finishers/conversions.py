@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.base.finisher import Finisher, metadata_bytes
+from distill.compress.base.finisher import Finisher
+from distill.compress.base.sizes import metadata_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class Float32(Finisher):
         """Four bytes for each weight."""
         return 4 * (cost.tables + cost.kernels + cost.channels) + metadata_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """Exponents repeat; mantissas cannot be compressed."""
         return 1.0, 26.7
 
@@ -42,7 +43,7 @@ class Float16(Finisher):
         weights = 2 * (cost.tables + cost.kernels + cost.channels)
         return weights + metadata_bytes(cost, 250)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The same as for `float32`."""
         return 1.0, 13.5
 
@@ -64,7 +65,7 @@ class DynamicInt8(Finisher):
         weights = cost.tables + cost.kernels + 3 * cost.small + 16 * cost.channels
         return weights + metadata_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """Nearly eight bits: the converter leaves small kernels in float."""
         return 1.0, 7.6
 
@@ -100,7 +101,7 @@ class DynamicInt4(Finisher):
         left = cost.kernels // 2
         return 4 * cost.tables + left + 16 * cost.channels + metadata_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """Less than four bits, because small weights are more frequent."""
         return 1.0, 3.3
 

@@ -11,7 +11,7 @@ class KeepsZeros:
         zeros = parts["pruned"].breaches(facts, parts, student)
         return [*super().breaches(facts, parts, student), *zeros]
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The bits of the finisher without zeros, for weights that `pruned` leaves."""
-        density, _ = parts.get("pruned", Pruned()).rate(parts)
-        return density, super().rate(parts)[1]
+        density, _ = parts.get("pruned", Pruned()).rate(cost, parts)
+        return density, super().rate(cost, parts)[1]

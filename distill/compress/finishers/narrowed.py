@@ -4,7 +4,8 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
+from distill.compress.base.finisher import TrainedFinisher
+from distill.compress.base.sizes import metadata_bytes
 from distill.compress.finishers import conversions, quantized
 
 

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
+from distill.compress.base.finisher import TrainedFinisher
+from distill.compress.base.sizes import metadata_bytes
 from distill.compress.finishers.clustered import clusters_lost
 from distill.compress.finishers.coded import KINDS
 from distill.runtime.errors import check
@@ -89,6 +90,6 @@ class Nary(TrainedFinisher):
         weights = 4 * cost.tables + cost.kernels + 16 * cost.channels
         return weights + metadata_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The levels of nested means, of which those near zero are more frequent."""
         return _RATES[self.levels]

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from distill.compress.base import promises, scored, shares
-from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
+from distill.compress.base.finisher import TrainedFinisher
+from distill.compress.base.sizes import metadata_bytes
 from distill.compress.finishers import conversions
-from distill.measure import energy
+from distill.measure import cost, energy
 from distill.runtime.errors import check
 
 
@@ -125,7 +126,7 @@ class Pruned(TrainedFinisher):
         whole = [name for name in layers if not self.share(name)]
         least = shares.least_keep_of(layers, whole, self.limit)
         name, rule, value = "sparsity", f"at most {1 - least:g}", self.sparsity
-        if self.budget is not None:
+        if self.budget:
             name, rule, value = "budget.keep", f"at least {least:g}", self.budget.keep
         why = "for this student: every output channel keeps a weight"
         why += ", and layers that `rules` exclude count too" if self.rules else ""
@@ -140,6 +141,15 @@ class Pruned(TrainedFinisher):
     def limit(self) -> shares.Budget:
         """The budget; without one, the share of weights that `sparsity` leaves."""
         return self.budget or shares.Budget(counts="weights", keep=1 - self.sparsity)
+
+    def density(self, cost: cost.Cost) -> float:
+        """The final share of weights that are not zero: approximate, or at most."""
+        whole = [name for name in cost.by_layer if not self.share(name)]
+        return self.limit.density(cost.by_layer, whole, cost.kernels)
+
+    def upper_bounds(self, parts):
+        """Both sizes, if a weight costs more in one layer than in another."""
+        return () if self.limit.price.is_alike else ("bytes", "packed_bytes")
 
     def share(self, layer: str) -> float:
         """The promised share of zeros in the kernel of a layer."""
@@ -182,7 +192,7 @@ class Pruned(TrainedFinisher):
     def blocked(self, diagnosis):
         """Also layers that the score does not support."""
         # A budget of computation leaves the layers whole of which it knows no cost.
-        layers = diagnosis["layers"] if self.limit.price.of_any else ()
+        layers = diagnosis["layers"] if self.limit.price.is_alike else ()
         pruned = [layer for layer in layers if self.share(layer["name"])]
         return super().blocked(diagnosis) | scored.unsupported(pruned, self.score)
 
@@ -224,15 +234,15 @@ class Pruned(TrainedFinisher):
         return promises.sparsity_breaches(facts, self.sparsity)
 
     def predicted_bytes(self, cost, parts=None):
-        """A value and an index for each nonzero weight; all entries of tables."""
+        """A value and an index for each nonzero weight, or all; all of tables."""
         if self.in_fours:
             return conversions.Float32().predicted_bytes(cost)
-        left = round(5.5 * self.limit.density * cost.kernels)
+        left = round(min(4.0, 5.5 * self.density(cost)) * cost.kernels)
         return 4 * (cost.tables + cost.channels) + left + metadata_bytes(cost)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The same as for `float32`, for each weight that is left."""
-        return self.limit.density, conversions.Float32().rate(parts)[1]
+        return self.density(cost), conversions.Float32().rate(cost, parts)[1]
 
     @property
     def in_fours(self) -> bool:

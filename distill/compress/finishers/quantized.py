@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
-from distill.compress.base.finisher import TrainedFinisher, metadata_bytes
+from distill.compress.base.finisher import TrainedFinisher
+from distill.compress.base.sizes import metadata_bytes
 from distill.compress.finishers import integers
 from distill.compress.finishers.integers import Integers
 
@@ -73,7 +74,7 @@ class QuantizedFinisher(TrainedFinisher, Integers):
         weights = cost.tables + cost.kernels + 28 * cost.channels
         return weights + metadata_bytes(cost, 300)
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """Less than eight bits, because small weights are more frequent."""
         return 1.0, integers.BITS
 

@@ -57,9 +57,9 @@ class ClusteredInt8Lut(Finisher):
         whole = plain.predicted_bytes(cost, parts)
         return min(whole, round(whole - saved * cost.kernels + tables))
 
-    def rate(self, parts):
+    def rate(self, cost, parts):
         """The same as for the file that it is made of."""
-        return (parts.get(self.needs[0]) or self.made_of()).rate(parts)
+        return (parts.get(self.needs[0]) or self.made_of()).rate(cost, parts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

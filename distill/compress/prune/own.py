@@ -135,5 +135,5 @@ def prunable(model: tf_keras.Model, part: pruned.Pruned) -> list[schedule.Kernel
         for layer in model.layers
         for variable in magnitude.kernels(layer)
         if part.share(layer.name)
-        and (part.limit.price.of_any or type(layer).__name__ in uses.CUT)
+        and (part.limit.price.is_alike or type(layer).__name__ in uses.CUT)
     ]

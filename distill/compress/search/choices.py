@@ -40,8 +40,8 @@ class Choice:
     def predicted_costs(self, cost: Any) -> dict[str, int | None]:
         """The approximate costs, as in a record of `report.json`.
 
-        There is no prediction of the size after gzip and of the arena: None is within
-        every limit.
+        There is no prediction of the size after gzip and of the arena, nor of a size
+        of which only an upper bound is known: None is within every limit.
         """
         narrowed = self.parts.get("narrowed")
         return {
@@ -50,6 +50,7 @@ class Choice:
             "packed_bytes": self.steps[-1].predicted_packed_bytes(cost, self.parts),
             "arena_bytes": None,
             "macs": round(narrowed.macs * cost.macs) if narrowed else cost.macs,
+            **dict.fromkeys(self.steps[-1].upper_bounds(self.parts)),
         }
 
     def short(self, share: float) -> "Choice":
