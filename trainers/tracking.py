@@ -21,13 +21,15 @@ class Tracked(keras.Model):
         super().__init__()
         self.trackers = {}
 
-    def track(self, name: str, values) -> None:
+    def track(self, name: str, values, count=None) -> None:
         """Logs the mean of some numbers over an epoch as a metric.
 
         Args:
             name: Name of the metric. New names are possible only before training.
             values: Numbers, of any shape.
+            count: Number of examples whose mean `values` is, if it is one number: the
+                last batch of a validation may be smaller than the others.
         """
         if name not in self.trackers:
             self.trackers[name] = keras.metrics.Mean(name=name)
-        self.trackers[name].update_state(values)
+        self.trackers[name].update_state(values, sample_weight=count)

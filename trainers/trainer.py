@@ -142,6 +142,7 @@ class Trainer(Tracked):
     ):
         """The loss of one batch: task, regularisers and the method's terms."""
         x, taught = _split_inputs(x)
+        count = ops.shape(x)[0]
         task_weight = sample_weight
         if self.teacher is not None:
             if taught is None:
@@ -162,8 +163,8 @@ class Trainer(Tracked):
             loss = penalty
         else:
             # Keras has added the regularisers (`self.losses`) to its loss.
-            self.track("task_loss", loss - penalty)
-        self.track("regularization_loss", penalty)
+            self.track("task_loss", loss - penalty, count)
+        self.track("regularization_loss", penalty, count)
         if taught is None:
             return loss / replicas()
         plain.watch_agreement(self, y_pred, taught)
@@ -172,7 +173,7 @@ class Trainer(Tracked):
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, "float32")
             term = ops.mean(per_example)
-            self.track(name, term)
+            self.track(name, term, count)
             loss += term
         return loss / replicas()
 

@@ -115,7 +115,8 @@ class Material:
         """Inputs and targets: the label, then the teacher's logits if there are any."""
         if self.teacher is None:
             return inputs, np.asarray(labels)[:, None]
-        return inputs, np.column_stack([labels, self.teacher(inputs)])
+        # In one type, that of a network: a `tf.data.Dataset` is not cast by tf_keras.
+        return inputs, np.column_stack([np.float32(labels), self.teacher(inputs)])
 
     def stamp(self, name: str, file: bytes, config: dict) -> bytes:
         """Writes the file's origin into it; see `provenance.stamp`.

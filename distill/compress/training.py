@@ -11,11 +11,11 @@ import tf_keras
 from distill.compress import finishers
 from distill.compress import material as materials
 from distill.compress.quantize import ranges
+from distill.data import batches
 from distill.runtime import seeds, strided
 from distill.runtime.resume import checkpoint, resume
 from trainers.losses import response
 
-VALIDATED = 256  # Examples in a batch of validation: without gradients, more fit.
 WINDOWS = 10  # Averaging windows of norm statistics within one training.
 
 
@@ -92,11 +92,13 @@ def fit(
             store=store,
             variables=lambda: [*model.variables, *changes.state],
             callbacks=lambda past: list(changes.callbacks),
-            validation_data=material.add_targets(
-                material.splits.validation.floats(),
-                material.splits.validation.labels,
+            validation_data=batches.in_order(
+                *material.add_targets(
+                    material.splits.validation.floats(),
+                    material.splits.validation.labels,
+                ),
+                batches.validation_size(material.batch_size),
             ),
-            validation_batch_size=max(material.batch_size, VALIDATED),
         )
 
 

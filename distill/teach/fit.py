@@ -46,7 +46,10 @@ def fit(
     if isinstance(validation, keras.utils.PyDataset):
         options = {"validation_data": validation}
     elif validation is not None:
-        options, feeds = feeding.validation(validation, source.batch_size)
+        size = batches.validation_size(
+            source.batch_size, related=learner.method.relates_examples
+        )
+        options, feeds = feeding.validation(validation, size)
     with (
         fused.for_training(learner),
         data_parallel.sharding(enabled=True),

@@ -88,7 +88,7 @@ def _ask_once(work):
         shape = answerer.shapes["logits"]
         layout = cache_layout.Layout(cache.Cache(), (("logits", shape),), None)
         counts = {"train": count, "validation": 1, "test": 1}
-        answers = store.keep(work, answerer, layout, counts)
+        answers = store.keep(work, answerer, layout, counts, run.batch_size)
         arrays = {name: answers[name].all("logits") for name in counts if counts[name]}
         with files.whole_file(path) as temporary:
             kept.write(temporary, arrays)

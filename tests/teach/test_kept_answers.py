@@ -163,10 +163,11 @@ def test_nobody_is_asked_twice_or_about_what_no_epoch_shows(
 
     monkeypatch.setattr(Layout, "pack", watched)
     short = dataclasses.replace(KD, epochs=1)
-    validation = -(-len(splits.validation.labels) // 16)
-    for stage, batches_asked in ((short, 4 + validation), (KD, 4), (KD, 0)):
+    training = [16] * 4
+    validation = [64] * -(-len(splits.validation.labels) // 64)
+    for stage, wanted in ((short, training + validation), (KD, training), (KD, [])):
         ready(RUN, splits, tmp_path / "run", teacher, stage)
-        assert asked == [16] * batches_asked
+        assert asked == wanted
         asked.clear()
 
 

@@ -58,24 +58,28 @@ def check(
                 *pair,
                 co_teachers,
             )
-            where, size = (
-                f"{lesson.stages_at}[{index}]",
-                required_bytes(run, splits, stage, layout),
-            )
-            limit = options.max_gb
-            if size > limit * 1e9:
-                raise errors.ConfigError(
-                    f"`teacher.cache.max_gb` is {limit:g}, the answers for `{where}` "
-                    f"take {size / 1e9:.3g} GB ({', '.join(layout.names)}): raise it, "
-                    f"{_REMEDY}"
-                )
+            where = f"{lesson.stages_at}[{index}]"
+            sizes = required_bytes(run, splits, stage, layout)
+            size = sum(sizes.values())
+            _check_limit(options.max_gb, where, layout.names, size)
             rows.append((where, ", ".join(layout.names), size))
-            # Stages with the same teacher and format share their files.
-            file = lesson.teacher, co_teachers, layout
-            files[file] = max(size, files.get(file, 0))
+            # Stages with the same teacher and format share their files, but for those
+            # of validation where one of them compares examples; see `store.keep`.
+            for name, own in sizes.items():
+                apart = name == "validation" and stage.trainer.relates_examples
+                file = lesson.teacher, co_teachers, layout, name, apart
+                files[file] = max(own, files.get(file, 0))
     if folder is not None and files:
         check_disk(sum(files.values()), folder.resolve().parent / FOLDER)
     return rows
+
+
+def _check_limit(limit, where, names, size):
+    if size > limit * 1e9:
+        raise errors.ConfigError(
+            f"`teacher.cache.max_gb` is {limit:g}, the answers for `{where}` "
+            f"take {size / 1e9:.3g} GB ({', '.join(names)}): raise it, {_REMEDY}"
+        )
 
 
 def required_bytes(
@@ -83,13 +87,14 @@ def required_bytes(
     splits: data.Splits,
     stage: config.Stage,
     layout: cache_layout.Layout,
-) -> int:
-    """Size of the answers for one stage, in bytes."""
+) -> dict[str, int]:
+    """Name of each split to the size of its answers for one stage, in bytes."""
     examples = splits.with_unlabelled()
     counts = {**variants(run, splits, stage), "validation": 1}
-    return layout.dtype.itemsize * sum(
-        count * len(examples[name].labels) for name, count in counts.items()
-    )
+    return {
+        name: layout.dtype.itemsize * count * len(examples[name].labels)
+        for name, count in counts.items()
+    }
 
 
 def variants(

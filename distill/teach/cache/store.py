@@ -3,7 +3,8 @@
 They are stored beside the run's folder in `answers/<fingerprint>/`, a file for each
 variant of the training examples and one for each other split. They are computed in the
 order of the examples, in batches of one size, whatever the order of training batches:
-the same example in another batch could give other bits.
+the same example in another batch could give other bits. Those of a network to the
+validation examples are computed in the batches in which a stage validates.
 """
 
 from collections.abc import Mapping
@@ -67,14 +68,18 @@ def obtain(
     layout = cache_layout.layout(
         options, run.data.num_classes, stage.trainer, *shapes, co_teachers
     )
-    asked = stand_in.answerer_of(teacher) or asking.Network(teacher, layout.names)
     counts = variants(run, splits, stage)
-    kept = keep(work, asked, layout, {**counts, "validation": 1})
+    wanted = {**counts, "validation": 1}
+    size = batches.validation_size(
+        run.batch_size, related=stage.trainer.relates_examples
+    )
+    if answerer := stand_in.answerer_of(teacher):
+        kept = keep(work, answerer, layout, wanted, run.batch_size)
+    else:
+        kept = keep(work, asking.Network(teacher, layout.names), layout, wanted, size)
     return (
         replay.TrainingBatches(source, [kept[name] for name in counts]),
-        replay.ValidationBatches(
-            splits.validation, kept["validation"], source.batch_size
-        ),
+        replay.ValidationBatches(splits.validation, kept["validation"], size),
     )
 
 
@@ -83,6 +88,7 @@ def keep(
     asked: Asked,
     layout: cache_layout.Layout,
     counts: Mapping[str, int],
+    at_once: int,
 ) -> dict[str, replay.Answers]:
     """Asks a teacher for its answers to whole splits, unless they are cached already.
 
@@ -92,6 +98,9 @@ def keep(
         layout: The format of the answers.
         counts: Name of each split to the number of variants of its examples; only
             training examples have more than one.
+        at_once: Number of validation examples that are asked at once: of a network as
+            many as a stage with a live teacher does. What runs elsewhere never answers
+            live, and has a limit of time for each batch: as many as in training.
 
     Returns:
         Name of each of these splits to the answers.
@@ -108,6 +117,8 @@ def keep(
     )
     examples = sum(count * len(parts[name].labels) for name, count in counts.items())
     size = layout.dtype.itemsize * examples
+    blocks = dict.fromkeys(counts, run.batch_size)
+    blocks["validation"] = min(at_once, len(parts["validation"].labels))
     check_disk(size, home)
     with (
         progress.step("teacher's answers", f"{size / 1e6:.1f} MB, in {home}"),
@@ -119,10 +130,11 @@ def keep(
                 layout,
                 [
                     block_file.read_or_make(
-                        home / f"{_FILES[name]}{number}.rows",
+                        # Asked in other batches, they may have other last bits.
+                        home / f"{_FILES[name]}{number}_by_{blocks[name]}.rows",
                         layout.dtype,
                         len(parts[name].labels),
-                        run.batch_size,
+                        blocks[name],
                         _build_ask(asked, layout, work, name, number),
                     )
                     for number in range(count)

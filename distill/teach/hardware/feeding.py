@@ -64,6 +64,9 @@ def validation(
     replicas = tracking.replicas()
     chosen = np.arange(len(split.labels))
     chosen = chosen[: len(chosen) // replicas * replicas]
+    if keras.backend.backend() == "tensorflow" and replicas == 1:
+        examples = batches.in_order(split.floats(), split.labels, batch_size)
+        return {"validation_data": examples}, []
     spread, size = data_parallel.current(), batch_size
     callbacks: list[keras.callbacks.Callback] = []
     if spread is not None:
