@@ -142,8 +142,7 @@ class Trainer(Tracked):
     ):
         """The loss of one batch: task, regularisers and the method's terms."""
         x, taught = _split_inputs(x)
-        count = ops.shape(x)[0]
-        task_weight = sample_weight
+        count, task_weight = ops.shape(x)[0], sample_weight
         if self.teacher is not None:
             if taught is None:
                 taught = self.teacher(x, training=False)

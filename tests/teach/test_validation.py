@@ -130,3 +130,6 @@ def test_kept_and_live_teachers_are_asked_in_the_same_batches(
     obtain(other)
     size = SIZES[other.name]
     assert asked == [size] * -(-len(splits.validation.labels) // size)
+    asked.clear()
+    obtain(stage)
+    assert asked == []  # What the one keeps, the other does not take for damaged.

@@ -130,7 +130,8 @@ def keep(
                 layout,
                 [
                     block_file.read_or_make(
-                        # Asked in other batches, they may have other last bits.
+                        # Asked in other batches, they may have other last bits, and
+                        # would count as damaged.
                         home / f"{_FILES[name]}{number}_by_{blocks[name]}.rows",
                         layout.dtype,
                         len(parts[name].labels),
