@@ -14,7 +14,7 @@ from distill.data.synthetic.mixture import Mixture
 from distill.runtime.process import distributed
 
 _VALIDATED = 256  # Examples in a batch of validation; more at once are hardly faster.
-_MORE = 4  # Times as many as in training: without gradients they take no more memory.
+_MORE = 4  # Times as many as in training: without gradients, few outputs are held.
 _PREFETCHED = 2  # Number of batches that are prepared while another one trains.
 
 
