@@ -383,11 +383,25 @@ def test_a_difference_beyond_the_tolerance_is_a_breach(name):
     part = finishers.FINISHERS[name]()
     parity = {"examples": 9, "mean": 0.0, "scale": 5.0}
     allowed = 5 * part.tolerance
-    assert part.conversion_breaches({**parity, "max": 0.99 * allowed}) == []
+    within = {"max": 0.99 * allowed, "most": 0.99 * allowed}
+    assert part.conversion_breaches({**parity, **within}) == []
     for wrong in (1.01 * allowed, float("nan")):
-        (line,) = part.conversion_breaches({**parity, "max": wrong})
+        (line,) = part.conversion_breaches({**parity, "max": wrong, "most": wrong})
         assert "conversion changed the answers" in line
-        assert "on 9 examples" in line
+        assert "9 examples" in line
+
+
+def test_one_clipped_example_in_a_hundred_is_no_breach_in_integers_alone():
+    parity = {"examples": 256, "mean": 0.3, "scale": 37.0, "max": 9.4, "most": 2.0}
+    breaches = {
+        name: part().conversion_breaches(parity)
+        for name, part in finishers.FINISHERS.items()
+    }
+    assert breaches["int8_calibrated"] == breaches["int16x8"] == breaches["int8"] == []
+    for name in ("float32", "dynamic_int8", "clustered_int8_lut"):
+        assert "up to 9.4 on 256 examples" in breaches[name][0]
+    (line,) = finishers.FINISHERS["int8"]().conversion_breaches({**parity, "most": 9.3})
+    assert "up to 9.3 on 99 % of 256 examples" in line
 
 
 def model(name, accuracy, size, macs=10, latency=None, failed=()):

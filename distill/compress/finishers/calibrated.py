@@ -20,6 +20,7 @@ class Calibrated(Finisher):
     """
 
     packed_channel: ClassVar[float] = integers.CHANNEL
+    compared: ClassVar[str] = "most"
 
     calibration_examples: int = 200
 

@@ -34,6 +34,7 @@ class ClusteredInt8Lut(Finisher):
     untrained_form: ClassVar[str] = "int8"
     # In units of the outputs, on which two equal files agree to the last bit.
     tolerance: ClassVar[float] = 1e-9
+    compared: ClassVar[str] = "max"
     made_of: ClassVar[type[ClusteredInt8]] = ClusteredInt8
 
     def make(self, bench):
