@@ -37,6 +37,7 @@ INSIDE = {
     "distill/runtime/resume/building.py": 1,
     "distill/runtime/trust/sandbox.py": 1,
     "distill/score.py": 1,
+    "distill/studies/coresets/__main__.py": 2,
     "distill/studies/tabular/transfer.py": 1,
     "distill/tabular.py": 1,
     "distill/train.py": 1,

@@ -182,7 +182,7 @@ class Pass:
     def _unfold(self, layer, ends):
         if not self._patches:
             return tf.zeros((1, 0))
-        return tf.concat([_extract_patches(layer, before) for before, _ in ends], 0)
+        return tf.concat([extract_patches(layer, before) for before, _ in ends], 0)
 
 
 def _linear(layer, inputs):
@@ -214,8 +214,8 @@ def _by_channel(slope):
     return tf.reduce_sum(tf.reduce_mean(tf.square(slope), list(places)), 0)
 
 
-def _extract_patches(layer, inputs):
-    """The inputs of a neuron at a few positions in each image: `(n, weights)`."""
+def extract_patches(layer: Any, inputs: tf.Tensor) -> tf.Tensor:
+    """What a neuron reads at a few positions in each input: `(n, weights)`."""
     if isinstance(layer, _LAYERS.Dense):
         flat = tf.reshape(inputs, [tf.shape(inputs)[0], -1, inputs.shape[-1]])
         return _subsample(flat)

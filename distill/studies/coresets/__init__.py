@@ -1,0 +1,1 @@
+"""Weights kept by the coresets of Baykal et al., by magnitude, and at random."""
