@@ -71,16 +71,24 @@ def test_sums_exceed_the_error_promised_no_oftener_than_promised(way):
     assert np.mean(broken, 0).max() <= sampling.DELTA
 
 
-def test_the_promise_solves_the_inequality_that_it_is_from():
-    kept = many("drawn by sensitivity", 9, 1)[0]
-    sums = sampling.by_sign(KERNEL, SHARES).sum(1)
-    exponent = kept.promised**2 * kept.draws / (sums * (2 + 2 * kept.promised / 3))
-    np.testing.assert_allclose(2 * np.exp(-exponent), sampling.DELTA)
-    paper = sampling.paper_error(
-        sampling.by_sign(KERNEL, SHARES), kept.draws, neurons=14, widest=10
-    )
-    wanted = 8 * sums * np.log(14 * 10) * np.log(8 * 14 / 0.05) / paper**2
-    np.testing.assert_allclose(wanted, kept.draws)
+@pytest.mark.parametrize("way", sampling.DRAWN)
+def test_the_promise_solves_the_inequality_that_it_is_from(way):
+    kept = many(way, 9, 1)[0]
+    for sign, here in enumerate((KERNEL > 0, KERNEL < 0)):
+        shares = np.where(here, SHARES, 0)
+        random = here.sum(0) * shares.max(0)
+        most = shares.sum(0) if way == "drawn by sensitivity" else random
+        error, draws = kept.promised[sign], kept.draws[sign]
+        exponent = error**2 * draws / (most * (2 + 2 * error / 3))
+        np.testing.assert_allclose(2 * np.exp(-exponent), sampling.DELTA)
+
+
+def test_the_draws_of_the_paper_give_its_error():
+    shares, draws = sampling.by_sign(KERNEL, SHARES), np.full((2, 4), 20)
+    error = sampling.paper_error(shares, draws, neurons=14, widest=10)
+    sums = shares.sum(1)
+    wanted = 8 * sums * np.log(14 * 10) * np.log(8 * 14 / 0.05) / error**2
+    np.testing.assert_allclose(wanted, draws)
 
 
 @pytest.mark.parametrize("way", sampling.FIXED)
