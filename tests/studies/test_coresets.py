@@ -216,4 +216,6 @@ def test_layers_say_what_they_listen_to_and_what_kfac_keeps(report):
         assert 1 <= layer["listens_to"] <= layer["inputs"]
     kept = [layer["kfac_keeps"]["0.4"] for layer in report["layers"]]
     assert kept @ sizes / sizes.sum() == pytest.approx(0.4, abs=0.01)
+    # Each share is of the whole network again.
+    assert all(layer["kfac_keeps"]["0.999"] > 0.99 for layer in report["layers"])
     assert set(report["rank_correlation"]) == {"0.4", "0.999"}

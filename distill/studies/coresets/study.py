@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tf_keras
 from scipy import stats
 
 from distill import data
@@ -231,9 +230,9 @@ def _accuracies(model, splits):
 
 def _shares_by_kfac(model, keep, images):
     """The share of each kernel that K-FAC keeps, one threshold for the network."""
-    copy = tf_keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    before = model.get_weights()
     part = pruned.Pruned(score="kfac", scope="network", sparsity=1 - keep)
-    own.cut(copy, part, lambda: images)
-    kernels = [kernel.variable.numpy() for kernel in own.prunable(copy, part)]
+    own.cut(model, part, lambda: images)
+    kernels = [kernel.variable.numpy() for kernel in own.prunable(model, part)]
+    model.set_weights(before)
     return [np.count_nonzero(kernel) / kernel.size for kernel in kernels]
