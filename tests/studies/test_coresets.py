@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from sklearn import datasets
 
 from distill.compress.prune import scores
 from distill.runtime import errors
@@ -159,19 +160,32 @@ def test_bad_flags_are_refused_in_a_line(tmp_path, capsys, flags, line):
     assert len(said) == 1 and line in said[0]
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """What the command writes of a small network, at few weights and then at all."""
-    folder = tmp_path_factory.mktemp("study")
+def small_network():
+    """Random features of digits; the head is fitted to them by least squares."""
     keras.utils.set_random_seed(0)
     images = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(6, 3, strides=2, name="first")(images)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
-    x = keras.layers.Conv2D(6, 2, activation="relu", name="second")(x)
-    x = keras.layers.Dense(10, name="head")(keras.layers.Flatten()(x))
-    keras.Model(images, x).save(folder / "small.keras")
+    x = keras.layers.Conv2D(16, 2, activation="relu", name="second")(x)
+    x = keras.layers.Flatten()(x)
+    digits = datasets.load_digits()
+    features = keras.Model(images, x)(digits.images[..., None] / 16).numpy()
+    head = keras.layers.Dense(10, name="head")
+    model = keras.Model(images, head(x))
+    wanted = np.eye(10)[digits.target]
+    ones = np.ones((len(features), 1))
+    found = np.linalg.lstsq(np.hstack([features, ones]), wanted, rcond=None)[0]
+    head.set_weights([found[:-1], found[-1]])
+    return model
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """What the command writes of a small network, at all weights, then at few."""
+    folder = tmp_path_factory.mktemp("study")
+    small_network().save(folder / "small.keras")
     flags = ["--model", str(folder / "small.keras"), "--config", "finish_resnet.yaml"]
-    flags += ["--keep", "0.4", "0.999", "--seeds", "2"]
+    flags += ["--keep", "0.999", "0.4", "--seeds", "2"]
     flags += ["--json", str(folder / "out.json")]
     # In a process of its own: tf_keras stays out of pytest's.
     done = subprocess.run(
@@ -184,14 +198,16 @@ def report(tmp_path_factory):
     return json.loads((folder / "out.json").read_text()) | {"said": done.stdout}
 
 
-def test_all_weights_give_the_student_after_few_were_tried(report):
+def test_all_weights_give_the_student_which_is_the_same_after_few(report):
     """The kernels are put back, and nothing but kernels changes."""
     whole = [row for row in report["rows"] if row["keep"] == 0.999]
     assert len(whole) == 4
     for row in whole:
-        assert row["kept"] > 0.99 and row["error"] < 1e-3 and row["broken"] == 0
+        # A weight whose inputs are zero is never drawn.
+        assert row["kept"] > (0.9 if row["way"] == "drawn by sensitivity" else 0.99)
+        assert row["error"] < 1e-3 and row["broken"] == 0
         for found in row["accuracies"]:
-            assert found == pytest.approx(report["student"], abs=0.5)
+            assert found == pytest.approx(report["student"], abs=1.5)
 
 
 def test_few_weights_are_told_apart(report):
@@ -203,6 +219,9 @@ def test_few_weights_are_told_apart(report):
         assert ("draws" in row) == (way in sampling.DRAWN)
         assert len(row["accuracies"]) == (2 if way in sampling.DRAWN else 1)
         assert row["broken"] <= sampling.DELTA
+        assert all(one["test"] < report["student"]["test"] for one in row["accuracies"])
+        tests = {one["test"] for one in row["accuracies"]}
+        assert len(tests) == len(row["accuracies"])
         assert way in report["said"]
     assert few["drawn by sensitivity"]["promised"] < few["drawn at random"]["promised"]
     assert few["drawn by sensitivity"]["paper"] > 1
@@ -210,8 +229,8 @@ def test_few_weights_are_told_apart(report):
 
 def test_layers_say_what_they_listen_to_and_what_kfac_keeps(report):
     assert [layer["layer"] for layer in report["layers"]] == ["first", "second", "head"]
-    sizes = np.array([9 * 6, 24 * 6, 24 * 10])
-    assert [layer["inputs"] for layer in report["layers"]] == [9, 24, 24]
+    sizes = np.array([9 * 6, 24 * 16, 64 * 10])
+    assert [layer["inputs"] for layer in report["layers"]] == [9, 24, 64]
     for layer in report["layers"]:
         assert 1 <= layer["listens_to"] <= layer["inputs"]
     kept = [layer["kfac_keeps"]["0.4"] for layer in report["layers"]]

@@ -128,6 +128,7 @@ def _tables(result: dict[str, Any]) -> str:
         f"rank correlation at {keep}: {found['number']:.2f} of the number of inputs, "
         f"{found['share']:.2f} of their share"
         for keep, found in result["rank_correlation"].items()
+        if found
     ]
     return "\n".join(
         [

@@ -82,9 +82,11 @@ def rank_correlations(layers: Sequence[dict], keep: float) -> dict[str, float]:
 
     Returns:
         That of the number of inputs that a neuron listens to, and that of its share;
-        NaN for fewer than two layers, or equal ones.
+        empty if K-FAC keeps the same share of all, as of one layer alone.
     """
     kept = [layer["kfac_keeps"][str(keep)] for layer in layers]
+    if len(set(kept)) == 1:
+        return {}
     number = [layer["listens_to"] for layer in layers]
     share = [layer["listens_to"] / layer["inputs"] for layer in layers]
     return {
