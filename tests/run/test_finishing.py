@@ -399,9 +399,9 @@ def test_one_clipped_example_in_a_hundred_is_no_breach_in_integers_alone():
     }
     assert breaches["int8_calibrated"] == breaches["int16x8"] == breaches["int8"] == []
     for name in ("float32", "dynamic_int8", "clustered_int8_lut"):
-        assert "up to 9.4 on 256 examples" in breaches[name][0]
+        assert "by 9.4 on 256 examples" in breaches[name][0]
     (line,) = finishers.FINISHERS["int8"]().conversion_breaches({**parity, "most": 9.3})
-    assert "up to 9.3 on 99 % of 256 examples" in line
+    assert "by 9.3 on 99 % of 256 examples" in line
 
 
 def model(name, accuracy, size, macs=10, latency=None, failed=()):

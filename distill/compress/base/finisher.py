@@ -160,10 +160,8 @@ class Finisher:
         if found <= allowed:
             return []
         which = "99 % of " if self.compared == "most" else ""
-        return [
-            f"conversion changed the answers: logits differ by up to {found:.3g} on "
-            f"{which}{parity['examples']} examples, allowed {allowed:.3g}"
-        ]
+        where = f"{which}{parity['examples']} examples, allowed {allowed:.3g}"
+        return [f"conversion changed the answers: logits by {found:.3g} on {where}"]
 
     def predicted_bytes(
         self, cost: cost.Cost, parts: dict[str, Finisher] | None = None
