@@ -44,7 +44,7 @@ def store(file: bytes, kernels: Sequence[np.ndarray]) -> bytes:
 def shorten(file: bytes) -> bytes:
     """Rounds the scales and biases of a file to the first 16 bits of a float32.
 
-    A scale then differs by at most 0.2 %, and packed takes half as many bytes.
+    A scale then differs by at most 0.4 %, and packed takes half as many bytes.
     """
     from ai_edge_litert import schema_py_generated as schema
 
