@@ -19,7 +19,7 @@ from distill.report.notebook import Report
 from distill.run import micro, parent
 from distill.run.arguments import Arguments
 from distill.run.folder import claim_finish
-from distill.runtime import errors, files, onednn, progress, stopwatch
+from distill.runtime import errors, files, processor, progress, stopwatch
 from distill.runtime.process import distributed, signals
 from distill.runtime.trust import loader, own_python
 
@@ -118,7 +118,7 @@ def train(
         target = _folder(given, "train", out)
         given.save(target)
         run = given.read()
-        onednn.choose(run.hardware.onednn)
+        processor.choose(run.hardware)
         with (
             distributed.join(run.hardware.strategy),
             distributed.working_folder(target) as folder,

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 from distill import cli, config
 from distill.config import answering
-from distill.runtime import errors, files, versions
-from distill.runtime.onednn import check as check_kernels
+from distill.runtime import errors, files, processor, versions
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
 from distill.studies.speed import whole_run
@@ -47,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags.add_argument(
         "--threads",
         type=int,
-        help="with --peers: threads of each; default: the number of cores",
+        help="with --peers: threads of each; default: the config's `hardware.threads`, "
+        "or the number of cores",
     )
     flags.add_argument(
         "--precisions",
@@ -87,7 +87,8 @@ def _command(arguments: argparse.Namespace) -> int:
 
     if arguments.peers:
         peers.check(run)
-    check_kernels(run.hardware.onednn)
+        threads = peers.threads_of(run, arguments.threads)
+    processor.check(run.hardware)
     options = {"rounds": arguments.rounds or ROUNDS, "steps": arguments.steps or STEPS}
 
     result = {
@@ -98,7 +99,6 @@ def _command(arguments: argparse.Namespace) -> int:
     }
     batch = f"batch of {run.batch_size}, "
     if arguments.peers:
-        threads = arguments.threads or versions.cores()
         precisions = arguments.precisions or [run.hardware.precision]
         result |= peers.in_precisions(run, precisions, **options, threads=threads)
         table = peers.table(result, run.batch_size)

@@ -18,7 +18,7 @@ import distill
 from distill import config, data
 from distill.config import finishing
 from distill.run.arguments import read_config
-from distill.runtime import errors, onednn, progress
+from distill.runtime import errors, onednn, processor, progress
 from distill.runtime.process import completion
 from distill.runtime.process.command import add_set_flag, did_you_mean, fail
 
@@ -73,18 +73,17 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
 def load_run(
     arguments: argparse.Namespace, folder: pathlib.Path | None = None
 ) -> config.Run:
-    """Loads the run of `--config`, `--set` and `--seed`, and chooses the kernels.
+    """Loads the run of `--config`, `--set` and `--seed`, and applies `processor`.
 
     Args:
         arguments: The parsed flags.
         folder: See `read_config`.
 
     Raises:
-        ConfigError: See `read_config` and `onednn.choose`.
+        ConfigError: See `read_config` and `processor.choose`.
     """
     run = read_config(config.Run, arguments.config, overrides(arguments), folder)
-    # TensorFlow reads the choice of its kernels only when it is imported.
-    onednn.choose(run.hardware.onednn)
+    processor.choose(run.hardware)
     return run
 
 
@@ -105,7 +104,7 @@ def dataset(
     if kind is not config.Run:
         assignments = [*assignments, f"model={json.dumps(str(model))}"]
     run = read_config(kind, given, assignments, only_data=True)
-    if kind is config.Run:
+    if kind is config.Run:  # Its threads are those of the machine that trained.
         onednn.choose(run.hardware.onednn)
     return run.data
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl.flags import argparse_flags
 
 from distill.run import folder
-from distill.runtime import errors, files, onednn, progress, versions
+from distill.runtime import errors, files, processor, progress, versions
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
 from distill.studies.compare.jobs import plan
@@ -63,7 +63,7 @@ def _command(arguments: argparse.Namespace) -> int:
         overrides=arguments.set,
         finish=not arguments.no_finish,
     )
-    onednn.choose(jobs[0].run.hardware.onednn)
+    processor.choose(jobs[0].run.hardware)
     with files.lock(out):
         # All are claimed first: a folder of another config is refused before training.
         for job in jobs:

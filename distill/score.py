@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from distill import cli
 from distill.config import answering
 from distill.run.folder import claim
-from distill.runtime import files, onednn, progress
+from distill.runtime import files, processor, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
@@ -66,7 +66,7 @@ def _command(arguments: argparse.Namespace) -> int:
     run = cli.load_run(arguments, folder)
     _check(run, arguments.seeds, arguments.examples)
     rows = plan.plan(run, arguments.generator_epochs)
-    onednn.choose(run.hardware.onednn)
+    processor.choose(run.hardware)
     with files.lock(folder):
         claim(folder, run)
         # Imports Keras, which is slow: a mistake in the config, or a folder that is in

@@ -4,7 +4,7 @@ Nothing here imports Keras: `distill.teach.hardware` applies these options.
 """
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from distill.runtime.errors import check
 
@@ -29,9 +29,15 @@ class Hardware:
         gradient_accumulation: Number of batches whose mean gradient is one update.
         onednn: Whether TensorFlow uses oneDNN's kernels on a CPU, which changes the
             last bits of results; `auto` keeps TensorFlow's default.
+        threads: In how many threads of a CPU one operation computes, on TensorFlow and
+            PyTorch; at most the number of cores. Small networks are faster with 1.
+            Another number changes the last bits of results; `auto` keeps the backend's
+            default.
         jit: Whether training steps are compiled by XLA. `auto` compiles on JAX only,
             where `false` is meant for debugging on one device.
     """
+
+    omitted_when_absent: ClassVar[tuple[str, ...]] = ("threads",)
 
     strategy: Literal["auto", "one_device", "mirrored", "data_parallel", "tpu"] = "auto"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
@@ -40,6 +46,7 @@ class Hardware:
     # Words instead of booleans, because `auto` is a third value. YAML's `true` fits:
     # `schema` compares the text of a scalar.
     onednn: Literal["auto", "true", "false"] = "auto"
+    threads: int | Literal["auto"] = "auto"
     jit: Literal["auto", "true", "false"] = "auto"
 
     def __post_init__(self):
@@ -47,6 +54,12 @@ class Hardware:
         for name in ("steps_per_execution", "gradient_accumulation"):
             value = getattr(self, name)
             check(value >= 1, name, "at least 1", value)
+        check(
+            self.threads == "auto" or self.threads >= 1,
+            "threads",
+            "auto or at least 1",
+            self.threads,
+        )
         check(
             self.jit != "false" or self.strategy not in ("data_parallel", "tpu"),
             "jit",

@@ -84,8 +84,8 @@ def _fill_union(kinds, node, where):
     choices = typing.get_args(words[0])
     if node.value in choices:
         return node.value
-    if kind is float and _is_number(node):
-        return float(node.value)
+    if (number := _number(kind, node)) is not None:
+        return number
     expected = f"expected {_NAMES.get(kind, 'a list')}, or {_join(choices)}"
     raise error(node, where, f"{expected}. Received: {quote(node)}")
 
@@ -209,17 +209,18 @@ def _fill_scalar(kind, node, where):
         expected = "text (put it in quotes)"
     if kind is bool and plain and text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
-    if kind is int and plain and _INTEGER.fullmatch(text):
-        return int(text)
-    if kind is float and _is_number(node):
-        return float(text)
+    if (number := _number(kind, node)) is not None:
+        return number
     raise error(node, where, f"expected {expected}. Received: {quote(node)}")
 
 
-def _is_number(node):
-    """Whether a node is a finite number: `1e999` is written as one but infinite."""
-    number = _is_plain(node) and _NUMBER.fullmatch(node.value)
-    return bool(number) and math.isfinite(float(node.value))
+def _number(kind, node):
+    """The number of a node, of type int or float; None if it is none."""
+    form = {int: _INTEGER, float: _NUMBER}.get(kind)
+    if not form or not _is_plain(node) or not form.fullmatch(node.value):
+        return None
+    number = kind(node.value)
+    return number if abs(number) < math.inf else None  # `1e999` is infinite.
 
 
 def _is_null(node):

@@ -10,7 +10,7 @@ from distill.report import trackers
 from distill.run import leftovers, legs, parent, times
 from distill.run.evaluation import warn
 from distill.run.folder import claim, claim_together
-from distill.runtime import files, onednn, progress, stopwatch
+from distill.runtime import files, processor, progress, stopwatch
 from distill.runtime.process import distributed
 
 
@@ -35,8 +35,8 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         FolderBusy: If another process uses the folder.
         FinishError, Killed: If the finishing process failed, or died.
     """
-    # Before anything imports TensorFlow, which reads the choice once, on import.
-    onednn.choose(run.hardware.onednn)
+    # Before anything imports the backend, which reads the choice once.
+    processor.choose(run.hardware)
     with files.lock(folder), contextlib.ExitStack() as stack:
         claim_together(
             lambda: claim(folder, run, yields=distributed.is_chief()),

@@ -13,7 +13,7 @@ from distill.data import beside
 from distill.report.trackers import session
 from distill.run import blocked, micro, parent
 from distill.run.evaluation import references
-from distill.runtime import onednn
+from distill.runtime import processor
 from distill.teach import incoming
 from distill.teach.cache import size
 from distill.teach.hardware import strategy
@@ -42,7 +42,7 @@ def check(run: config.Run) -> list[tuple] | None:
     checks.check_finish(run)
     references.check(run)
     _check_files(run)
-    onednn.check(run.hardware.onednn)
+    processor.check(run.hardware)
     return pairs
 
 

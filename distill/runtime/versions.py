@@ -41,6 +41,9 @@ PACKAGES = (
 
 # TensorFlow reads this variable on import. oneDNN's kernels differ in the last bits.
 KERNELS = "TF_ENABLE_ONEDNN_OPTS"
+# In how many threads one operation computes: another number has other last bits. Each
+# variable to the library that reads it.
+THREADS = {"TF_NUM_INTRAOP_THREADS": "tensorflow", "OMP_NUM_THREADS": "torch"}
 
 
 def versions() -> dict[str, str]:
@@ -49,4 +52,17 @@ def versions() -> dict[str, str]:
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    return {**found, KERNELS: os.environ.get(KERNELS, "as TensorFlow chooses")}
+    kernels = os.environ.get(KERNELS, "as TensorFlow chooses")
+    return {**found, KERNELS: kernels, **threads()}
+
+
+def thread_variables() -> list[str]:
+    """The names in `THREADS` that decide here; finishing is TensorFlow's everywhere."""
+    backends = {"tensorflow", os.environ.get("KERAS_BACKEND")}
+    return [name for name, backend in THREADS.items() if backend in backends]
+
+
+def threads() -> dict[str, str]:
+    """The variables of the number of threads that are set, to their values."""
+    # Without those that are not: what was made before stays what it is.
+    return {n: os.environ[n] for n in thread_variables() if n in os.environ}

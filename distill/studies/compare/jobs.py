@@ -63,7 +63,7 @@ def plan(
     # All are read before any is trained: a mistake in the last config shows at once.
     runs = [_read(path, overrides, finish, out) for path in configs]
     for name, run in zip(names, runs, strict=True):
-        for key in ("data", "seed", "hardware.onednn"):
+        for key in ("data", "seed", "hardware.onednn", "hardware.threads"):
             first, other = map(operator.attrgetter(key), (runs[0], run))
             if first != other:
                 raise ConfigError(

@@ -44,7 +44,7 @@ def fingerprint(
     """A hash of everything that determines a trained network.
 
     This is its config, the pixels and labels, the code, the versions of Keras and of
-    every backend, and the choice of TensorFlow's kernels.
+    every backend, the choice of TensorFlow's kernels and that of threads.
 
     Args:
         run: The run.
@@ -62,6 +62,7 @@ def fingerprint(
     chosen = {name: plain[name] for name in options}
     versions = runtime_versions.versions()
     packages = {name: versions.get(name) for name in _PACKAGES}
+    packages |= runtime_versions.threads()
     return hashes.fingerprint(
         json.dumps([chosen, packages, keras.backend.backend()], sort_keys=True),
         splits.fingerprint(),

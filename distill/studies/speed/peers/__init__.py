@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 
 from distill import config
-from distill.runtime import errors
+from distill.runtime import errors, versions
 from distill.studies.speed.peers import child, roofline, worker
 from students.resnet import ResNet
 
@@ -61,6 +61,27 @@ def check(run: config.Run) -> None:
                 "weights and temperature its only options, for --peers. Received: "
                 f"{stage.trainer}"
             )
+
+
+def threads_of(run: config.Run, given: int | None) -> int:
+    """The threads of each process: as given, else of the config, else all cores.
+
+    Args:
+        run: The run.
+        given: `--threads`, or None.
+
+    Raises:
+        ConfigError: If the config has another number.
+    """
+    own = run.hardware.threads
+    if own == "auto":
+        return given or versions.cores()
+    if given not in (None, own):
+        raise errors.ConfigError(
+            f"--threads must be left out with `hardware.threads: {own}`, or be the "
+            f"same. Received: {given}"
+        )
+    return own
 
 
 def in_precisions(run: config.Run, precisions: Sequence[str], **how: int) -> dict:
