@@ -8,6 +8,7 @@ import types
 import keras
 import pytest
 
+import distill
 from distill import cli, config
 from distill.run import folder
 from distill.runtime import errors, processor, versions
@@ -207,3 +208,22 @@ def test_peers_have_the_threads_of_the_config():
     assert peers.threads_of(auto, 4) == 4
     with pytest.raises(errors.ConfigError, match=r"`hardware.threads: 1`.*Received: 2"):
         peers.threads_of(one, 2)
+
+
+@pytest.mark.parametrize("door", ["train", "check", "benchmark", "score", "compare"])
+def test_every_door_hears_of_it_before_anything_is_made(
+    door, monkeypatch, tmp_path, capfd
+):
+    monkeypatch.setenv(NAME, "2")
+    monkeypatch.chdir(tmp_path)
+    flag = "--configs" if door == "compare" else "--config"
+    given = [flag, "kd_resnet.yaml", "--set", "hardware.threads=1"]
+    assert cli.main([door, *given]) == 2
+    assert f"or unset. Received: {NAME}=2" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_a_program_hears_of_it_too(monkeypatch, tmp_path):
+    monkeypatch.setenv(NAME, "2")
+    with pytest.raises(errors.ConfigError, match=f"or unset. Received: {NAME}=2"):
+        distill.train("kd_resnet.yaml", out=tmp_path, hardware={"threads": 1})
