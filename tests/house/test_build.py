@@ -32,6 +32,7 @@ ANY_BACKEND = {
     "gan/gradients.py": {"tensorflow", "jax", "torch"},
     "distill/studies/speed/peers/pytorch.py": {"torch"},
     "distill/runtime/process/distributed.py": {"jax"},
+    "distill/runtime/processor.py": {"torch"},
     # In the extra `micro`.
     "distill/measure/micro/child.py": {"tflite_micro"},
     # In the extras of these names.
