@@ -74,6 +74,9 @@ def test_a_network_is_described_by_its_options_if_they_make_it(tmp_path):
     name, options = json.loads(text)[0]
     assert (name, options) == ("resnet", {"depth": 8, "width": 4})
     assert json.loads(text)[1] == ["nary", {"levels": 3}]
+    # How long, how fast and on what it trained: the numbers need no such description.
+    trained = Nary(levels=3, epochs=77, learning_rate=0.5, kd_weight=0.25)
+    assert certify.describe_options(wide, trained, None) == text
     # A path names a file, and says nothing of the network in it.
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="odd")])
     network.save(tmp_path / "student.keras")

@@ -11,10 +11,13 @@ import numpy as np
 
 import students
 from distill import config, data
+from distill.compress.base.finisher import TrainedFinisher
 from distill.measure import accuracy, codec
 from distill.measure.codec.certificate import Certificate
 
 _CODER = 64  # Bits that the coder of all arrays of a file needs at its end.
+# Whoever has the numbers needs no epochs: how they were found does not describe them.
+_TRAINING = {field.name for field in dataclasses.fields(TrainedFinisher)}
 _READ = 4096  # Examples read at once, since all may not fit into memory.
 
 
@@ -58,6 +61,8 @@ def certify(
 def describe_options(run: Any, part: Any, network: Any) -> str:
     """The network and the finisher of a file, as short as the project can read them.
 
+    Nothing of how the finisher trains; see `_TRAINING`.
+
     Args:
         run: A `config.Run` or a `finishing.Finishing`.
         part: The finisher.
@@ -73,12 +78,12 @@ def describe_options(run: Any, part: Any, network: Any) -> str:
 
 
 def _chosen(part):
-    """The name of a part and those of its options that are not the defaults."""
+    """The name of a part, and its options that are neither defaults nor of training."""
     options = config.plain(part)
     chosen = {
         field.name: options[field.name]
         for field in dataclasses.fields(part)
-        if getattr(part, field.name) != field.default
+        if field.name not in _TRAINING and getattr(part, field.name) != field.default
     }
     return [config.name_of(part), chosen]
 
