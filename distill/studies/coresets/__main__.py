@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tabulate
 from absl.flags import argparse_flags
 
@@ -22,6 +21,7 @@ from distill.run.arguments import read_config
 from distill.runtime import errors, files
 from distill.runtime.process import command
 from distill.runtime.trust import own_python, scan
+from distill.studies import intervals
 
 _HEADERS = ("weights that stay", "%", "draws", "error", "95 %", "promised", "broken %")
 _HEADERS += ("paper", "output", "validation %", "test %")
@@ -156,9 +156,12 @@ def _row(row):
 
 def _mean(accuracies):
     """Means over the seeds, and standard deviations if there are several."""
-    found = [[one[split] for one in accuracies] for split in ("validation", "test")]
+    found = [
+        intervals.summary([one[split] for one in accuracies])
+        for split in ("validation", "test")
+    ]
     return [
-        f"{np.mean(one):.2f}" + (f" ± {np.std(one, ddof=1):.2f}" if one[1:] else "")
+        f"{one['mean']:.2f}" + ("" if one["sd"] is None else f" ± {one['sd']:.2f}")
         for one in found
     ]
 
