@@ -135,6 +135,11 @@ class Run:
                 own[0],
             )
 
+    def with_hardware(self, **options: Any) -> "Run":
+        """The same run with other values of these options of `hardware`."""
+        part = dataclasses.replace(self.hardware, **options)
+        return dataclasses.replace(self, hardware=part)
+
     @property
     def uses_generator(self) -> bool:
         """Whether any stage uses examples of the generator."""

@@ -3,11 +3,13 @@
 import json
 import math
 import pathlib
+import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from distill import config
+from distill.runtime import errors, progress
 from distill.runtime.process import death, memory, python
 
 SECONDS = 0.1  # Interval between two checks of a process's memory.
@@ -40,9 +42,9 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.yaml"
         path.write_text(config.dump(run))
-        errors = path.with_suffix(".log")
+        messages = path.with_suffix(".log")
         with (
-            errors.open("w") as log,
+            messages.open("w") as log,
             subprocess.Popen(
                 python.command("distill.studies.speed.pace", path, steps),
                 stdout=subprocess.PIPE,
@@ -60,11 +62,67 @@ def run(
             return {"ended": f"took more than {limit / 1e9:.1f} GB"}
         death.check(process.returncode, f"training in batches of {run.batch_size}")
         if process.returncode:
-            lines = errors.read_text().strip().splitlines()[-1:]
+            lines = messages.read_text().strip().splitlines()[-1:]
             why = " ".join(lines).removeprefix("error: ")
             return {"ended": why or f"ended by {process.returncode}"}
     # The last line: libraries print to standard output, too.
     return json.loads(answer.splitlines()[-1])
+
+
+def in_turn(
+    variants: Mapping[str, tuple[config.Run, Mapping[str, str]]],
+    *,
+    rounds: int,
+    steps: int,
+) -> Iterator[list[dict]]:
+    """Measures variants of a run in turn, each time in a new process.
+
+    In turn, because a machine that slows down meanwhile slows down all of a round.
+
+    Args:
+        variants: Name, as it is printed, to the run and the environment variables.
+        rounds: Number of trials of each variant.
+        steps: As for `run`.
+
+    Yields:
+        For each round, the results of `run` in the order of the variants.
+
+    Raises:
+        ConfigError: If a process cannot train, with the reason.
+    """
+    for index in range(rounds):
+        results = []
+        for name, (variant, environment) in variants.items():
+            progress.say(f"    {name}, {index + 1} of {rounds}")
+            result = run(variant, steps, environment=environment)
+            if "ended" in result:
+                raise errors.ConfigError(f"cannot be trained: {result['ended']}")
+            results.append(result)
+        yield results
+
+
+def ratio(results: Sequence[dict]) -> float:
+    """Images per second of the second variant of a round, relative to the first."""
+    first, second = (result["images_per_second"] for result in results)
+    return second / first
+
+
+def table(title: str, results: Mapping[str, Sequence[dict]]) -> str:
+    """Formats results of `run` for the console: medians over the rounds.
+
+    Args:
+        title: Header of the first column.
+        results: Each row's name to one result for each round.
+    """
+    import tabulate
+
+    rows = []
+    for name, rounds in results.items():
+        rates = [[each["images_per_second"], *stage_rates(each)] for each in rounds]
+        medians = map(statistics.median, zip(*rates, strict=True))
+        rows.append([name, *(f"{rate:.0f}" for rate in medians)])
+    headers = [title, "images/s", *stage_names(rounds[0])]
+    return tabulate.tabulate(rows, headers, stralign="right", disable_numparse=True)
 
 
 def stage_names(result: dict) -> list[str]:

@@ -6,7 +6,6 @@ anything is timed, all must compute the same losses.
 """
 
 import contextlib
-import dataclasses
 import importlib.util
 import os
 import pathlib
@@ -98,12 +97,11 @@ def in_precisions(run: config.Run, precisions: Sequence[str], **how: int) -> dic
     """
     together: dict = {}
     for precision in precisions:
-        part = dataclasses.replace(run.hardware, precision=precision)
         tolerance = (
             worker.TOLERANCE if precision == "float32" else worker.HALF_TOLERANCE
         )
         timed = side_by_side(
-            dataclasses.replace(run, hardware=part),
+            run.with_hardware(precision=precision),
             terms=worker.PLAIN._replace(tolerance=tolerance),
             **how,
         )
