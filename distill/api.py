@@ -22,6 +22,7 @@ from distill.run.folder import claim_finish
 from distill.runtime import errors, files, processor, progress, stopwatch
 from distill.runtime.process import distributed, signals
 from distill.runtime.trust import loader, own_python
+from distill.studies.speed import mixed_precision
 
 Source = str | os.PathLike | Mapping[str, Any]
 
@@ -126,6 +127,7 @@ def train(
             # Imports Keras; see `distill.train`.
             from distill.run import conductor
 
+            run = mixed_precision.settle(run, folder)
             report = conductor.train(run, folder)
             return None if report is None else _kept(Result(Files(folder)))
 

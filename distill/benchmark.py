@@ -3,6 +3,7 @@
 Timings on one machine vary, so rounds are interleaved in one process, and the median
 of the rounds' ratios is reported. `--peers` compares with other implementations, see
 `speed.peers`; `--kernels` compares TensorFlow's kernels, see `speed.onednn`;
+`--mixed-precision` compares float32 with bfloat16, see `speed.mixed_precision`;
 `--find-batch-size` compares all batch sizes that fit into memory, see
 `speed.batch_sizes`. `--run` says where the time of a finished run went, see
 `speed.whole_run`.
@@ -18,7 +19,7 @@ from distill.config import answering
 from distill.runtime import errors, files, processor, versions
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
-from distill.studies.speed import whole_run
+from distill.studies.speed import mixed_precision, whole_run
 
 STEPS = 10
 ROUNDS = 7  # Odd, so that the median is the ratio of one round.
@@ -61,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="compare TensorFlow's own kernels with oneDNN's; --steps of every stage",
     )
     modes.add_argument(
+        "--mixed-precision",
+        action="store_true",
+        help="compare float32 with mixed_bfloat16; --steps of every stage",
+    )
+    modes.add_argument(
         "--find-batch-size",
         action="store_true",
         help="find the fastest and the largest that fit into memory; --steps of each",
@@ -82,6 +88,7 @@ def _command(arguments: argparse.Namespace) -> int:
         return _show(result, whole_run.table(result), arguments)
     run = cli.load_run(arguments)
     answering.require_network(run, "benchmark")
+    _check_precision(run.hardware.precision, arguments)
     # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.studies.speed import batch_sizes, onednn, peers, steps
 
@@ -105,6 +112,9 @@ def _command(arguments: argparse.Namespace) -> int:
     elif arguments.kernels:
         result |= onednn.side_by_side(run, **options)
         table = onednn.table(result)
+    elif arguments.mixed_precision:
+        result |= mixed_precision.side_by_side(run, **options)
+        table = mixed_precision.table(result)
     elif arguments.find_batch_size:
         result |= batch_sizes.search(run, steps=options["steps"])
         table, batch = batch_sizes.table(result, run.batch_size), ""
@@ -136,6 +146,15 @@ def _check_source(arguments):
                     f"--{name} must be left out with --run, which times nothing. "
                     f"Received: {getattr(arguments, name)}"
                 )
+
+
+def _check_precision(option, arguments):
+    """Refuses `auto` where one precision is timed."""
+    if option == "auto" and not (arguments.mixed_precision or arguments.precisions):
+        raise errors.ConfigError(
+            "`hardware.precision` must be float32 or mixed_bfloat16 here; "
+            "--mixed-precision compares the two. Received: auto"
+        )
 
 
 def _check(arguments):

@@ -54,6 +54,8 @@ class _Explain(argparse.Action):
 def _command(arguments: argparse.Namespace) -> int:
     run = cli.load_run(arguments)
     print(config.dump(run))
+    if run.hardware.precision == "auto":
+        print("hardware.precision: auto is decided when the run starts\n")
     # Imports Keras, which is slow: mistakes in the config are reported before.
     from distill.measure import cost
     from distill.run import preflight

@@ -13,6 +13,7 @@ from distill.runtime import errors, files, processor, progress, versions
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
 from distill.studies.compare.jobs import plan
+from distill.studies.speed import mixed_precision
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,6 +66,7 @@ def _command(arguments: argparse.Namespace) -> int:
     )
     processor.choose(jobs[0].run.hardware)
     with files.lock(out):
+        jobs = _in_one_precision(jobs)
         # All are claimed first: a folder of another config is refused before training.
         for job in jobs:
             with files.lock(job.folder):
@@ -90,6 +92,17 @@ def _command(arguments: argparse.Namespace) -> int:
             progress.say(f"{kind}: {line}")
     progress.say(f"==> {out / 'compare.html'}")
     return errors.EXIT_FAILED if result["failures"] else 0
+
+
+def _in_one_precision(jobs):
+    """The jobs with `hardware.precision: auto` decided once, by the first of them."""
+    first = jobs[0]
+    if first.run.hardware.precision != "auto":
+        return jobs
+    precision = mixed_precision.settle(first.run, first.folder).hardware.precision
+    return [
+        job._replace(run=job.run.with_hardware(precision=precision)) for job in jobs
+    ]
 
 
 def _report(job, place, train):

@@ -13,6 +13,7 @@ from distill.runtime.errors import ConfigError
 from distill.runtime.process import command
 from distill.runtime.trust import own_python
 from distill.studies.score import plan
+from distill.studies.speed import mixed_precision
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,6 +66,7 @@ def _command(arguments: argparse.Namespace) -> int:
     folder = arguments.out or _default_folder(arguments)
     run = cli.load_run(arguments, folder)
     _check(run, arguments.seeds, arguments.examples)
+    run = mixed_precision.settle(run, folder)
     rows = plan.plan(run, arguments.generator_epochs)
     processor.choose(run.hardware)
     with files.lock(folder):

@@ -8,6 +8,7 @@ import distill
 from distill import cli
 from distill.runtime.process import command, distributed
 from distill.runtime.trust import own_python
+from distill.studies.speed import mixed_precision
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def _command(arguments: argparse.Namespace) -> int:
         # processes must have joined before JAX looks for its devices.
         from distill.run import conductor
 
+        run = mixed_precision.settle(run, folder)
         result = conductor.train(run, folder)
         return 0 if result is None else cli.print_result(result, folder)
 

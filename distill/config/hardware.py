@@ -23,7 +23,9 @@ class Hardware:
             backend and this run can use together, else one device. Every batch is
             split evenly among the devices.
         precision: Computation type of the layers during training, including the
-            teacher's. Weights, losses and all files stay float32.
+            teacher's. Weights, losses and all files stay float32. `auto` takes
+            mixed_bfloat16 if training steps are at least 10 % faster in it, else
+            float32. This is measured once, when the run starts, and kept in `run.yaml`.
         steps_per_execution: Training steps between two reads of the metrics; divides
             the number of steps in an epoch.
         gradient_accumulation: Number of batches whose mean gradient is one update.
@@ -40,7 +42,7 @@ class Hardware:
     omitted_when_absent: ClassVar[tuple[str, ...]] = ("threads",)
 
     strategy: Literal["auto", "one_device", "mirrored", "data_parallel", "tpu"] = "auto"
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16", "auto"] = "float32"
     steps_per_execution: int = 1
     gradient_accumulation: int = 1
     # Words instead of booleans, because `auto` is a third value. YAML's `true` fits:
@@ -59,6 +61,12 @@ class Hardware:
             "threads",
             "auto or at least 1",
             self.threads,
+        )
+        check(
+            self.precision != "auto" or self.strategy != "tpu",
+            "precision",
+            "float32 or mixed_bfloat16 with `strategy: tpu`",
+            self.precision,
         )
         check(
             self.jit != "false" or self.strategy not in ("data_parallel", "tpu"),

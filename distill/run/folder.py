@@ -35,11 +35,7 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
     """
     path = folder / "run.yaml"
     if path.exists():
-        old = config.read(type(run), path)
-        # Where a run's numbers are also sent decides none of them.
-        changes = _differences(
-            *(config.plain(each) | {"track": None} for each in (old, run))
-        )
+        changes = _changes(config.read(type(run), path), run)
         if not changes:
             return
         if not yields or is_begun(folder):
@@ -50,6 +46,25 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
     # As comments: other versions make no other config. `check_ground` compares them.
     lines = [f"# {name} {version}" for name, version in versions.versions().items()]
     files.atomic_write(path, "\n".join([*lines, config.dump(run)]))
+
+
+def precision_of(folder: pathlib.Path, run: config.Run) -> str | None:
+    """The precision of the run in a folder, in which `run` must go on.
+
+    Args:
+        folder: The run's folder.
+        run: The config; its own precision is not used.
+
+    Returns:
+        A value of `hardware.precision`; None if `claim` would write `run.yaml` anew.
+    """
+    path = folder / "run.yaml"
+    if not path.exists():
+        return None
+    old = config.read(type(run), path)
+    precision = old.hardware.precision
+    goes_on = not _changes(old, run.with_hardware(precision=precision))
+    return precision if goes_on or is_begun(folder) else None
 
 
 def claim_finish(folder: pathlib.Path, run: finishing.Finishing) -> None:
@@ -134,6 +149,12 @@ def check_ground(
             )
     path.parent.mkdir(exist_ok=True)
     files.atomic_write(path, json.dumps(ground, indent=1))
+
+
+def _changes(old, run):
+    """The differences of two configs by which a run would be another."""
+    # Where a run's numbers are also sent decides none of them.
+    return _differences(*(config.plain(each) | {"track": None} for each in (old, run)))
 
 
 def _differences(old, new, where=""):

@@ -81,13 +81,23 @@ def is_computing() -> bool:
 
 def default_kernels() -> str:
     """TensorFlow's default on this processor: `OWN` or `ONEDNN`."""
-    return ONEDNN if _ONEDNN_FLAGS & _cpu_flags() else OWN
+    return ONEDNN if _ONEDNN_FLAGS & cpu_flags() else OWN
+
+
+def cpu_flags() -> set[str]:
+    """The processor's features; empty where the system does not list them."""
+    try:
+        lines = FACTS.read_text().splitlines()
+    except OSError:
+        return set()
+    listed = [line.partition(":")[2] for line in lines if line.startswith("flags")]
+    return set(listed[0].split()) if listed else set()
 
 
 def hint(option: str) -> None:
     """Names the command that compares both kinds, if the default may be the slower."""
     decided = option != "auto" or versions.KERNELS in os.environ
-    if decided or _takes_onednn() or "avx2" not in _cpu_flags():
+    if decided or _takes_onednn() or "avx2" not in cpu_flags():
         return
     if _device().startswith("tensorflow, cpu"):
         progress.say(
@@ -112,16 +122,6 @@ def _current_kernels():
 def _takes_onednn():
     """Whether TensorFlow takes oneDNN's kernels, by request or by default."""
     return (_requested_kernels() or default_kernels()) == ONEDNN
-
-
-def _cpu_flags():
-    """The processor's features; empty where the system does not list them."""
-    try:
-        lines = FACTS.read_text().splitlines()
-    except OSError:
-        return set()
-    listed = [line.partition(":")[2] for line in lines if line.startswith("flags")]
-    return set(listed[0].split()) if listed else set()
 
 
 def _device():

@@ -5,10 +5,17 @@ TensorFlow and PyTorch read environment variables once, before they first comput
 """
 
 import os
+import pathlib
 import sys
 import typing
 
 from distill.runtime import errors, onednn, versions
+
+DEVICES = pathlib.Path("/dev")
+# Files of accelerators: of NVIDIA, of AMD, and others.
+_ACCELERATORS = ("nvidia[0-9]*", "kfd", "accel*")
+# With one of these flags, a processor multiplies bfloat16 by itself.
+_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
 
 
 class Hardware(typing.Protocol):
@@ -76,6 +83,15 @@ def check(hardware: Hardware) -> None:
         )
     if backend == "torch":
         _check_torch(hardware.threads)
+
+
+def may_have_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16, or there is an accelerator.
+
+    No backend is imported: it would take an accelerator's memory for this process.
+    """
+    accelerators = (file for name in _ACCELERATORS for file in DEVICES.glob(name))
+    return bool(_BFLOAT16 & onednn.cpu_flags()) or any(accelerators)
 
 
 def _check_torch(wanted):

@@ -331,7 +331,7 @@ def test_what_replicas_cannot_share_is_bad_input(assignment, words, monkeypatch)
     [
         ("hardware.steps_per_execution=0", "`steps_per_execution` must be at least 1"),
         ("hardware.gradient_accumulation=0", "must be at least 1"),
-        ("hardware.precision=float16", "expected one of float32, mixed_bfloat16"),
+        ("hardware.precision=float16", "one of auto, float32, mixed_bfloat16"),
         ("hardware={jit: 'false', strategy: tpu}", "`jit` must be auto or true"),
     ],
 )

@@ -153,6 +153,9 @@ def _check_unlabelled(run, form):
 def _check_partners(run, form):
     rule = f"absent with `teacher.{form}`: other teachers stand beside a network only"
     check(not run.co_teachers, "co_teachers", rule, len(run.co_teachers))
+    rule = f"float32 or mixed_bfloat16 with `teacher.{form}`: no steps can be measured"
+    measures = run.hardware.precision == "auto"
+    check(not measures, "hardware.precision", rule, run.hardware.precision)
 
 
 def _check_augmentation(run, form):

@@ -62,8 +62,12 @@ def plan(
         )
     # All are read before any is trained: a mistake in the last config shows at once.
     runs = [_read(path, overrides, finish, out) for path in configs]
+    keys = ["data", "seed", "hardware.onednn", "hardware.threads"]
+    # `auto` is decided once for all; two precisions may be what is compared.
+    if any(run.hardware.precision == "auto" for run in runs):
+        keys.append("hardware.precision")
     for name, run in zip(names, runs, strict=True):
-        for key in ("data", "seed", "hardware.onednn", "hardware.threads"):
+        for key in keys:
             first, other = map(operator.attrgetter(key), (runs[0], run))
             if first != other:
                 raise ConfigError(
