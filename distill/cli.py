@@ -5,7 +5,6 @@ The exit codes and what to do about each: `docs/exit_codes.md`.
 
 import argparse
 import importlib
-import json
 import os
 import pathlib
 import sys
@@ -16,8 +15,7 @@ from absl.flags import argparse_flags
 
 import distill
 from distill import config, data
-from distill.config import finishing
-from distill.run.arguments import read_config
+from distill.run.arguments import read_config, read_for_model
 from distill.runtime import errors, onednn, processor, progress
 from distill.runtime.process import completion
 from distill.runtime.process.command import add_set_flag, did_you_mean, fail
@@ -100,11 +98,9 @@ def dataset(
     Raises:
         ConfigError: See `config.read`.
     """
-    kind = finishing.config_class(given)
-    if kind is not config.Run:
-        assignments = [*assignments, f"model={json.dumps(str(model))}"]
-    run = read_config(kind, given, assignments, only_data=True)
-    if kind is config.Run:  # Its threads are those of the machine that trained.
+    run = read_for_model(given, model, assignments, only_data=True)
+    if isinstance(run, config.Run):
+        # Not its threads, which are those of the machine that trained.
         onednn.choose(run.hardware.onednn)
     return run.data
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from absl.flags import argparse_flags
 
 from distill.compress import finishers
-from distill.config import finishing
 from distill.measure.micro import trial
 from distill.report import compress_tables
 from distill.run import parent
-from distill.run.arguments import read_config
+from distill.run.arguments import read_for_model
 from distill.runtime import errors
 from distill.runtime.process import command
 from distill.runtime.trust import loader, own_python
@@ -76,13 +75,9 @@ def _read(arguments):
     """The config or None, and the path of the model or None."""
     if arguments.config is None:
         return None, arguments.model
-    kind, path = finishing.config_class(arguments.config), arguments.model
-    overrides = list(arguments.set)
-    if path is not None and kind is finishing.Finishing:
-        overrides.append(f"model={json.dumps(str(path))}")
-    run = read_config(kind, arguments.config, overrides)
+    run = read_for_model(arguments.config, arguments.model, arguments.set)
     model = getattr(run, "model", None)
-    return run, path or (pathlib.Path(model).expanduser() if model else None)
+    return run, arguments.model or (pathlib.Path(model).expanduser() if model else None)
 
 
 def _open(path):

@@ -1,11 +1,9 @@
 """The arguments of `distill.train` and `distill.finish` on their way to a config."""
 
-import atexit
 import dataclasses
+import json
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,7 +108,7 @@ class Arguments:
                 "a run in several processes must take data and networks from files, as "
                 "in YAML. Received: the examples or networks themselves"
             )
-        folder = folder or _temporary_folder()
+        folder = folder or files.temporary_folder()
         with files.lock(folder):
             place = folder.resolve() / GIVEN
             place.mkdir(exist_ok=True)
@@ -202,11 +200,24 @@ def read_config(
     return given.read()
 
 
-def _temporary_folder():
-    """A folder that is there until this process ends."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="distill-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def read_for_model(
+    source: str,
+    model: pathlib.Path | None,
+    overrides: Sequence[str] = (),
+    only_data: bool = False,
+) -> Any:
+    """Reads the config of a run, or of a finish with its `model` replaced.
+
+    Args:
+        source: As for `reader.read`.
+        model: The model file at hand; None replaces nothing.
+        overrides: As for `reader.read`.
+        only_data: See `Arguments.save`.
+    """
+    kind = finishing.config_class(source)
+    if model is not None and kind is finishing.Finishing:
+        overrides = [*overrides, f"model={json.dumps(str(model))}"]
+    return read_config(kind, source, overrides, only_data=only_data)
 
 
 def _check_names(kind, options):

@@ -1,9 +1,11 @@
 """Atomic writing of files, and locking of folders."""
 
+import atexit
 import contextlib
 import fcntl
 import os
 import pathlib
+import shutil
 import tempfile
 
 from distill.runtime import errors
@@ -79,6 +81,13 @@ def make_folder(folder: pathlib.Path) -> None:
             f"--out must be a folder that can be written. Received: {folder} "
             f"({error.strerror})"
         ) from None
+
+
+def temporary_folder() -> pathlib.Path:
+    """Creates a folder that is there until this process ends."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="distill-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextlib.contextmanager

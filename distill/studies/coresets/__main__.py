@@ -14,10 +14,9 @@ from typing import Any
 import tabulate
 from absl.flags import argparse_flags
 
-from distill import config, data
-from distill.config import finishing
+from distill import data
 from distill.run import parent
-from distill.run.arguments import read_config
+from distill.run.arguments import read_for_model
 from distill.runtime import errors, files
 from distill.runtime.process import command
 from distill.runtime.trust import own_python, scan
@@ -59,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    dataset = _dataset(arguments)
+    given = arguments.config, arguments.model, arguments.set
+    dataset = read_for_model(*given, only_data=True).data
     parent.require_packages()
     splits = data.read(dataset)
     if not (splits.test.has_labels and splits.validation.has_labels):
@@ -104,13 +104,6 @@ def _check(arguments):
         raise errors.ConfigError(
             f"--keep must be different shares. Received: {arguments.keep}"
         )
-
-
-def _dataset(arguments):
-    kind, overrides = finishing.config_class(arguments.config), list(arguments.set)
-    if kind is not config.Run:
-        overrides.append(f"model={json.dumps(str(arguments.model))}")
-    return read_config(kind, arguments.config, overrides, only_data=True).data
 
 
 def _tables(result: dict[str, Any]) -> str:
