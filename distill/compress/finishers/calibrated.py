@@ -3,12 +3,11 @@
 import dataclasses
 from typing import ClassVar
 
-from distill.compress.base.finisher import Finisher
 from distill.compress.finishers import integers, quantized
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Calibrated(Finisher):
+class Calibrated(integers.EightBits):
     """A finisher that measures the ranges of activations on training images.
 
     Attributes:
@@ -18,9 +17,6 @@ class Calibrated(Finisher):
     Raises:
         ValueError: If `calibration_examples` is below 1.
     """
-
-    packed_channel: ClassVar[float] = integers.CHANNEL
-    compared: ClassVar[str] = "most"
 
     calibration_examples: int = 200
 

@@ -1,4 +1,4 @@
-"""The base class of files that compute in integers, and the types at their ends."""
+"""The base classes of files in eight bits, and the types at their ends."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -10,7 +10,16 @@ CHANNEL = 9.3  # Bytes of a packed channel's scales and its bias of 32 bits.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Integers(Finisher):
+class EightBits(Finisher):
+    """A finisher whose weights have eight bits, and whose activations have ranges."""
+
+    packed_channel: ClassVar[float] = CHANNEL
+    # An example beyond the ranges that were measured is clipped.
+    compared: ClassVar[str] = "most"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Integers(EightBits):
     """A finisher whose file computes only in integers.
 
     Attributes:
@@ -19,9 +28,6 @@ class Integers(Finisher):
             floats, with scale and zero point in the file. Ids of texts stay int32.
     """
 
-    packed_channel: ClassVar[float] = CHANNEL
-    # An example beyond the ranges that were measured is clipped.
-    compared: ClassVar[str] = "most"
     untrained_form: ClassVar[str] = "int8"
 
     io: Literal["float32", "int8", "uint8"] = "float32"
