@@ -114,10 +114,8 @@ def _sizes(run, cost):
     rows = []
     for name, part in parts.items():
         bounds = part.upper_bounds(parts)
-        whole, packed = (
-            part.predicted_bytes(cost, parts),
-            part.predicted_packed_bytes(cost, parts),
-        )
+        whole = part.predicted_bytes(cost, parts)
+        packed = part.predicted_packed_bytes(cost, parts)
         rows.append(
             (
                 f"student.{name}.tflite",
