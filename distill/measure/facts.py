@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import gzip
 import pathlib
+from collections.abc import Sequence
 from typing import Literal
 
 from distill.measure import codec, energy, lut
@@ -72,16 +73,20 @@ class Facts:
     ) -> float:
         """The cost with zeros as a share of the same file's cost without them.
 
-        `packed` is the length of all kernels but depthwise ones in a container, as a
-        share of that of their float32, not packed.
+        `packed` is `packed_share` of the kernels.
         """
         if counts == "weights":
             return 1 - self.sparsity
         if counts == "packed":
-            length = sum(kernel.packed_bits for kernel in self.kernels)
-            return length / (32 * sum(kernel.size for kernel in self.kernels))
+            return packed_share(self.kernels)
         dense = energy.cost(self.uses, counts, dense=True)
         return energy.cost(self.uses, counts) / dense
+
+
+def packed_share(kernels: Sequence[Kernel]) -> float:
+    """The length of kernels in a container, as a share of their float32 not packed."""
+    length = sum(kernel.packed_bits for kernel in kernels)
+    return length / (32 * sum(kernel.size for kernel in kernels))
 
 
 def read_facts(path: pathlib.Path) -> Facts:
@@ -110,12 +115,10 @@ def read_content(content: bytes, path: pathlib.Path | str = "this") -> Facts:
         if name in op_macs.UNKNOWN or (rule and times is None):
             uncounted.append(name)
         own_macs = rule.macs(part, op) * (times or 1) if rule else 0
-        own = {}
         # By buffer: tensors that share one, as in a loop, count once.
-        for index, axis in op_macs.weights(part, op).items():
+        for index in op_macs.weights(part, op):
             sizes[part.place(index)] = part.size(index)
-            if axis is not None and name != "DEPTHWISE_CONV_2D":
-                own[part.place(index)] = part.kernel(index, axis)
+        own = _kernels_of(part, op)
         described |= own
         macs += own_macs
         nonzero_macs += _nonzero(own_macs, own.values())
@@ -141,6 +144,32 @@ def read_content(content: bytes, path: pathlib.Path | str = "this") -> Facts:
         uses=tuple(filter(None, uses)),
         input_seen=visible_input.share(graph),
     )
+
+
+def read_kernels(content: bytes) -> tuple[Kernel, ...]:
+    """Reads the kernels of a file, as in `Facts`, and packs nothing.
+
+    Args:
+        content: The file's bytes.
+
+    Raises:
+        ValueError: If it is not a TFLite file.
+    """
+    graph, described = graphs.Graph(lut.expand(content), "this"), {}
+    for part, op, _ in op_macs.ops_with_counts(graph):
+        described |= _kernels_of(part, op)
+    return tuple(described.values())
+
+
+def _kernels_of(part, op):
+    """The kernels of an op but depthwise ones, by buffer."""
+    if part.name(op) == "DEPTHWISE_CONV_2D":
+        return {}
+    return {
+        part.place(index): part.kernel(index, axis)
+        for index, axis in op_macs.weights(part, op).items()
+        if axis is not None
+    }
 
 
 def _count(names):

@@ -17,7 +17,7 @@ from distill import config
 from distill.compress.base import lengths, shares
 from distill.compress.finishers import pruned, pruned_int8
 from distill.compress.prune import own
-from distill.measure import cost
+from distill.measure import codec, cost
 from distill.measure.facts import read_content
 from distill.runtime.resume import resume
 
@@ -30,7 +30,7 @@ x = layers.ReLU()(layers.Conv2D(32, 3, name="large")(x))
 x = layers.GlobalAveragePooling2D(name="pool")(x)
 student = keras.Model(images, {"logits": layers.Dense(10, name="head")(x)})
 counted, work = cost.count(student), benches.open_bench(run, folder, student)
-cuts, cut = [], own.cut
+cuts, cut, packed, pack = [], own.cut, [], codec.pack
 
 
 def noted(*arguments):
@@ -39,6 +39,7 @@ def noted(*arguments):
 
 
 own.cut = noted
+codec.pack = lambda content: packed.append(1) or pack(content)
 parts = {}
 
 
@@ -46,13 +47,16 @@ def made(name, part):
     cuts.clear()
     work.store(config.name_of(part)).clear()
     parts[config.name_of(part)] = part
+    packed.clear()
     file = part.make(work)
+    packs = len(packed)
     facts = read_content(file)
     results[name] = {
         "breaches": part.breaches(facts, parts, counted),
         "left": facts.share_left("packed"),
         "zeros": facts.sparsity,
         "cuts": len(cuts),
+        "packs": packs,
     }
     return file
 
@@ -120,6 +124,8 @@ def test_the_estimate_of_training_suffices_and_else_the_file_decides(results):
     assert results["0.3"]["cuts"] == results["0.15"]["cuts"] == 0
     assert results["shortened"]["cuts"] > 0
     assert results["shortened by images"]["cuts"] > 0
+    # Whole files are not packed to learn how long their kernels are.
+    assert not any(results[name]["packs"] for name in KEEPS)
 
 
 def test_the_zeros_stay_in_eight_bits(results):

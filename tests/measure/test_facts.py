@@ -11,7 +11,7 @@ from distill.compress import convert
 from distill.measure import codec, cost, energy, interpreter, latency
 from distill.measure.counting import uses
 from distill.measure.end import End
-from distill.measure.facts import read_facts
+from distill.measure.facts import packed_share, read_facts, read_kernels
 from distill.runtime import versions
 
 RNG = np.random.default_rng(0)
@@ -213,6 +213,18 @@ def test_kernels_are_coded_only_for_who_asks(files, monkeypatch):
     entries = sum(kernel.size for kernel in facts.kernels)
     assert facts.share_left("packed") == 16 * len(facts.kernels) / (32 * entries)
     assert [len(content) for content, _ in coded] == [4 * 72, 4 * 180]
+
+
+@pytest.mark.parametrize("name", ["float32", "int8", "pruned"])
+def test_kernels_alone_are_those_of_the_whole_and_nothing_is_packed(
+    files, name, monkeypatch
+):
+    path = files / f"{name}.tflite"
+    whole = read_facts(path)
+    monkeypatch.delattr(codec, "pack")
+    kernels = read_kernels(path.read_bytes())
+    assert kernels == whole.kernels
+    assert packed_share(kernels) == whole.share_left("packed")
 
 
 def test_depthwise_kernels_are_no_part_of_the_sparsity(tmp_path):
