@@ -8,7 +8,9 @@ import numpy as np
 
 import trainers
 from distill import data
+from distill.data import batches
 from distill.measure import accuracy
+from trainers import tracking
 from trainers.methods import representations
 
 MOST = 1000  # Most examples of the validation split that are used after each epoch.
@@ -65,9 +67,14 @@ def accuracies(model: keras.Model, split: data.Split) -> dict[str, float]:
         model: The result of `stitch`.
         split: The examples.
     """
-    predictions = model.predict(split.floats(), batch_size=BATCH, verbose=0)
+    return _accuracies(model, split.floats(), split.labels)
+
+
+def _accuracies(model, examples, labels):
+    """As `accuracies`; `examples` may be a data set, whose batches have their size."""
+    predictions = model.predict(examples, batch_size=BATCH, verbose=0)
     return {
-        name: float(np.mean(accuracy.classes(logits) == split.labels))
+        name: float(np.mean(accuracy.classes(logits) == labels))
         for name, logits in predictions.items()
     }
 
@@ -98,7 +105,7 @@ class Watch(keras.callbacks.Callback):
     """Adds to `logs`, after each epoch, `stitched/<half>_to_<section>`, in [0, 1].
 
     Args:
-        learner: A `Trainer` that learns from a teacher.
+        learner: A `Trainer` that learns from a teacher with sections of equal shapes.
         split: The split, of which at most `MOST` examples are used, stratified.
         seed: Seed of that sample.
     """
@@ -106,20 +113,23 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, learner, split: data.Split, seed: int):
         super().__init__()
         self._stitched = stitch(learner.teacher, learner.student)
-        self._split = split.sample(MOST, seed)
+        sample = split.sample(MOST, seed)
+        self._labels, self._examples = sample.labels, sample.floats()
+        if keras.backend.backend() == "tensorflow" and tracking.replicas() == 1:
+            self._examples = batches.in_order(self._examples, self._labels, BATCH)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds the accuracies to `logs`, which later callbacks read too."""
-        if self._stitched is None:
-            return
         # On JAX, Keras trains copies of the weights, which are synchronized here.
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
-        for name, value in accuracies(self._stitched, self._split).items():
-            logs[f"stitched/{name}"] = value
+        found = _accuracies(self._stitched, self._examples, self._labels)
+        logs |= {f"stitched/{name}": value for name, value in found.items()}
 
 
 def callbacks(learner, split: data.Split, seed: int) -> list[keras.callbacks.Callback]:
     """The callbacks of a stage that trains sections with LIT; see `Watch`."""
-    has_sections = isinstance(learner.method, trainers.LIT) and split.has_labels
-    return [Watch(learner, split, seed)] if has_sections else []
+    if not (isinstance(learner.method, trainers.LIT) and split.has_labels):
+        return []
+    shared = shared_sections(learner.teacher, learner.student)
+    return [Watch(learner, split, seed)] if shared else []

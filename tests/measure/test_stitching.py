@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import students
@@ -47,6 +48,9 @@ def test_it_stitches_where_shapes_are_equal_and_nowhere_else(pair):
     wider = network(8, width=8)
     assert stitching.stitch(pair["teacher"], wider) is None
     assert stitching.record(pair["teacher"], wider, SPLIT) == []
+    made = {"teacher": pair["teacher"], "student": wider}
+    made = trainer.Trainer(**made, method=trainers.LITParallel(projectors=True))
+    assert stitching.callbacks(made, SPLIT, 5) == []
     outputs = {name: x for name, x in wider.output.items() if name != "section2"}
     assert stitching.shared_sections(keras.Model(wider.inputs[0], outputs), wider) == [
         "section1",
@@ -63,16 +67,25 @@ def test_a_record_is_in_percent_of_the_split(pair):
             assert row[f"{first}_first"] == pytest.approx(right)
 
 
-def test_stages_that_teach_sections_are_watched_on_so_many_examples(pair):
+def test_stages_that_teach_sections_are_watched_on_so_many_examples(pair, monkeypatch):
     made = trainer.Trainer(**pair, method=trainers.KD())
     assert stitching.callbacks(made, SPLIT, 5) == []
     made = trainer.Trainer(**pair, method=trainers.LITParallel())
     made.compile("sgd", loss="sparse_categorical_crossentropy", jit_compile=False)
     (watch,) = stitching.callbacks(made, SPLIT, 5)
+    given, predict = [], keras.Model.predict
+
+    def noted(self, examples, **options):
+        given.append(examples)
+        return predict(self, examples, **options)
+
+    monkeypatch.setattr(keras.Model, "predict", noted)
     before = [np.array(ops.convert_to_numpy(v)) for v in made.student.variables]
     logs = made.fit(
         IMAGES, SPLIT.labels[:7], epochs=2, verbose=0, callbacks=[watch]
     ).history
+    assert len(given) == 2 and given[0] is given[1]
+    assert isinstance(given[0], tf.data.Dataset)  # Of arrays, Keras makes one anew.
     after = made.student.get_weights()
     assert any(not np.array_equal(*each) for each in zip(before, after, strict=True))
     drawn = SPLIT.sample(stitching.MOST, 5)
