@@ -67,10 +67,11 @@ def _command(arguments: argparse.Namespace) -> int:
     processor.choose(jobs[0].run.hardware)
     with files.lock(out):
         jobs = _in_one_precision(jobs)
-        # All are claimed first: a folder of another config is refused before training.
+        # All are asked before one is written: who is refused leaves no trace.
         for job in jobs:
-            with files.lock(job.folder):
-                folder.claim(job.folder, job.run)
+            if job.folder.exists():
+                with files.lock(job.folder):
+                    folder.is_claimed(job.folder, job.run)
         # Imports Keras, which is slow: a mistake in a config, or a folder that is in
         # use, is reported before.
         from distill.run import conductor, preflight
@@ -79,6 +80,9 @@ def _command(arguments: argparse.Namespace) -> int:
         for run in {job.name: job.run for job in jobs}.values():
             preflight.check(run)
         folder.check_ground(out, versions.versions())
+        for job in jobs:
+            with files.lock(job.folder):
+                folder.claim(job.folder, job.run)
         reports = [
             _report(job, f"{i} of {len(jobs)}", conductor.train)
             for i, job in enumerate(jobs, 1)

@@ -25,27 +25,45 @@ def claim(folder: pathlib.Path, run: Any, *, yields: bool = True) -> None:
 
     Args:
         folder: The run's folder.
+        run: As for `is_claimed`.
+        yields: As for `is_claimed`.
+
+    Raises:
+        ConfigError: See `is_claimed`.
+    """
+    if is_claimed(folder, run, yields=yields):
+        return
+    # As comments: other versions make no other config. `check_ground` compares them.
+    lines = [f"# {name} {version}" for name, version in versions.versions().items()]
+    text = "\n".join([*lines, config.dump(run)])
+    files.atomic_write(folder / "run.yaml", text)
+
+
+def is_claimed(folder: pathlib.Path, run: Any, *, yields: bool = True) -> bool:
+    """Whether a folder is this run's already; if not, it may become so. Writes nothing.
+
+    Args:
+        folder: The run's folder, which need not exist.
         run: A `config.Run`, or the whole config of another command.
         yields: Whether a run without results may be replaced by another: it may have
             been refused after it was claimed.
 
     Raises:
-        ConfigError: If the folder belongs to a run with another config; names every
-            difference.
+        ConfigError: If the folder belongs to a comparison, or to a run with another
+            config; names every difference.
     """
     path = folder / "run.yaml"
     if path.exists():
         changes = _changes(config.read(type(run), path), run)
         if not changes:
-            return
+            return True
         if not yields or is_begun(folder):
             raise errors.ConfigError(
                 f"{folder} holds a run of another config "
                 f"({'; '.join(changes)}): name another folder with --out"
             )
-    # As comments: other versions make no other config. `check_ground` compares them.
-    lines = [f"# {name} {version}" for name, version in versions.versions().items()]
-    files.atomic_write(path, "\n".join([*lines, config.dump(run)]))
+    _refuse_comparison(folder)
+    return False
 
 
 def precision_of(folder: pathlib.Path, run: config.Run) -> str | None:
@@ -83,9 +101,22 @@ def claim_finish(folder: pathlib.Path, run: finishing.Finishing) -> None:
         raise errors.ConfigError(
             f"{folder} holds a run without a search: name another folder with --out"
         )
+    _refuse_comparison(folder)
     search.mkdir(exist_ok=True)
     # The files of a search are not all in `search/`: networks are beside it.
     claim(search, run, yields=not is_begun(folder))
+
+
+def _refuse_comparison(folder):
+    """Refuses a folder of `compare`, which `check_ground` would refuse later."""
+    path = files.checkpoints(folder) / GROUND
+    if not (path.exists() and is_begun(folder)):
+        return
+    # A comparison has no data of its own: its runs are in folders in this one.
+    if "data" not in json.loads(path.read_text()):
+        raise errors.ConfigError(
+            f"{folder} holds a comparison: name another folder with --out"
+        )
 
 
 def claim_together(claim: Callable[[], None], path: pathlib.Path) -> None:

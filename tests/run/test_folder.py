@@ -1,11 +1,13 @@
 """Files are whole or absent; a folder has one run and one process."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
 from distill import config
+from distill.config import finishing
 from distill.run import folder
 from distill.runtime import errors, files, hashes
 
@@ -102,6 +104,31 @@ def test_a_run_that_was_refused_gives_way(tmp_path):
         folder.claim(tmp_path, mended)
         folder.check_ground(tmp_path, {"data": "4a"})
     assert config.load(tmp_path / "run.yaml") == mended
+
+
+def test_no_run_is_written_into_the_folder_of_a_comparison(tmp_path, tmp_path_factory):
+    run = config.load("lit_resnet.yaml")
+    given = tmp_path_factory.mktemp("given")
+    (given / "x.keras").touch()
+    options = {"model": f"{given}/x.keras", "budget": {"max_kb": 9, "trials": 3}}
+    options = {"data": {"name": "digits"}, **options, "finish": []}
+    (given / "search.yaml").write_text(json.dumps(options))
+    searching = config.read(finishing.Finishing, given / "search.yaml")
+    folder.check_ground(tmp_path, {"keras": "3.15.1"})
+    inner = tmp_path / "lit_resnet,seed=0"
+    inner.mkdir()
+    folder.claim(inner, run)
+    folder.check_ground(inner, {"data": "3f", "keras": "3.15.1"})
+    begin(inner)
+    before = set(tmp_path.rglob("*"))
+    for claim in (
+        lambda: folder.claim(tmp_path, run),
+        lambda: folder.claim_finish(tmp_path, searching),
+    ):
+        with pytest.raises(errors.ConfigError, match="holds a comparison"):
+            claim()
+    assert set(tmp_path.rglob("*")) == before
+    folder.claim(inner, run)  # Where it is one's own run, as before.
 
 
 def test_fingerprints_keep_their_pieces_apart():

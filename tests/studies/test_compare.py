@@ -12,8 +12,8 @@ import pytest
 
 import trainers
 from distill import compare, config
-from distill.run import conductor
-from distill.runtime import versions
+from distill.run import conductor, folder, preflight
+from distill.runtime import errors, versions
 from distill.runtime.files import atomic_write
 from distill.runtime.process import signals
 from distill.studies.compare.controls import with_controls
@@ -262,6 +262,36 @@ def test_a_folder_of_another_comparison_is_refused_before_any_training(
     code, runs_trained, _ = run_compare("--set=batch_size=32")
     assert (code, runs_trained) == (2, [])
     assert "batch_size: 64 -> 32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("by", ["a later run", "a run around", "preflight"])
+def test_a_used_folder_stays_as_it_was_if_the_comparison_is_refused(
+    by, run_compare, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    used = out / "kd_resnet,seed=1" if by == "a later run" else out
+    (used / "checkpoint").mkdir(parents=True)
+    (used / "checkpoint" / "teacher.0.json").write_text("{}")
+    if by != "preflight":
+        folder.claim(used, config.load("kd_resnet.yaml", ["batch_size=7"]))
+        folder.check_ground(used, {"data": "3f"})
+
+    def refuse(run):
+        raise errors.ConfigError("by preflight")
+
+    if by == "preflight":
+        monkeypatch.setattr(preflight, "check", refuse)
+
+    def files():
+        paths = (path for path in out.rglob("*") if path.name != ".lock")
+        return {p: p.is_dir() or (p.read_bytes(), p.stat().st_ino) for p in paths}
+
+    before = files()
+    assert run_compare()[:2] == (2, [])
+    (line,) = capsys.readouterr().err.splitlines()
+    words = {"a later run": "another config", "a run around": "other data"}
+    assert words.get(by, by) in line
+    assert files() == before
 
 
 def test_the_numbers_are_those_of_the_runs(run_compare, tmp_path):
