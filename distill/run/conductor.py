@@ -71,7 +71,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         if run.finish and not parent.missing_packages() and distributed.is_chief():
             finishing = parent.Finishing(folder, stack)
         with strategy.scope(strategy.resolve(run), run.hardware):
-            records = training.train_all(
+            records, tested = training.train_all(
                 Workspace(run, splits, folder, tracker), finishing
             )
         # Waits for all processes: none may leave while another still trains.
@@ -79,11 +79,14 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         distributed.disconnect()
         if not distributed.is_chief():
             return None
-        networks = None  # `gather` measures them.
-        if finishing is not None:
-            made, networks = finishing.finish(
-                lambda: models.measure_networks(run, splits, folder)
-            )
+
+        def measure():
+            return models.measure_networks(run, splits, folder, tested)
+
+        if finishing is None:
+            networks = measure()
+        else:
+            made, networks = finishing.finish(measure)
             records += made
         report = gather.gather(run, splits, folder, records, networks, tracker)
         times.write(folder)

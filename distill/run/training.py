@@ -1,6 +1,7 @@
 """Trains the networks of a run in order, up to the student and its controls."""
 
 import keras
+import numpy as np
 
 from distill import config, data
 from distill.data import kept, sidecar
@@ -27,7 +28,9 @@ def ground(run: config.Run, splits: data.Splits) -> dict[str, str]:
     return {**ground, **files, **versions.versions()}
 
 
-def train_all(work: Workspace, finishing: parent.Finishing | None) -> list[dict]:
+def train_all(
+    work: Workspace, finishing: parent.Finishing | None
+) -> tuple[list[dict], np.ndarray | None]:
     """Checks the run, then trains its networks in order.
 
     Args:
@@ -36,7 +39,8 @@ def train_all(work: Workspace, finishing: parent.Finishing | None) -> list[dict]
             time of their own; None if nothing is finished.
 
     Returns:
-        The records of their stages, as in `report.json`.
+        The records of their stages, as in `report.json`; and the teacher's logits on
+        the test split, None without a teacher that has some.
     """
     run, splits, folder = work.run, work.splits, work.folder
     # Before anything is trained: another process may have other data or versions.
@@ -53,16 +57,7 @@ def train_all(work: Workspace, finishing: parent.Finishing | None) -> list[dict]
     sidecar.write(folder, run.data, splits)
     # The teacher first, since assistants and students learn from it.
     network, records = teacher.obtain(work)
-    if "logits" in network.output:
-        file = folder / kept.FILE
-        answers = (
-            kept.read(file)["test"][0]
-            if file.exists()
-            else measure_accuracy.logits(network, splits.test)
-        )
-        if splits.test.has_labels:
-            accuracy = measure_accuracy.accuracy(answers, splits.test)
-            progress.say(f"    teacher: {accuracy:.2f} % of the test split")
+    tested = _test_teacher(network, splits.test, folder / kept.FILE)
     generator_network, more = generator.obtain(work)
     records += more
     teachers, more = assistants.obtain(work, network, generator_network)
@@ -85,4 +80,19 @@ def train_all(work: Workspace, finishing: parent.Finishing | None) -> list[dict]
         )
         records += more
         stages.save_once(student, folder / f"{name}.keras")
-    return records
+    return records, tested
+
+
+def _test_teacher(network, split, file):
+    """The teacher's logits on the test split, in `file` if it only answers, or None."""
+    if "logits" not in network.output:
+        return None
+    answers = (
+        kept.read(file)["test"][0]
+        if file.exists()
+        else measure_accuracy.logits(network, split)
+    )
+    if split.has_labels:
+        accuracy = measure_accuracy.accuracy(answers, split)
+        progress.say(f"    teacher: {accuracy:.2f} % of the test split")
+    return answers

@@ -16,7 +16,7 @@ from distill.compress.search import budget, choices, search
 from distill.config import finishing
 from distill.measure import cost
 from distill.report import compress_tables
-from distill.run.evaluation import gather
+from distill.run.evaluation import gather, models
 from distill.runtime import errors
 from distill.runtime.trust import provenance
 
@@ -525,13 +525,15 @@ def test_a_budget_that_the_file_breaks_fails_the_run_and_its_steps_do_not(made):
     folder, *_ = made
     run = config.read(finishing.Finishing, folder / "run.yaml")
     stages = json.loads((folder / "finish.json").read_text())
+    splits = run.data.load()
+    own = models.measure_networks(run, splits, folder)
     sizes = [file.stat().st_size for file in folder.glob("student.narrowed*.tflite")]
     assert min(sizes) == (folder / "student.narrowed_int8.tflite").stat().st_size
 
     def gathered(most):
         limits = dataclasses.replace(run.budget, max_kb=most / 1000)
         changed = dataclasses.replace(run, budget=limits)
-        made = gather.gather(changed, run.data.load(), folder, stages)
+        made = gather.gather(changed, splits, folder, stages, own)
         return made, {model["name"]: model["failed"] for model in made["models"]}
 
     report, failed = gathered(min(sizes))

@@ -17,7 +17,7 @@ from distill.measure import accuracy, cost
 from distill.report import console, front
 from distill.run import finishing as finishing_steps
 from distill.run import training
-from distill.run.evaluation import gather, references
+from distill.run.evaluation import gather, models, references
 from distill.run.folder import check_ground
 from distill.runtime import errors, packages
 from distill.runtime.trust import loader
@@ -126,7 +126,8 @@ def test_the_report_has_them_as_rows_that_were_not_made_here(
     shutil.copy(folder / "int8.tflite", tmp_path / "student.int8.tflite")
     parts = (("unit", ""), (f"../{tmp_path.name}/student.int8", BYTES))
     run = load(tmp_path.parent / folder.name, *parts)
-    report = gather.gather(run, splits, tmp_path, [])
+    own = models.measure_networks(run, splits, tmp_path)
+    report = gather.gather(run, splits, tmp_path, [], own)
     assert opened.count("student") == 1 and len(counted) == 2
     # Teacher and student on two splits, each once.
     assert len(set(asked)) == len(asked) == 4

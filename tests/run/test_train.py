@@ -12,7 +12,7 @@ from taught import taught
 
 from distill import config, train
 from distill.data import split_file
-from distill.measure import stitching
+from distill.measure import accuracy, stitching
 from distill.runtime.trust import loader
 from distill.studies.speed import whole_run
 from distill.teach import stages, workspace
@@ -191,11 +191,24 @@ def test_another_config_in_the_same_folder_is_refused(folder, capsys):
     assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_later_run_reuses_the_teacher_and_the_same_seed_repeats_itself(folder):
-    other = folder.with_name("other")
+def test_a_later_run_reuses_the_teacher_and_the_same_seed_repeats_itself(
+    folder, report, monkeypatch
+):
+    other, asked, ask = folder.with_name("other"), [], accuracy.logits
+    monkeypatch.setattr(
+        accuracy,
+        "logits",
+        lambda *given: asked.append(len(given[1].labels)) or ask(*given),
+    )
     short = [flag for flag in SHORT if "accuracy" not in flag]  # Of files alone.
     assert train.main([*short, "--set=finish=[]", f"--out={other}"]) == 0
     assert len(list((folder.parent / "teachers").iterdir())) == 1
+    # Teacher, student and control answer once each, which the report tells.
+    assert asked.count(report["data"]["test"]) == 3
+    again = json.loads((other / "report.json").read_text())
+    for old, new in zip(report["models"][:3], again["models"], strict=True):
+        for key in ("accuracy", "agreement_with_teacher", "per_class_accuracy"):
+            assert old[key] == new[key]
     for name in ("teacher", "student", "control"):
         assert weights(folder / f"{name}.keras") == weights(other / f"{name}.keras")
 

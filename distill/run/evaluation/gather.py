@@ -24,7 +24,7 @@ def gather(
     splits: data.Splits,
     folder: pathlib.Path,
     stages: list[dict],
-    networks: measured.Networks | None = None,
+    own: measured.Networks,
     tracker: trackers.Session | None = None,
 ) -> dict:
     """Measures every model of a run, and writes the report in all its forms.
@@ -36,14 +36,13 @@ def gather(
         folder: The folder of the models, in which `report.json`, `report.html`,
             `MODEL_CARD.md`, the files of `front.write` and `tensorboard/` are written.
         stages: The records of all stages and finishes, in order.
-        networks: What was measured of the networks; None measures them first.
+        own: What was measured of the networks.
         tracker: Gets the final numbers, the report and the files; None without one.
 
     Returns:
         The report, as in `report.json`.
     """
     made, search = _made(run, folder), _search(folder)
-    own = networks or measured.measure_networks(run, splits, folder)
     exported, answers, facts = measured.measure_files(made, splits, folder, own)
     models, answers = [*own.models, *exported], own.answers | answers
     others, unmeasured = references.measure(run, splits.test, own.taught)

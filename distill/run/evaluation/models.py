@@ -40,7 +40,10 @@ class Networks(NamedTuple):
 
 
 def measure_networks(
-    run: config.Run, splits: data.Splits, folder: pathlib.Path
+    run: config.Run,
+    splits: data.Splits,
+    folder: pathlib.Path,
+    tested: np.ndarray | None = None,
 ) -> Networks:
     """Measures every network of a run; says nothing, since others work meanwhile.
 
@@ -48,13 +51,14 @@ def measure_networks(
         run: The run.
         splits: The data.
         folder: The folder of the networks.
+        tested: The teacher's logits on the test split, if they are known already.
     """
     open_network = functools.cache(lambda name: loader.open_own(folder / name))
     models, answers, asked = [], {}, dict[str, np.ndarray]()
     for path in _teacher(folder):
         with stopwatch.working(part=f"measure {path.name}"):
             network = open_network(path.name) if path.suffix == ".keras" else None
-            entry, asked = record.teacher_record(path, splits, network)
+            entry, asked = record.teacher_record(path, splits, network, tested)
         answers[path.stem] = asked["test"]
         models.append(entry)
     taught = asked.get("test")

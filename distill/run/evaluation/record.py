@@ -71,7 +71,10 @@ def model_record(
 
 
 def teacher_record(
-    path: pathlib.Path, splits: data.Splits, network: keras.Model | None
+    path: pathlib.Path,
+    splits: data.Splits,
+    network: keras.Model | None,
+    tested: np.ndarray | None = None,
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """The entry of a teacher, whose logits are those that others are compared with.
 
@@ -80,6 +83,7 @@ def teacher_record(
             of which neither size nor cost is known.
         splits: The data.
         network: The network of the `.keras` file; else None.
+        tested: The network's logits on the test split, if they are known already.
 
     Returns:
         As `model_record`, with the logits on the splits `test` and `validation`.
@@ -89,10 +93,10 @@ def teacher_record(
         logits = {name: variants[0] for name, variants in kept.read(path).items()}
     else:
         properties = _network_facts(path, network, cost.count(network))
-        measured = {"test": splits.test, "validation": splits.validation}
-        logits = {
-            name: accuracy.logits(network, split) for name, split in measured.items()
-        }
+        if tested is None:
+            tested = accuracy.logits(network, splits.test)
+        validated = accuracy.logits(network, splits.validation)
+        logits = {"test": tested, "validation": validated}
     record = {
         "name": path.stem,
         "file": path.name,
