@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import yaml
 
-from distill.report import (
-    certificates,
-    compress_tables,
-    confusion,
-    layer_errors,
-    micro,
+from distill.report import certificates, compress_tables, confusion, layer_errors, micro
+from distill.report.charts import (
+    lines,
+    pareto,
+    scatter,
     synthetic_share,
     training_curves,
 )
-from distill.report.charts import lines, pareto, scatter
 from distill.report.html import data_uri, template
 
 WRONG = 48  # Largest number of misclassified examples on the page.

@@ -3,8 +3,7 @@
 import pytest
 
 from distill import config
-from distill.report import synthetic_share
-from distill.report.charts import lines
+from distill.report.charts import lines, synthetic_share
 
 RUN = """
 data: {name: digits}

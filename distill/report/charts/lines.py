@@ -49,7 +49,7 @@ def shares(
     """A chart of accuracy against the share of synthetic examples, from 0 to 1.
 
     Args:
-        curves: See `distill.report.synthetic_share.curves`; at least one.
+        curves: See `synthetic_share.curves`; at least one.
         width: Width in pixels.
         height: Height in pixels.
 
