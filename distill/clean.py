@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl.flags import argparse_flags
 
-from distill.run import leftovers
+from distill.run.folder import leftovers
 from distill.runtime import formats
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import command

@@ -7,9 +7,9 @@ import pathlib
 from distill import config, data
 from distill.config import lessons
 from distill.report import trackers
-from distill.run import leftovers, legs, parent, times
+from distill.run import legs, parent, times
 from distill.run.evaluation import warn
-from distill.run.folder import claim, claim_together
+from distill.run.folder import claim, claim_together, leftovers
 from distill.runtime import files, processor, progress, stopwatch
 from distill.runtime.process import distributed
 

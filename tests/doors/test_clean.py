@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from distill import clean
-from distill.run import leftovers
+from distill.run.folder import leftovers
 from distill.runtime import files as whole_files
 
 FINGERPRINT = "0123456789abcde{}"
