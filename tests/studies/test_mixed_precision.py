@@ -189,15 +189,15 @@ def test_every_door_decides_first(trials, tmp_path, monkeypatch):
 
 def test_all_runs_of_a_comparison_are_in_one_precision(trials, tmp_path, monkeypatch):
     tried, claimed = trials(*[10.0, 20.0] * mixed_precision.ROUNDS), []
-    monkeypatch.setattr(
-        folder, "claim", lambda _, run: claimed.append(run.hardware.precision)
-    )
     monkeypatch.setattr(preflight, "check", lambda run: None)
+    monkeypatch.setattr(folder, "check_ground", lambda *_: None)
 
-    def stop(*_):
-        raise errors.ConfigError("enough")
+    def claim(_, run):
+        claimed.append(run.hardware.precision)
+        if len(claimed) == 4:
+            raise errors.ConfigError("enough")
 
-    monkeypatch.setattr(folder, "check_ground", stop)
+    monkeypatch.setattr(folder, "claim", claim)
     flags = ["--configs", "kd_resnet.yaml", "lit_resnet.yaml", "--seeds=2"]
     assert compare.main([*flags, f"--set={AUTO}", f"--out={tmp_path}"]) == 2
     assert claimed == [BFLOAT16] * 4
