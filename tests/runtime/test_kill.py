@@ -1,6 +1,6 @@
 """SIGKILL at any step of any stage, then the same command: not one bit differs.
 
-Three kills here; `DISTILL_KILLS=20 pytest tests/test_kill.py` makes 20 in each stage.
+Three kills here; `DISTILL_KILLS=20 pytest tests/runtime/test_kill.py` makes 20 in each stage.
 """
 
 import hashlib
