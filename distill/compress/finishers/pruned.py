@@ -1,19 +1,18 @@
 """Pruning: most weights become exactly zero and stay zero."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from distill.compress.base import promises, scored, shares
 from distill.compress.base.finisher import TrainedFinisher
 from distill.compress.base.sizes import metadata_bytes
+from distill.compress.base.zeros import Zeros
 from distill.compress.finishers import conversions
-from distill.measure import cost, energy
 from distill.runtime.errors import check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pruned(TrainedFinisher):
+class Pruned(Zeros, TrainedFinisher):
     """Sets the least important weights to zero.
 
     The share of zeros rises from 0 along a cubic over the first part of the training;
@@ -103,64 +102,24 @@ class Pruned(TrainedFinisher):
             rule = "0.5 with `pattern: 2_of_4`"
             check(self.sparsity == 0.5, "sparsity", rule, self.sparsity)
             shares.check_shares(self.rules, (0, 0.5), f"0 or {rule}")
-        elif self.scope == "network":
+        elif self.is_joint:
             shares.check_shares(self.rules, (0,), "0 with `scope: network`")
-
-    @property
-    def depends_on_layers(self):
-        """With rules, and if kernels share one budget."""
-        return bool(self.rules) or self.scope == "network"
-
-    def check_layers(self, layers):
-        """Refuses rules for no layer or for all, and impossible shares."""
-        names = [name for name, layer in layers.items() if layer.kernels]
-        shares.check_rules(self.rules, names)
-        if not any(self.share(name) for name in names):
-            raise ValueError(
-                "`rules` must leave a layer to prune. Received: a share of 0 for all"
-            )
-        if self.scope == "network":
-            self._check_floors(layers)
-
-    def _check_floors(self, layers: Mapping[str, energy.Layer]):
-        whole = [name for name in layers if not self.share(name)]
-        least = shares.least_keep_of(layers, whole, self.limit)
-        name, rule, value = "sparsity", f"at most {1 - least:g}", self.sparsity
-        if self.budget:
-            name, rule, value = "budget.keep", f"at least {least:g}", self.budget.keep
-        why = "for this student: every output channel keeps a weight"
-        why += ", and layers that `rules` exclude count too" if self.rules else ""
-        check(not least, name, f"{rule} {why}", value)
 
     @property
     def open_options(self):
         """The share of zeros, unless there is a budget."""
         return {} if self.budget else self.searched
 
-    @property
-    def limit(self) -> shares.Budget:
-        """The budget; without one, the share of weights that `sparsity` leaves."""
-        return self.budget or shares.Budget(counts="weights", keep=1 - self.sparsity)
-
-    def density(self, cost: cost.Cost) -> float:
-        """The final share of weights that are not zero: approximate, or at most."""
-        whole = [name for name in cost.by_layer if not self.share(name)]
-        return self.limit.density(cost.by_layer, whole, cost.kernels)
-
     def upper_bounds(self, parts):
         """Both sizes, if a weight costs more in one layer than in another."""
         return () if self.limit.price.is_alike else ("bytes", "packed_bytes")
-
-    def share(self, layer: str) -> float:
-        """The promised share of zeros in the kernel of a layer."""
-        return shares.share_of(layer, self.sparsity, self.rules)
 
     @property
     def _beyond_tfmot(self) -> str:
         """The first option that TF-MOT does not support; empty if there is none."""
         options = {
             f"`score: {self.score}`": self.score != "magnitude",
-            "`scope: network`": self.scope == "network",
+            "`scope: network`": self.is_joint,
             "`every`": self.every is not None,
             "`returns`": self.returns,
             "`input_keep`": self.input_keep < 1,
@@ -221,17 +180,7 @@ class Pruned(TrainedFinisher):
     def breaches(self, facts, parts, student):
         """The file must have the promised zeros, and the mask of the input."""
         mask = promises.mask_breaches(facts, self.input_keep)
-        return [*self._zero_breaches(facts), *mask]
-
-    def _zero_breaches(self, facts):
-        if self.in_fours:
-            return promises.pattern_breaches(facts, self.share)
-        if self.budget is not None:
-            return promises.budget_breaches(facts, self.budget)
-        if self.rules and self.scope == "kernel":
-            least = min([self.sparsity, *(rule.sparsity for rule in self.rules)])
-            return promises.share_breaches(facts, self.share, least)
-        return promises.sparsity_breaches(facts, self.sparsity)
+        return [*self.zero_breaches(facts), *mask]
 
     def predicted_bytes(self, cost, parts=None):
         """A value and an index for each nonzero weight, or all; all of tables."""
@@ -243,8 +192,3 @@ class Pruned(TrainedFinisher):
     def rate(self, cost, parts):
         """The same as for `float32`, for each weight that is left."""
         return self.density(cost), conversions.Float32().rate(cost, parts)[1]
-
-    @property
-    def in_fours(self) -> bool:
-        """Whether two of any four successive input channels are zero."""
-        return self.pattern == "2_of_4"
