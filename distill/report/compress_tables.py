@@ -131,7 +131,8 @@ def _mark(layer, method):
             return "rewritten" if layer["rewritten"] else "yes"
         return able[0] if able else "no"
     if layer[method]:
-        return "no"
+        # Our own engine prunes any kernel, but does not cluster.
+        return "own" if method == "prune" and layer["kernels"] else "no"
     return "yes" if layer["kernels"] else ""
 
 

@@ -1,23 +1,27 @@
 """Refuses a foreign network that cannot become the files of its config."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill import config
 from distill.compress import finishers
+from distill.measure import energy
 from distill.report import compress_tables
 from distill.runtime import errors
 
 
 def find_blocked(
-    diagnosed: dict[str, Any], parts: Sequence[finishers.Finisher]
+    diagnosed: dict[str, Any],
+    parts: Sequence[finishers.Finisher],
+    layers: Mapping[str, energy.Layer] | None = None,
 ) -> dict[str, dict[str, str]]:
     """Finds what prevents each file.
 
     Args:
         diagnosed: The result of `distill.run.parent.diagnose`.
         parts: The finishers, in order.
+        layers: As for `Finisher.check_layers`; None if that was asked before.
 
     Returns:
         Name of each finisher to the layers that prevent its file, or `twin` or `model`,
@@ -26,10 +30,20 @@ def find_blocked(
     blocked: dict[str, dict[str, str]] = {}
     for part in parts:
         # A file is also blocked by what blocks the files that it starts from.
-        own = part.blocked(diagnosed)
+        own = part.blocked(diagnosed) | _find_misfit(part, layers)
         inherited = [blocked.get(name, {}) for name in part.needs]
         blocked[config.name_of(part)] = dict(collections.ChainMap(own, *inherited))
     return blocked
+
+
+def _find_misfit(part, layers):
+    """Why the options do not fit the layers, as if it were a layer."""
+    try:
+        if layers is not None:
+            part.check_layers(layers)
+    except ValueError as error:
+        return {"model": str(error)}
+    return {}
 
 
 def check(diagnosed: dict[str, Any], parts: Sequence[finishers.Finisher]) -> None:

@@ -38,7 +38,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
     """
     diagnosed = parent.diagnose(network)
     counted = cost.count(network)
-    blocked = find_blocked(diagnosed, parts)
+    blocked = find_blocked(diagnosed, parts, counted.by_layer)
     by_name = {config.name_of(part): part for part in parts}
     files = [
         {

@@ -158,6 +158,11 @@ def test_a_rule_for_no_layer_is_refused_before_anything_trains(given, words):
     pruned.Pruned(rules=rules(("h*", 0))).check_layers(LAYERS)
 
 
+def test_there_must_be_a_kernel_to_prune():
+    with pytest.raises(ValueError, match="no kernel to prune"):
+        pruned.Pruned(scope="network").check_layers({"deep": LAYERS["deep"]})
+
+
 @pytest.mark.parametrize(
     ("options", "whole", "option", "edge"),
     [

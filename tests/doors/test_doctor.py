@@ -57,6 +57,9 @@ networks = {
     "wrapped": keras.Model(
         images, layers.Bidirectional(layers.LSTM(2), name="both")(rows)
     ),
+    "summed": keras.Model(
+        images, layers.EinsumDense("abc,cd->abd", (4, 5), name="sum")(rows)
+    ),
     "attentive": keras.Model(
         images, layers.MultiHeadAttention(1, 2, name="attention")(rows, rows)
     ),
@@ -208,6 +211,27 @@ def test_a_finisher_is_blocked_by_what_it_asks_for_alone(diagnoses, monkeypatch)
     assert blocked["clustered_int8"] == blocked["int8"] | blocked["clustered"]
     assert blocked["narrowed"] == {"model"}  # A product binds its channels.
     assert blocked["narrowed_int8"] == blocked["int8"] | blocked["narrowed"]
+
+
+def test_what_tf_mot_cannot_prune_our_engine_prunes(diagnoses, monkeypatch):
+    parts = [finishers.FINISHERS["pruned"](engine=name) for name in ("tfmot", "own")]
+    diagnosed = diagnoses["summed"]
+    refused, made = (examine(monkeypatch, diagnosed, [part]) for part in parts)
+    assert set(refused["files"][0]["blocked"]) == {"sum"}
+    assert made["files"][0]["blocked"] == {}
+    row = next(x for x in compress_tables.tables(made).splitlines() if "sum " in x)
+    assert row.split()[-3:-1] == ["own", "no"]  # To prune, and to cluster.
+
+
+def test_options_that_do_not_fit_the_layers_block_a_file(diagnoses, monkeypatch):
+    parts = [finishers.FINISHERS["pruned"](scope="network", sparsity=0.7)]
+    parts += [finishers.FINISHERS[name]() for name in ("pruned_int8", "int8")]
+    diagnosed = examine(monkeypatch, diagnoses["plain"], parts)
+    *both, other = (file["blocked"] for file in diagnosed["files"])
+    assert both[0] == both[1] and other == {}
+    # A third of its kernel is what its output channels keep.
+    assert "`sparsity` must be at most 0.666 for" in both[0]["model"]
+    assert both[0]["model"] in compress_tables.tables(diagnosed)
 
 
 def test_a_student_that_cannot_be_narrowed_is_told_why(diagnoses, monkeypatch):

@@ -46,8 +46,10 @@ class Zeros:
         return bool(self.rules) or self.is_joint
 
     def check_layers(self, layers: Mapping[str, energy.Layer]) -> None:
-        """Refuses rules for no layer or for all, and impossible shares."""
+        """Refuses a student without kernels, rules that do not fit, too many zeros."""
         names = [name for name, layer in layers.items() if layer.kernels]
+        if not names:
+            raise ValueError("no kernel to prune")
         shares.check_rules(self.rules, names)
         if not any(self.share(name) for name in names):
             raise ValueError(
