@@ -100,6 +100,6 @@ def _other_engine(layer, files):
     refused = [key for key in layer if key.startswith("tfmot") and layer[key]]
     if not all(blocked) and refused and not layer["keras"]:
         return _AUTO
-    # TF-MOT is the default engine of `pruned`, and only there.
+    # Where each kernel has its share, `pruned` tries no other engine than TF-MOT.
     others = layer.get("cluster") or layer.get("quantize")
     return _OWN if any(blocked) and layer.get("prune") and not others else None

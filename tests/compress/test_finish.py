@@ -131,7 +131,7 @@ def rules(*pairs):
     [("head", 0, True), ("conv", 8, True), ("conv", 4, False), ("", 0, True)],
 )
 def test_with_rules_each_layer_has_its_own_promise(layer, zeros, kept):
-    part = pruned.Pruned(sparsity=0.5, rules=rules(("h*", 0)))
+    part = pruned.Pruned(scope="kernel", sparsity=0.5, rules=rules(("h*", 0)))
     lines = breaches("pruned", facts(0.0, layer=layer, zeros=zeros), pruned=part)
     assert (lines == []) is kept
     assert kept or "`conv`: 0.250, promised 0.5" in lines[0]
@@ -227,11 +227,11 @@ def test_tf_mot_prunes_if_it_supports_all_options_and_our_own_supports_all_layer
     found = {"twin": {}, "whole": {"prune": None}}
     odd = {"name": "odd", "kind": "LSTM", "kernels": True, "prune": "no Odd"}
     found["layers"] = [odd]
-    assert set(pruned.Pruned().blocked(found)) == {"odd"}
-    for new in ({"scope": "network"}, {"every": 2}, {"returns": True}):
-        assert pruned.Pruned(**new).pruner == "own"
-    assert pruned.Pruned().pruner == "tfmot"
-    assert pruned.Pruned(engine="own").blocked(found) == {}
+    assert set(pruned.Pruned(scope="kernel").blocked(found)) == {"odd"}
+    for new in ({"every": 2}, {"returns": True}, {"engine": "own"}):
+        part = pruned.Pruned(scope="kernel", **new)
+        assert part.pruner == "own" and part.blocked(found) == {}
+    assert pruned.Pruned().blocked(found) == {}
     assert pruned.Pruned(score="kfac").blocked(found) == {
         "odd": "`score: kfac` does not support LSTM layers"
     }

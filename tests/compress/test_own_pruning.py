@@ -71,8 +71,9 @@ def made(name, part):
 
 short = {"epochs": 2, "learning_rate": 0.05}
 wide = {"scope": "network", "sparsity": 0.6, **short}
-made("kernel", pruned.Pruned(engine="own", sparsity=0.7, every=2, **short))
-made("constant", pruned.Pruned(engine="own", schedule="constant", **short))
+alone = {"engine": "own", "scope": "kernel", **short}
+made("kernel", pruned.Pruned(sparsity=0.7, every=2, **alone))
+made("constant", pruned.Pruned(schedule="constant", **alone))
 rule = shares.Rule(layers="head", sparsity=0)
 made("rule", pruned.Pruned(rules=(rule,), every=1, **wide))
 made("returns", pruned.Pruned(returns=True, every=3, rise=1.0, **wide))

@@ -80,15 +80,12 @@ def load(*overrides, kind=config.Run, path="lit_resnet.yaml"):
             "`pattern: unstructured`",
         ),
         (
-            ["finish=[{name: pruned, options: {budget: {keep: 0.5}}}]"],
+            ["finish=[{name: pruned, options: {scope: kernel, budget: {keep: 0.5}}}]"],
             "budget",
-            "without `scope: network`",
+            "without `scope: auto or network`",
         ),
         (
-            [
-                "finish=[{name: pruned, options: "
-                "{scope: network, budget: {keep: 0.5}, sparsity: 0.5}}]"
-            ],
+            ["finish=[{name: pruned, options: {budget: {keep: 0.5}, sparsity: 0.5}}]"],
             "sparsity",
             "beside `budget`",
         ),

@@ -33,7 +33,8 @@ def make_diagnosis(**reasons):
 
 
 def test_what_blocks_a_file_blocks_those_that_start_from_it():
-    parts = [finishers.FINISHERS[name]() for name in ("float32", "pruned")]
+    pruned = finishers.FINISHERS["pruned"](engine="tfmot")
+    parts = [finishers.FINISHERS["float32"](), pruned]
     parts += [finishers.FINISHERS[name]() for name in ("int8", "pruned_int8")]
     actual = blocked.find_blocked(make_diagnosis(prune="no kernel"), parts)
     assert not actual["float32"] and not actual["int8"]

@@ -254,7 +254,8 @@ def watched(model, *arguments, **options):
 training.resume.fit = watched
 ops = []
 for part in (
-    pruned.Pruned(epochs=1),
+    pruned.Pruned(epochs=1, sparsity=0.5),
+    pruned.Pruned(epochs=1, sparsity=0.5, engine="tfmot"),
     quantized.Int8(epochs=1, engine="tfmot"),
     quantized.Int8(epochs=1, engine="keras"),
     coded.Coded(epochs=1),
@@ -271,6 +272,6 @@ def test_no_training_of_a_finisher_has_one_and_no_file_is_without(tmp_path):
     command = [sys.executable, "-c", FINISHING, str(tmp_path)]
     done = subprocess.run(command, check=True, timeout=300, stdout=subprocess.PIPE)
     actual, ops = json.loads(done.stdout.splitlines()[-1])
-    assert actual == [[], [], [], []]
+    assert actual == [[], [], [], [], []]
     for of_a_file in ops:
         assert not {"AVERAGE_POOL_2D", "STRIDED_SLICE"} & set(of_a_file)

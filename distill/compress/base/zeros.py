@@ -12,14 +12,28 @@ class Zeros:
 
     sparsity: float
     budget: shares.Budget | None
+    score: str
     scope: str
     pattern: str
     rules: tuple[shares.Rule, ...]
+    engine: str
 
     @property
-    def is_joint(self) -> bool:
-        """Whether all kernels have their zeros together, and not each its share."""
-        return self.scope == "network"
+    def joint(self) -> str:
+        """The option for which all kernels have their zeros together.
+
+        Empty if each kernel has its own share.
+        """
+        if self.scope == "kernel":
+            return ""
+        each = self.engine == "tfmot" or self.in_fours
+        options = {
+            "`scope: network`": self.scope == "network",
+            "`budget`": self.budget is not None,
+            "`score: lamp`": self.score == "lamp",
+            "`scope: auto`": not each and not any(rule.sparsity for rule in self.rules),
+        }
+        return next((option for option, holds in options.items() if holds), "")
 
     @property
     def in_fours(self) -> bool:
@@ -43,7 +57,7 @@ class Zeros:
     @property
     def depends_on_layers(self) -> bool:
         """With rules, and if kernels share one budget."""
-        return bool(self.rules) or self.is_joint
+        return bool(self.rules or self.joint)
 
     def check_layers(self, layers: Mapping[str, energy.Layer]) -> None:
         """Refuses a student without kernels, rules that do not fit, too many zeros."""
@@ -55,7 +69,7 @@ class Zeros:
             raise ValueError(
                 "`rules` must leave a layer to prune. Received: a share of 0 for all"
             )
-        if self.is_joint:
+        if self.joint:
             self._check_floors(layers)
 
     def _check_floors(self, layers):
@@ -66,6 +80,7 @@ class Zeros:
             name, rule, value = "budget.keep", f"at least {least:g}", self.budget.keep
         why = "for this student: every output channel keeps a weight"
         why += ", and layers that `rules` exclude count too" if self.rules else ""
+        why += " (not with `scope: kernel`)" if self.joint == "`scope: auto`" else ""
         check(not least, name, f"{rule} {why}", value)
 
     def zero_breaches(self, facts: facts.Facts) -> list[str]:
@@ -74,7 +89,7 @@ class Zeros:
             return promises.pattern_breaches(facts, self.share)
         if self.budget is not None:
             return promises.budget_breaches(facts, self.budget)
-        if self.rules and not self.is_joint:
+        if self.rules and not self.joint:
             least = min([self.sparsity, *(rule.sparsity for rule in self.rules)])
             return promises.share_breaches(facts, self.share, least)
         return promises.sparsity_breaches(facts, self.sparsity)

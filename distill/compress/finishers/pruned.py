@@ -29,7 +29,9 @@ class Pruned(Zeros, TrainedFinisher):
             use 1,024 training images for each choice.
         scope: What has the share of zeros: each `kernel`; or the `network`, in which
             zeros go wherever weights matter least. There each kernel keeps at least
-            0.3 of an even share, and each output channel one weight.
+            0.3 of an even share, and each output channel one weight. `auto` is
+            `kernel` with `engine: tfmot`, with `pattern: 2_of_4`, and with `rules`
+            whose shares are not 0; else `network`.
         schedule: `polynomial`; or `constant`, the full share from the start.
         rise: Part of the training in which the share rises, or in which `constant`
             still changes which weights are zero.
@@ -43,7 +45,7 @@ class Pruned(Zeros, TrainedFinisher):
             requires. That file is stored dense, and a kernel is not pruned unless
             its number of input channels is a multiple of four.
         rules: Shares for some of the layers; the last rule that matches counts. With
-            `scope: network`, the only possible share is 0.
+            `scope: network`, a budget or `score: lamp`, the only possible share is 0.
         input_keep: Share of the pixels of an image that the network sees; the others
             are multiplied by zero, during the rise, those first that matter least to
             the loss.
@@ -64,11 +66,14 @@ class Pruned(Zeros, TrainedFinisher):
     # TF-MOT, which alone has a pattern, chooses its zeros once, at its first step.
     only_with: ClassVar[dict[str, str]] = dict.fromkeys(
         [
-            *("schedule", "rise", "score", "scope"),
+            *("schedule", "rise", "score"),
             *("every", "returns", "input_keep", "engine"),
         ],
         "pattern: unstructured",
-    ) | {"sparsity": "no budget", "budget": "scope: network"}
+    ) | {
+        "sparsity": "no budget",
+        "budget": "scope: auto|network and pattern: unstructured",
+    }
     asks: ClassVar[tuple[str, ...]] = ("prune",)
     tolerance: ClassVar[float] = 1e-4
     searched: ClassVar[dict[str, tuple]] = {"sparsity": (0.5, 0.6, 0.7, 0.8, 0.9)}
@@ -76,7 +81,7 @@ class Pruned(Zeros, TrainedFinisher):
     sparsity: float = 0.8
     budget: shares.Budget | None = None
     score: Literal["magnitude", "lamp", "kfac", "sensitivity"] = "magnitude"
-    scope: Literal["kernel", "network"] = "kernel"
+    scope: Literal["auto", "kernel", "network"] = "auto"
     schedule: Literal["polynomial", "constant"] = "polynomial"
     rise: float = 0.6
     every: int | None = None
@@ -94,7 +99,7 @@ class Pruned(Zeros, TrainedFinisher):
         check(0 < self.input_keep <= 1, "input_keep", "in (0, 1]", self.input_keep)
         check(self.every is None or self.every > 0, "every", "at least 1", self.every)
         rule = "network with `score: lamp`, which equals magnitude within a kernel"
-        has_effect = self.score != "lamp" or self.scope == "network"
+        has_effect = self.score != "lamp" or self.scope != "kernel"
         check(has_effect, "scope", rule, self.scope)
         new = self._beyond_tfmot
         check(self.engine != "tfmot" or not new, "engine", f"own with {new}", "tfmot")
@@ -102,8 +107,10 @@ class Pruned(Zeros, TrainedFinisher):
             rule = "0.5 with `pattern: 2_of_4`"
             check(self.sparsity == 0.5, "sparsity", rule, self.sparsity)
             shares.check_shares(self.rules, (0, 0.5), f"0 or {rule}")
-        elif self.is_joint:
-            shares.check_shares(self.rules, (0,), "0 with `scope: network`")
+            rule = "auto or kernel with `pattern: 2_of_4`"
+            check(self.scope != "network", "scope", rule, self.scope)
+        elif self.joint:
+            shares.check_shares(self.rules, (0,), f"0 with {self.joint}")
 
     @property
     def open_options(self):
@@ -119,7 +126,7 @@ class Pruned(Zeros, TrainedFinisher):
         """The first option that TF-MOT does not support; empty if there is none."""
         options = {
             f"`score: {self.score}`": self.score != "magnitude",
-            "`scope: network`": self.is_joint,
+            self.joint: bool(self.joint),
             "`every`": self.every is not None,
             "`returns`": self.returns,
             "`input_keep`": self.input_keep < 1,

@@ -95,7 +95,7 @@ def _fit(model, kernels, part, steps, fit, choose):
 
 def _make_choice(model, kernels, part, images):
     """A function from step and `schedule.remaining_cut` to the weights that stay."""
-    budget = ledger.Ledger(model, kernels, part) if part.is_joint else None
+    budget = ledger.Ledger(model, kernels, part) if part.joint else None
     find_responses = _make_responses(model, kernels, part, images)
 
     def choose(step, remaining):
