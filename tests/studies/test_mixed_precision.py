@@ -164,6 +164,16 @@ def test_a_run_goes_on_in_what_it_began_with(trials, lines, tmp_path):
     assert len(tried) == 2
 
 
+def test_the_folder_of_a_comparison_is_refused_before_any_measurement(trials, tmp_path):
+    folder.check_ground(tmp_path, {"keras": "3.15.1"})
+    (tmp_path / "kd_resnet,seed=0").mkdir()
+    (tmp_path / "kd_resnet,seed=0" / "student.keras").touch()
+    tried = trials(10.0, 9.0)
+    with pytest.raises(errors.ConfigError, match="holds a comparison"):
+        mixed_precision.settle(load(AUTO), tmp_path)
+    assert not tried
+
+
 @pytest.mark.usefixtures("lines")
 def test_every_door_decides_first(trials, tmp_path, monkeypatch):
     seen = []

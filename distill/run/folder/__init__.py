@@ -75,9 +75,13 @@ def precision_of(folder: pathlib.Path, run: config.Run) -> str | None:
 
     Returns:
         A value of `hardware.precision`; None if `claim` would write `run.yaml` anew.
+
+    Raises:
+        ConfigError: If the folder belongs to a comparison, before anything is measured.
     """
     path = folder / "run.yaml"
     if not path.exists():
+        _refuse_comparison(folder)
         return None
     old = config.read(type(run), path)
     precision = old.hardware.precision
