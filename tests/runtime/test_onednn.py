@@ -173,8 +173,10 @@ def test_both_are_timed_in_turn(monkeypatch):
     assert "1.03: no difference" in onednn.table(result)
 
 
-def test_what_cannot_be_trained_is_said_in_a_line(monkeypatch, capfd):
-    monkeypatch.setattr(trial, "run", lambda *_, **__: {"ended": "no such data"})
+@pytest.mark.parametrize("code", [2, 3, 6])
+def test_what_cannot_be_trained_is_said_in_a_line(code, monkeypatch, capfd):
+    ended = {"ended": "no such data", "code": code}
+    monkeypatch.setattr(trial, "run", lambda *_, **__: ended)
     flags = ["--config=kd_resnet.yaml", "--kernels", "--rounds=1"]
-    assert benchmark.main(flags) == 2
+    assert benchmark.main(flags) == code
     assert "error: cannot be trained: no such data" in capfd.readouterr().err

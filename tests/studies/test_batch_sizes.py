@@ -137,7 +137,7 @@ def test_one_that_dies_is_an_error_unless_others_went_before(
 
 def test_what_a_process_says_last_is_the_reason(monkeypatch, tmp_path, run):
     child(monkeypatch, tmp_path, "raise SystemExit('no more memory')")
-    assert trial.run(run, 1) == {"ended": "no more memory"}
+    assert trial.run(run, 1) == {"ended": "no more memory", "code": 1}
 
 
 def test_a_process_trains_in_batches_of_its_size(tmp_path, capsys):

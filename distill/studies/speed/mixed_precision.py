@@ -31,8 +31,8 @@ def settle(run: config.Run, folder: pathlib.Path) -> config.Run:
         folder: Its folder.
 
     Raises:
-        ConfigError: If the run has several processes, or cannot be trained.
-        Killed: See `trial.run`.
+        ConfigError: If the run has several processes, or the folder is a comparison's.
+        Otherwise as `trial.in_turn`.
     """
     if run.hardware.precision != "auto":
         return run
@@ -62,7 +62,7 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
         in bfloat16 to those in float32.
 
     Raises:
-        ConfigError: If a process cannot train, with the reason.
+        As `trial.in_turn`.
     """
     results = list(trial.in_turn(_variants(run), rounds=rounds, steps=steps))
     return {

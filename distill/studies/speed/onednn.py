@@ -23,7 +23,8 @@ def side_by_side(run: config.Run, *, rounds: int, steps: int) -> dict:
         of the images per second with oneDNN's kernels to those with TensorFlow's.
 
     Raises:
-        ConfigError: See `onednn.check`; or if a process cannot train, with the reason.
+        ConfigError: See `onednn.check`.
+        Otherwise as `trial.in_turn`.
     """
     onednn.check("true")
     run = run.with_hardware(onednn="auto")  # It must not overrule the variable.

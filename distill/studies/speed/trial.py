@@ -34,7 +34,8 @@ def run(
         `images_per_second` of the whole training, where stages are weighted by their
         epochs; `peak_memory_bytes` of the process; `examples`, the number of training
         examples; and `stages`, for each its `network`, `name` and `images_per_second`.
-        If the process measured nothing, only `ended`, the reason.
+        If the process measured nothing, only `ended`, the reason, and its exit `code`,
+        if it has one.
 
     Raises:
         Killed: If the process died by a signal, except because of `limit`.
@@ -64,7 +65,8 @@ def run(
         if process.returncode:
             lines = messages.read_text().strip().splitlines()[-1:]
             why = " ".join(lines).removeprefix("error: ")
-            return {"ended": why or f"ended by {process.returncode}"}
+            code = process.returncode
+            return {"ended": why or f"ended by {code}", "code": code}
     # The last line: libraries print to standard output, too.
     return json.loads(answer.splitlines()[-1])
 
@@ -88,7 +90,8 @@ def in_turn(
         For each round, the results of `run` in the order of the variants.
 
     Raises:
-        ConfigError: If a process cannot train, with the reason.
+        ConfigError, DataError, Untrusted, Diverged, ...: If a process cannot train, by
+            its exit code; see `errors.by_code`.
     """
     for index in range(rounds):
         results = []
@@ -96,7 +99,8 @@ def in_turn(
             progress.say(f"    {name}, {index + 1} of {rounds}")
             result = run(variant, steps, environment=environment)
             if "ended" in result:
-                raise errors.ConfigError(f"cannot be trained: {result['ended']}")
+                kind = errors.by_code(result["code"])
+                raise kind(f"cannot be trained: {result['ended']}")
             results.append(result)
         yield results
 
