@@ -1,6 +1,7 @@
 """SIGKILL at any step of any stage, then the same command: not one bit differs.
 
-Three kills here; `DISTILL_KILLS=20 pytest tests/runtime/test_kill.py` makes 20 in each stage.
+Three kills here; 20 in each stage with
+`DISTILL_KILLS=20 pytest tests/runtime/test_kill.py`.
 """
 
 import hashlib
