@@ -10,6 +10,7 @@ from distill.runtime import quiet
 
 # The variants that need neither data nor further training.
 FORMATS = ("float32", "float16", "dynamic_int8")
+_FOR_GPU = "_could_use_gpu_kernel"
 
 
 def to_tflite(
@@ -46,7 +47,7 @@ def to_tflite(
         tf.TensorSpec((1, *given.shape[1:]), tf.as_dtype(given.dtype), name=name)
         for given, name in zip(model.inputs, ends.input_names(model), strict=True)
     ]
-    with _unrolled(model) if calibration is not None else contextlib.nullcontext():
+    with _unrolled(model) if calibration is not None else _stateless(model):
         function = tf.function(answer).get_concrete_function(
             shapes if len(shapes) > 1 else shapes[0]
         )
@@ -85,6 +86,20 @@ def _unrolled(model: Any) -> Iterator[None]:
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.RNN):
                 stack.enter_context(mock.patch.object(layer, "unroll", True))
+        yield
+
+
+@contextlib.contextmanager
+def _stateless(model: Any) -> Iterator[None]:
+    """Keeps an LSTM of tf_keras a loop, as one of Keras 3 is.
+
+    In its form for a GPU the converter finds TFLite's LSTM op, whose state outlives a
+    call: the answer to an example would depend on the example before.
+    """
+    with contextlib.ExitStack() as stack:
+        for layer in model._flatten_layers():
+            if type(layer).__name__ == "LSTM" and hasattr(layer, _FOR_GPU):
+                stack.enter_context(mock.patch.object(layer, _FOR_GPU, False))
         yield
 
 

@@ -200,6 +200,7 @@ def _runner(file):
         def run(inputs, indices):
             tensors = {index: [] for index in indices}
             for example in runner.quantize(inputs, details):
+                model.reset_all_variables()  # See `interpreter.Runner`.
                 model.set_tensor(details["index"], example[None])
                 model.invoke()
                 for index, values in tensors.items():

@@ -121,6 +121,8 @@ class Runner:
 
     def __call__(self, inputs):
         """The file's outputs, in the types that the file stores."""
+        # A recurrent op would go on from the example before.
+        self._model.reset_all_variables()
         self._model.set_tensor(self._input["index"], inputs)
         self._model.invoke()
         return self._model.get_tensor(self._output["index"])

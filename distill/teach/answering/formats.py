@@ -87,6 +87,7 @@ def open_tflite(path: str) -> Model:
         if list(model.get_input_details()[0]["shape"]) != list(batch.shape):
             model.resize_tensor_input(taken["index"], batch.shape)
         model.allocate_tensors()
+        model.reset_all_variables()  # A recurrent op goes on from the batch before.
         values = measuring.quantize(batch, taken)
         model.set_tensor(taken["index"], _cast(values, taken["dtype"]))
         model.invoke()
