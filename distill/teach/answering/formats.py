@@ -80,8 +80,7 @@ def open_tflite(path: str) -> Model:
     (taken, *more), given = model.get_input_details(), model.get_output_details()
     _check_one(more)
     names = _output_names(model, given)
-    declared = [int(size) for size in taken["shape_signature"]]
-    shape = [None if size < 0 else size for size in declared]
+    shape = [None if size < 0 else int(size) for size in taken["shape_signature"]]
 
     def run(batch):
         if list(model.get_input_details()[0]["shape"]) != list(batch.shape):
