@@ -5,7 +5,8 @@ of the rounds' ratios is reported. `--peers` compares with other implementations
 `speed.peers`; `--kernels` compares TensorFlow's kernels, see `speed.onednn`;
 `--mixed-precision` compares float32 with bfloat16, see `speed.mixed_precision`;
 `--find-batch-size` compares all batch sizes that fit into memory, see
-`speed.batch_sizes`. `--run` says where the time of a finished run went, see
+`speed.batch_sizes`. `--operations` says to which operations the time of a step goes,
+see `speed.operations`; `--run` to which parts that of a finished run went, see
 `speed.whole_run`.
 """
 
@@ -67,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="compare float32 with mixed_bfloat16; --steps of every stage",
     )
     modes.add_argument(
+        "--operations",
+        action="store_true",
+        help="to which operations of TensorFlow the time of a step goes, on a CPU",
+    )
+    modes.add_argument(
         "--find-batch-size",
         action="store_true",
         help="find the fastest and the largest that fit into memory; --steps of each",
@@ -90,7 +96,7 @@ def _command(arguments: argparse.Namespace) -> int:
     answering.require_network(run, "benchmark")
     _check_precision(run.hardware.precision, arguments)
     # Imports Keras, which is slow: mistakes in the config are reported before.
-    from distill.studies.speed import batch_sizes, onednn, peers, steps
+    from distill.studies.speed import batch_sizes, onednn, operations, peers, steps
 
     if arguments.peers:
         peers.check(run)
@@ -115,6 +121,10 @@ def _command(arguments: argparse.Namespace) -> int:
     elif arguments.mixed_precision:
         result |= mixed_precision.side_by_side(run, **options)
         table = mixed_precision.table(result)
+    elif arguments.operations:
+        operations.check(run)
+        result["stages"] = operations.profile(run, options["steps"])
+        table = operations.table(result)
     elif arguments.find_batch_size:
         result |= batch_sizes.search(run, steps=options["steps"])
         table, batch = batch_sizes.table(result, run.batch_size), ""
@@ -163,10 +173,11 @@ def _check(arguments):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise errors.ConfigError(f"--{name} must be at least 1. Received: {value}")
-    if arguments.find_batch_size and arguments.rounds is not None:
+    once = arguments.find_batch_size or arguments.operations
+    if once and arguments.rounds is not None:
         raise errors.ConfigError(
-            "--rounds must be left out with --find-batch-size, which tries each size "
-            f"once. Received: {arguments.rounds}"
+            "--rounds must be left out with --find-batch-size and --operations, which "
+            f"measure once. Received: {arguments.rounds}"
         )
     command.check_written(arguments.json)
     if arguments.precisions and not arguments.peers:

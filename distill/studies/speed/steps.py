@@ -4,6 +4,10 @@ import contextlib
 import time
 from collections.abc import Callable
 
+import keras
+import numpy as np
+import tabulate
+
 import trainers
 from distill import config
 from distill.measure import folded
@@ -81,7 +85,7 @@ def time_methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
     has_file = run.teacher.file
     network = teacher.open_given(run) if has_file else build.build("teacher", run)
     student = build.build("student", run)
-    batch = _random_batch(run)
+    batch = random_batch(run)
     results = [
         {
             "name": stage.name,
@@ -97,18 +101,16 @@ def time_methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
 
 
 def _time_stage(run, stage, teacher, student, batch, rounds, steps):
-    import numpy as np
-
-    learner, step = _build_step(run, stage.trainer, teacher, student, batch)
+    learner, step = build_step(run, stage.trainer, teacher, student, batch)
     models = [learner]
     if learner.companions:
-        other, kd_step = _build_step(run, trainers.KD(), teacher, student, batch)
+        other, kd_step = build_step(run, trainers.KD(), teacher, student, batch)
         actions = {"KD step": kd_step}
         for name, network in learner.companions.items():
             copy, actions[name] = _build_companion_step(run, network, 2 * len(batch[1]))
             models.append(copy)
     else:
-        other, own_step = _build_step(run, trainers.Supervised(), None, student, batch)
+        other, own_step = build_step(run, trainers.Supervised(), None, student, batch)
         actions = {
             "teacher forward": lambda: learner.teacher.predict_on_batch(batch[0]),
             "student step": own_step,
@@ -117,10 +119,8 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
             del actions["student step"]
             actions["two student steps"] = lambda: (own_step(), own_step())
     timed = {"step": step, **actions}
-    uses_cache = run.teacher.cache and stage.trainer.needs_teacher
-    if uses_cache and not learner.companions:
-        cached = replay.replay_batches(run, learner, batch)
-        timed[KEPT] = lambda: learner.train_on_batch(*next(cached))
+    if kept_step := cached_step(run, stage.trainer, learner, batch):
+        timed[KEPT] = kept_step
     with contextlib.ExitStack() as stack:
         for model in (*models, other):
             stack.enter_context(fused.for_training(model))
@@ -143,10 +143,8 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
     return result
 
 
-def _random_batch(run):
+def random_batch(run: config.Run) -> tuple[np.ndarray, np.ndarray]:
     """Random inputs and labels: a step takes the same time for all images."""
-    import numpy as np
-
     rng = np.random.default_rng(0)
     shape = (run.batch_size, *run.data.input_shape)
     if run.data.vocabulary is None:
@@ -156,10 +154,14 @@ def _random_batch(run):
     return inputs, rng.integers(0, run.data.num_classes, run.batch_size)
 
 
-def _build_step(run, method, teacher, student, batch):
+def build_step(
+    run: config.Run,
+    method: trainers.Supervised,
+    teacher: keras.Model | None,
+    student: keras.Model,
+    batch: tuple[np.ndarray, np.ndarray],
+) -> tuple[trainer.Trainer, Callable[[], object]]:
     """A trainer of a copy of the student, and a function that trains it one step."""
-    import keras
-
     copy = keras.models.clone_model(student)
     answering = None if teacher is None else folded.answering(teacher, batch[0])
     learner = trainer.Trainer(
@@ -173,11 +175,21 @@ def _build_step(run, method, teacher, student, batch):
     return learner, lambda: learner.train_on_batch(*batch)
 
 
+def cached_step(
+    run: config.Run,
+    method: trainers.Supervised,
+    learner: trainer.Trainer,
+    batch: tuple[np.ndarray, np.ndarray],
+) -> Callable[[], object] | None:
+    """A step as of `build_step` on cached answers; None if the method has none."""
+    if not (run.teacher.cache and method.needs_teacher) or learner.companions:
+        return None
+    cached = replay.replay_batches(run, learner, batch)
+    return lambda: learner.train_on_batch(*next(cached))
+
+
 def _build_companion_step(run, network, count):
     """A copy of a network, and a function that trains it one step on random inputs."""
-    import keras
-    import numpy as np
-
     rng = np.random.default_rng(0)
     shapes = {tensor.name: tensor.shape[1:] for tensor in network.inputs}
     inputs = {
@@ -196,9 +208,6 @@ def _build_companion_step(run, network, count):
 
 def table(result: dict) -> str:
     """Formats the results of `time_methods` for the console."""
-    import numpy as np
-    import tabulate
-
     rows = []
     for method in result["methods"]:
         for action, times in method["seconds"].items():

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
+from keras import ops
 
 
 @contextlib.contextmanager
@@ -24,10 +25,38 @@ def scope(model: keras.Model, policy: str) -> Iterator[None]:
         for layer in model._flatten_layers()
         if policy != float32.name and layer.dtype_policy == float32
     ]
-    try:
+    with contextlib.ExitStack() as stack:
         for layer in layers:
             layer.dtype_policy = policy
+            stack.callback(setattr, layer, "dtype_policy", float32)
+            if hasattr(layer, "_convert_inputs_to_tensors"):
+                stack.enter_context(_keeping_type_of_inputs(layer))
+        yield
+
+
+@contextlib.contextmanager
+def _keeping_type_of_inputs(network):
+    """A context in which a functional model takes inputs in its own type as they are.
+
+    Keras converts them to the type of its inputs, float32, only for the first layer to
+    convert them back: of a ResNet of nested sections, whole images in each section.
+    """
+    convert = network._convert_inputs_to_tensors
+
+    def keep(inputs):
+        return [
+            given if _has_type(given, network.compute_dtype) else converted
+            for given, converted in zip(inputs, convert(inputs), strict=True)
+        ]
+
+    network._convert_inputs_to_tensors = keep
+    try:
         yield
     finally:
-        for layer in layers:
-            layer.dtype_policy = float32
+        del network._convert_inputs_to_tensors
+
+
+def _has_type(given, dtype):
+    return (
+        ops.is_tensor(given) and keras.backend.standardize_dtype(given.dtype) == dtype
+    )
