@@ -47,7 +47,7 @@ def to_tflite(
         tf.TensorSpec((1, *given.shape[1:]), tf.as_dtype(given.dtype), name=name)
         for given, name in zip(model.inputs, ends.input_names(model), strict=True)
     ]
-    with _unrolled(model) if calibration is not None else _stateless(model):
+    with _convertible(model, calibrated=calibration is not None):
         function = tf.function(answer).get_concrete_function(
             shapes if len(shapes) > 1 else shapes[0]
         )
@@ -78,26 +78,20 @@ def to_tflite(
 
 
 @contextlib.contextmanager
-def _unrolled(model: Any) -> Iterator[None]:
-    """Unrolls recurrent layers: TFLite's calibrator crashes on a loop (SIGSEGV)."""
+def _convertible(model: Any, *, calibrated: bool) -> Iterator[None]:
+    """Gives recurrent layers a form of which the converter makes a sound file.
+
+    TFLite's calibrator crashes on a loop (SIGSEGV), so there it is unrolled. And an
+    LSTM of tf_keras stays a loop, as one of Keras 3 is: in its form for a GPU the
+    converter finds TFLite's LSTM op, whose state outlives a call, so that the answer to
+    an example would depend on the example before.
+    """
     import keras
 
     with contextlib.ExitStack() as stack:
         for layer in model._flatten_layers():
-            if isinstance(layer, keras.layers.RNN):
+            if calibrated and isinstance(layer, keras.layers.RNN):
                 stack.enter_context(mock.patch.object(layer, "unroll", True))
-        yield
-
-
-@contextlib.contextmanager
-def _stateless(model: Any) -> Iterator[None]:
-    """Keeps an LSTM of tf_keras a loop, as one of Keras 3 is.
-
-    In its form for a GPU the converter finds TFLite's LSTM op, whose state outlives a
-    call: the answer to an example would depend on the example before.
-    """
-    with contextlib.ExitStack() as stack:
-        for layer in model._flatten_layers():
             if type(layer).__name__ == "LSTM" and hasattr(layer, _FOR_GPU):
                 stack.enter_context(mock.patch.object(layer, _FOR_GPU, False))
         yield

@@ -115,10 +115,10 @@ def read_content(content: bytes, path: pathlib.Path | str = "this") -> Facts:
         if name in op_macs.UNKNOWN or (rule and times is None):
             uncounted.append(name)
         own_macs = rule.macs(part, op) * (times or 1) if rule else 0
+        weights = op_macs.weights(part, op)
         # By buffer: tensors that share one, as in a loop, count once.
-        for index in op_macs.weights(part, op):
-            sizes[part.place(index)] = part.size(index)
-        own = _kernels_of(part, op)
+        sizes |= {part.place(index): part.size(index) for index in weights}
+        own = _kernels_of(part, op, weights)
         described |= own
         macs += own_macs
         nonzero_macs += _nonzero(own_macs, own.values())
@@ -157,17 +157,17 @@ def read_kernels(content: bytes) -> tuple[Kernel, ...]:
     """
     graph, described = graphs.Graph(lut.expand(content), "this"), {}
     for part, op, _ in op_macs.ops_with_counts(graph):
-        described |= _kernels_of(part, op)
+        described |= _kernels_of(part, op, op_macs.weights(part, op))
     return tuple(described.values())
 
 
-def _kernels_of(part, op):
+def _kernels_of(part, op, weights):
     """The kernels of an op but depthwise ones, by buffer."""
     if part.name(op) == "DEPTHWISE_CONV_2D":
         return {}
     return {
         part.place(index): part.kernel(index, axis)
-        for index, axis in op_macs.weights(part, op).items()
+        for index, axis in weights.items()
         if axis is not None
     }
 

@@ -1,5 +1,6 @@
 """Predicts which files can be made of a network, and which layers prevent others."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from distill import config
@@ -61,7 +62,7 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
         **diagnosed,
         "float_share": share,
         "files": files,
-        "advice": _advice(diagnosed, files),
+        "advice": _advice(diagnosed, parts, blocked, counted.by_layer),
         "cautions": [
             f"{config.name_of(part)}: {line}"
             for part in parts
@@ -70,17 +71,24 @@ def examine(network, parts: Sequence[finishers.Finisher]) -> dict:
     }
 
 
-def _advice(diagnosed, files):
-    blocking = {name for file in files for name in file["blocked"]}
+def _advice(diagnosed, parts, blocked, layers):
+    blocking = set().union(*blocked.values())
     free = ", ".join(
         name for name, kind in finishers.FINISHERS.items() if not kind.asks
     )
     otherwise = _OTHERWISE.format(free=free)
+    engines = {
+        name: remedy
+        for remedy, changed in _with_other_engines(parts)
+        for name in blocking.difference(
+            *find_blocked(diagnosed, changed, layers).values()
+        )
+    }
     remedies: dict[str, list[str]] = {}
     for layer in diagnosed["layers"]:
         if layer["name"] in blocking:
-            remedy = _other_engine(layer, files)
-            remedy = remedy or _REMEDIES.get(layer["kind"], otherwise)
+            remedy = _REMEDIES.get(layer["kind"], otherwise)
+            remedy = engines.get(layer["name"], remedy)
             remedies.setdefault(remedy, []).append(layer["name"])
     if diagnosed["twin"]:
         remedies[otherwise] = list(diagnosed["twin"])
@@ -90,16 +98,22 @@ def _advice(diagnosed, files):
     ]
 
 
-def _other_engine(layer, files):
-    """The option that chooses an engine which supports a layer; None without one."""
-    blocked = [
-        file["name"] == "pruned"
-        for file in files
-        if file["engine"] == "tfmot" and layer["name"] in file["blocked"]
-    ]
-    refused = [key for key in layer if key.startswith("tfmot") and layer[key]]
-    if not all(blocked) and refused and not layer["keras"]:
-        return _AUTO
-    # Where each kernel has its share, `pruned` tries no other engine than TF-MOT.
-    others = layer.get("cluster") or layer.get("quantize")
-    return _OWN if any(blocked) and layer.get("prune") and not others else None
+def _with_other_engines(parts):
+    """The finishers with another choice of engine, after the advice to choose so."""
+    for remedy, engine, may in ((_OWN, "own", _may_be_own), (_AUTO, "auto", _has_any)):
+        yield (
+            remedy,
+            [
+                dataclasses.replace(part, engine=engine) if may(part) else part
+                for part in parts
+            ],
+        )
+
+
+def _may_be_own(part):
+    # TF-MOT alone has the pattern.
+    return config.name_of(part) == "pruned" and not part.in_fours
+
+
+def _has_any(part):
+    return hasattr(part, "engine")

@@ -1,7 +1,5 @@
 """Conversion of networks whose ops the converter does not take as they are."""
 
-import contextlib
-
 import keras
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from keras import layers as L
 
 from distill.compress import convert
 from distill.measure import graph, interpreter
+from distill.report.firmware import bundle
 from distill.teach.answering import formats
 
 
@@ -45,7 +44,7 @@ def reader():
 @pytest.fixture
 def stateful(reader, tmp_path, monkeypatch):
     """Its file as TensorFlow itself makes it, with TFLite's LSTM op."""
-    monkeypatch.setattr(convert, "_stateless", lambda model: contextlib.nullcontext())
+    monkeypatch.setattr(convert, "_FOR_GPU", "_no_attribute_of_a_layer")
     path = tmp_path / "file.tflite"
     path.write_bytes(convert.to_tflite(reader[0], "float32"))
     assert "UNIDIRECTIONAL_SEQUENCE_LSTM" in graph.Graph(path.read_bytes()).float_ops()
@@ -85,3 +84,15 @@ def test_a_file_of_elsewhere_is_measured_and_teaches_without_its_state(
     for start in (0, 3, 6):  # Batches of one shape, which share their tensors.
         (taught,) = teacher(examples[start : start + 3]).values()
         np.testing.assert_allclose(taught, wanted[start : start + 3], atol=1e-6)
+
+
+def test_sources_for_a_microcontroller_reset_what_keeps_a_state(
+    reader, stateful, tmp_path
+):
+    reset = "interpreter_.Reset()"
+    assert reset in bundle.render(stateful)["file_micro.h"]
+    path = tmp_path / "one.tflite"
+    given = keras.Input((4,))
+    dense = keras.Model(given, {"logits": L.Dense(2)(given)})
+    path.write_bytes(convert.to_tflite(dense, "float32"))
+    assert reset not in bundle.render(path)["one_micro.h"]

@@ -221,6 +221,16 @@ def test_what_tf_mot_cannot_prune_our_engine_prunes(diagnoses, monkeypatch):
     assert made["files"][0]["blocked"] == {}
     row = next(x for x in compress_tables.tables(made).splitlines() if "sum " in x)
     assert row.split()[-3:-1] == ["own", "no"]  # To prune, and to cluster.
+    assert refused["advice"] == ["`sum`: leave `engine` at `auto`"]
+    own = "`sum`: give `pruned` the option `engine: own`"
+    for advised, options in (
+        (own, {"scope": "kernel"}),
+        # Our engine has no pattern.
+        ("`sum`: take another layer", {"pattern": "2_of_4", "sparsity": 0.5}),
+    ):
+        part = finishers.FINISHERS["pruned"](**options)
+        (advice,) = examine(monkeypatch, diagnosed, [part])["advice"]
+        assert advice.startswith(advised)
 
 
 def test_options_that_do_not_fit_the_layers_block_a_file(diagnoses, monkeypatch):

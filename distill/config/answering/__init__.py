@@ -126,6 +126,7 @@ def check_run(run: Run) -> None:
     if form is None:
         return
     _check_partners(run, form)
+    _check_precision(run, form)
     _check_augmentation(run, form)
     _check_unlabelled(run, form)
     if run.teacher.input is not None and run.data.kind == "images":
@@ -153,6 +154,9 @@ def _check_unlabelled(run, form):
 def _check_partners(run, form):
     rule = f"absent with `teacher.{form}`: other teachers stand beside a network only"
     check(not run.co_teachers, "co_teachers", rule, len(run.co_teachers))
+
+
+def _check_precision(run, form):
     rule = f"float32 or mixed_bfloat16 with `teacher.{form}`: no steps can be measured"
     measures = run.hardware.precision == "auto"
     check(not measures, "hardware.precision", rule, run.hardware.precision)

@@ -74,6 +74,7 @@ def render(
         "classes": classes,
         "kind": kind,
         "adders": adders,
+        "keeps_state": ops.keeps_state(part),
         "golden": goldens.make(path, takes, examples),
     }
     return {f"{name}_{source}": _render(source, values) for source in _TEMPLATES}

@@ -18,6 +18,7 @@ _NAMES = """
     UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK WHILE ZEROS_LIKE
     """
 KNOWN = frozenset(_NAMES.split())
+_STATEFUL = {"UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"}
 _DECODE = "CUSTOM TFLM_DECODE"  # Unpacks weights; see `finishers.tabled`.
 _SPELLED = {  # Those whose function is not the op's name in camel case.
     "BATCH_MATMUL": "BatchMatMul",
@@ -51,6 +52,11 @@ def adders(part: graph.Graph) -> list[str]:
     if reasons:
         raise ValueError(f"TFLite Micro cannot run it: {'; '.join(reasons)}")
     return sorted(map(_adder, names))
+
+
+def keeps_state(part: graph.Graph) -> bool:
+    """Whether an op of a file goes on from the call before, unless it is reset."""
+    return any(inner.full_name(op) in _STATEFUL for inner, op in part.walk())
 
 
 def _adder(name):

@@ -39,6 +39,10 @@ class Network {
   // Computes `kOutputSize` outputs of `kInputSize` inputs.
   bool Run(const Input* input, Output* output) {
     if (!ready_) return false;
+{% if keeps_state %}
+    // Or the network would go on from the example before.
+    if (interpreter_.Reset() != kTfLiteOk) return false;
+{% endif %}
     std::memcpy(interpreter_.input(0)->data.data, input, kInputSize * sizeof(Input));
     if (interpreter_.Invoke() != kTfLiteOk) return false;
     std::memcpy(output, interpreter_.output(0)->data.data,
