@@ -99,7 +99,8 @@ def test_a_card_without_a_known_peak_has_none(card, peak):
 def timed_methods(run, **_):
     """What `peers.side_by_side` says: a second a step of ours, two of theirs."""
     seconds = {"own": [1.0, 1.0], "pytorch": [2.0, 2.0]}
-    method = {"name": "kd", "seconds": seconds, "ratio": {"pytorch": 2.0}}
+    method = {"name": "kd", "seconds": seconds}
+    method |= {"ratio": {"pytorch": 2.0}, "ratio_range": {"pytorch": [1.5, 3.0]}}
     packages = {"own": "Keras 3 on jax, gpu:0", "pytorch": "PyTorch 2, cuda"}
     return {"costs": COSTS, "methods": [method], "packages": packages, "missing": {}}
 
@@ -142,7 +143,7 @@ def test_all_compile_at_once_and_are_timed_one_by_one(monkeypatch, capsys, tmp_p
     rows = [line.split() for line in output.splitlines() if line.startswith("kd")]
     # 128 images in one second by us, in two by them; 2 x 1030 operations an image.
     assert rows[0][1:5] == ["128", "mixed_bfloat16", "own", "128"]
-    assert rows[1][3:6] == ["pytorch", "64", "2.00"]
+    assert rows[1][3:8] == ["pytorch", "64", "2.00", "(1.50", "to"]
     assert float(rows[0][5]) == pytest.approx(128 * 2060 / 1e12, rel=0.01)
     assert [row[-2] for row in rows] == [
         "26.4",

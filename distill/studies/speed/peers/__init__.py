@@ -139,7 +139,8 @@ def side_by_side(
         stage a mapping:
         `name`; by peer the `losses` of the first steps, and the `seconds` and
         `cpu_seconds` of a step, one number for each round; `ratio` and `cpu_ratio`, of
-        this project's examples per second to each peer's, medians over the rounds.
+        this project's examples per second to each peer's, medians over the rounds; and
+        `ratio_range` and `cpu_ratio_range`, the smallest and the largest of a round.
 
     Raises:
         RuntimeError: If networks or losses differ, or a process ends.
@@ -209,8 +210,10 @@ def table(result: dict, batch_size: int) -> str:
                 f"{batch_size / wall:.0f}",
                 f"{100 * speed / peak:.0f} %",
             ]
-            for ratios in (method["ratio"], method["cpu_ratio"]):
-                row.append(f"{ratios[peer]:.2f}" if peer in ratios else "")
+            row += [
+                roofline.format_ratio(method, name, peer)
+                for name in ("ratio", "cpu_ratio")
+            ]
             rows.append(row)
     headers = ["method", "precision", "by", "ms", "images/s", "of the peak"]
     headers += ["ours / theirs", "by CPU time"]

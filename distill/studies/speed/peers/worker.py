@@ -89,18 +89,22 @@ def time_rounds(index, losses, workers, rounds, steps):
         for who, worker in able.items():
             for clock, value in worker.ask(stage=index, steps=steps).items():
                 clocks[clock][who].append(value)
-    ratio = {
-        f"{clock.removesuffix('seconds')}ratio": {
-            # Per round first: a slow moment of the machine slows down both of a round.
-            who: statistics.median(
-                other / own for own, other in zip(found[OWN], values, strict=True)
-            )
+    compared = {}
+    for clock, found in clocks.items():
+        # Per round first: a slow moment of the machine slows down both of a round.
+        ratios = {
+            who: [other / own for own, other in zip(found[OWN], values, strict=True)]
             for who, values in found.items()
             if who != OWN
         }
-        for clock, found in clocks.items()
-    }
-    return {"losses": losses, **clocks, **ratio}
+        name = f"{clock.removesuffix('seconds')}ratio"
+        compared[name] = {
+            who: statistics.median(rounds) for who, rounds in ratios.items()
+        }
+        compared[f"{name}_range"] = {
+            who: [min(rounds), max(rounds)] for who, rounds in ratios.items()
+        }
+    return {"losses": losses, **clocks, **compared}
 
 
 def time_products(workers, rounds):
