@@ -6,7 +6,7 @@ of the rounds' ratios is reported. `--peers` compares with other implementations
 `--mixed-precision` compares float32 with bfloat16, see `speed.mixed_precision`;
 `--find-batch-size` compares all batch sizes that fit into memory, see
 `speed.batch_sizes`. `--operations` says to which operations the time of a step goes,
-see `speed.operations`; `--run` to which parts that of a finished run went, see
+see `speed.operations`; `--run` says where the time of a finished run went, see
 `speed.whole_run`.
 """
 
@@ -102,7 +102,7 @@ def _command(arguments: argparse.Namespace) -> int:
         peers.check(run)
         threads = peers.threads_of(run, arguments.threads)
     processor.check(run.hardware)
-    options = {"rounds": arguments.rounds or ROUNDS, "steps": arguments.steps or STEPS}
+    options = _options(arguments)
 
     result = {
         "machine": versions.machine(),
@@ -134,6 +134,14 @@ def _command(arguments: argparse.Namespace) -> int:
     return _show(result, f"{table}\n{batch}{result['machine']}", arguments)
 
 
+def _options(arguments):
+    """The numbers of rounds and steps, as far as they are used."""
+    options = {"steps": arguments.steps or STEPS}
+    if not _measures_once(arguments):
+        options["rounds"] = arguments.rounds or ROUNDS
+    return options
+
+
 def _show(result, text, arguments):
     """Prints a result, and writes it where `--json` says."""
     print(text)
@@ -158,6 +166,10 @@ def _check_source(arguments):
                 )
 
 
+def _measures_once(arguments):
+    return arguments.find_batch_size or arguments.operations
+
+
 def _check_precision(option, arguments):
     """Refuses `auto` where one precision is timed."""
     if option == "auto" and not (arguments.mixed_precision or arguments.precisions):
@@ -173,8 +185,7 @@ def _check(arguments):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise errors.ConfigError(f"--{name} must be at least 1. Received: {value}")
-    once = arguments.find_batch_size or arguments.operations
-    if once and arguments.rounds is not None:
+    if _measures_once(arguments) and arguments.rounds is not None:
         raise errors.ConfigError(
             "--rounds must be left out with --find-batch-size and --operations, which "
             f"measure once. Received: {arguments.rounds}"

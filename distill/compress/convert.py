@@ -86,11 +86,9 @@ def _convertible(model: Any, *, calibrated: bool) -> Iterator[None]:
     converter finds TFLite's LSTM op, whose state outlives a call, so that the answer to
     an example would depend on the example before.
     """
-    import keras
-
     with contextlib.ExitStack() as stack:
         for layer in model._flatten_layers():
-            if calibrated and isinstance(layer, keras.layers.RNN):
+            if calibrated and hasattr(layer, "unroll"):
                 stack.enter_context(mock.patch.object(layer, "unroll", True))
             if type(layer).__name__ == "LSTM" and hasattr(layer, _FOR_GPU):
                 stack.enter_context(mock.patch.object(layer, _FOR_GPU, False))

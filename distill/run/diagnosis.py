@@ -77,13 +77,11 @@ def _advice(diagnosed, parts, blocked, layers):
         name for name, kind in finishers.FINISHERS.items() if not kind.asks
     )
     otherwise = _OTHERWISE.format(free=free)
-    engines = {
-        name: remedy
-        for remedy, changed in _with_other_engines(parts)
-        for name in blocking.difference(
-            *find_blocked(diagnosed, changed, layers).values()
-        )
-    }
+    engines = {}
+    for remedy, changed in _with_other_engines(parts):
+        left = set().union(*find_blocked(diagnosed, changed, layers).values())
+        if left <= blocking:  # Else the change would itself be refused.
+            engines |= dict.fromkeys(blocking - left, remedy)
     remedies: dict[str, list[str]] = {}
     for layer in diagnosed["layers"]:
         if layer["name"] in blocking:
@@ -99,21 +97,20 @@ def _advice(diagnosed, parts, blocked, layers):
 
 
 def _with_other_engines(parts):
-    """The finishers with another choice of engine, after the advice to choose so."""
-    for remedy, engine, may in ((_OWN, "own", _may_be_own), (_AUTO, "auto", _has_any)):
-        yield (
-            remedy,
-            [
-                dataclasses.replace(part, engine=engine) if may(part) else part
-                for part in parts
-            ],
-        )
+    """Yields each advice, and the finishers as if it were followed; the best last."""
+    own, auto, both = (
+        [_with_engine(part, *engines) for part in parts]
+        for engines in (("own",), ("auto",), ("auto", "own"))
+    )
+    yield from ((f"{_AUTO}, and {_OWN}", both), (_OWN, own), (_AUTO, auto))
 
 
-def _may_be_own(part):
+def _with_engine(part, *engines):
+    """A finisher with the last of the engines that it may have; else as it is."""
+    name = config.name_of(part)
     # TF-MOT alone has the pattern.
-    return config.name_of(part) == "pruned" and not part.in_fours
-
-
-def _has_any(part):
-    return hasattr(part, "engine")
+    fits = {"own": name == "pruned" and not part.in_fours}
+    fits["auto"] = "engine" in {field.name for field in dataclasses.fields(part)}
+    for engine in engines:
+        part = dataclasses.replace(part, engine=engine) if fits[engine] else part
+    return part

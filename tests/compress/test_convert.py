@@ -28,6 +28,8 @@ def test_recurrent_layers_are_calibrated(variant, tmp_path):
     answers = interpreter.predict(path, examples)
     np.testing.assert_allclose(answers, wanted, atol=0.1 * np.abs(wanted).max())
     assert not both.forward_layer.unroll  # The network itself stays as it was.
+    whole = graph.Graph(convert.to_tflite(model, "float32"))
+    assert "WHILE" in {whole.name(op) for op in whole.ops}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,14 @@ def test_the_answer_of_a_file_does_not_depend_on_the_example_before(reader, tmp_
     path.write_bytes(convert.to_tflite(model, "float32"))
     answers = answers_in_turn(path, examples)
     np.testing.assert_allclose(answers, wanted, atol=1e-6)
+
+
+def test_an_lstm_of_tf_keras_is_calibrated(reader, tmp_path):
+    model, examples, wanted = reader
+    path = tmp_path / "file.tflite"
+    path.write_bytes(convert.to_tflite(model, "int8", examples))
+    answers = interpreter.predict(path, examples)
+    np.testing.assert_allclose(answers, wanted, atol=0.1 * np.abs(wanted).max())
 
 
 def test_a_file_of_elsewhere_is_measured_and_teaches_without_its_state(

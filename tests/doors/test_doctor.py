@@ -222,15 +222,19 @@ def test_what_tf_mot_cannot_prune_our_engine_prunes(diagnoses, monkeypatch):
     row = next(x for x in compress_tables.tables(made).splitlines() if "sum " in x)
     assert row.split()[-3:-1] == ["own", "no"]  # To prune, and to cluster.
     assert refused["advice"] == ["`sum`: leave `engine` at `auto`"]
-    own = "`sum`: give `pruned` the option `engine: own`"
-    for advised, options in (
-        (own, {"scope": "kernel"}),
+    own = "give `pruned` the option `engine: own`"
+    quantized = finishers.FINISHERS["int8"](engine="tfmot")
+    for advised, options, others in (
+        (own, {"scope": "kernel"}, []),
+        (f"leave `engine` at `auto`, and {own}", {"scope": "kernel"}, [quantized]),
         # Our engine has no pattern.
-        ("`sum`: take another layer", {"pattern": "2_of_4", "sparsity": 0.5}),
+        ("take another layer", {"pattern": "2_of_4", "sparsity": 0.5}, []),
+        # Nor does `auto` help, which would refuse so many zeros.
+        ("take another layer", {"engine": "tfmot", "sparsity": 0.97}, []),
     ):
-        part = finishers.FINISHERS["pruned"](**options)
-        (advice,) = examine(monkeypatch, diagnosed, [part])["advice"]
-        assert advice.startswith(advised)
+        made = [finishers.FINISHERS["pruned"](**options), *others]
+        (advice,) = examine(monkeypatch, diagnosed, made)["advice"]
+        assert advice.startswith(f"`sum`: {advised}"), advice
 
 
 def test_options_that_do_not_fit_the_layers_block_a_file(diagnoses, monkeypatch):

@@ -11,21 +11,23 @@ from distill.teach.hardware import precision
 IMAGES = np.random.default_rng(0).random((4, 6, 6, 3), np.float32)
 
 
-def section():
-    """A network within a network, whose input two layers read."""
+def section(kind):
+    """A network within a network; of a functional one two layers read the input."""
+    convolution = keras.layers.Conv2D(3, 3, padding="same")
     inputs = keras.Input((6, 6, 3))
-    ones = keras.layers.Conv2D(3, 3, padding="same")(inputs)
-    return keras.Model(inputs, keras.layers.Add()([ones, inputs]))
+    if kind == "sequential":
+        return keras.Sequential([inputs, convolution])
+    return keras.Model(inputs, keras.layers.Add()([convolution(inputs), inputs]))
 
 
-@pytest.fixture
-def network():
+@pytest.fixture(params=["functional", "sequential"])
+def network(request):
     """A convolution and two sections."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6, 6, 3))
     outputs = keras.layers.Conv2D(3, 3, padding="same")(inputs)
     for _ in range(2):
-        outputs = section()(outputs)
+        outputs = section(request.param)(outputs)
     return keras.Model(inputs, outputs)
 
 
@@ -56,8 +58,10 @@ def test_answers_are_those_without_sections(network):
     first, *sections = network.layers[1:]
     outputs = first(inputs)
     for part in sections:
-        _, convolution, add = part.layers
-        outputs = add([convolution(outputs), outputs])
+        layers = [each for each in part.layers if each.weights or "add" in each.name]
+        before, outputs = outputs, layers[0](outputs)
+        if len(layers) == 2:
+            outputs = layers[1]([outputs, before])
     flat = keras.Model(inputs, outputs)
     with precision.scope(network, "mixed_bfloat16"):
         answers, expected = network(IMAGES), flat(IMAGES)
@@ -69,8 +73,24 @@ def test_afterwards_a_network_converts_its_inputs_again(network):
         raise RuntimeError
     half = tf.cast(IMAGES, tf.bfloat16)
     assert network(half).dtype == tf.float32
-    layers = network._flatten_layers()
-    assert not any("_convert_inputs_to_tensors" in vars(layer) for layer in layers)
+    for layer in network._flatten_layers():
+        inner = getattr(layer, "_functional", layer)
+        assert "_convert_inputs_to_tensors" not in vars(inner)
+        assert layer._convert_input_args == (type(layer) is not type(network))
+
+
+def test_what_is_not_half_is_converted_as_ever():
+    mask = keras.Input((3,), dtype="int32", name="mask")
+    more = keras.Input((3,), name="more", optional=True)
+    given = keras.Input((3,), name="given")
+    bits = ops.cast(ops.bitwise_and(mask, mask), "float32")
+    inner = keras.Model([given, mask, more], bits + given)
+    with precision.scope(inner, "mixed_bfloat16"):
+        whole = np.full((2, 3), 0.5, np.float32)
+        # Numbers in half precision are no masks, and float64 is no float32.
+        masks = ops.cast(np.full((2, 3), 7), "bfloat16")
+        answers = inner([tf.constant(whole, tf.float64), masks, None])
+    np.testing.assert_array_equal(ops.cast(answers, "float32"), whole + 7)
 
 
 def test_what_is_not_half_is_left_to_keras():

@@ -55,7 +55,7 @@ def adders(part: graph.Graph) -> list[str]:
 
 
 def keeps_state(part: graph.Graph) -> bool:
-    """Whether an op of a file goes on from the call before, unless it is reset."""
+    """Whether a file has an op whose state lasts from one call to the next."""
     return any(inner.full_name(op) in _STATEFUL for inner, op in part.walk())
 
 

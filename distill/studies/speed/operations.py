@@ -40,7 +40,7 @@ def check(run: config.Run) -> None:
     device = keras.distribution.list_devices()[0]
     if not device.startswith("cpu"):
         raise ConfigError(
-            f"--operations reads the times of a CPU, with the accelerators hidden "
+            "--operations reads the times of a CPU, with the accelerators hidden "
             f"(CUDA_VISIBLE_DEVICES=-1). Received: {device}"
         )
 

@@ -181,7 +181,7 @@ def cached_step(
     learner: trainer.Trainer,
     batch: tuple[np.ndarray, np.ndarray],
 ) -> Callable[[], object] | None:
-    """A step as of `build_step` on cached answers; None if the method has none."""
+    """A function that trains one step on cached answers; None if it uses none."""
     if not (run.teacher.cache and method.needs_teacher) or learner.companions:
         return None
     cached = replay.replay_batches(run, learner, batch)

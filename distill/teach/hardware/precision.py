@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from unittest import mock
 
 import keras
 from keras import ops
@@ -29,31 +30,44 @@ def scope(model: keras.Model, policy: str) -> Iterator[None]:
         for layer in layers:
             layer.dtype_policy = policy
             stack.callback(setattr, layer, "dtype_policy", float32)
-            if hasattr(layer, "_convert_inputs_to_tensors"):
-                stack.enter_context(_keeping_type_of_inputs(layer))
+            stack.enter_context(_keeping_half(layer, layer.compute_dtype))
         yield
 
 
 @contextlib.contextmanager
-def _keeping_type_of_inputs(network):
-    """A context in which a functional model takes inputs in its own type as they are.
+def _keeping_half(layer, half):
+    """A context in which a network takes inputs in half precision as they are.
 
     Keras converts them to the type of its inputs, float32, only for the first layer to
     convert them back: of a ResNet of nested sections, whole images in each section.
+
+    Args:
+        layer: A layer. Others than functional and sequential models are left alone.
+        half: The type in which it computes.
     """
+    # A sequential model converts by itself, then calls the functional one in it.
+    network = getattr(layer, "_functional", layer)
+    if not hasattr(network, "_convert_inputs_to_tensors"):
+        yield
+        return
     convert = network._convert_inputs_to_tensors
 
     def keep(inputs):
         return [
-            given if _has_type(given, network.compute_dtype) else converted
-            for given, converted in zip(inputs, convert(inputs), strict=True)
+            given if wanted.dtype == "float32" and _has_type(given, half) else converted
+            # More inputs than the network has are Keras' to report.
+            for given, converted, wanted in zip(
+                inputs, convert(inputs), network._inputs, strict=False
+            )
         ]
 
-    network._convert_inputs_to_tensors = keep
-    try:
+    patches = [mock.patch.object(network, "_convert_inputs_to_tensors", keep)]
+    if network is not layer:
+        patches.append(mock.patch.object(layer, "_convert_input_args", False))
+    with contextlib.ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
         yield
-    finally:
-        del network._convert_inputs_to_tensors
 
 
 def _has_type(given, dtype):

@@ -40,7 +40,7 @@ class Network {
   bool Run(const Input* input, Output* output) {
     if (!ready_) return false;
 {% if keeps_state %}
-    // Or the network would go on from the example before.
+    // Without this, the state of the example before would remain.
     if (interpreter_.Reset() != kTfLiteOk) return false;
 {% endif %}
     std::memcpy(interpreter_.input(0)->data.data, input, kInputSize * sizeof(Input));
