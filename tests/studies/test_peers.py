@@ -121,8 +121,8 @@ class Fake:
 def _timed(theirs, calls=None):
     calls = [] if calls is None else calls
     workers = {
-        "own": Fake("own", [1.0, 2.0, 4.0], [3.0, 2.0], calls),
-        "other": Fake("other", [2.0, 3.0, 4.0], theirs, calls),
+        "own": Fake("own", [9.0, 1.0, 2.0, 4.0], [3.0, 2.0], calls),
+        "other": Fake("other", [1.0, 2.0, 3.0, 4.0], theirs, calls),
     }
     losses, _ = worker.compare_losses(0, "kd", workers)
     return worker.time_rounds(0, losses, workers, rounds=3, steps=5)
@@ -131,7 +131,7 @@ def _timed(theirs, calls=None):
 def test_peers_are_timed_in_turn_and_compared_round_by_round():
     calls = []
     actual = _timed([3.0, 2.0], calls)
-    assert calls == ["own", "other"] * 4
+    assert calls == ["own", "other"] * 5  # Compared, warmed up, and timed thrice.
     assert actual["ratio"] == actual["cpu_ratio"] == {"other": 1.5}  # Of 2, 1.5 and 1.
     assert actual["ratio_range"] == actual["cpu_ratio_range"] == {"other": [1.0, 2.0]}
     assert actual["seconds"]["other"] == [2.0, 3.0, 4.0]

@@ -82,12 +82,17 @@ def _compare(who, name, losses, tolerance):
 
 
 def time_rounds(index, losses, workers, rounds, steps):
-    """Times a stage's steps in turn, in all workers that compute its losses."""
+    """Times a stage's steps in turn, in all workers that compute its losses.
+
+    A first round is not counted: some libraries are slow again after they have waited
+    while others compiled.
+    """
     able = {who: worker for who, worker in workers.items() if who in losses}
     clocks = {clock: {who: [] for who in able} for clock in ("seconds", "cpu_seconds")}
-    for _ in range(rounds):
+    for number in range(1 + rounds):
         for who, worker in able.items():
-            for clock, value in worker.ask(stage=index, steps=steps).items():
+            timed = worker.ask(stage=index, steps=steps)
+            for clock, value in timed.items() if number else ():
                 clocks[clock][who].append(value)
     compared = {}
     for clock, found in clocks.items():
