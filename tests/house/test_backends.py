@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -41,7 +42,10 @@ def test_the_laws_hold_on_another_backend(backend, file):
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    # One law is not PyTorch's, which draws dropout from a state of its own.
+    unfit = int((backend, file) == ("torch", "runtime/test_resume.py"))
+    skipped = re.search(r"(\d+) skipped", done.stdout)
+    assert int(skipped[1] if skipped else 0) == unfit
 
 
 COUNT = """

@@ -88,7 +88,7 @@ def _regularising_groups(trainer, real, constants, encoded, condition):
         others = {key: ops.roll(value, 1, axis=0) for key, value in encoded.items()}
         # Another example of the same label is no mismatch.
         changed = ops.roll(condition, 1, axis=0) != condition
-        differs = ops.any(changed, range(1, len(condition.shape)))
+        differs = ops.any(changed, tuple(range(1, len(condition.shape))))
         weight = method.mismatch_weight * ops.cast(differs, "float32")
         groups.append(_Group({**real, **others}, False, weight))
     if method.noise_weight:
