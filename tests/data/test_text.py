@@ -415,7 +415,7 @@ def test_a_benchmark_of_text_has_ids_of_the_vocabulary():
     from distill.studies.speed import steps
 
     run = config.load("lit_vdcnn_sst2.yaml")
-    inputs, _ = steps._random_batch(run)
+    inputs, _ = steps.random_batch(run)
     assert inputs.dtype == np.int32
     assert inputs.min() >= 0
     assert inputs.max() < run.data.vocabulary
