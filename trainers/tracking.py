@@ -1,6 +1,22 @@
-"""Base of the models that train: named running means."""
+"""Base of the models that train: sums of terms, and named running means."""
+
+from collections.abc import Iterable
 
 import keras
+from keras import ops
+
+
+def total(terms: Iterable):
+    """The sum of scalars, each time rounded in the same way; 0 without any.
+
+    Args:
+        terms: Scalar tensors of one type.
+    """
+    # Not term after term: TensorFlow makes such a chain one operation, which begins
+    # with a number that nothing else still has to read. These are shown as well, so
+    # which of them that is would depend on the threads.
+    terms = list(terms)
+    return ops.sum(ops.stack(terms)) if terms else ops.zeros(())
 
 
 def replicas() -> int:

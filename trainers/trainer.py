@@ -7,7 +7,7 @@ from trainers import plain
 from trainers.methods import representations
 from trainers.methods.supervised import Step, Supervised
 from trainers.optimizer import Sides
-from trainers.tracking import Tracked, replicas
+from trainers.tracking import Tracked, replicas, total
 
 
 class Trainer(Tracked):
@@ -157,7 +157,7 @@ class Trainer(Tracked):
             # Keras has divided this loss by the number of replicas already. The sum
             # of all terms is divided once, at the end.
             loss *= replicas()
-        penalty = sum(self.losses, start=ops.zeros(()))
+        penalty = total(self.losses)
         if loss is None:
             loss = penalty
         else:
@@ -168,13 +168,14 @@ class Trainer(Tracked):
             return loss / replicas()
         plain.watch_agreement(self, y_pred, taught)
         step = Step(x, labels, taught, _to_float32(y_pred), training)
+        losses = [loss]
         for name, per_example in _to_float32(self.method.terms(self, step)).items():
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, "float32")
             term = ops.mean(per_example)
             self.track(name, term, count)
-            loss += term
-        return loss / replicas()
+            losses.append(term)
+        return total(losses) / replicas()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The compiled metrics of the logits; without logits, the terms alone."""

@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+import graphs
 import keras
 import numpy as np
 import pytest
@@ -145,6 +146,15 @@ def test_each_sides_losses_move_it_alone_and_nothing_else_does(side):
     both = (weights(getattr(learner, side)) for learner in (whole, alone))
     for a, b in zip(*both, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="its graphs")
+def test_no_sum_depends_on_the_threads():
+    learner = make(dataclasses.replace(LAST, r1=0.3), eager=False)
+    with graphs.optimized() as found:
+        learner.train_on_batch(REAL, LABELS)
+    assert any(node.op == "MatMul" for graph in found for node in graph.node)
+    assert [name for graph in found for name in graphs.unsettled_sums(graph)] == []
 
 
 def test_an_idle_generator_is_found_out():

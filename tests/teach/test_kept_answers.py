@@ -101,10 +101,7 @@ def test_kept_and_live_runs_end_in_the_same_bytes(splits, teacher, tmp_path):
     assert len(set(shown[1]["kd_loss"])) == 3  # It goes on learning.
     actual, said = learned(RUN, splits, tmp_path / "kept", both)
     assert actual == wanted
-    for one, other in zip(said, shown, strict=True):
-        assert one.keys() == other.keys()
-        for name in one:  # Threads may add up the shown terms in another order.
-            assert one[name] == pytest.approx(other[name], rel=1e-6), name
+    assert said == shown
     # Two variants and validation, for each stage.
     assert len(list(tmp_path.rglob("*.rows"))) == 3 * len(RUN.stages)
 

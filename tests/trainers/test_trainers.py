@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import graphs
 import keras
 import numpy as np
 import pytest
@@ -168,6 +169,17 @@ def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
     model.fit(*batch, verbose=0)
     assert same(before[0], values(teacher))
     assert not same(before[1], values(model.student))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="its graphs")
+@pytest.mark.parametrize("name", METHODS)
+def test_no_sum_depends_on_the_threads(name, make, batch):
+    with graphs.optimized() as found:
+        make(name, eager=False).fit(*batch, validation_data=batch, verbose=0)
+    assert {node.op for graph in found for node in graph.node} & {
+        "Conv2DBackpropFilter"
+    }
+    assert [name for graph in found for name in graphs.unsettled_sums(graph)] == []
 
 
 @pytest.mark.parametrize("name", ["fitnet", "crd", "lit_narrower", "embedding"])

@@ -6,7 +6,7 @@ from keras import ops
 from gan import gradients, losses
 from trainers.generators.acgan import ACGAN
 from trainers.optimizer import Sides
-from trainers.tracking import Tracked, replicas
+from trainers.tracking import Tracked, replicas, total
 
 # Adam's first momentum. It is short because the opponent moves: old gradients mislead.
 BETA = 0.5
@@ -92,7 +92,7 @@ class GeneratorTrainer(Tracked):
         for name, per_example in terms.items():
             terms[name] = ops.mean(ops.cast(per_example, "float32"))
             self.track(name, terms[name])
-        return sum(terms.values()) / replicas()
+        return total(terms.values()) / replicas()
 
     def _terms(self, x, y, y_pred, training):
         """The terms of both sides, one number per example."""

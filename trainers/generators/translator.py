@@ -7,7 +7,7 @@ from gan import gradients, translators
 from trainers.generators.generator import GeneratorTrainer
 from trainers.lit.lit import LIT
 from trainers.methods.supervised import Step
-from trainers.tracking import Tracked
+from trainers.tracking import Tracked, total
 
 
 class TranslatorTrainer(GeneratorTrainer):
@@ -129,7 +129,7 @@ class SectionTrainer(Tracked):
         for name, per_example in terms.items():
             terms[name] = ops.mean(per_example)
             self.track(name, terms[name])
-        return sum(terms.values())
+        return total(terms.values())
 
 
 @keras.saving.register_keras_serializable("distill")

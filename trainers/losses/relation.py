@@ -7,7 +7,7 @@ The teacher's tensors are always the first argument.
 
 from keras import ops
 
-from trainers.losses.response import EPSILON, centered, huber, unit
+from trainers.losses.response import EPSILON, huber, unit
 
 
 def similarity_loss(teacher_features, student_features):
@@ -161,7 +161,13 @@ def contrastive_loss(embeddings, others, labels, temperature: float):
 
 def _standardized_difference(teacher, student, axis):
     """Difference of standardised tensors; half its squared sum is 1 - Pearson's r."""
-    teacher, student = (unit(centered(x, axis), axis) for x in (teacher, student))
+    # The mean needs no gradient: that of 1 - r has a mean of 0. With one, outputs that
+    # are compared along both axes would get four gradients, and TensorFlow's threads
+    # would decide in which order they are added up.
+    teacher, student = (
+        unit(x - ops.stop_gradient(ops.mean(x, axis=axis, keepdims=True)), axis)
+        for x in (teacher, student)
+    )
     return teacher - student
 
 

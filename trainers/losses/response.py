@@ -223,12 +223,8 @@ def standardized(logits):
         section 3. https://arxiv.org/abs/2403.01427
     """
     # A centred vector of length 1 has the standard deviation 1 / sqrt(classes).
-    return unit(centered(logits)) * logits.shape[-1] ** 0.5
-
-
-def centered(x, axis: int = -1):
-    """A tensor minus its mean along an axis."""
-    return x - ops.mean(x, axis=axis, keepdims=True)
+    centered = logits - ops.mean(logits, axis=-1, keepdims=True)
+    return unit(centered) * logits.shape[-1] ** 0.5
 
 
 def unit(x, axis: int = -1):

@@ -13,9 +13,7 @@ import tabulate
 from distill import config
 from distill.runtime.errors import ConfigError
 from distill.studies.speed import steps
-from distill.teach import teacher as teachers
-from distill.teach.hardware import fused, precision
-from distill.teach.networks import build
+from distill.teach.hardware import training
 
 # How TensorFlow names what the profiler saw of an operation: its name and its type.
 _OPERATION = re.compile(r"[^\s:]+:(\w+)")
@@ -62,10 +60,8 @@ def profile(run: config.Run, count: int) -> list[dict]:
         a profiled step in which no operation ran. If several threads run operations at
         once, these take more time together than the step.
     """
-    is_given = run.teacher.file
-    network = teachers.open_given(run) if is_given else build.build("teacher", run)
-    student = build.build("student", run)
-    return [_profile_stage(run, stage, network, student, count) for stage in run.stages]
+    networks = steps.open_networks(run)
+    return [_profile_stage(run, stage, *networks, count) for stage in run.stages]
 
 
 def _profile_stage(run, stage, teacher, student, count):
@@ -76,8 +72,7 @@ def _profile_stage(run, stage, teacher, student, count):
     step = steps.cached_step(run, stage.trainer, learner, batch) or step
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(fused.for_training(learner))
-        stack.enter_context(precision.scope(learner, run.hardware.precision))
+        stack.enter_context(training.scope(learner, run.hardware.precision))
         _seconds(step, steps.WARMUP)
         seconds = _seconds(step, count)
         with tf.profiler.experimental.Profile(folder):

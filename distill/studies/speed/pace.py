@@ -21,7 +21,7 @@ from distill.measure import folded
 from distill.runtime.process import command, memory
 from distill.runtime.resume import checkpoint, resume
 from distill.teach import stages, teacher
-from distill.teach.hardware import feeding, fused, precision
+from distill.teach.hardware import feeding, training
 from distill.teach.learner import build_learner
 from distill.teach.networks import build
 from distill.teach.workspace import Workspace
@@ -180,8 +180,7 @@ def _measure_stage(run, splits, name, stage, teacher_network, steps):
     clock = Clock()
     with (
         tempfile.TemporaryDirectory() as folder,
-        precision.scope(learner, run.hardware.precision),
-        fused.for_training(learner),
+        training.scope(learner, run.hardware.precision),
     ):
         resume.fit(
             learner,

@@ -13,7 +13,7 @@ from distill import config
 from distill.measure import folded
 from distill.studies.speed import pace, replay
 from distill.teach import teacher
-from distill.teach.hardware import fused, precision
+from distill.teach.hardware import training
 from distill.teach.learner import jit_compile
 from distill.teach.networks import build
 from trainers import trainer
@@ -81,10 +81,7 @@ def time_methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         DataError: If the data cannot be found or read.
     """
     splits = run.data.load()
-
-    has_file = run.teacher.file
-    network = teacher.open_given(run) if has_file else build.build("teacher", run)
-    student = build.build("student", run)
+    network, student = open_networks(run)
     batch = random_batch(run)
     results = [
         {
@@ -123,8 +120,7 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
         timed[KEPT] = kept_step
     with contextlib.ExitStack() as stack:
         for model in (*models, other):
-            stack.enter_context(fused.for_training(model))
-            stack.enter_context(precision.scope(model, run.hardware.precision))
+            stack.enter_context(training.scope(model, run.hardware.precision))
         seconds = time_interleaved(timed, rounds, steps)
 
     def ratio(whole, parts):
@@ -141,6 +137,13 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
         student_parts = [name for name in actions if name != "teacher forward"]
         result["kept_ratio"] = ratio(KEPT, student_parts)
     return result
+
+
+def open_networks(run: config.Run) -> tuple[keras.Model, keras.Model]:
+    """The teacher, from its file if the run has one, and the untrained student."""
+    has_file = run.teacher.file
+    network = teacher.open_given(run) if has_file else build.build("teacher", run)
+    return network, build.build("student", run)
 
 
 def random_batch(run: config.Run) -> tuple[np.ndarray, np.ndarray]:

@@ -30,13 +30,13 @@ def scope(model: keras.Model, policy: str) -> Iterator[None]:
         for layer in layers:
             layer.dtype_policy = policy
             stack.callback(setattr, layer, "dtype_policy", float32)
-            stack.enter_context(_keeping_half(layer, layer.compute_dtype))
+            for patch in _keep_half(layer, layer.compute_dtype):
+                stack.enter_context(patch)
         yield
 
 
-@contextlib.contextmanager
-def _keeping_half(layer, half):
-    """A context in which a network takes inputs in half precision as they are.
+def _keep_half(layer, half):
+    """Patches with which a network takes inputs in half precision as they are.
 
     Keras converts them to the type of its inputs, float32, only for the first layer to
     convert them back: of a ResNet of nested sections, whole images in each section.
@@ -48,8 +48,7 @@ def _keeping_half(layer, half):
     # A sequential model converts by itself, then calls the functional one in it.
     network = getattr(layer, "_functional", layer)
     if not hasattr(network, "_convert_inputs_to_tensors"):
-        yield
-        return
+        return []
     convert = network._convert_inputs_to_tensors
 
     def keep(inputs):
@@ -64,10 +63,7 @@ def _keeping_half(layer, half):
     patches = [mock.patch.object(network, "_convert_inputs_to_tensors", keep)]
     if network is not layer:
         patches.append(mock.patch.object(layer, "_convert_input_args", False))
-    with contextlib.ExitStack() as stack:
-        for patch in patches:
-            stack.enter_context(patch)
-        yield
+    return patches
 
 
 def _has_type(given, dtype):

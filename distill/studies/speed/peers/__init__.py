@@ -211,7 +211,7 @@ def table(result: dict, batch_size: int) -> str:
                 f"{100 * speed / peak:.0f} %",
             ]
             row += [
-                roofline.format_ratio(method, name, peer)
+                worker.format_ratio(method, name, peer)
                 for name in ("ratio", "cpu_ratio")
             ]
             rows.append(row)

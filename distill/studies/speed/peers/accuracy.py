@@ -27,7 +27,7 @@ from distill.data import batches
 from distill.measure import accuracy
 from distill.runtime import seeds
 from distill.studies.speed import pace
-from distill.teach.hardware import feeding, fused, precision
+from distill.teach.hardware import feeding, training
 from distill.teach.learner import jit_compile
 from distill.teach.networks import build
 from trainers import trainer
@@ -143,7 +143,7 @@ def _learner(work, network, lesson, teacher) -> Iterator[trainer.Trainer]:
         loss_weights=lesson.task_weight,
         jit_compile=jit_compile(run.hardware.jit),
     )
-    with precision.scope(learner, run.hardware.precision), fused.for_training(learner):
+    with training.scope(learner, run.hardware.precision):
         yield learner
 
 

@@ -10,7 +10,7 @@ from distill.measure import cost, folded
 from distill.studies.speed import replay
 from distill.studies.speed.peers import child
 from distill.teach import learner
-from distill.teach.hardware import fused, precision
+from distill.teach.hardware import training
 from distill.teach.networks import build, files
 from trainers import trainer
 
@@ -48,8 +48,7 @@ class Learner:
         # Kept as an attribute: a generator's context manager that is garbage collected
         # would end its context.
         self._for_good = contextlib.ExitStack()
-        self._for_good.enter_context(fused.for_training(self._learner))
-        computing = precision.scope(self._learner, run.hardware.precision)
+        computing = training.scope(self._learner, run.hardware.precision)
         self._for_good.enter_context(computing)
 
     def steps(self, count):

@@ -5,6 +5,8 @@ import shutil
 import statistics
 import subprocess
 
+from distill.studies.speed.peers import worker
+
 # Part of the driver's name to TFLOP/s of dense products, from the maker's data sheets:
 # in bfloat16, and in TF32, which both frameworks use for convolutions in float32.
 PEAKS = {
@@ -63,7 +65,7 @@ def table(result: dict) -> str:
                 if result["peaks"] is not None:
                     peak = 1e12 * result["peaks"][PRECISIONS[cell["precision"]]]
                     share = f"{100 * work / wall / peak:.1f} %"
-                ratio = format_ratio(method, "ratio", who)
+                ratio = worker.format_ratio(method, "ratio", who)
                 rate = f"{cell['batch_size'] / wall:.0f}"
                 speed = f"{work / wall / 1e12:.3g}"
                 rows.append([method["name"], *what, who, rate, ratio, speed, share])
@@ -76,22 +78,6 @@ def table(result: dict) -> str:
     return "\n".join(
         [*lines, f"card: {result['card']}", _describe_networks(result["learned"])]
     )
-
-
-def format_ratio(method: dict, name: str, peer: str) -> str:
-    """A median ratio with the range of its rounds; empty for this project itself.
-
-    Of seven rounds, the range holds the true median in 98 of 100 cases.
-
-    Args:
-        method: An entry of the `methods` of `peers.side_by_side`.
-        name: `ratio` or `cpu_ratio`.
-        peer: Name of who was timed.
-    """
-    if peer not in method[name]:
-        return ""
-    least, most = method[f"{name}_range"][peer]
-    return f"{method[name][peer]:.2f} ({least:.2f} to {most:.2f})"
 
 
 def _describe_networks(learned):

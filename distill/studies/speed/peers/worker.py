@@ -112,6 +112,22 @@ def time_rounds(index, losses, workers, rounds, steps):
     return {"losses": losses, **clocks, **compared}
 
 
+def format_ratio(method: dict, name: str, peer: str) -> str:
+    """A median ratio with the range of its rounds; empty for this project itself.
+
+    Of seven rounds, the range holds the true median in 98 of 100 cases.
+
+    Args:
+        method: An entry of the `methods` of `peers.side_by_side`.
+        name: `ratio` or `cpu_ratio`.
+        peer: Name of who was timed.
+    """
+    if peer not in method[name]:
+        return ""
+    least, most = method[f"{name}_range"][peer]
+    return f"{method[name][peer]:.2f} ({least:.2f} to {most:.2f})"
+
+
 def time_products(workers, rounds):
     """The fastest product of two matrices by any worker, in operations per second."""
     seconds = [
