@@ -172,9 +172,8 @@ class Trainer(Tracked):
         for name, per_example in _to_float32(self.method.terms(self, step)).items():
             if sample_weight is not None:
                 per_example *= ops.cast(sample_weight, "float32")
-            term = ops.mean(per_example)
-            self.track(name, term, count)
-            losses.append(term)
+            losses.append(ops.mean(per_example))
+            self.track(name, losses[-1], count)
         return total(losses) / replicas()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

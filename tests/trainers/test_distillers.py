@@ -235,6 +235,38 @@ def test_standardised_kd_is_the_papers():
     close(terms(method, louder)["kd_loss"], terms(method, LEARNED)["kd_loss"])
 
 
+def standardized(x, axis):
+    x = x - x.mean(axis, keepdims=True)
+    return x / np.sqrt(np.square(x).sum(axis, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("loss", "axis", "share"),
+    [
+        (relation.inter_class_loss, 1, 1),
+        (relation.intra_class_loss, 0, BATCH / CLASSES),
+    ],
+    ids=["inter", "intra"],
+)
+def test_correlations_have_the_gradients_of_their_formulas(loss, axis, share):
+    """Also where examples weigh differently."""
+    taught, learned = (x["logits"].astype("float64") for x in (TAUGHT, LEARNED))
+    weights = np.array([1.0, 0.0, 2.0, 0.5, 1.5])
+
+    def formula(learned):
+        difference = standardized(taught, axis) - standardized(learned, axis)
+        return share / 2 * (weights @ np.square(difference)).sum()
+
+    step = 1e-6 * np.eye(learned.size).reshape(-1, *learned.shape)
+    wanted = [(formula(learned + x) - formula(learned - x)) / 2e-6 for x in step]
+    values, slopes = gradients.with_gradient(
+        lambda x: ops.cast(weights, "float32") * loss(ops.cast(taught, "float32"), x),
+        ops.convert_to_tensor(LEARNED["logits"]),
+    )
+    close(ops.convert_to_numpy(values).sum(), formula(learned))
+    close(ops.convert_to_numpy(slopes), np.reshape(wanted, learned.shape))
+
+
 @pytest.mark.parametrize(
     "loss",
     [

@@ -11,6 +11,7 @@ from keras import ops
 
 import students
 import trainers
+from distill.teach.hardware import training
 from gan.discriminators import Discriminator
 from students import layers
 from students.network import Network
@@ -98,13 +99,11 @@ class Small(Network):
 
 
 @functools.cache
-def built(depth, seed, width, weight_decay, policy):
+def built(depth, seed, width, weight_decay):
     """A network of known weights: building costs, too."""
     keras.utils.set_random_seed(seed)
     options = Small(depth=depth, width=width, weight_decay=weight_decay)
-    keras.mixed_precision.set_global_policy(policy)
     made = options.build(SHAPE, CLASSES)
-    keras.mixed_precision.set_global_policy("float32")
     rng = np.random.default_rng(seed)
     for variable in made.weights:  # No statistic or offset stays at a telling 0 or 1.
         noise = rng.uniform(-0.2, 0.2, variable.shape)
@@ -112,9 +111,9 @@ def built(depth, seed, width, weight_decay, policy):
     return made, made.get_weights()
 
 
-def network(depth, seed, width=4, weight_decay=5e-5, policy="float32"):
+def network(depth, seed, width=4, weight_decay=5e-5):
     """The network of that depth and seed, as new: one object, whoever asks."""
-    made, weights = built(depth, seed, width, weight_decay, policy)
+    made, weights = built(depth, seed, width, weight_decay)
     made.set_weights(weights)
     trainer.thaw(made)
     return made
@@ -176,9 +175,7 @@ def test_training_moves_the_student_and_not_the_teacher(name, make, batch):
 def test_no_sum_depends_on_the_threads(name, make, batch):
     with graphs.optimized() as found:
         make(name, eager=False).fit(*batch, validation_data=batch, verbose=0)
-    assert {node.op for graph in found for node in graph.node} & {
-        "Conv2DBackpropFilter"
-    }
+    assert sum(len(graph.node) > 100 for graph in found) == 2  # Both kinds of steps.
     assert [name for graph in found for name in graphs.unsettled_sums(graph)] == []
 
 
@@ -228,7 +225,7 @@ def test_regularisers_count_whatever_the_task_weighs(name, make, batch):
 
 @pytest.mark.parametrize("name", ["kd", "lit", "lit_parallel", "adversarial"])
 def test_regularisers_of_others_are_no_loss_of_the_student(name, make, batch):
-    teacher, _ = built.__wrapped__(2, 0, 4, 5e-5, "float32")  # Nobody else's.
+    teacher, _ = built.__wrapped__(2, 0, 4, 5e-5)  # Nobody else's.
     model = make(name, teacher=teacher)
     plain = model.evaluate(*batch, verbose=0, return_dict=True)
     for other in (teacher, *model.companions.values()):
@@ -242,7 +239,7 @@ def test_regularisers_of_others_are_no_loss_of_the_student(name, make, batch):
 
 
 def test_an_activity_regulariser_of_the_student_counts_once(make, batch):
-    student, _ = built.__wrapped__(1, 1, 4, 0.0, "float32")
+    student, _ = built.__wrapped__(1, 1, 4, 0.0)
     (head,) = (x for x in student.layers if isinstance(x, keras.layers.Dense))
     head.activity_regularizer = keras.regularizers.L2(0.1)
     logs = make("kd", student=student).evaluate(*batch, verbose=0, return_dict=True)
@@ -592,15 +589,11 @@ HALVED = METHODS if keras.backend.backend() == "tensorflow" else ["lit_adversari
 
 @pytest.mark.parametrize("name", HALVED)
 def test_half_precision_computes_and_keeps_whole_weights(name, make, batch):
-    half = functools.partial(network, policy="mixed_bfloat16")
-    student = half(1, 1, NARROWER.get(name, 4))
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")  # For companions.
-    try:
-        model = make(name, teacher=half(2, 0), student=student)
+    student = network(1, 1, NARROWER.get(name, 4))
+    model = make(name, student=student)
+    with training.scope(model, "mixed_bfloat16"):
         logs = model.train_on_batch(*batch, return_dict=True)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    outputs = student(batch[0])
+        outputs = student(batch[0])
     assert {keras.backend.standardize_dtype(x.dtype) for x in outputs.values()} == {
         "bfloat16"
     }

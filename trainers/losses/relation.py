@@ -161,12 +161,15 @@ def contrastive_loss(embeddings, others, labels, temperature: float):
 
 def _standardized_difference(teacher, student, axis):
     """Difference of standardised tensors; half its squared sum is 1 - Pearson's r."""
-    # The mean needs no gradient: that of 1 - r has a mean of 0. With one, outputs that
-    # are compared along both axes would get four gradients, and TensorFlow's threads
-    # would decide in which order they are added up.
+    means = [ops.mean(x, axis=axis, keepdims=True) for x in (teacher, student)]
+    # Over an example's own classes, the gradient of r has a mean of 0, so that of the
+    # mean is left out: outputs that are compared along both axes would get four
+    # gradients, and TensorFlow's threads would decide in which order they are added.
+    # Over examples it has not, if their losses have different weights.
+    if axis == 1:
+        means = map(ops.stop_gradient, means)
     teacher, student = (
-        unit(x - ops.stop_gradient(ops.mean(x, axis=axis, keepdims=True)), axis)
-        for x in (teacher, student)
+        unit(x - mean, axis) for x, mean in zip((teacher, student), means, strict=True)
     )
     return teacher - student
 

@@ -135,8 +135,12 @@ def linear(name: str, shape: tuple[int, ...], channels: int) -> Any:
     """
     import keras
 
+    from trainers.whole_precision import Float32
+
     # A Dense layer acts on the last axis: on maps it is a 1x1 convolution.
     # Its output goes into a difference, so it computes in float32 also where the
     # networks compute in half precision.
-    layer = keras.layers.Dense(channels, dtype="float32", name=f"{name}_map")
-    return keras.Sequential([keras.Input(shape), layer], name=name)
+    layer = keras.layers.Dense(channels, dtype=Float32(), name=f"{name}_map")
+    network = keras.Sequential([keras.Input(shape), layer], name=name)
+    network.dtype_policy = Float32()
+    return network

@@ -60,7 +60,7 @@ def profile(run: config.Run, count: int) -> list[dict]:
         a profiled step in which no operation ran. If several threads run operations at
         once, these take more time together than the step.
     """
-    networks = steps.open_networks(run)
+    networks = steps.open_pair(run)
     return [_profile_stage(run, stage, *networks, count) for stage in run.stages]
 
 

@@ -140,10 +140,7 @@ def measure(
     """
     needs_teacher = any(stage.trainer.needs_teacher for _, stage in which)
     if teacher_network is None and needs_teacher:
-        has_file = run.teacher.file is not None
-        teacher_network = (
-            teacher.open_given(run) if has_file else build.build("teacher", run)
-        )
+        teacher_network = open_teacher(run)
     return [
         _measure_stage(
             run,
@@ -155,6 +152,12 @@ def measure(
         )
         for name, stage in which
     ]
+
+
+def open_teacher(run: config.Run) -> keras.Model:
+    """The teacher, from its file if the run has one; otherwise untrained."""
+    has_file = run.teacher.file is not None
+    return teacher.open_given(run) if has_file else build.build("teacher", run)
 
 
 def _measure_stage(run, splits, name, stage, teacher_network, steps):

@@ -12,7 +12,6 @@ import trainers
 from distill import config
 from distill.measure import folded
 from distill.studies.speed import pace, replay
-from distill.teach import teacher
 from distill.teach.hardware import training
 from distill.teach.learner import jit_compile
 from distill.teach.networks import build
@@ -81,7 +80,7 @@ def time_methods(run: config.Run, *, rounds: int, steps: int) -> list[dict]:
         DataError: If the data cannot be found or read.
     """
     splits = run.data.load()
-    network, student = open_networks(run)
+    network, student = open_pair(run)
     batch = random_batch(run)
     results = [
         {
@@ -139,11 +138,9 @@ def _time_stage(run, stage, teacher, student, batch, rounds, steps):
     return result
 
 
-def open_networks(run: config.Run) -> tuple[keras.Model, keras.Model]:
-    """The teacher, from its file if the run has one, and the untrained student."""
-    has_file = run.teacher.file
-    network = teacher.open_given(run) if has_file else build.build("teacher", run)
-    return network, build.build("student", run)
+def open_pair(run: config.Run) -> tuple[keras.Model, keras.Model]:
+    """The teacher, as `pace.open_teacher`, and the untrained student."""
+    return pace.open_teacher(run), build.build("student", run)
 
 
 def random_batch(run: config.Run) -> tuple[np.ndarray, np.ndarray]:
