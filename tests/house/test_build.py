@@ -156,6 +156,7 @@ def test_every_test_file_is_a_target():
     assert {path.name for path in others} == {
         "answering.py",
         "benches.py",
+        "graphs.py",
         "hub_presets.py",
         "onnx_models.py",
         "reports.py",
