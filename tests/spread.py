@@ -99,7 +99,6 @@ def trained(method, folder, part):
     record = fit.fit(
         learner,
         source,
-        name="",
         epochs=2,
         store=checkpoint.Store(folder, "stage"),
         callbacks=lambda past: [

@@ -1,6 +1,6 @@
 """Base of the models that train: sums of terms, and named running means."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import keras
 from keras import ops
@@ -49,3 +49,15 @@ class Tracked(keras.Model):
         if name not in self.trackers:
             self.trackers[name] = keras.metrics.Mean(name=name)
         self.trackers[name].update_state(values, sample_weight=count)
+
+    def track_terms(self, terms: Mapping, count=None):
+        """Logs terms of a loss, each by its name, and returns the sum of their means.
+
+        Args:
+            terms: Name to the term, of any shape; its mean is logged, in float32.
+            count: As for `track`.
+        """
+        means = {n: ops.mean(ops.cast(term, "float32")) for n, term in terms.items()}
+        for name, mean in means.items():
+            self.track(name, mean, count)
+        return total(means.values())

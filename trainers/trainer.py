@@ -168,13 +168,11 @@ class Trainer(Tracked):
             return loss / replicas()
         plain.watch_agreement(self, y_pred, taught)
         step = Step(x, labels, taught, _to_float32(y_pred), training)
-        losses = [loss]
-        for name, per_example in _to_float32(self.method.terms(self, step)).items():
-            if sample_weight is not None:
-                per_example *= ops.cast(sample_weight, "float32")
-            losses.append(ops.mean(per_example))
-            self.track(name, losses[-1], count)
-        return total(losses) / replicas()
+        terms = _to_float32(self.method.terms(self, step))
+        if sample_weight is not None:
+            weights = ops.cast(sample_weight, "float32")
+            terms = {name: term * weights for name, term in terms.items()}
+        return total([loss, self.track_terms(terms, count)]) / replicas()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The compiled metrics of the logits; without logits, the terms alone."""

@@ -10,7 +10,7 @@ from distill import data
 from distill.data import batches, beside
 from distill.runtime.resume import checkpoint, resume
 from distill.teach import alarms
-from distill.teach.hardware import data_parallel, feeding, fused, precision
+from distill.teach.hardware import data_parallel, feeding, training
 from trainers import trainer
 
 RECALIBRATION_BATCHES = 50  # Enough for BatchNorm's mean and variance to converge.
@@ -20,26 +20,27 @@ def fit(
     learner: keras.Model,
     source: batches.Batches | beside.Beside,
     *,
-    name: str,
     epochs: int,
     store: checkpoint.Store,
     callbacks: Callable[[dict], list],
     validation: data.Split | keras.utils.PyDataset | None = None,
+    precision: str = "float32",
 ) -> dict:
     """Fits a compiled model of `trainers`, resuming from its last checkpoint.
 
     Args:
         learner: The model; it must have `moving_variables`.
         source: The training batches.
-        name: The method's name.
         epochs: Number of epochs, those before an interruption included.
         store: The store for checkpoints.
         callbacks: See `resume.fit`.
         validation: The examples evaluated after each epoch; a `PyDataset` of batches
             only on one device.
+        precision: Name of the dtype policy in which the model computes.
 
     Returns:
-        The record of a stage, as in `report.json`, without the model's name.
+        The record of a stage, as in `report.json`, without the names of the model and
+        the method.
     """
     options: dict[str, Any] = {}
     feeds: list[keras.callbacks.Callback] = []
@@ -51,7 +52,7 @@ def fit(
         )
         options, feeds = feeding.validation(validation, size)
     with (
-        fused.for_training(learner),
+        training.scope(learner, precision),
         data_parallel.sharding(enabled=True),
         _ended(callbacks) as callbacks,
     ):
@@ -68,7 +69,6 @@ def fit(
         )
     examples = epochs * source.steps_per_epoch * source.batch_size
     return {
-        "name": name,
         "epochs": epochs,
         "seconds": seconds,
         "examples_per_second": examples / seconds,
@@ -102,24 +102,20 @@ def fit_stage(learner, stage, source, inputs, callbacks, *, store, hardware):
     `inputs` are the training and the validation examples, with cached answers or
     without. `callbacks` maps the history so far to the callbacks that display it.
     """
-    training, validation = inputs
-    with precision.scope(learner, hardware.precision):
-        record = fit(
-            learner,
-            training,
-            name=stage.name,
-            epochs=stage.epochs,
-            store=store,
-            callbacks=lambda past: [
-                *callbacks(past),
-                alarms.Watch(stage.trainer, past),
-            ],
-            validation=validation,
-        )
+    examples, validation = inputs
+    record = fit(
+        learner,
+        examples,
+        epochs=stage.epochs,
+        store=store,
+        callbacks=lambda past: [*callbacks(past), alarms.Watch(stage.trainer, past)],
+        validation=validation,
+        precision=hardware.precision,
+    )
     if stage.trainer.recalibrates:
         count = min(RECALIBRATION_BATCHES, source.steps_per_epoch)
         images = (source.batch(step)[0] for step in range(count))
         trainer.recalibrate(learner.student, images)
     trainer.thaw(learner.student)
     alarm = alarms.first(stage.trainer, record["metrics"])
-    return {**record, "warnings": [alarm] if alarm else []}
+    return {"name": stage.name, **record, "warnings": [alarm] if alarm else []}

@@ -10,12 +10,12 @@ import trainers
 from distill import config, data
 from distill.data import augmentation, batches
 from distill.report import tensorboard
-from distill.runtime import seeds
+from distill.runtime import seeds, strided
 from distill.runtime.resume import checkpoint
 from distill.teach import fit, memory, shared, stages
 from distill.teach import learner as teach_learner
 from distill.teach.cache import fingerprint as cache_fingerprint
-from distill.teach.hardware import fused, precision
+from distill.teach.hardware import fused, precision, training
 from distill.teach.workspace import Workspace
 from trainers import trainer
 from trainers.generators import generator
@@ -35,6 +35,8 @@ _DECIDING = (
     precision,
     seeds,
     stages,
+    strided,
+    training,
     sys.modules[__name__],
 )
 
@@ -99,24 +101,23 @@ def _train(run, splits, home, store: checkpoint.Store):
     )
     learner.compile(**teach_learner.compile_options(run.hardware, learner.sides()))
     log_dir = home / "tensorboard" / "generator"
-    with precision.scope(learner, run.hardware.precision):
-        record = fit.fit(
-            learner,
-            source,
-            name="acgan",
-            epochs=part.epochs,
-            store=store,
-            callbacks=lambda past: tensorboard.callbacks(
-                log_dir,
-                source.batch_size,
-                past,
-                {"images/generated": (lambda: samples(network, run.data.num_classes))},
-            ),
-        )
+    record = fit.fit(
+        learner,
+        source,
+        epochs=part.epochs,
+        store=store,
+        callbacks=lambda past: tensorboard.callbacks(
+            log_dir,
+            source.batch_size,
+            past,
+            {"images/generated": lambda: samples(network, run.data.num_classes)},
+        ),
+        precision=run.hardware.precision,
+    )
     # The final weights are an average over steps; BatchNormalization's statistics
     # belong to the weights before averaging.
     trainer.recalibrate(network, _noise_and_labels(network, source, run.seed))
-    return network, {"model": "generator", **record}
+    return network, {"model": "generator", "name": "acgan", **record}
 
 
 def _noise_and_labels(network, source, seed):

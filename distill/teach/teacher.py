@@ -11,13 +11,13 @@ import trainers
 from distill import config, data
 from distill.config import answering, cache, lessons
 from distill.data import augmentation, batches, kept
-from distill.runtime import errors, files, progress, seeds
+from distill.runtime import errors, files, progress, seeds, strided
 from distill.teach import fit, learner, networks, shared, stages
 from distill.teach.answering import stand_in
 from distill.teach.cache import fingerprint as cache_fingerprint
 from distill.teach.cache import layout as cache_layout
 from distill.teach.cache import store
-from distill.teach.hardware import fused, precision
+from distill.teach.hardware import fused, precision, training
 from distill.teach.networks import build, cuts
 from distill.teach.networks.files import open_file
 from distill.teach.workspace import Workspace
@@ -35,6 +35,8 @@ DECIDING = (
     precision,
     seeds,
     stages,
+    strided,
+    training,
     fit,
 )
 

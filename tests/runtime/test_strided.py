@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from distill.runtime import onednn, strided
 from distill.teach import fit as training
-from distill.teach.hardware import fused, precision
+from distill.teach.hardware import fused
 from students import ResNet
 from trainers import trainer
 from trainers.methods import kd
@@ -183,11 +183,15 @@ def test_no_step_of_a_stage_has_one(part, jit, monkeypatch):
 
     monkeypatch.setattr(training.resume, "fit", fit)
     monkeypatch.setattr(training.feeding, "read_ahead", lambda source: source)
-    with precision.scope(model, part):
-        assert strides(step_graph(learner()))
-        training.fit(
-            model, Source(), name="kd", epochs=1, store=None, callbacks=lambda _: []
-        )
+    assert strides(step_graph(learner()))
+    training.fit(
+        model,
+        Source(),
+        epochs=1,
+        store=None,
+        callbacks=lambda _: [],
+        precision=part,
+    )
     assert actual == []
 
 

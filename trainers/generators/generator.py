@@ -6,7 +6,7 @@ from keras import ops
 from gan import gradients, losses
 from trainers.generators.acgan import ACGAN
 from trainers.optimizer import Sides
-from trainers.tracking import Tracked, replicas, total
+from trainers.tracking import Tracked, replicas
 
 # Adam's first momentum. It is short because the opponent moves: old gradients mislead.
 BETA = 0.5
@@ -89,10 +89,7 @@ class GeneratorTrainer(Tracked):
         # In eager mode Keras passes NumPy arrays, which have no gradient for R1.
         x = ops.convert_to_tensor(x)
         terms = self._terms(x, ops.cast(y, "int32"), y_pred, training)
-        for name, per_example in terms.items():
-            terms[name] = ops.mean(ops.cast(per_example, "float32"))
-            self.track(name, terms[name])
-        return total(terms.values()) / replicas()
+        return self.track_terms(terms) / replicas()
 
     def _terms(self, x, y, y_pred, training):
         """The terms of both sides, one number per example."""

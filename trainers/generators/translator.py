@@ -7,7 +7,7 @@ from gan import gradients, translators
 from trainers.generators.generator import GeneratorTrainer
 from trainers.lit.lit import LIT
 from trainers.methods.supervised import Step
-from trainers.tracking import Tracked, total
+from trainers.tracking import Tracked
 
 
 class TranslatorTrainer(GeneratorTrainer):
@@ -125,11 +125,7 @@ class SectionTrainer(Tracked):
         taught = self.teacher(inputs, training=False)
         step = Step(x, y, taught, {}, training)
         outputs = self.method.run_spans(self, step)
-        terms = self.method.section_terms(self, step, outputs)
-        for name, per_example in terms.items():
-            terms[name] = ops.mean(per_example)
-            self.track(name, terms[name])
-        return total(terms.values())
+        return self.track_terms(self.method.section_terms(self, step, outputs))
 
 
 @keras.saving.register_keras_serializable("distill")

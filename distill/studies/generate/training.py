@@ -163,7 +163,6 @@ class SeedTraining:
         record = fit.fit(
             learner,
             self._source,
-            name=name,
             epochs=epochs,
             store=store,
             callbacks=lambda past: tensorboard.callbacks(
