@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -227,6 +228,19 @@ def test_every_op_has_a_kernel_of_its_name_in_tflite_micro():
         content = library.read()
     kernels = set(re.findall(rb"Register_([A-Z0-9_]+?)Ev", content))
     assert {name.encode() for name in ops.KNOWN} <= kernels
+
+
+@pytest.mark.parametrize(
+    ("names", "keeps"),
+    [
+        (["CONV_2D", "SVDF"], True),
+        (["UNIDIRECTIONAL_SEQUENCE_LSTM"], True),
+        (["CONV_2D", "WHILE"], False),
+    ],
+)
+def test_which_ops_keep_a_state(names, keeps):
+    part = SimpleNamespace(full_name=str, walk=lambda: ((part, name) for name in names))
+    assert ops.keeps_state(part) == keeps
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,22 @@ def test_the_folder_of_a_comparison_is_refused_before_any_measurement(trials, tm
 
 
 @pytest.mark.usefixtures("lines")
+def test_two_runs_in_one_folder_do_not_measure_both(trials, tmp_path, monkeypatch):
+    tried = trials(10.0, 9.0)
+
+    def interrupt(*_, **__):
+        mixed_precision.settle(load(AUTO), tmp_path / "run")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "run", interrupt)
+        with pytest.raises(errors.FolderBusy, match="in use"):
+            interrupt()
+    assert not tried
+    mixed_precision.settle(load(AUTO), tmp_path / "run")
+    assert tried == [FLOAT32, BFLOAT16]
+
+
+@pytest.mark.usefixtures("lines")
 def test_every_door_decides_first(trials, tmp_path, monkeypatch):
     seen = []
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from distill import config
 from distill.run import folder as folders
-from distill.runtime import processor, progress
+from distill.runtime import files, processor, progress
 from distill.runtime.errors import ConfigError
 from distill.runtime.process import distributed
 from distill.studies.speed import trial
@@ -32,6 +32,7 @@ def settle(run: config.Run, folder: pathlib.Path) -> config.Run:
 
     Raises:
         ConfigError: If the run has several processes, or the folder is a comparison's.
+        FolderBusy, WriteError: See `files.lock`.
         Otherwise as `trial.in_turn`.
     """
     if run.hardware.precision != "auto":
@@ -43,7 +44,9 @@ def settle(run: config.Run, folder: pathlib.Path) -> config.Run:
         )
     precision, why = folders.precision_of(folder, run), "as this run began"
     if precision is None:
-        precision, why = _decide(run)
+        # A second process in this folder is refused before it measures beside this one.
+        with files.lock(folder):
+            precision, why = _decide(run)
     progress.say(f"    hardware.precision: auto: {precision} ({why})")
     return run.with_hardware(precision=precision)
 
