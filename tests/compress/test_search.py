@@ -14,7 +14,7 @@ from distill.compress.base import shares
 from distill.compress.finishers import pruned, quantized
 from distill.compress.search import budget, choices, search
 from distill.config import finishing
-from distill.measure import cost
+from distill.measure import cost, energy
 from distill.report import compress_tables
 from distill.run.evaluation import gather, models
 from distill.runtime import errors
@@ -27,6 +27,14 @@ FOUND = {
     "whole": dict.fromkeys(("prune", "cluster", "narrow", *QUANTIZE)),
     "least_macs": 0.35,
 }
+
+
+def dense(*shape):
+    """A network of one dense layer."""
+    uses = (energy.Use(shape, 1, *shape),)
+    return {"dense": energy.Layer(kernels=(shape,), uses=uses)}
+
+
 COST = cost.Cost(
     parameters=80_000,
     macs=800_000,
@@ -35,6 +43,7 @@ COST = cost.Cost(
     channels=300,
     layers=10,
     activations=5_000,
+    by_layer=dense(770, 100),
 )
 
 
@@ -236,8 +245,9 @@ def test_a_file_that_breaks_its_own_promise_never_wins(tmp_path):
     assert any("float ops left" in row["failed"] for row in found["trials"])
 
 
-def every(run, **found):
-    return {x.label: x for x in choices.all_choices(run, {**FOUND, **found})}
+def every(run, layers=COST.by_layer, **found):
+    made = choices.all_choices(run, {**FOUND, **found}, layers)
+    return {x.label: x for x in made}
 
 
 def test_what_a_finisher_starts_from_comes_along_in_order(tmp_path):
@@ -255,6 +265,9 @@ def test_what_cannot_be_made_is_not_chosen(tmp_path):
         if "macs" in x.options
     }
     assert shares == {0.4, 0.5, 0.6, 0.75}  # 0.35 is the least.
+    # Each output channel keeps one weight of its six.
+    made = every(the_run(tmp_path, among=("pruned_int8",)), dense(6, 100))
+    assert made and all(x.options["sparsity"] <= 5 / 6 for x in made.values())
     whole = {**FOUND["whole"], **dict.fromkeys(QUANTIZE, "for some reason")}
     names = {x.name for x in every(the_run(tmp_path), whole=whole).values()}
     assert "int8" not in names and "narrowed_int8" not in names

@@ -2,11 +2,12 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distill.compress import finishers
 from distill.compress.base import finisher
+from distill.measure import energy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +87,15 @@ def build(run: Any, name: str, options: dict[str, Any]) -> Choice:
     return Choice(name, options, tuple(steps))
 
 
-def all_choices(run: Any, diagnosis: dict) -> Iterator[Choice]:
+def all_choices(
+    run: Any, diagnosis: dict, layers: Mapping[str, energy.Layer]
+) -> Iterator[Choice]:
     """All choices that a student supports.
 
     Args:
         run: A config with `finish` and a `budget`.
         diagnosis: See `distill.run.parent.diagnose`.
+        layers: As for `Finisher.check_layers`.
     """
     for name in run.budget.among or finishers.SEARCHED:
         steps = build(run, name, {}).steps
@@ -103,5 +107,16 @@ def all_choices(run: Any, diagnosis: dict) -> Iterator[Choice]:
                 choice = build(run, name, dict(zip(grid, values, strict=True)))
             except ValueError:  # It contradicts an option of the config.
                 continue
-            if not any(part.blocked(diagnosis) for part in choice.steps):
+            if all(_suits(part, diagnosis, layers) for part in choice.steps):
                 yield choice
+
+
+def _suits(part, diagnosis, layers):
+    """Whether a finisher can make its file of the student."""
+    if part.blocked(diagnosis):
+        return False
+    try:
+        part.check_layers(layers)
+    except ValueError:  # More zeros, for example, than its layers have room for.
+        return False
+    return True

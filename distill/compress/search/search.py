@@ -78,7 +78,7 @@ def _feasible(run, diagnosis, cost):
     Raises:
         FinishError: If there is none.
     """
-    every = list(choices.all_choices(run, diagnosis))
+    every = list(choices.all_choices(run, diagnosis, cost.by_layer))
     if not every:
         raise errors.FinishError("none of the finishers can be made of this model")
     costs = {choice.label: choice.predicted_costs(cost) for choice in every}
