@@ -13,6 +13,7 @@ from distill import config, data
 from distill.data import augmentation, batches
 from distill.data.synthetic import sources
 from distill.runtime import errors
+from distill.runtime.resume import resume
 from distill.teach import generator, synthetic
 from distill.teach.workspace import Workspace
 from trainers import trainer
@@ -328,6 +329,22 @@ def test_a_generator_is_trained_once_on_the_training_split_alone(splits, tmp_pat
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     sheet = generator.samples(again, 10)
     assert sheet.shape == (80, *SHAPE)
+
+
+def test_a_generator_computes_in_the_precision_of_the_run(
+    splits, tmp_path, monkeypatch
+):
+    seen = set()
+
+    def fit(model, *_, **__):
+        layers = (layer for layer in model._flatten_layers() if layer.weights)
+        seen.update(layer.compute_dtype for layer in layers)
+        return {}, 1.0
+
+    monkeypatch.setattr(resume, "fit", fit)
+    run = load("hardware.precision=mixed_bfloat16")
+    generator.obtain(Workspace(run, splits, tmp_path / "run"))
+    assert seen == {"bfloat16"}
 
 
 def test_a_generator_that_no_stage_uses_is_not_trained(splits, tmp_path):

@@ -27,6 +27,7 @@ from distill.runtime import errors
 from distill.runtime.process import distributed, launch, liveness
 from distill.runtime.resume import resume
 from distill.runtime.trust import loader
+from distill.teach import fit as training
 from distill.teach import synthetic
 from distill.teach.hardware import precision
 from distill.teach.hardware.strategy import check_steps, resolve
@@ -383,6 +384,29 @@ def learner(method=None, part=None, width=2):
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return made
+
+
+def test_a_stage_computes_in_the_precision_of_the_run(monkeypatch):
+    seen = set()
+
+    def fit(model, *_, **__):
+        seen.update(layer.compute_dtype for layer in model.student._flatten_layers())
+        return {}, 1.0
+
+    monkeypatch.setattr(resume, "fit", fit)
+    run = config.load("kd_resnet.yaml", ["hardware.precision=mixed_bfloat16"])
+    plain = augmentation.Augmentation()
+    source = batches.Batches(SPLIT, batch_size=4, seed=0, augmentation=plain)
+    training.fit_stage(
+        learner(),
+        run.stages[0],
+        source,
+        (source, None),
+        lambda past: [],
+        store=None,
+        hardware=run.hardware,
+    )
+    assert seen == {"bfloat16"}
 
 
 def test_half_precision_is_for_training_alone(tmp_path):
