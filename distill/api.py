@@ -7,7 +7,6 @@ from there on everything is as for the command: `run.yaml` names the files.
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ class Files(dict[str, pathlib.Path]):
     """
 
     def __init__(self, folder: pathlib.Path):
-        report = json.loads((folder / "report.json").read_text())
+        report = files.read_json(folder / "report.json")
         paths = {
             model["name"].removeprefix("student."): folder / model["file"]
             for model in report["models"]

@@ -115,7 +115,7 @@ def _report(job, place, train):
     title = f"==> run {place}: {job.name}, seed {job.run.seed}"
     if path.exists():
         progress.say(f"{title}: finished before, kept")
-        return json.loads(path.read_text())
+        return files.read_json(path)
     progress.say(title)
     return train(job.run, job.folder)
 

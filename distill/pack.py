@@ -3,6 +3,7 @@
 import argparse
 import gzip
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -59,7 +60,7 @@ def _pack(arguments: argparse.Namespace, out: pathlib.Path) -> int:
         ("bytes, packed", len(packed)),
     ]
     print(formats.table(rows, []) + f"==> {out}, for transfer and storage; to run it:")
-    print(f"python -m distill.unpack {out}")
+    print(f"python -m distill.unpack {shlex.quote(str(out))}")
     return 0
 
 

@@ -97,7 +97,8 @@ def _fill_dataclass(kind, node, where):
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name, (key, _) in entries.items():
         if name not in fields:
-            raise error(key, where, f"unknown key `{name}`.{_suggest(key, fields)}")
+            hint = _suggest(key, fields) or f" Expected one of {_join(fields)}"
+            raise error(key, where, f"unknown key `{name}`.{hint}")
     values = {
         name: fill(hints[name], value, f"{where}.{name}".lstrip("."))
         for name, (_, value) in entries.items()
@@ -165,11 +166,8 @@ def _fill_part(table, node, where):
     for name, (key, _) in entries.items():
         if name not in ("name", "options"):
             hint = _suggest(key, ["name", "options"])
-            raise error(
-                key,
-                where,
-                f"unknown key `{name}`, expected `name` and `options`.{hint}",
-            )
+            text = f"unknown key `{name}`, expected `name` and `options`.{hint}"
+            raise error(key, where, text)
     if "name" not in entries:
         raise error(node, where, f"missing key `name`: one of {_join(table)}")
     name = entries["name"][1]
@@ -237,7 +235,7 @@ def _empty_mapping(node):
 
 def _suggest(node, known):
     text = node.value if isinstance(node, yaml.ScalarNode) else ""
-    close = difflib.get_close_matches(text, list(known), n=1)
+    close = difflib.get_close_matches(text, list(known), n=1, cutoff=0.65)
     return f" Did you mean `{close[0]}`?" if close else ""
 
 

@@ -239,9 +239,12 @@ class Dataset:
                 random_state=self.split_seed,
                 stratify=split.labels,
             )
-        except ValueError as error:
+        except ValueError:
+            counts = np.unique(split.labels, return_counts=True)[1]
             raise DataError(
                 f"`{name}` = {getattr(self, name)} cannot be drawn from "
-                f"{len(split.labels)} examples: {error}"
+                f"{len(split.labels)} examples of {len(counts)} classes, of which the "
+                f"smallest has {min(counts, default=0)}: each class needs two, and "
+                f"either part at least {len(counts)} in all"
             ) from None
         return split.take(np.sort(kept)), split.take(np.sort(aside))

@@ -53,7 +53,7 @@ def _convert_untrained(folder):
     from distill.compress import untrained
 
     network = loader.open_own(folder / "network.keras")
-    for variant, io in json.loads((folder / "forms.json").read_text()):
+    for variant, io in files.read_json(folder / "forms.json"):
         # The converter raises errors of any class; a file that is missing says enough.
         with contextlib.suppress(Exception):
             file = untrained.convert_untrained(network, variant, io)
@@ -202,7 +202,7 @@ def _make_file(part, work, folder, with_layer_errors=True):
     record_path = files.checkpoints(folder) / f"finish.{name}.json"
     if path.exists() and record_path.exists():
         progress.say(f"==> {path.name}: finished before, kept")
-        return json.loads(record_path.read_text())
+        return files.read_json(record_path)
     epochs = getattr(part, "epochs", 0)
     with (
         progress.step(path.name, f"{epochs} epochs" if epochs else "conversion", name),

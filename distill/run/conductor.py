@@ -1,7 +1,6 @@
 """Runs all steps of one config: from training to measured TFLite files."""
 
 import contextlib
-import json
 import pathlib
 
 from distill import config, data
@@ -45,7 +44,7 @@ def train(run: config.Run, folder: pathlib.Path) -> dict | None:
         progress.say(f"    run folder: {folder}")
         if leftovers.is_cleaned(folder) and distributed.count() == 1:
             progress.say("    finished before, its checkpoint cleaned away: kept")
-            return json.loads((folder / "report.json").read_text())
+            return files.read_json(folder / "report.json")
         progress.expect(legs.legs(run))
         if run.finish and (missing := parent.missing_packages()):
             progress.say(

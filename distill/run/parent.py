@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterable
 
 from distill.compress import finishers
-from distill.runtime import packages, progress
+from distill.runtime import files, packages, progress
 from distill.runtime.process import worker
 
 _LEFT = "what was finished is kept, and the same command goes on from there"
@@ -65,7 +65,7 @@ class Finishing:
         else:
             with progress.step("finish", "prune, quantize, export, in a process apart"):
                 done = self._end(meanwhile)
-        return json.loads(self._records.read_text()), done
+        return files.read_json(self._records), done
 
 
 def require_for(run: typing.Any) -> None:
@@ -123,10 +123,10 @@ def search(folder: pathlib.Path) -> dict:
     path = folder / "search.json"
     # Without a winner, a search was interrupted or found none: it goes on after the
     # trials in the file, or raises its error again.
-    if not path.exists() or json.loads(path.read_text())["winner"] is None:
+    if not path.exists() or files.read_json(path)["winner"] is None:
         with progress.step("search", "short finishes, in a process apart"):
             _run_task("search", folder)
-    return json.loads(path.read_text())
+    return files.read_json(path)
 
 
 def diagnose(network: typing.Any) -> dict:
@@ -146,7 +146,7 @@ def diagnose(network: typing.Any) -> dict:
         path = pathlib.Path(folder) / "network.keras"
         network.save(path)
         _run_task("diagnose", path)
-        return json.loads(path.with_suffix(".json").read_text())
+        return files.read_json(path.with_suffix(".json"))
 
 
 def convert_untrained(

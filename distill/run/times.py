@@ -22,14 +22,14 @@ def write(folder: pathlib.Path) -> None:
         folder: The run's folder, locked.
     """
     path, helper = (files.checkpoints(folder) / name for name in (_FILE, _HELPER))
-    theirs = json.loads(helper.read_text()) if helper.exists() else []
+    theirs = files.read_json(helper) if helper.exists() else []
     helper.unlink(missing_ok=True)
     seconds: dict[tuple[str, str], float] = collections.defaultdict(float)
     for part, kind, duration in stopwatch.with_helper(
         stopwatch.stretches(), [stopwatch.Stretch(*stretch) for stretch in theirs]
     ):
         seconds[part, kind] += duration
-    commands = json.loads(path.read_text()) if path.exists() else []
+    commands = files.read_json(path) if path.exists() else []
     commands.append([[*key, value] for key, value in seconds.items()])
     files.atomic_write(path, json.dumps(commands))
     stopwatch.restart()  # A comparison goes on with another run.
@@ -49,5 +49,5 @@ def read(folder: pathlib.Path) -> list[dict[tuple[str, str], float]]:
         )
     return [
         {(part, kind): seconds for part, kind, seconds in command}
-        for command in json.loads(path.read_text())
+        for command in files.read_json(path)
     ]

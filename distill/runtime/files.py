@@ -3,10 +3,12 @@
 import atexit
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import shutil
 import tempfile
+import typing
 
 from distill.runtime import errors
 
@@ -22,6 +24,21 @@ def atomic_write(path: pathlib.Path, content: bytes | str) -> None:
     """
     with whole_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: pathlib.Path) -> typing.Any:
+    """The content of a JSON file that a command has written with `atomic_write`.
+
+    Raises:
+        CheckpointError: If it was damaged since then.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise errors.CheckpointError(
+            f"{path} is damaged ({error}): delete it and give the same command again, "
+            "or name another folder with --out"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -173,7 +173,7 @@ def train_once(
         distributed.share_file(path)
     if record_path.exists() and network_path.exists():
         progress.say(f"==> {title}: finished before, kept")
-        return loader.open_own(network_path), json.loads(record_path.read_text())
+        return loader.open_own(network_path), files.read_json(record_path)
     # Left by a run that was killed between the network and its record.
     network_path.unlink(missing_ok=True)
     store = checkpoint.Store(checkpoints, name)

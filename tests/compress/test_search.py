@@ -219,6 +219,11 @@ def test_none_that_fits_is_one_line_with_the_nearest(tmp_path):
     nearest = min(kept["trials"], key=lambda row: row["shortage"])
     assert f"the nearest is {nearest['label']}: " in str(caught.value)
     assert labels(kept) == finished.made
+    assert "Allow more, or raise `budget.trials` or `budget.part`" in str(caught.value)
+    one = the_run(tmp_path, max_kb=99.0, max_drop=0.1, trials=6, among=("int8",))
+    (tmp_path / "one").mkdir()
+    with pytest.raises(errors.FinishError, match=r"more, or raise `budget\.part`"):
+        searched(one, tmp_path / "one")
 
 
 def test_what_is_predicted_too_large_is_never_made(tmp_path):
@@ -286,8 +291,8 @@ def test_the_other_options_are_the_configs(tmp_path):
     assert short.label == made.label
     assert [part.epochs for part in made.short(0.01).steps] == [1, 1]
     fours = (finishers.FINISHERS["pruned"](sparsity=0.5, pattern="2_of_4"),)
-    names = every(the_run(tmp_path, finish=fours))
-    assert "pruned sparsity=0.5" in names and "pruned sparsity=0.6" not in names
+    names = every(the_run(tmp_path, finish=fours, trials=6))
+    assert "pruned" in names and "pruned sparsity=0.6" not in names
 
 
 def test_a_budget_of_pruning_is_not_searched_over(tmp_path):

@@ -60,6 +60,11 @@ def test_a_bare_name_means_a_shipped_config():
     ("override", "words"),
     [
         ("batchsize=3", ["batchsize", "Did you mean `batch_size`?"]),
+        ("xyz=3", ["unknown key `xyz`", "Expected one of", "batch_size", "teacher"]),
+        (
+            "finish.4.options={task_weight: 0, kd_weight: 0}",
+            ["`task_weight` must be positive with `kd_weight: 0`"],
+        ),
         ("batch_size=many", ["batch_size", "a whole number", "many"]),
         ("batch_size=1.5", ["a whole number", "1.5"]),
         ("batch_size=true", ["a whole number", "true"]),
@@ -88,7 +93,7 @@ def test_a_bare_name_means_a_shipped_config():
         ),
         ("finish.5.name=int8", ["`finish` must be of different names"]),
         ("finish=[{name: pruned_int8}]", ["after `pruned`"]),
-        ("finish.4.options.sparsity=1.0", ["`sparsity` must be between 0 and 1"]),
+        ("finish.4.options.sparsity=1.0", ["`sparsity` must be in (0, 1)"]),
         ("data.options.train_examples=5", ["`train_examples` must be at least 20"]),
         ("augmentation.flip=1", ["true or false", "1"]),
         ("augmentation.shift=8", ["`augmentation.shift`", "8 pixels", "Received: 8"]),

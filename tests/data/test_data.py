@@ -45,6 +45,25 @@ def test_splits_of_digits_are_disjoint_and_complete():
         assert images.max() == 1
 
 
+@pytest.mark.parametrize(
+    ("labels", "share"),
+    [([0, 0, 0, 1, 1, 1, 2, 2, 2], 0.2), ([0, 1, 1, 1, 2, 2], 0.5)],
+)
+def test_too_few_examples_of_a_class_are_told_in_words_of_the_config(labels, share):
+    split = data.Split(np.zeros((len(labels), 2), np.float32), np.array(labels))
+    given = data.DATASETS["digits"](test_fraction=share)
+    with pytest.raises(errors.DataError) as caught:
+        given._draw(split, "test_fraction", share)
+    text = (
+        f"`test_fraction` = {share} cannot be drawn from {len(labels)} examples of 3 "
+    )
+    text += (
+        f"classes, of which the smallest has {labels.count(0)}: each class needs two"
+    )
+    assert text in str(caught.value)
+    assert "test_size" not in str(caught.value)
+
+
 def test_train_examples_are_drawn_by_class_and_seed():
     make = data.DATASETS["digits"]
     options = {"train_examples": 200, "validation_fraction": 0.25}

@@ -127,6 +127,17 @@ def test_a_folder_of_that_name_that_is_not_ours_stays(runs):
     assert (mine / "teacher.keras").exists()
 
 
+def test_the_trials_of_a_search_are_no_run(runs, capsys):
+    trials = runs / "done" / "search"
+    trials.mkdir()
+    (trials / "run.yaml").touch()
+    removed_files(runs)
+    assert str(trials) in capsys.readouterr().out
+    (runs / "done" / "search.json").write_text("{}")
+    removed_files(runs)
+    assert str(trials) not in capsys.readouterr().out
+
+
 def test_a_comparison_below_is_cleaned_too(tmp_path):
     run(tmp_path / "compare-a" / "a,seed=0")
     home(tmp_path / "compare-a", "teachers", 0, teacher="other")

@@ -1,6 +1,7 @@
 """A packed file unpacks to the same bytes; a mistake is one line and leaves nothing."""
 
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -54,6 +55,13 @@ def test_the_commands_restore_the_file(folder):
     assert files(folder) == {path.name, "student.int8.tflz", "bad.tflz"}
 
 
+def test_the_command_that_is_printed_can_be_pasted(folder, capsys):
+    source, container = folder / "student.int8.tflite", folder / "it is.tflz"
+    pack.main([str(source), "--out", str(container)], limited=True)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert shlex.split(line) == ["python", "-m", "distill.unpack", str(container)]
+
+
 def test_a_packed_file_is_smaller_and_may_have_another_name(folder):
     source, container = folder / "student.int8.tflite", folder / "sent.tflz"
     assert pack.main([str(source), "--out", str(container)], limited=True) == 0
@@ -69,7 +77,7 @@ def test_a_packed_file_is_smaller_and_may_have_another_name(folder):
         (pack, ["none.tflite"], 2, "no such file: none.tflite"),
         (pack, ["noise.tflite"], 2, "noise.tflite is not a TFLite file"),
         (pack, ["empty.tflite"], 2, "empty.tflite is not a TFLite file"),
-        (pack, ["noise.tflz"], 3, "is not a .tflite file"),
+        (pack, ["noise.tflz"], 3, "is not a .tflite file. `python -m distill.export`"),
         (pack, ["."], 3, "is a folder"),
         (pack, ["student.int8.tflite", "--out=x.tflite"], 2, "must be a .tflz file"),
         (pack, ["student.int8.tflite", "--out=no/x.tflz"], 2, "no such folder: no"),

@@ -150,6 +150,15 @@ def test_a_run_stays_on_the_ground_it_began_on(tmp_path):
         folder.check_ground(tmp_path, {**ground, "teacher file": "9a"})
 
 
+@pytest.mark.parametrize("content", ["", '{"data": "3', "\0\0\0"])
+def test_a_damaged_file_is_named_with_the_cure(content, tmp_path):
+    folder.check_ground(tmp_path, {"data": "3f"})
+    (path,) = files.checkpoints(tmp_path).iterdir()
+    path.write_text(content)
+    with pytest.raises(errors.CheckpointError, match=f"{path} is damaged.*delete it"):
+        folder.check_ground(tmp_path, {"data": "3f"})
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (

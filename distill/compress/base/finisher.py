@@ -113,9 +113,7 @@ class Finisher:
         """
         if not self.asks:
             return {}
-        whole = [
-            diagnosis["whole"][way] for way in self.ways if diagnosis["whole"][way]
-        ]
+        whole = [why for way in self.ways if (why := diagnosis["whole"][way])]
         return {
             **diagnosis["twin"],
             **{
@@ -245,5 +243,7 @@ class TrainedFinisher(Finisher):
             check(getattr(self, name) > 0, name, "positive", getattr(self, name))
         for name in ("task_weight", "kd_weight"):
             check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        rule = "positive with `kd_weight: 0`"
+        check(self.task_weight or self.kd_weight, "task_weight", rule, self.task_weight)
         share = self.labelled_share
         check(0 <= share <= 1, "labelled_share", "in [0, 1]", share)

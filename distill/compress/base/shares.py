@@ -56,7 +56,7 @@ class Budget:
 
     def __post_init__(self):
         """Refuses a share outside (0, 1), and one that needs no zeros."""
-        check(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
+        check(0 < self.keep < 1, "keep", "in (0, 1)", self.keep)
         largest = self.price.largest
         rule = f"at most {largest} with `counts: {self.counts}`, "
         rule += "since kernels without zeros take little more"

@@ -94,7 +94,7 @@ class Pruned(Zeros, TrainedFinisher):
     def __post_init__(self):
         """Refuses values out of range, and combinations that are not supported."""
         super().__post_init__()
-        check(0 < self.sparsity < 1, "sparsity", "between 0 and 1", self.sparsity)
+        check(0 < self.sparsity < 1, "sparsity", "in (0, 1)", self.sparsity)
         check(0 < self.rise <= 1, "rise", "in (0, 1]", self.rise)
         check(0 < self.input_keep <= 1, "input_keep", "in (0, 1]", self.input_keep)
         check(self.every is None or self.every > 0, "every", "at least 1", self.every)
@@ -114,8 +114,8 @@ class Pruned(Zeros, TrainedFinisher):
 
     @property
     def open_options(self):
-        """The share of zeros, unless there is a budget."""
-        return {} if self.budget else self.searched
+        """The share of zeros, unless a budget or a pattern decides it."""
+        return {} if self.budget or self.in_fours else self.searched
 
     def upper_bounds(self, parts):
         """Both sizes, if a weight costs more in one layer than in another."""

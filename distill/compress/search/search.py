@@ -65,9 +65,10 @@ def search(
             break
     best = min(tried.values(), key=budget.rank)
     if not best["fits"]:
+        more = "`budget.trials` or " if len(tried) < len(feasible) else ""
         raise errors.FinishError(
             f"{_no_file(run.budget)} of {len(tried)} that were tried: the nearest is "
-            f"{_describe(best)}. Allow more, or raise `budget.trials` or `budget.part`"
+            f"{_describe(best)}. Allow more, or raise {more}`budget.part`"
         )
     return _write(path, accuracy, tried, best["label"])
 
@@ -166,7 +167,7 @@ def _no_file(budget):
 
 
 def _read_trials(path):
-    trials = json.loads(path.read_text())["trials"] if path.exists() else []
+    trials = files.read_json(path)["trials"] if path.exists() else []
     return {trial["label"]: trial for trial in trials}
 
 

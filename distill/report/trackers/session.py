@@ -134,7 +134,7 @@ class Session:
         where = self._tracker.place(self._folder)
         progress.say(f"    track: config, numbers, report and files go to {where}")
         record = files.checkpoints(self._folder) / "tracking.json"
-        known = json.loads(record.read_text()) if record.exists() else None
+        known = files.read_json(record) if record.exists() else None
         name = re.sub(r"[^\w.-]", "-", self._folder.resolve().name, flags=re.ASCII)
         begun = self._tracker.open(name, known, self._folder, self._config)
         self._is_open = True

@@ -88,7 +88,7 @@ def _made(run, folder):
 def _search(folder):
     """What a search found; None without one."""
     path = folder / "search.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return files.read_json(path) if path.exists() else None
 
 
 def _write(run, splits, folder, result, wrong):

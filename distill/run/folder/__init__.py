@@ -117,7 +117,7 @@ def _refuse_comparison(folder):
     if not (path.exists() and is_begun(folder)):
         return
     # A comparison has no data of its own: its runs are in folders in this one.
-    if "data" not in json.loads(path.read_text()):
+    if "data" not in files.read_json(path):
         raise errors.ConfigError(
             f"{folder} holds a comparison: name another folder with --out"
         )
@@ -173,7 +173,7 @@ def check_ground(
     """
     path = files.checkpoints(folder) / GROUND
     if path.exists():
-        changes = _differences(json.loads(path.read_text()), ground)
+        changes = _differences(files.read_json(path), ground)
         if not changes:
             return
         if not yields or is_begun(folder):

@@ -67,9 +67,7 @@ def find(root: pathlib.Path) -> tuple[list[Leftover], list[Retained]]:
     leftovers: list[Leftover] = []
     retained: list[Retained] = []
     folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
-    items = [
-        _checkpoint(folder) for folder in folders if (folder / "run.yaml").is_file()
-    ]
+    items = [_checkpoint(folder) for folder in folders if _is_run(folder)]
     for folder in folders:
         runs = [path.parent for path in sorted(folder.glob("*/run.yaml"))]
         items += _shared(folder, runs)
@@ -104,6 +102,12 @@ def is_cleaned(folder: pathlib.Path) -> bool:
         and bool(records)
         and not any(path.with_suffix(".keras").exists() for path in records)
     )
+
+
+def _is_run(folder):
+    """Whether it is the folder of a run, and not that of a search's trials in one."""
+    is_trial = (folder.parent / "search.json").is_file()
+    return (folder / "run.yaml").is_file() and not is_trial
 
 
 def _checkpoint(folder):

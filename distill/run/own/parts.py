@@ -16,7 +16,7 @@ from distill import config
 from distill.config import finishing, own_options, reader, yaml_tree
 from distill.data import given
 from distill.data.sets.own_python import OwnPython
-from distill.runtime import hashes, progress, seeds
+from distill.runtime import files, hashes, progress, seeds
 from distill.runtime.process import worker
 from distill.runtime.trust import own_python, scan
 
@@ -134,7 +134,7 @@ def _call(path, part, role, known, folder):
     task = {"role": role, "keywords": json.loads(part.keywords), **known}
     key = hashes.fingerprint(part.source, sha256, json.dumps(task))
     record = folder.resolve() / f"python-{key}.json"
-    made = json.loads(record.read_text()) if record.exists() else ""
+    made = files.read_json(record) if record.exists() else ""
     if not made or not pathlib.Path(made).exists():
         own_python.require_permission(part.source, own_python.is_allowed())
         with progress.step(role, f"calling {part.source}, once"):
@@ -142,7 +142,7 @@ def _call(path, part, role, known, folder):
             what = f"the process that calls {part.source}"
             flags = [json.dumps(task), "--allow-python"]
             worker.run("distill.run.own.child", flags, what)
-        made = json.loads(record.read_text())
+        made = files.read_json(record)
     options = {"source_sha256": sha256, "path": made}
     if role == "data":
         options |= given.options(pathlib.Path(made))

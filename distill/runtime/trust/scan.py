@@ -20,6 +20,7 @@ _CODE = (
     "`keras.models.load_model(...).save('model.keras')`"
 )
 
+_EXPORT = "`python -m distill.export` makes one of a .keras file"
 _ELSE = (
     "put layers that Keras has in its place and keep the weights: docs/given.md "
     "shows how"
@@ -72,7 +73,8 @@ def check_kind(path: pathlib.Path, *suffixes: str) -> None:
     if path.is_dir():
         raise errors.Untrusted(f"{path} is a folder, perhaps a SavedModel. {_CODE}")
     if path.suffix not in suffixes:
-        raise errors.Untrusted(f"{path} is not a {' or '.join(suffixes)} file. {_CODE}")
+        cure = _CODE if ".keras" in suffixes else _EXPORT
+        raise errors.Untrusted(f"{path} is not a {' or '.join(suffixes)} file. {cure}")
 
 
 def check_hash(path: pathlib.Path, sha256: str | None) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distill.runtime import files
 from distill.runtime.errors import ConfigError
 
 _NAMED = 4  # Differing options that are named; the rest is only counted.
@@ -46,7 +47,7 @@ def read_reports(folders: Sequence[pathlib.Path]) -> dict[str, dict]:
 
 
 def _read(path):
-    report = json.loads(path.read_text())
+    report = files.read_json(path)
     if not {"run", "data", "models"} <= set(report):
         raise ConfigError(
             f"{path.parent} must be a run of distill.train or distill.finish. "

@@ -106,7 +106,7 @@ def _load_or_run(study, splits, seed, folder, judge):
         record = run_seed(study, splits, seed, seed_folder, judge)
         files.atomic_write(path, json.dumps(record, indent=1))
     # Read back even if it is new: a resumed study then makes the same report.
-    return json.loads(path.read_text())
+    return files.read_json(path)
 
 
 def _seed_name(seed):

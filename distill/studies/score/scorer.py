@@ -79,7 +79,7 @@ class Scorer:
         with files.lock(folder):
             if path.exists():
                 progress.say(f"==> {row.title}, seed {seed}: scored before, kept")
-                return json.loads(path.read_text())
+                return files.read_json(path)
             progress.say(f"==> {row.title}, seed {seed}")
             student, _ = stages.train(
                 row.name,
@@ -113,7 +113,7 @@ class Scorer:
         # From the files: a score that was interrupted and resumed is the same report.
         scores = {
             row.name: [
-                json.loads((self._seed_folder(seed) / f"{row.name}.json").read_text())
+                files.read_json(self._seed_folder(seed) / f"{row.name}.json")
                 for seed in all_seeds
             ]
             for row in rows

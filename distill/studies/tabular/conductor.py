@@ -50,7 +50,7 @@ def run_study(study: Study, table: Rows, folder: pathlib.Path) -> dict:
                     record = run_seed(study, table, seed)
                 files.atomic_write(path, json.dumps(record, indent=1))
             # Read back even if it is new: a resumed study then makes the same report.
-            records.append(json.loads(path.read_text()))
+            records.append(files.read_json(path))
         result = report.gather(study, table, records)
         files.atomic_write(folder / "report.json", json.dumps(result, indent=1))
         files.atomic_write(folder / "report.html", report.html(result))
